@@ -1,0 +1,78 @@
+"""Bases of a space: B unit-norm offsets, kept in whatever form is smallest, and combined by one matrix product."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from navbench import seeds
+from navbench.generators.base import Layer
+
+
+class Basis(Protocol):
+    """B offsets of unit norm.
+
+    Attributes:
+        count: B.
+        shape: of one offset.
+    """
+
+    count: int
+    shape: torch.Size
+
+    def combine(self, coefficients: Tensor) -> Tensor:
+        """Offsets (K, *shape) from coefficients (K, B); never anything of size K x B x offset."""
+
+    def to(self, device: torch.device) -> "Basis":
+        """The basis on a device."""
+
+
+class DenseBasis:
+    """A basis that is stored as it is: eigenvectors, random offsets."""
+
+    def __init__(self, vectors: Tensor) -> None:
+        """Take `vectors`, (B, *shape), and scale each to unit norm (a half-precision file loses it)."""
+        vectors = vectors.float()
+        norms = vectors.flatten(1).norm(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
+        self.vectors = vectors / norms.view(-1, *[1] * (vectors.ndim - 1))
+        self.count, self.shape = len(vectors), vectors.shape[1:]
+
+    def combine(self, coefficients: Tensor) -> Tensor:
+        """Coefficients (K, B) times the basis, (K, *shape)."""
+        return (coefficients @ self.vectors.flatten(1)).unflatten(1, self.shape)
+
+    def to(self, device: torch.device) -> "DenseBasis":
+        """The basis on a device."""
+        return DenseBasis(self.vectors.to(device))
+
+
+class SvdBasis:
+    """The rank-one terms u_i v_i of a flattened kernel U diag(s) V, in falling order of s (section 3.2).
+
+    A direction with coefficients c is U diag(c) V, the paper's shift of the singular values. The terms are
+    determined by the kernel alone: the signs of u_i and v_i cancel.
+    """
+
+    def __init__(self, layer: Layer, kernel: Tensor) -> None:
+        """Decompose `kernel`, (*layer.shape)."""
+        self.layer = layer
+        u, s, v = torch.linalg.svd(layer.flatten(kernel.detach().double().cpu()), full_matrices=False)
+        self.left, self.singular_values, self.right = u.float(), s.float(), v.float()
+        self.count, self.shape = len(s), layer.shape
+
+    def combine(self, coefficients: Tensor) -> Tensor:
+        """U diag(c) V for each row of coefficients (K, B), as kernels (K, *shape)."""
+        return self.layer.unflatten((self.left * coefficients[:, None, :]) @ self.right)
+
+    def to(self, device: torch.device) -> "SvdBasis":
+        """The basis on a device."""
+        moved = object.__new__(SvdBasis)
+        moved.__dict__ = {
+            key: value.to(device) if isinstance(value, Tensor) else value for key, value in self.__dict__.items()
+        }
+        return moved
+
+
+def random_basis(shape: torch.Size, count: int, seed: int) -> DenseBasis:
+    """`count` offsets drawn uniformly from the unit sphere; offset i depends on (seed, i) only."""
+    return DenseBasis(seeds.normal(seeds.derived(seed, "random basis"), range(count), tuple(shape)))

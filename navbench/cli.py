@@ -1,0 +1,368 @@
+"""The command line: it parses, calls one function each, and prints."""
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from navbench import __version__, suite, weights
+from navbench.compute import Compute
+from navbench.directions import SHIPPED, Library
+from navbench.discovery.methods import METHODS
+from navbench.errors import NavbenchError, unknown
+from navbench.generators import zoo
+from navbench.progress import stage
+from navbench.report.html import write_report
+from navbench.runner.discover import discover as discover_sets
+from navbench.runner.local import Run, open_folder
+from navbench.runner.plan import layers_of, only
+from navbench.spaces import KINDS
+from navbench.suite import PRESETS, Suite
+
+console = Console(soft_wrap=True)
+
+
+class Program(click.Group):
+    """Turns every error into one sentence and an exit code: 2 for what the user can mend, 1 for what failed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; with --debug errors keep their traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Interrupted; the same command goes on where this one stopped.", err=True)
+            sys.exit(130)
+        except Exception as error:
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            known = isinstance(error, NavbenchError)
+            text = str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)."
+            click.echo(f"Error: {text}", err=True)
+            sys.exit(error.exit_code if isinstance(error, NavbenchError) else 1)
+
+
+def example(text: str) -> dict[str, str]:
+    """The part of a command's help that shows how it is used."""
+    return {"epilog": f"\b\nExample:\n  {text}"}
+
+
+def computing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where and how to compute."""
+    options = (
+        click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda' or 'cuda:N'."),
+        click.option("--precision", type=click.Choice(["float32", "bf16"]), help="Default: what the suite says."),
+        click.option("--batch", type=click.IntRange(1), help="Images per forward pass; changes no result."),
+    )
+    return functools.reduce(lambda inner, option: option(inner), reversed(options), command)
+
+
+def directions_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that names another folder of directions."""
+    folder = click.Path(file_okay=False, path_type=Path)
+    text = "A folder of direction sets, before the shipped ones."
+    return click.option("--directions", "folder", type=folder, help=text)(command)
+
+
+def compute_for(chosen: Suite, device: str) -> Compute:
+    """The compute of a suite; at float32, CUDA is kept from rounding to TF32."""
+    torch.backends.cudnn.allow_tf32 = False
+    return Compute(device, chosen.precision, chosen.batch)
+
+
+def library(folder: Path | None) -> Library:
+    """The direction sets of a folder, then the shipped ones."""
+    shipped = [SHIPPED] if SHIPPED.is_dir() else []
+    return Library([folder, *shipped] if folder else shipped)
+
+
+def overridden(source: str, precision: str | None, batch: int | None, **values: Any) -> Suite:
+    """A suite with the command line's values in place of its own."""
+    given = {"precision": precision, "batch": batch, **values}
+    return suite.read(source).with_values(**{key: value for key, value in given.items() if value is not None})
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+def main(debug: bool) -> None:
+    """Measure the editing directions of an image generator: how good, how far, how local, how latent."""
+
+
+@main.command("run-all", **example("navbench run-all quick --out runs/quick"))
+@click.argument("source", metavar="[SUITE]", default="quick")
+@click.option("--generator", help="Measure this one instead of the suite's.")
+@click.option("--layer", "layers", multiple=True, help="Only these layers, by name or index.")
+@click.option("--reference", help="'unshifted', or a folder or zip of real images.")
+@click.option("--out", type=click.Path(path_type=Path), help="The run folder. Default: runs/NAME-OF-SUITE.")
+@click.option("--fresh", is_flag=True, help="Start over, instead of going on with the run in the folder.")
+@click.option("--rediscover", is_flag=True, default=None, help="Find the directions anew.")
+@directions_option
+@computing
+def run_all(
+    source: str, generator: str | None, layers: tuple[str, ...], reference: str | None, out: Path | None, fresh: bool,
+    rediscover: bool | None, folder: Path | None, device: str, precision: str | None, batch: int | None,
+) -> None:  # fmt: skip
+    """Run a whole suite and write its report.
+
+    SUITE is a preset (smoke, quick, standard, paper) or a TOML file. Run again in the same folder, it does only
+    what is left.
+    """
+    chosen = overridden(source, precision, batch, rediscover=rediscover)
+    chosen = _with_subjects(chosen, generator, layers, reference)
+    _run(chosen, out or Path("runs") / chosen.name, folder, device, fresh=fresh)
+
+
+def _with_subjects(chosen: Suite, generator: str | None, layers: tuple[str, ...], reference: str | None) -> Suite:
+    given: dict[str, Any] = {"name": generator, "layers": list(layers) or None, "reference": reference}
+    if generator is not None and not layers:
+        given["layers"] = []  # the suite's layers are those of another generator
+    given = {key: value for key, value in given.items() if value is not None}
+    subjects = [subject.model_dump(mode="json") | given for subject in chosen.generators]
+    return chosen.with_values(generators=subjects[:1] if generator else subjects)
+
+
+def _run(
+    chosen: Suite, out: Path, folder: Path | None, device: str, *, fresh: bool = False, name: str | None = None,
+    experiments: frozenset[str] | None = None,
+) -> None:  # fmt: skip
+    compute, found = compute_for(chosen, device), library(folder)
+    names: tuple[str, ...] = ()
+    if name is not None:
+        file, index = only(chosen, found, name)
+        names = (file.names()[index],)
+    open_folder(out, chosen, fresh=fresh, only=names)
+    run = Run(out, chosen, compute, found, console, names, *([experiments] if experiments else []))
+    run.execute()
+    with stage(console, "report") as report:
+        page = write_report(out)
+        report(1, 1)
+    console.print(f"Report: {page.resolve()}", highlight=False)
+
+
+def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[str, Any]]], Callable[..., Any]]:
+    """Turn a function from options to suite values into a command that runs one experiment on one direction."""
+
+    def decorate(values: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
+        @click.option("--direction", "name", required=True, help="Its name, a unique part of it, or its label.")
+        @click.option("--preset", default="quick", show_default=True, help="Sizes that no option gives.")
+        @click.option("--out", type=click.Path(path_type=Path), help="The run folder.")
+        @click.option("--fresh", is_flag=True, help="Start over.")
+        @directions_option
+        @computing
+        @functools.wraps(values)
+        def command(
+            name: str, preset: str, out: Path | None, fresh: bool, folder: Path | None, device: str,
+            precision: str | None, batch: int | None, **options: Any,
+        ) -> None:  # fmt: skip
+            chosen = overridden(preset, precision, batch)
+            file, index = library(folder).find(name)
+            full = file.names()[index]
+            subject = {"name": file.header["generator"], "layers": [file.header["layer"]]}
+            subject |= {
+                "methods": [file.header["method"]],
+                "reference": options.pop("reference", "unshifted"),
+            }
+            chosen = chosen.with_values(generators=[subject], rediscover=False, **values(**options))
+            place = out or Path("runs") / f"{experiment}-{full.replace('/', '-')}"
+            wanted = frozenset({experiment, "strips"})
+            _run(chosen, place, folder, device, fresh=fresh, name=full, experiments=wanted)
+
+        command.__doc__ = text
+        return command
+
+    return decorate
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """The values that were given."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
+@main.command("fid-curve", **example("navbench fid-curve --direction faces/svd/main.6/0 --samples 2000 --shifts 9"))
+@click.option("--samples", type=click.IntRange(2), help="Images per point.")
+@click.option("--shifts", type=click.IntRange(3), help="Points of the curve, an odd number.")
+@click.option("--extractor", help="Only inception-v3-compat makes an FID.")
+@click.option("--extractor-weights", help="A file with its weights, instead of downloading them.")
+@click.option("--reference", default="unshifted", show_default=True, help="Or a folder or zip of real images.")
+@one_direction("curves", "FD or FID, KID and effect of one direction as functions of its shift.")
+def fid_curve(
+    samples: int | None, shifts: int | None, extractor: str | None, extractor_weights: str | None
+) -> dict[str, Any]:
+    """The values for the suite."""
+    curves = given(samples=samples, shifts=shifts, extractor=extractor, extractor_weights=extractor_weights)
+    return {"curves": curves}
+
+
+@main.command("locality", **example("navbench locality --direction faces/svd/main.6/0 --samples 1600 --shifts 20"))
+@click.option("--samples", type=click.IntRange(2), help="Codes.")
+@click.option("--shifts", type=click.IntRange(2), help="Points of the uniform grid of t.")
+@one_direction("locality", "Where one direction changes the image: its heatmap and how concentrated it is.")
+def locality(samples: int | None, shifts: int | None) -> dict[str, Any]:
+    """The values for the suite."""
+    return {"locality": given(samples=samples, shifts=shifts)}
+
+
+@main.command("reproduce", **example("navbench reproduce --direction faces/svd/main.6/0 --target z --steps 50"))
+@click.option("--target", "targets", multiple=True, type=click.Choice(KINDS[1:]), help="Where to imitate it.")
+@click.option("--codes", type=click.IntRange(1), help="Codes on which the imitation is found.")
+@click.option("--held-out", type=click.IntRange(2), help="Codes on which it is measured.")
+@click.option("--steps", type=click.IntRange(1), help="Steps of L-BFGS.")
+@one_direction("reproduction", "Whether a latent code or an activation could have done what a direction does.")
+def reproduce(targets: tuple[str, ...], codes: int | None, held_out: int | None, steps: int | None) -> dict[str, Any]:
+    """The values for the suite."""
+    return {"reproduction": given(targets=targets or None, codes=codes, held_out=held_out, steps=steps)}
+
+
+@main.command(**example("navbench discover --method spectrum --method hybrid --layer main.6 --out my-directions"))
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    help=f"One of {', '.join(METHODS)}; again for more. Default: the suite's.",
+)
+@click.option("--generator", help="Default: the suite's first.")
+@click.option("--layer", "layers", multiple=True, help="By name or index; again for more. Default: the suite's.")
+@click.option("--preset", default="quick", show_default=True, help="A preset or suite file, for its settings.")
+@click.option("--seed", type=click.IntRange(0), help="Default: the suite's.")
+@click.option("--out", type=click.Path(path_type=Path), default="my-directions", show_default=True)
+@click.option("--force", is_flag=True, help="Replace sets that are there already.")
+@computing
+def discover(
+    methods: tuple[str, ...], generator: str | None, layers: tuple[str, ...], preset: str, seed: int | None, out: Path,
+    force: bool, device: str, precision: str | None, batch: int | None,
+) -> None:  # fmt: skip
+    """Find directions and write them, one file per method and layer.
+
+    Sets that are there already are kept; a learning that was interrupted goes on from its checkpoint.
+    """
+    chosen = _with_subjects(overridden(preset, precision, batch, seed=seed), generator, layers, None)
+    subject = chosen.generators[0]
+    for method in methods:
+        if method not in METHODS:
+            raise unknown("method", method, METHODS)
+    compute = compute_for(chosen, device)
+    made = zoo.create(subject.name, compute)
+    names = layers_of(subject, made, library(None)) or tuple(layer.name for layer in made.layers())
+    paths = discover_sets(
+        made, names, methods or subject.methods, chosen.discovery, compute, chosen.seed, out,
+        overwrite=force, stages=lambda title: stage(console, title),
+    )  # fmt: skip
+    for path in paths:
+        console.print(f"Directions: {path}", highlight=False)
+
+
+@main.command(**example("navbench report runs/quick"))
+@click.argument("run", type=click.Path(path_type=Path))
+def report(run: Path) -> None:
+    """Write the report of a run folder anew, from what the folder holds."""
+    console.print(f"Report: {write_report(run).resolve()}", highlight=False)
+
+
+@main.group(**example("navbench directions list"))
+def directions() -> None:
+    """The directions that there are."""
+
+
+@directions.command("list", **example("navbench directions list --generator faces"))
+@click.option("--generator", help="Only those of one generator.")
+@directions_option
+def list_directions(generator: str | None, folder: Path | None) -> None:
+    """List the direction sets."""
+    table = Table("set", "directions", "labels", "sha256", box=None)
+    for reference, file in sorted(library(folder).sets.items()):
+        if generator in (None, file.header["generator"]):
+            labels = ", ".join(filter(None, file.header["labels"]))
+            table.add_row(reference, str(file.count), labels, file.sha256[:12])
+    console.print(table)
+
+
+@directions.command("show", **example("navbench directions show faces/hybrid/main.6/3"))
+@click.argument("name")
+@directions_option
+def show_direction(name: str, folder: Path | None) -> None:
+    """Show what is known of one direction."""
+    file, index = library(folder).find(name)
+    direction = file.load(zoo.create(file.header["generator"], Compute()))[index]
+    table = Table(box=None, show_header=False)
+    table.add_row("name", direction.name)
+    table.add_row("label", direction.label or "-")
+    table.add_row("space", f"{direction.space} {direction.layer or ''}, {tuple(direction.offset.shape)}")
+    table.add_row("t", f"[{direction.t_min:.4g}, {direction.t_max:.4g}]".replace("[", "\\["))
+    for key, value in direction.scores.items():
+        table.add_row(key.replace("_", " "), f"{value:.4g}")
+    for key, value in file.header["provenance"].items():
+        if key != "log":
+            table.add_row(key, str(value))
+    table.add_row("file", str(file.path))
+    table.add_row("sha256", file.sha256)
+    console.print(table)
+
+
+@main.group(**example("navbench generators list"))
+def generators() -> None:
+    """The generators that there are."""
+
+
+@generators.command("list", **example("navbench generators list"))
+def list_generators() -> None:
+    """List the installed generators."""
+    table = Table("name", "from", box=None)
+    for name, point in sorted(zoo.known().items()):
+        table.add_row(name, point.value)
+    console.print(table)
+
+
+@generators.command("show", **example("navbench generators show faces"))
+@click.argument("name")
+def show_generator(name: str) -> None:
+    """Show what a generator is: its size, its layers and their kernels."""
+    made = zoo.create(name, Compute())
+    console.print(f"{made.name}: {made.description}", highlight=False)
+    console.print(
+        f"resolution {made.resolution}, codes of {made.latent_dim}, spaces {', '.join(KINDS)}",
+        highlight=False,
+    )
+    console.print(
+        f"{sum(tensor.numel() for tensor in made.parameters()):,} parameters, sha256 {made.fingerprint}",
+        highlight=False,
+    )
+    table = Table("index", "layer", "kernel", "parameters", box=None)
+    for layer in made.layers():
+        table.add_row(str(layer.index), layer.name, "x".join(map(str, layer.shape)), f"{layer.shape.numel():,}")
+    console.print(table)
+
+
+@main.command(**example("navbench doctor"))
+def doctor() -> None:
+    """Say which weights are here, which are missing, and what each preset needs."""
+    table = Table("weights", "here", "where", "from", box=None)
+    present = {}
+    for item in weights.status():
+        present[item.name] = item.present
+        table.add_row(item.name, "yes" if item.present else "no", str(item.where), item.source)
+    console.print(table)
+    for name in PRESETS:
+        needs = sorted(_needs(suite.read(name)))
+        missing = [need for need in needs if not present.get(need, True)]
+        verdict = f"missing {', '.join(missing)}, fetched when first used" if missing else "all here"
+        console.print(f"preset {name}: needs {', '.join(needs)}; {verdict}", highlight=False)
+    cuda = f"{torch.cuda.device_count()} CUDA devices" if torch.cuda.is_available() else "no CUDA device"
+    console.print(f"torch {torch.__version__}, {cuda}, {torch.get_num_threads()} threads", highlight=False)
+
+
+def _needs(chosen: Suite) -> set[str]:
+    names = {subject.name for subject in chosen.generators}
+    return names | {chosen.distance, chosen.discovery.distance, chosen.curves.extractor}
+
+
+if __name__ == "__main__":
+    main()

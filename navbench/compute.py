@@ -1,0 +1,78 @@
+"""Where and how tensors are computed: device, precision, batch size, and what happens when memory runs out."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from navbench.errors import Failure, NavbenchError, NavbenchWarning
+
+Precision = Literal["float32", "bf16"]
+Module = TypeVar("Module", bound=nn.Module)
+Result = TypeVar("Result")
+
+
+class Compute:
+    """Device, precision and batch size of a computation; results depend on none but the precision.
+
+    Attributes:
+        batch: images per forward pass; halved, for good, whenever memory runs out.
+    """
+
+    def __init__(self, device: str = "cpu", precision: Precision = "float32", batch: int = 32) -> None:
+        if batch < 1:
+            raise NavbenchError(f"The batch size is {batch}; it must be at least 1.")
+        try:
+            self.device = torch.device(device)
+        except RuntimeError:
+            raise NavbenchError(f"Unknown device {device!r}; use 'cpu', 'cuda' or 'cuda:N'.") from None
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise NavbenchError(f"Device {device!r} was asked for, but torch sees no CUDA device; use --device cpu.")
+        if self.device.type == "cuda" and (self.device.index or 0) >= torch.cuda.device_count():
+            raise NavbenchError(f"Device {device!r} does not exist; torch sees {torch.cuda.device_count()} of them.")
+        self.precision = precision
+        self.batch = batch
+
+    def __repr__(self) -> str:
+        return f"Compute({str(self.device)!r}, {self.precision!r}, batch={self.batch})"
+
+    def place(self, module: Module) -> Module:
+        """Move a pretrained module to the device, frozen and in evaluation mode; channels-last at bf16."""
+        module = module.to(self.device).eval().requires_grad_(False)
+        if self.precision == "bf16":
+            module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return module
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The context in which forward passes run at this precision."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+    def over(self, indices: Sequence[int], work: Callable[[Sequence[int]], Result]) -> Iterator[Result]:
+        """Yield `work(chunk)` for consecutive chunks of at most `batch` indices, halving when memory runs out."""
+        start = 0
+        while start < len(indices):
+            chunk = indices[start : start + self.batch]
+            try:
+                result = work(chunk)
+            except torch.OutOfMemoryError:
+                if len(chunk) == 1:
+                    raise Failure(f"Out of memory on {self.device} with a single image; use another device.") from None
+                torch.cuda.empty_cache()
+                self.batch = len(chunk) // 2
+                warnings.warn(f"Out of memory: going on with batches of {self.batch}.", NavbenchWarning, stacklevel=2)
+                continue
+            start += len(chunk)
+            yield result
+
+
+def finite_images(images: Tensor, what: str) -> Tensor:
+    """Return the images as float32, or fail by name if any value is NaN or infinite."""
+    images = images.float()
+    if not torch.isfinite(images).all():
+        raise Failure(f"{what} made images with NaN or infinite values; check its weights, or use a smaller shift.")
+    return images

@@ -1,0 +1,299 @@
+"""Directions, the sets that they come in, the files that hold those, and the names that find them."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from navbench import spaces
+from navbench.basis import Basis, DenseBasis, SvdBasis, random_basis
+from navbench.errors import NavbenchError, unknown
+from navbench.files import write_atomically
+from navbench.generators.base import Generator
+from navbench.spaces import Space
+
+FORMAT = 1
+SHIPPED = Path(__file__).resolve().parent.parent / "directions"
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A unit-norm offset in one space, and how far it goes.
+
+    Attributes:
+        name: 'generator/method/layer/index', its full reference.
+        offset: of unit norm, (*space.shape).
+        t_min, t_max: the range of the shift t, t_min < 0 < t_max.
+        scores: what its method knows of it, such as a Rayleigh quotient; empty for some methods.
+    """
+
+    generator: str
+    method: str
+    space: str
+    layer: str | None
+    index: int
+    label: str
+    offset: Tensor
+    t_min: float
+    t_max: float
+    scores: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The full reference: 'faces/hybrid/main.6/3'."""
+        return f"{self.generator}/{self.method}/{self.layer or self.space}/{self.index}"
+
+    @property
+    def slug(self) -> str:
+        """The reference as a file name."""
+        return self.name.replace("/", "-")
+
+    def space_of(self, generator: Generator) -> Space:
+        """The space of this direction; refused if the generator's layer has another shape."""
+        space = spaces.create(generator, self.space, self.layer)
+        if space.shape != self.offset.shape:
+            raise NavbenchError(
+                f"Direction {self.name} has offsets of shape {tuple(self.offset.shape)}, but {spaces.describe(space)} "
+                f"of generator {generator.name} has {tuple(space.shape)}; it was found on another generator."
+            )
+        return space
+
+    def shifts(self, count: int) -> Tensor:
+        """An odd number of shifts from t_min over 0 to t_max, evenly spaced on each side, float64."""
+        if count < 3 or count % 2 == 0:
+            raise NavbenchError(f"A curve has {count} shifts; it needs an odd number of at least 3, with t = 0 inside.")
+        side = torch.linspace(0, 1, count // 2 + 1, dtype=torch.float64)
+        return torch.cat([self.t_min * side.flip(0)[:-1], self.t_max * side])
+
+
+@dataclass(frozen=True)
+class DirectionSet:
+    """K directions of one method in one space: coefficients on a basis.
+
+    Attributes:
+        weights: fingerprint of the generator's weights.
+        basis_name: 'stored', 'svd' (the kernel determines it), 'random' (the seed does), or 'set:PATH' for the
+            basis of another set, PATH relative to the folder of this one.
+        coefficients: (K, B), unit-norm rows, float32.
+        t_min, t_max: (K,), the range of each direction.
+        labels: K names by hand, '' where there is none.
+        scores: per direction, (K,) each.
+        settings: of the method, as it ran; provenance: versions, seconds, summary figures.
+    """
+
+    generator: str
+    weights: str
+    space: str
+    layer: str | None
+    method: str
+    basis_name: str
+    basis: Basis
+    coefficients: Tensor
+    t_min: Tensor
+    t_max: Tensor
+    labels: tuple[str, ...]
+    seed: int
+    scores: dict[str, Tensor] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.coefficients)
+
+    def __iter__(self) -> Iterator[Direction]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Direction:
+        offset = self.basis.combine(self.coefficients[index : index + 1])[0]
+        return Direction(
+            self.generator,
+            self.method,
+            self.space,
+            self.layer,
+            index,
+            self.labels[index],
+            offset / offset.norm(),
+            float(self.t_min[index]),
+            float(self.t_max[index]),
+            {name: float(values[index]) for name, values in self.scores.items()},
+        )
+
+    @property
+    def reference(self) -> str:
+        """'generator/method/layer', what the names of its directions begin with."""
+        return f"{self.generator}/{self.method}/{self.layer or self.space}"
+
+    def check_fits(self, generator: Generator) -> None:
+        """Refuse a generator with other weights than those that the directions were found on."""
+        if self.weights != generator.fingerprint:
+            raise NavbenchError(
+                f"Directions {self.reference} were found on weights {self.weights[:12]}, but generator "
+                f"{generator.name} has {generator.fingerprint[:12]}; rediscover them for these weights."
+            )
+
+
+# --- files ---------------------------------------------------------------------------------------------------
+
+
+def write_set(directions: DirectionSet, path: Path, *, overwrite: bool = False) -> None:
+    """Write a set as one safetensors file; a stored basis goes in at half precision, whatever else at float32."""
+    if path.exists() and not overwrite:
+        raise NavbenchError(f"{path} exists already; choose another folder, or say --force to replace it.")
+    tensors = {"coefficients": directions.coefficients, "t_min": directions.t_min, "t_max": directions.t_max}
+    tensors |= {f"score.{name}": values for name, values in directions.scores.items()}
+    tensors = {name: value.detach().float().cpu().contiguous() for name, value in tensors.items()}
+    if isinstance(directions.basis, DenseBasis) and directions.basis_name == "stored":
+        tensors["basis"] = directions.basis.vectors.half().cpu().contiguous()
+    header = {
+        "format": FORMAT,
+        "generator": directions.generator,
+        "weights": directions.weights,
+        "space": directions.space,
+        "layer": directions.layer,
+        "method": directions.method,
+        "basis": directions.basis_name,
+        "labels": directions.labels,
+        "seed": directions.seed,
+        "settings": directions.settings,
+        "provenance": directions.provenance,
+    }
+    write_atomically(path, save(tensors, {"navbench": json.dumps(header, sort_keys=True)}))
+
+
+@dataclass(frozen=True)
+class SetFile:
+    """A direction set on disk, of which only the header has been read."""
+
+    path: Path
+    header: dict[str, Any]
+    count: int
+
+    @property
+    def reference(self) -> str:
+        """'generator/method/layer'."""
+        return f"{self.header['generator']}/{self.header['method']}/{self.header['layer'] or self.header['space']}"
+
+    @property
+    def sha256(self) -> str:
+        """Of the whole file."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+    def names(self) -> list[str]:
+        """The full names of its directions."""
+        return [f"{self.reference}/{index}" for index in range(self.count)]
+
+    def load(self, generator: Generator) -> DirectionSet:
+        """The whole set, on the generator that it was found on."""
+        header, tensors = self.header, _tensors(self.path)
+        loaded = DirectionSet(
+            header["generator"],
+            header["weights"],
+            header["space"],
+            header["layer"],
+            header["method"],
+            header["basis"],
+            self._basis(generator, tensors),
+            tensors["coefficients"],
+            tensors["t_min"],
+            tensors["t_max"],
+            tuple(header["labels"]),
+            header["seed"],
+            {key.removeprefix("score."): value for key, value in tensors.items() if key.startswith("score.")},
+            header["settings"],
+            header["provenance"],
+        )
+        loaded.check_fits(generator)
+        space = spaces.create(generator, loaded.space, loaded.layer)
+        if loaded.basis.shape != space.shape or loaded.basis.count != loaded.coefficients.shape[1]:
+            raise NavbenchError(
+                f"{self.path}: {loaded.basis.count} offsets of shape {tuple(loaded.basis.shape)} and coefficients of "
+                f"shape {tuple(loaded.coefficients.shape)} do not fit {spaces.describe(space)}, {tuple(space.shape)}."
+            )
+        return loaded
+
+    def _basis(self, generator: Generator, tensors: dict[str, Tensor]) -> Basis:
+        name = self.header["basis"]
+        if name == "svd":
+            layer = generator.layer(self.header["layer"])
+            return SvdBasis(layer, generator.kernel(layer))
+        if name == "random":
+            space = spaces.create(generator, self.header["space"], self.header["layer"])
+            return random_basis(space.shape, tensors["coefficients"].shape[1], self.header["seed"])
+        if name == "stored":
+            if "basis" not in tensors:
+                raise NavbenchError(f"{self.path}: the tensor 'basis' is missing; write the set again.")
+            return DenseBasis(tensors["basis"])
+        other = self.path.parent / name.removeprefix("set:")
+        if not other.is_file():
+            raise NavbenchError(f"{self.path} takes its basis from {other}, which does not exist; put it there.")
+        return DenseBasis(_tensors(other)["basis"])
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    with safe_open(path, framework="pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+
+
+def open_set(path: Path) -> SetFile:
+    """Read the header of a direction set."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["navbench"])
+            count = file.get_slice("coefficients").get_shape()[0]
+            if any(file.get_slice(key).get_shape() != [count] for key in ("t_min", "t_max")):
+                raise ValueError("t_min and t_max must have one number per direction")
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise NavbenchError(f"{path} is not a navbench direction set ({error}).") from error
+    needed = {"format", "generator", "weights", "space", "layer", "method", "basis", "labels", "seed"}
+    if missing := needed - header.keys():
+        raise NavbenchError(f"{path}: its header lacks {', '.join(sorted(missing))}; write the set again.")
+    if header["format"] != FORMAT:
+        raise NavbenchError(f"{path} has format {header['format']}; this navbench reads format {FORMAT}.")
+    return SetFile(path, {"settings": {}, "provenance": {}} | header, count)
+
+
+def place_of(root: Path, reference: str) -> Path:
+    """Where a set with that reference belongs under a folder of directions."""
+    return root / f"{reference}.safetensors"
+
+
+class Library:
+    """The direction sets under some folders, found by name; an earlier folder hides a later one's set."""
+
+    def __init__(self, roots: Sequence[Path] = (SHIPPED,)) -> None:
+        for root in roots:
+            if not root.is_dir():
+                raise NavbenchError(f"{root} is not a folder of directions; name one that navbench discover wrote.")
+        self.roots = tuple(roots)
+        files = [open_set(path) for root in reversed(roots) for path in sorted(root.rglob("*.safetensors"))]
+        self.sets = {file.reference: file for file in files}
+
+    def of(self, generator: str) -> list[SetFile]:
+        """The sets of one generator, sorted by reference."""
+        return [file for reference, file in sorted(self.sets.items()) if file.header["generator"] == generator]
+
+    def find(self, reference: str) -> tuple[SetFile, int]:
+        """The one direction whose full name, label, or unique run of name parts is `reference`."""
+        entries = [(file, index, name) for file in self.sets.values() for index, name in enumerate(file.names())]
+        exact = [entry for entry in entries if entry[2] == reference]
+        labelled = [
+            entry for entry in entries if entry[0].header["labels"][entry[1]].lower() == reference.lower() != ""
+        ]
+        partly = [entry for entry in entries if f"/{reference}/" in f"/{entry[2]}/"]
+        matches = exact or labelled or partly
+        if not matches:
+            labels = [label for file in self.sets.values() for label in file.header["labels"] if label]
+            raise unknown("direction", reference, [*(name for *_, name in entries), *labels])
+        if len(matches) > 1:
+            names = ", ".join(name for *_, name in matches[:4])
+            more = f" and {len(matches) - 4} more" if len(matches) > 4 else ""
+            raise NavbenchError(f"Direction {reference!r} is not unique: {names}{more}; say more of the name.")
+        file, index, _ = matches[0]
+        return file, index

@@ -1,0 +1,176 @@
+"""The perceptual Hessian over a space, exactly, and its leading eigenvectors by two solvers (section 3.3)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from navbench import seeds
+from navbench.compute import Compute
+from navbench.errors import Failure
+from navbench.generators.base import Codes, State
+from navbench.metrics.perceptual import PerceptualDistance
+from navbench.progress import Report, silent
+from navbench.spaces import Space
+
+
+class PerceptualHessian:
+    """H = d^2/da^2 E_z d(G(z), G_a(z)) at a = 0, for offsets a of a space (eq. 3).
+
+    The distance is |f(x) - f(y)|^2 with features f, so that H = 2 E_z J^T J, J the Jacobian of f(G_a(z)) in a:
+    a product is one forward-mode and one reverse-mode derivative, without a step size. Offsets are flat here,
+    (P,), with P the number of elements of `space.shape`.
+    """
+
+    def __init__(self, space: Space, distance: PerceptualDistance, codes: Codes, compute: Compute) -> None:
+        self.space, self.distance, self.codes, self.compute = space, distance, codes, compute
+        self.size = space.shape.numel()
+        self.gradients = 0  # evaluations of `gradient`, in passes over all codes
+        self.products = 0  # Hessian-vector products, likewise
+        self._states: dict[tuple[int, int], State | Codes] = {}
+
+    def product(self, vectors: Tensor) -> Tensor:
+        """H times each row of `vectors`, (m, P)."""
+        self.products += len(vectors)
+        parts = self.compute.over(range(len(self.codes)), lambda rows: self._product(rows, vectors))
+        return 2 / len(self.codes) * sum(parts, torch.zeros_like(vectors))
+
+    def gradient(self, offset: Tensor) -> Tensor:
+        """The gradient of E_z d(G(z), G_a(z)) at a = `offset`, (P,): g of eq. 4."""
+        self.gradients += 1
+        parts = self.compute.over(range(len(self.codes)), lambda rows: self._gradient(rows, offset))
+        return sum(parts, torch.zeros_like(offset)) / len(self.codes)
+
+    def _response(self, rows: Sequence[int]) -> Callable[[Tensor], Tensor]:
+        key = (rows[0], len(rows))
+        if key not in self._states:
+            with torch.no_grad():
+                self._states[key] = self.space.prepare(self.codes[rows[0] : rows[0] + len(rows)])
+        state = self._states[key]
+        return lambda offset: self.distance.features(self.space.render(state, offset.view(self.space.shape)))
+
+    def _product(self, rows: Sequence[int], vectors: Tensor) -> Tensor:
+        response, zero = self._response(rows), torch.zeros_like(vectors[0])
+        _, pull = torch.func.vjp(response, zero)
+        pushed = (torch.func.jvp(response, (zero,), (vector,))[1] for vector in vectors)
+        return torch.stack([pull(tangent)[0] for tangent in pushed])
+
+    def _gradient(self, rows: Sequence[int], offset: Tensor) -> Tensor:
+        response = self._response(rows)
+        with torch.no_grad():
+            original = response(torch.zeros_like(offset))
+        return torch.func.grad(lambda a: (response(a) - original).square().sum())(offset)
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Leading eigenpairs, in falling order of the eigenvalue.
+
+    Attributes:
+        values: (k,), Rayleigh quotients.
+        vectors: (k, P), orthonormal rows.
+        residuals: (k,), |Hv - lv| / l.
+        products: Hessian-vector products spent on finding them, a gradient of eq. 4 counted as one.
+    """
+
+    values: Tensor
+    vectors: Tensor
+    residuals: Tensor
+    products: int
+
+
+def krylov(
+    hessian: PerceptualHessian,
+    count: int,
+    *,
+    block: int = 8,
+    tolerance: float = 1e-2,
+    products: int = 192,
+    seed: int = 0,
+    report: Report = silent,
+) -> Spectrum:
+    """The `count` leading eigenpairs by a block Krylov method: full reorthogonalisation, then Rayleigh-Ritz.
+
+    Each round multiplies the newest block by H and appends what is new of the result to the basis Q. Since HQ is
+    kept beside Q, the Ritz values and their true residuals cost no further product. Needs memory for
+    2 x products x P numbers.
+    """
+    count, products = min(count, hessian.size), min(products, hessian.size)
+    if products < count:
+        raise Failure(f"{products} Hessian products cannot give {count} eigenvectors; allow more products.")
+    device = hessian.codes.z.device
+    newest = _orthonormal(
+        seeds.normal(seeds.derived(seed, "krylov"), range(min(block, products)), (hessian.size,)).to(device)
+    )
+    q = newest.new_empty(0, hessian.size)
+    hq = newest.new_empty(0, hessian.size)
+    while True:
+        q, hq = torch.cat([q, newest]), torch.cat([hq, hessian.product(newest)])
+        values, combination, residuals = _rayleigh_ritz(q, hq, count)
+        worst = float(residuals.max()) if len(residuals) == count else float("inf")
+        report(min(len(q), products), products, f"worst residual {worst:.1e}")
+        room = min(len(newest), products - len(q))
+        newest = _orthonormal(hq[-len(newest) :], against=q)[:room]
+        if worst <= tolerance or not len(newest):
+            report(products, products, f"worst residual {worst:.1e}")
+            return Spectrum(values, combination @ q, residuals, len(q))
+
+
+def _rayleigh_ritz(q: Tensor, hq: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Ritz values, their combinations of the rows of q, and relative residuals, for the `count` leading pairs."""
+    small = (q @ hq.T).double()
+    values, vectors = torch.linalg.eigh((small + small.T) / 2)
+    values, combination = values.flip(0)[:count].float(), vectors.flip(1)[:, :count].T.float()
+    errors = (combination @ hq - values[:, None] * (combination @ q)).norm(dim=1)
+    return values, combination, errors / values.abs().clamp_min(torch.finfo(torch.float32).tiny)
+
+
+def _orthonormal(rows: Tensor, against: Tensor | None = None) -> Tensor:
+    """An orthonormal basis of the rows, orthogonal to those of `against`; rows with nothing new are dropped."""
+    scale = rows.norm(dim=1).max()
+    for _ in range(2):  # once is not enough in floating point
+        if against is not None:
+            rows = rows - (rows @ against.T) @ against
+        q, r = torch.linalg.qr(rows.T)
+        rows = q.T[r.diagonal().abs() > 1e-5 * scale]
+        scale = rows.new_tensor(1.0)
+    return rows
+
+
+def power(
+    hessian: PerceptualHessian,
+    count: int,
+    *,
+    epsilon: float = 0.1,
+    iterations: int = 10,
+    seed: int = 0,
+    report: Report = silent,
+) -> Spectrum:
+    """The paper's own procedure: eq. 4 for one vector after the other, those found projected out.
+
+    v is normalised before it is scaled by epsilon. The vectors are sorted by their Rayleigh quotients, which,
+    with the residuals, are measured afterwards by exact products that do not count as spent.
+    """
+    count, before = min(count, hessian.size), hessian.gradients
+    device = hessian.codes.z.device
+    found = torch.empty(0, hessian.size, device=device)
+    for index in range(count):
+        v = seeds.normal(seeds.derived(seed, "power"), [index], (hessian.size,))[0].to(device)
+        for step in range(iterations):
+            v = _outside(v, found)
+            v = v / v.norm()
+            v = (hessian.gradient(epsilon * v) - hessian.gradient(-epsilon * v)) / (2 * epsilon)
+            report(index * iterations + step + 1, count * iterations)
+        v = _outside(v, found)
+        found = torch.cat([found, v[None] / v.norm()])
+    spent = hessian.gradients - before
+    pushed = hessian.product(found)
+    values = (found * pushed).sum(dim=1)
+    residuals = (pushed - values[:, None] * found).norm(dim=1) / values.abs()
+    order = values.argsort(descending=True)
+    return Spectrum(values[order], found[order], residuals[order], spent)
+
+
+def _outside(vector: Tensor, found: Tensor) -> Tensor:
+    return vector - (found @ vector) @ found

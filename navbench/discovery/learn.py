@@ -1,0 +1,207 @@
+"""Learning coefficients on a basis: directions that a reconstructor can tell apart (eq. 1-2, section 3.2)."""
+
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import resnet18
+
+from navbench import seeds
+from navbench.basis import Basis
+from navbench.compute import Compute
+from navbench.discovery.settings import LearnSettings
+from navbench.errors import Failure, NavbenchError
+from navbench.files import write_atomically
+from navbench.progress import Report, silent
+from navbench.spaces import Space
+
+SIZE = 256  # the reconstructor sees images at most this large (section 3.2, practical details)
+CHECKPOINT_EVERY = 250
+
+
+class Reconstructor(nn.Module):
+    """R of eq. 2: a ResNet-18 from a pair of images, stacked along channels, to (k, t / T)."""
+
+    def __init__(self, directions: int) -> None:
+        super().__init__()
+        self.trunk = resnet18(weights=None, num_classes=directions + 1)
+        self.trunk.conv1 = nn.Conv2d(6, 64, kernel_size=7, stride=2, padding=3, bias=False)
+
+    def forward(self, original: Tensor, shifted: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N, K) of the direction and the shift (N,), in units of T, of pairs of (N, 3, H, W) images."""
+        pair = torch.cat([original, shifted], dim=1)
+        if max(pair.shape[2:]) > SIZE:
+            pair = F.interpolate(pair, size=(SIZE, SIZE), mode="area")
+        out = self.trunk(pair)
+        return out[:, :-1], out[:, -1]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What learning gave.
+
+    Attributes:
+        coefficients: (K, B), unit-norm rows.
+        accuracy: (K,), the share of held-out pairs of each direction that the reconstructor names rightly.
+        shift_error: the mean |t - t'| / T on those pairs.
+        log: rows of step, loss, accuracy, each averaged over the steps since the row before.
+    """
+
+    coefficients: Tensor
+    accuracy: Tensor
+    shift_error: float
+    log: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Training pairs: pair i of step s depends on (seed, s, i) only, so a resumed training sees the same ones."""
+
+    space: Space
+    basis: Basis
+    limit: float  # T
+    floor: float  # the smallest |t| / T
+    seed: int
+
+    def draw(self, step: int, batch: int, directions: int) -> tuple[range, Tensor, Tensor]:
+        """Code indices, direction indices (N,) and shifts t / T (N,) of one step."""
+        rng = seeds.stream(seeds.derived(self.seed, "pairs"), step)
+        k = torch.from_numpy(rng.integers(directions, size=batch))
+        size = torch.from_numpy(rng.uniform(self.floor, 1, size=batch)).float()
+        sign = torch.from_numpy(rng.choice([-1.0, 1.0], size=batch)).float()
+        return range(step * batch, (step + 1) * batch), k, size * sign
+
+    def render(self, indices: range, coefficients: Tensor, k: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """The pair of images (G(z), G_t(z)); only the second has a graph, and only from the coefficients on."""
+        with torch.no_grad():
+            codes = self.space.generator.sample(indices, seeds.derived(self.seed, "codes"))
+            state = self.space.prepare(codes)
+            original = self.space.render(state, torch.zeros(self.space.shape, device=codes.z.device))
+        unit = F.normalize(coefficients[k], dim=1)
+        offset = self.basis.combine(unit * (t * self.limit)[:, None])
+        return original, self.space.render(state, offset)
+
+
+class Learner:
+    """Coefficients and reconstructor in training, with their optimiser, as one thing that can be saved."""
+
+    def __init__(self, pairs: Pairs, directions: int, settings: LearnSettings, compute: Compute) -> None:
+        self.pairs, self.settings, self.compute = pairs, settings, compute
+        device = compute.device
+        shape = (pairs.basis.count,)
+        start = seeds.normal(seeds.derived(pairs.seed, "coefficients"), range(directions), shape)
+        self.coefficients = nn.Parameter(F.normalize(start, dim=1).to(device))
+        with torch.random.fork_rng(devices=[]):  # torchvision initialises from the global state
+            torch.manual_seed(seeds.derived(pairs.seed, "reconstructor"))
+            self.reconstructor = Reconstructor(directions)
+        if compute.precision == "bf16":
+            self.reconstructor = self.reconstructor.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.reconstructor.to(device).train()
+        parameters = [self.coefficients, *self.reconstructor.parameters()]
+        self.optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate)
+        self.step = 0
+        self.log: list[dict[str, float]] = []
+
+    def train_step(self) -> tuple[float, float]:
+        """One step of eq. 1; its loss and the reconstructor's accuracy on its batch."""
+        indices, k, t = self.pairs.draw(self.step, self.settings.batch, len(self.coefficients))
+        k, t = k.to(self.compute.device), t.to(self.compute.device)
+        with self.compute.autocast():
+            logits, shift = self.reconstructor(*self.pairs.render(indices, self.coefficients, k, t))
+        loss = F.cross_entropy(logits.float(), k) + self.settings.regression * (shift.float() - t).abs().mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.step += 1
+        return float(loss.detach()), float((logits.argmax(1) == k).float().mean())
+
+    @torch.no_grad()
+    def evaluate(self) -> tuple[Tensor, float]:
+        """Accuracy per direction (K,) and the mean |t - t'| / T, on pairs that training does not see."""
+        self.reconstructor.eval()
+        held_out = replace(self.pairs, seed=seeds.derived(self.pairs.seed, "held out"))
+        count = len(self.coefficients)
+        right, total, error = torch.zeros(count), torch.zeros(count), 0.0
+        batches = -(-self.settings.evaluation // self.settings.batch)
+        for step in range(batches):
+            indices, k, t = held_out.draw(step, self.settings.batch, count)
+            device = self.compute.device
+            with self.compute.autocast():
+                logits, shift = self.reconstructor(
+                    *held_out.render(indices, self.coefficients, k.to(device), t.to(device))
+                )
+            total += torch.bincount(k, minlength=count)
+            right += torch.bincount(k[logits.argmax(1).cpu() == k], minlength=count)
+            error += float((shift.float().cpu() - t).abs().mean()) / batches
+        self.reconstructor.train()
+        return right / total, error
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, atomically."""
+        buffer = io.BytesIO()
+        torch.save(
+            {
+                "step": self.step,
+                "log": self.log,
+                "identity": self.identity(),
+                "coefficients": self.coefficients.detach(),
+                "reconstructor": self.reconstructor.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+            },
+            buffer,
+        )
+        write_atomically(path, buffer.getvalue())
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint of the same training; another one's is refused."""
+        try:
+            saved: dict[str, Any] = torch.load(path, map_location=self.compute.device, weights_only=True)
+        except Exception as error:  # torch.load raises many kinds for a broken file
+            raise NavbenchError(f"Checkpoint {path} cannot be read ({error}); delete it to start over.") from error
+        if saved["identity"] != self.identity():
+            raise NavbenchError(f"Checkpoint {path} belongs to another training; delete it, or choose another --out.")
+        with torch.no_grad():
+            self.coefficients.copy_(saved["coefficients"])
+        self.reconstructor.load_state_dict(saved["reconstructor"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.step, self.log = saved["step"], saved["log"]
+
+    def identity(self) -> str:
+        """What a checkpoint must share with this training, but for the number of steps."""
+        settings = self.settings.model_dump(exclude={"steps", "evaluation"})
+        where = f"{self.pairs.space.generator.fingerprint} {self.pairs.space.layer} {self.pairs.seed}"
+        return f"{where} {tuple(self.coefficients.shape)} {self.pairs.limit:.6g} {settings}"
+
+
+def learn(
+    pairs: Pairs,
+    directions: int,
+    settings: LearnSettings,
+    compute: Compute,
+    *,
+    checkpoint: Path | None = None,
+    report: Report = silent,
+) -> Learned:
+    """Solve eq. 1 on the basis of `pairs` for K = `directions` unit-norm rows of coefficients."""
+    learner = Learner(pairs, directions, settings, compute)
+    if checkpoint is not None and checkpoint.exists():
+        learner.resume(checkpoint)
+    losses: list[tuple[float, float]] = []
+    while learner.step < settings.steps:
+        losses.append(learner.train_step())
+        if not losses[-1][0] < float("inf"):
+            raise Failure(f"The training loss is {losses[-1][0]} at step {learner.step}; lower the shift or the rate.")
+        report(learner.step, settings.steps, f"loss {losses[-1][0]:.2f}, accuracy {losses[-1][1]:.0%}")
+        if learner.step % CHECKPOINT_EVERY == 0 or learner.step == settings.steps:
+            loss, accuracy = (sum(column) / len(losses) for column in zip(*losses, strict=True))
+            learner.log.append({"step": learner.step, "loss": loss, "accuracy": accuracy})
+            losses = []
+            if checkpoint is not None:
+                learner.save(checkpoint)
+    accuracy_of, shift_error = learner.evaluate()
+    coefficients = F.normalize(learner.coefficients.detach(), dim=1)
+    return Learned(coefficients, accuracy_of.cpu(), shift_error, learner.log)

@@ -1,0 +1,213 @@
+"""The methods: each is a basis of a space and, optionally, coefficients learned on it (one table, one procedure)."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from navbench import seeds
+from navbench.basis import Basis, DenseBasis, SvdBasis, random_basis
+from navbench.compute import Compute
+from navbench.directions import DirectionSet
+from navbench.discovery.calibration import EffectMeter, calibrate
+from navbench.discovery.hessian import PerceptualHessian, krylov, power
+from navbench.discovery.learn import Pairs, learn
+from navbench.discovery.settings import DiscoverySettings, LearnSettings
+from navbench.errors import NavbenchError, unknown
+from navbench.metrics.perceptual import PerceptualDistance
+from navbench.progress import Report, silent
+from navbench.spaces import ParameterSpace
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table.
+
+    Attributes:
+        basis: 'svd', 'hessian' or 'random'.
+        learned: whether coefficients are learned on it; else each direction is one vector of the basis.
+        source: where it is described.
+    """
+
+    name: str
+    basis: str
+    learned: bool
+    source: str
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        Method("svd", "svd", False, "section 4.2, the baseline"),
+        Method("optimization", "svd", True, "section 3.2"),
+        Method("spectrum", "hessian", False, "section 3.3"),
+        Method("hybrid", "hessian", True, "section 3.4"),
+        Method("random", "random", False, "a control: offsets drawn from the unit sphere"),
+    )
+}
+
+Stages = Callable[[str], AbstractContextManager[Report]]
+
+
+def quiet(title: str) -> AbstractContextManager[Report]:
+    """Stages that tell nobody."""
+    return nullcontext(silent)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Directions before calibration: coefficients (K, B) on a basis, and what their method knows of them."""
+
+    basis: Basis
+    basis_name: str
+    coefficients: Tensor
+    scores: dict[str, Tensor] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """The discovery of directions in one parameter space: what all methods share."""
+
+    space: ParameterSpace
+    distance: PerceptualDistance
+    settings: DiscoverySettings
+    compute: Compute
+    seed: int
+    stages: Stages = quiet
+
+    def run(self, method: str, spectrum: DirectionSet | None = None, checkpoint: Path | None = None) -> DirectionSet:
+        """Directions of one method, each calibrated to the effect of the settings.
+
+        Args:
+            method: a name in `METHODS`.
+            spectrum: a set of the same layer whose eigenvectors are taken instead of finding them anew.
+            checkpoint: where learning saves its state, and goes on from.
+        """
+        if method not in METHODS:
+            raise unknown("method", method, METHODS)
+        row, begun = METHODS[method], time.monotonic()
+        found = self._basis(row.basis, spectrum)
+        if row.learned:
+            found = self._learn(found, method, checkpoint)
+        t_min, t_max = self._ranges(found)
+        generator = self.space.generator
+        ran = {
+            "seconds": round(time.monotonic() - begun, 1),
+            "device": str(self.compute.device),
+            "precision": self.compute.precision,
+            "versions": {package: version(package) for package in ("navbench", "torch", "torchvision")},
+        }
+        return DirectionSet(
+            generator=generator.name,
+            weights=generator.fingerprint,
+            space=self.space.kind,
+            layer=self.space.layer.name,
+            method=method,
+            basis_name=found.basis_name,
+            basis=found.basis,
+            coefficients=found.coefficients.cpu(),
+            t_min=t_min,
+            t_max=t_max,
+            labels=("",) * len(t_min),
+            seed=self.seed,
+            scores={name: values.cpu() for name, values in found.scores.items()},
+            settings=self.settings.model_dump(),
+            provenance=found.provenance | ran,
+        )
+
+    def _basis(self, name: str, spectrum: DirectionSet | None) -> Found:
+        """The basis, with its vectors themselves as the directions."""
+        count = self.settings.directions
+        if name == "svd":
+            svd = SvdBasis(self.space.layer, self.space.generator.kernel(self.space.layer))
+            coefficients = torch.eye(min(count, svd.count), svd.count)
+            return Found(svd, "svd", coefficients, {"singular_value": svd.singular_values[:count]})
+        if name == "random":
+            return Found(random_basis(self.space.shape, count, self.seed), "random", torch.eye(count))
+        if spectrum is None:
+            return self._hessian()
+        if (spectrum.layer, spectrum.weights) != (self.space.layer.name, self.space.generator.fingerprint):
+            raise NavbenchError(f"{spectrum.reference} does not belong to layer {self.space.layer.name}; name its own.")
+        where = f"set:../{spectrum.method}/{spectrum.layer}.safetensors"
+        return Found(spectrum.basis, where, torch.eye(spectrum.basis.count))
+
+    def _hessian(self) -> Found:
+        """Leading eigenvectors of the perceptual Hessian, by the solver of the settings."""
+        settings = self.settings.spectrum
+        codes = self.space.generator.sample(range(settings.codes), seeds.derived(self.seed, "spectrum"))
+        hessian = PerceptualHessian(self.space, self.distance, codes, self.compute)
+        with self.stages(f"spectrum of {self.space.layer.name}") as report:
+            if settings.solver == "krylov":
+                found = krylov(
+                    hessian,
+                    settings.vectors,
+                    block=settings.block,
+                    tolerance=settings.tolerance,
+                    products=settings.products,
+                    seed=self.seed,
+                    report=report,
+                )
+            else:
+                found = power(
+                    hessian,
+                    settings.vectors,
+                    epsilon=settings.epsilon,
+                    iterations=settings.iterations,
+                    seed=self.seed,
+                    report=report,
+                )
+        basis = DenseBasis(found.vectors.unflatten(1, self.space.shape).cpu())
+        scores = {"rayleigh": found.values, "residual": found.residuals}
+        return Found(basis, "stored", torch.eye(basis.count), scores, {"products": found.products})
+
+    def _learn(self, found: Found, method: str, checkpoint: Path | None) -> Found:
+        """Coefficients learned on a basis."""
+        settings: LearnSettings = getattr(self.settings, method)
+        basis = found.basis.to(self.compute.device)
+        limit = settings.shift or self._typical_shift(basis)
+        pairs = Pairs(self.space, basis, limit, settings.shift_floor, self.seed)
+        with self.stages(f"{method} on {self.space.layer.name}") as report:
+            learned = learn(
+                pairs, self.settings.directions, settings, self.compute, checkpoint=checkpoint, report=report
+            )
+        provenance = {
+            "shift": limit,
+            "accuracy": float(learned.accuracy.nanmean()),
+            "shift_error": learned.shift_error,
+            "log": learned.log,
+        }
+        scores = {"accuracy": learned.accuracy}
+        return replace(found, coefficients=learned.coefficients.cpu(), scores=scores, provenance=provenance)
+
+    def _meter(self) -> EffectMeter:
+        codes = self.space.generator.sample(range(self.settings.effect_codes), seeds.derived(self.seed, "effect"))
+        return EffectMeter(self.space, self.distance, codes, self.compute)
+
+    def _typical_shift(self, basis: Basis) -> float:
+        """T: the median shift at which random unit combinations of the basis reach the effect."""
+        coefficients = seeds.normal(seeds.derived(self.seed, "typical"), range(8), (basis.count,))
+        offsets = basis.combine(F.normalize(coefficients, dim=1).to(self.compute.device))
+        low, high = calibrate(self._meter(), offsets, self.settings.effect)
+        return float(torch.cat([-low, high]).median())
+
+    def _ranges(self, found: Found) -> tuple[Tensor, Tensor]:
+        """The t range of every direction, one direction's offset in memory at a time."""
+        meter, basis = self._meter(), found.basis.to(self.compute.device)
+        rows = found.coefficients.to(self.compute.device).split(1)
+        ends = []
+        guess = 1.0
+        with self.stages(f"calibration on {self.space.layer.name}") as report:
+            for index, row in enumerate(rows):
+                ends.append(calibrate(meter, basis.combine(row), self.settings.effect, guess))
+                guess = float(ends[-1][1])
+                report(index + 1, len(rows))
+        t_min, t_max = zip(*ends, strict=True)
+        return torch.cat(t_min), torch.cat(t_max)

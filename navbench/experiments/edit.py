@@ -1,0 +1,58 @@
+"""One direction on its generator, ready to be rendered: what every experiment starts from."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from navbench import seeds
+from navbench.compute import Compute, finite_images
+from navbench.directions import Direction
+from navbench.generators.base import Codes, Generator
+
+
+class Edit:
+    """A direction on a generator and a device.
+
+    Attributes:
+        space: the space that the direction lies in.
+        offset: of unit norm, on the device.
+    """
+
+    def __init__(self, generator: Generator, direction: Direction, compute: Compute) -> None:
+        self.direction, self.compute = direction, compute
+        self.space = direction.space_of(generator)
+        self.offset = direction.offset.to(compute.device)
+
+    @torch.no_grad()
+    def prepare(self, codes: Codes) -> Callable[[float], Tensor]:
+        """A function from t to the images of these codes, (N, 3, H, W), float32; t = 0 is the generator itself.
+
+        What comes before the shifted layer is done here, once for all shifts.
+        """
+        with self.compute.autocast():
+            state = self.space.prepare(codes)
+
+        @torch.no_grad()
+        def render(t: float) -> Tensor:
+            with self.compute.autocast():
+                images = self.space.render(state, t * self.offset)
+            return finite_images(images, f"Generator {self.direction.generator} at t = {t:g} of {self.direction.name}")
+
+        return render
+
+
+def codes_for(generator: Generator, role: str, rows: Sequence[int], seed: int) -> Codes:
+    """Codes number `rows` of a role: the same for every t, direction and method (common random numbers).
+
+    Roles differ in all codes: 'curve', 'reference', 'effect', 'locality', 'reproduction', 'held out', 'strip'.
+    """
+    return generator.sample(rows, seeds.derived(seed, role))
+
+
+@torch.no_grad()
+def unshifted(generator: Generator, codes: Codes, compute: Compute) -> Tensor:
+    """Images of the generator itself, (N, 3, H, W), float32."""
+    with compute.autocast():
+        images = generator(codes)
+    return finite_images(images, f"Generator {generator.name}")

@@ -1,0 +1,61 @@
+"""Files: written so that nobody ever sees half of one, and known by their content."""
+
+import errno
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from navbench.errors import Failure, NavbenchError
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write to a temporary name in the same folder, then rename; folders are made as needed.
+
+    Raises:
+        NavbenchError: if the place may not be written to.
+        Failure: if the disk is full or fails.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise explained(error, path) from error
+
+
+def explained(error: OSError, path: Path) -> NavbenchError:
+    """One sentence for an operating system's refusal to write."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failure(f"No space left while writing {path}; free some, then run the same command again.")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return NavbenchError(f"No permission to write {path}; choose another folder with --out.")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        return NavbenchError(f"{path} cannot be written: a file stands where a folder is needed, or the reverse.")
+    return Failure(f"{path} cannot be written ({error.strerror}).")
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file, or of all files in a folder with their names; a missing one is refused."""
+    if not path.exists():
+        raise NavbenchError(f"{path} does not exist; check the path.")
+    digest = hashlib.sha256()
+    try:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file():
+                digest.update(f"{file.relative_to(path)} {file.stat().st_size}".encode())
+                with file.open("rb") as content:
+                    while chunk := content.read(1 << 20):
+                        digest.update(chunk)
+    except OSError as error:
+        raise NavbenchError(f"{path} cannot be read ({error.strerror}).") from error
+    return digest.hexdigest()

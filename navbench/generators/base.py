@@ -1,0 +1,184 @@
+"""What every generator offers: codes that depend on (seed, index) only, and one layer at a time laid open."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from navbench import seeds
+from navbench.errors import NavbenchError, unknown
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What a generator consumes for N images; every field is a tensor whose first dimension is N.
+
+    Attributes:
+        z: (N, latent_dim), float32, standard normal.
+    """
+
+    z: Tensor
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    def __getitem__(self, rows: slice) -> Self:
+        return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class State:
+    """All work of a generator before one layer.
+
+    Attributes:
+        input: (N, C, H, W), the tensor that enters the layer.
+        rest: whatever else the generator needs to go on from there.
+    """
+
+    input: Tensor
+    rest: Any = None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One shiftable convolution.
+
+    Attributes:
+        name: its name in the module tree of the generator.
+        index: its place in forward order, from 0.
+        shape: of its kernel: (out, in, k, k), or (in, out, k, k) if transposed.
+        transposed: whether it is a transposed convolution.
+    """
+
+    name: str
+    index: int
+    shape: torch.Size
+    transposed: bool
+
+    def flatten(self, kernel: Tensor) -> Tensor:
+        """The kernel as a matrix (k * k * in, out), the paper's flattening (section 3.2, after Robb et al. 2020)."""
+        order = (2, 3, 0, 1) if self.transposed else (2, 3, 1, 0)
+        return kernel.permute(order).flatten(0, 2)
+
+    def unflatten(self, matrix: Tensor) -> Tensor:
+        """The kernels (..., *shape) of matrices (..., k * k * in, out); the inverse of `flatten`."""
+        first, second, *window = self.shape
+        inputs, outputs = (first, second) if self.transposed else (second, first)
+        kernel = matrix.unflatten(-2, (*window, inputs))  # (..., k, k, in, out)
+        assert kernel.shape[-1] == outputs
+        order = (-2, -1, -4, -3) if self.transposed else (-1, -2, -4, -3)
+        lead = tuple(range(kernel.ndim - 4))
+        return kernel.permute(*lead, *(kernel.ndim + axis for axis in order))
+
+
+class Generator(nn.Module, ABC):
+    """A pretrained image generator; images are float32, (N, 3, H, W), in [-1, 1].
+
+    Subclasses with a cheap way to stop before a layer and to go on after it override `before` and `after`
+    together; a curve over T shifts then does the work before the layer once.
+    """
+
+    name: str
+    description: str
+    latent_dim: int
+    resolution: int
+
+    @abstractmethod
+    def forward(self, codes: Codes) -> Tensor:
+        """Images of the codes, (N, 3, H, W), in [-1, 1]."""
+
+    @abstractmethod
+    def layers(self) -> tuple[Layer, ...]:
+        """The shiftable convolutions in forward order."""
+
+    @abstractmethod
+    def before(self, codes: Codes, layer: Layer) -> State:
+        """All work up to the layer's input."""
+
+    @abstractmethod
+    def after(self, state: State, layer: Layer, weight: Tensor | None = None) -> Tensor:
+        """The rest, optionally with another kernel: (*layer.shape), or (N, *layer.shape) for one per image."""
+
+    def sample(self, indices: Sequence[int], seed: int) -> Codes:
+        """Codes on the generator's device; code i depends on (seed, i) only."""
+        z = seeds.normal(seed, tuple(indices), (self.latent_dim,))
+        return Codes(z.to(self.device))
+
+    def kernel(self, layer: Layer) -> Tensor:
+        """The layer's own kernel, in the shape of `layer.shape`."""
+        return self.convolution(layer).weight  # type: ignore[return-value]
+
+    def convolution(self, layer: Layer) -> nn.Module:
+        """The module of a layer."""
+        return self.get_submodule(layer.name)
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name or index; an unknown one is refused with the nearest known."""
+        for layer in self.layers():
+            if name in (layer.name, str(layer.index)):
+                return layer
+        raise unknown(f"layer of generator {self.name}", name, [layer.name for layer in self.layers()])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of all weights with their names: what results and directions are tied to."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self.state_dict().items()):
+            digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+
+def convolve(module: nn.Module, inputs: Tensor, weight: Tensor | None) -> Tensor:
+    """The module on (N, C, H, W) inputs with another kernel: its own shape, or (N, *shape) for one per image.
+
+    One kernel per image is a grouped convolution: the images become groups of one wide image.
+    """
+    if weight is None:
+        return module(inputs)
+    if weight.ndim == 4:
+        return torch.func.functional_call(module, {"weight": weight}, (inputs,))
+    if type(module) not in (nn.Conv2d, nn.ConvTranspose2d) or module.padding_mode != "zeros":
+
+        def one(image: Tensor, kernel: Tensor) -> Tensor:
+            return torch.func.functional_call(module, {"weight": kernel}, (image[None],))[0]
+
+        return torch.func.vmap(one)(inputs, weight)
+    count = len(inputs)
+    wide = inputs.reshape(1, -1, *inputs.shape[2:])
+    bias = None if module.bias is None else module.bias.repeat(count)
+    groups = count * module.groups
+    if isinstance(module, nn.ConvTranspose2d):
+        out = F.conv_transpose2d(
+            wide,
+            weight.flatten(0, 1),
+            bias,
+            module.stride,
+            module.padding,
+            module.output_padding,
+            groups,
+            module.dilation,
+        )
+    else:
+        out = F.conv2d(wide, weight.flatten(0, 1), bias, module.stride, module.padding, module.dilation, groups)
+    return out.reshape(count, -1, *out.shape[2:])
+
+
+def check_kernel(module: nn.Module, name: str) -> None:
+    """Refuse a layer whose kernel is not a plain parameter, such as one under spectral normalisation."""
+    if "weight" not in dict(module.named_parameters(recurse=False)):
+        raise NavbenchError(
+            f"Layer {name} computes its kernel from other parameters (a normalisation or parametrisation); "
+            "bake it into a plain weight first, for example with torch.nn.utils.parametrize.remove_parametrizations."
+        )

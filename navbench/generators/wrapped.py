@@ -1,0 +1,111 @@
+"""Any `nn.Module` as a generator: its convolutions are found by running it, and exchanged while it runs."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from navbench.errors import NavbenchError
+from navbench.generators.base import Codes, Generator, Layer, State, check_kernel, convolve
+
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+
+
+class _ReachedError(Exception):
+    """Raised at a layer's input to stop the forward pass there."""
+
+
+@contextmanager
+def _replaced(module: nn.Module, forward: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """The module with another forward, for a while; under a name in the instance, so the class stays as it is."""
+    module.forward = forward  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        module.__dict__.pop("forward", None)
+
+
+class Wrapped(Generator):
+    """A generator around any module that maps (N, *code_shape) codes to (N, 3, H, W) images in [-1, 1].
+
+    `before` runs the module up to the layer; `after` runs it whole and exchanges the layer's input and kernel,
+    so nothing needs to be known about the module's structure, at the price of the early work for every shift.
+
+    Args:
+        module: maps codes to images; its parameters are not changed.
+        code_shape: the shape of one code, (latent_dim,) or (latent_dim, 1, 1), say; codes are standard normal.
+    """
+
+    def __init__(self, module: nn.Module, code_shape: tuple[int, ...], name: str = "wrapped", description: str = ""):
+        super().__init__()
+        self.module = module.eval()
+        self.code_shape = code_shape
+        self.name, self.description = name, description or f"{type(module).__name__}, wrapped"
+        self.latent_dim = int(torch.Size(code_shape).numel())
+        self._layers, images = self._trace()
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise NavbenchError(
+                f"Generator {name} makes tensors of shape {tuple(images.shape)}; images must be (N, 3, H, W) in [-1, 1]."
+            )
+        self.resolution = images.shape[-1]
+
+    def forward(self, codes: Codes) -> Tensor:
+        """Images of the codes, (N, 3, H, W), in [-1, 1]."""
+        return self.module(codes.z.reshape(-1, *self.code_shape))
+
+    def layers(self) -> tuple[Layer, ...]:
+        """The convolutions that run exactly once per forward pass, in the order in which they run."""
+        return self._layers
+
+    def before(self, codes: Codes, layer: Layer) -> State:
+        """The module up to the layer's input."""
+        caught: list[Tensor] = []
+
+        def stop(inputs: Tensor) -> Tensor:
+            caught.append(inputs)
+            raise _ReachedError
+
+        with _replaced(self.convolution(layer), stop):
+            try:
+                self(codes)
+            except _ReachedError:
+                return State(caught[0], codes)
+        raise NavbenchError(f"Layer {layer.name} of generator {self.name} was not reached by a forward pass.")
+
+    def after(self, state: State, layer: Layer, weight: Tensor | None = None) -> Tensor:
+        """The whole module, with the layer's input and kernel exchanged."""
+        module = self.convolution(layer)
+
+        def exchanged(_: Tensor) -> Tensor:
+            del module.forward  # the layer runs once, so from here on it is itself again
+            return convolve(module, state.input, weight)
+
+        with _replaced(module, exchanged):
+            return self(state.rest)
+
+    def convolution(self, layer: Layer) -> nn.Module:
+        """The module of a layer; names are those of the wrapped module's own tree."""
+        return self.module.get_submodule(layer.name)
+
+    def _trace(self) -> tuple[tuple[Layer, ...], Tensor]:
+        names = {module: name for name, module in self.module.named_modules() if isinstance(module, CONVOLUTIONS)}
+        calls: Counter[nn.Module] = Counter()
+        hooks = [module.register_forward_pre_hook(lambda module, _: calls.update([module])) for module in names]
+        try:
+            with torch.no_grad():
+                images = self(self.sample([0], seed=0))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        once = [module for module, count in calls.items() if count == 1]
+        for module in once:
+            check_kernel(module, names[module])
+        if not once:
+            raise NavbenchError(f"Generator {self.name} has no Conv2d or ConvTranspose2d that runs once per image.")
+        layers = (
+            Layer(names[module], index, module.weight.shape, isinstance(module, nn.ConvTranspose2d))  # type: ignore[union-attr]
+            for index, module in enumerate(once)
+        )
+        return tuple(layers), images

@@ -1,0 +1,1 @@
+"""Measurements: pure functions of tensors that know neither generators nor directions."""

@@ -1,0 +1,195 @@
+"""The networks whose features a Fréchet or kernel distance compares, behind torch-fidelity's interface.
+
+Importing this module registers 'efficientnet-lite0' with torch-fidelity, next to its own extractors.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import timm
+import torch
+import torch.nn.functional as F
+import torch_fidelity
+from timm.layers import BatchNormAct2d
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
+
+from navbench import weights
+from navbench.compute import Compute
+from navbench.errors import Failure, NavbenchError, unknown
+
+FID_EXTRACTOR = "inception-v3-compat"
+"""The one extractor whose Fréchet distance is called FID."""
+
+
+class EfficientNetLite0(torch_fidelity.FeatureExtractorBase):
+    """EfficientNet-Lite0 (Liu, 2020; after Tan & Le, ICML 2019), of ImageNet; its pooled features, '1280'."""
+
+    SIDE = 224
+
+    def __init__(
+        self,
+        name: str,
+        features_list: Sequence[str],
+        feature_extractor_weights_path: str | Path | None = None,
+        **options: object,
+    ) -> None:
+        """Build the network, for torch-fidelity.
+
+        Args:
+            name: 'efficientnet-lite0'.
+            features_list: ['1280'].
+            feature_extractor_weights_path: another file of the same weights; by default, they are fetched.
+            options: the rest of torch-fidelity's settings, which this extractor does not use.
+        """
+        super().__init__(name, list(features_list))
+        path = feature_extractor_weights_path
+        state = weights.load("efficientnet-lite0") if path is None else weights.load_file(path)
+        self.network = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0)
+        self.network.load_state_dict(_renamed(state, self.network.state_dict(), path or "efficientnet-lite0"))
+        _fold_batch_norms(self.network)
+        self.requires_grad_(False)
+        self.eval()
+
+    def forward(self, images: Tensor) -> tuple[Tensor]:
+        """Return the features (N, 1280), float32, of images, (N, 3, H, W), uint8."""
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"Expected uint8 images (N, 3, H, W), got {images.dtype} {tuple(images.shape)}.")
+        size = (self.SIDE, self.SIDE)
+        x = F.interpolate(images.float(), size, mode="bilinear", align_corners=False, antialias=True)
+        # The scaling of Google's lite models (tpu/models/official/efficientnet/lite), which these weights are
+        # converted from: not the mean and deviation of ImageNet that the PyTorch conversion's README shows.
+        # With it, the stem's activations on photographs have the variances stored in its batch norm.
+        return (self.network((x - 127) / 128).float(),)
+
+    @staticmethod
+    def get_provided_features_list() -> tuple[str]:
+        """Return the names of the features that can be asked for."""
+        return ("1280",)
+
+    @staticmethod
+    def get_default_feature_layer_for_metric(metric: str) -> str:
+        """Return '1280' for torch-fidelity's 'fid', 'kid' and 'prc'; there are no logits for 'isc'."""
+        return {"fid": "1280", "kid": "1280", "prc": "1280"}[metric]
+
+    @staticmethod
+    def can_be_compiled() -> bool:
+        """Return that torch.compile may wrap it."""
+        return True
+
+    @staticmethod
+    def get_dummy_input_for_compile() -> Tensor:
+        """Return a small valid input."""
+        return torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+
+
+if "efficientnet-lite0" not in FEATURE_EXTRACTORS_REGISTRY:
+    torch_fidelity.register_feature_extractor("efficientnet-lite0", EfficientNetLite0)
+
+
+class Extractor:
+    """A feature extractor on a device, fed with a generator's images.
+
+    At bf16, features differ by 3 to 10 % from those at float32: compare distances of one precision only.
+
+    Attributes:
+        name: as torch-fidelity knows it.
+        metric: 'FID' for 'inception-v3-compat' and 'FD' for any other, so that only the FID is called so.
+        dimensions: number of features of an image.
+    """
+
+    def __init__(self, network: torch_fidelity.FeatureExtractorBase, compute: Compute) -> None:
+        """Place a network, of which one feature was requested; see `create_extractor`."""
+        self.name: str = network.get_name()
+        self.metric = "FID" if self.name == FID_EXTRACTOR else "FD"
+        self._network = compute.place(network)
+        self._compute = compute
+        self.dimensions = self._features(network.get_dummy_input_for_compile()).shape[1]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return features (N, dimensions), float32, on the device, of images (N, 3, H, W), float, [-1, 1].
+
+        The images are first rounded to 8 bits, as they are when they are saved.
+        """
+        return self._features(quantise(images))
+
+    @torch.no_grad()
+    def _features(self, images: Tensor) -> Tensor:
+        with self._compute.autocast():
+            return self._network(images.to(self._compute.device))[0].float()
+
+
+def quantise(images: Tensor) -> Tensor:
+    """Round images, float, [-1, 1] (clipped beyond), to uint8, [0, 255], as torchvision's save_image does."""
+    return (images.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
+
+
+def create_extractor(name: str, compute: Compute, weights_path: str | Path | None = None) -> Extractor:
+    """Return the extractor of that name: any that torch-fidelity knows, or 'efficientnet-lite0'.
+
+    Args:
+        name: the extractor; its default features for a FID are taken.
+        compute: device and precision.
+        weights_path: a file with its weights; by default they are downloaded, once.
+
+    Raises:
+        NavbenchError: the name is unknown, or the file is not of that network.
+        Failure: the weights could not be downloaded.
+    """
+    kind = FEATURE_EXTRACTORS_REGISTRY.get(name)
+    if kind is None:
+        raise unknown("extractor", name, FEATURE_EXTRACTORS_REGISTRY)
+    if weights_path is None and name in weights.WEIGHTS:
+        weights_path = weights.fetch(name)
+    if weights_path is not None:
+        weights.load_file(weights_path)  # torch-fidelity would run code that it finds in the file
+    features = [kind.get_default_feature_layer_for_metric("fid")]
+    try:
+        path = None if weights_path is None else str(weights_path)
+        network = kind(name, features, feature_extractor_weights_path=path, verbose=False)
+    except NavbenchError:
+        raise
+    except Exception as error:  # of many types: networks, hubs and state dicts, after the extractor
+        reason = str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__
+        if weights_path is not None:
+            raise NavbenchError(f"The weights {weights_path} are not those of {name!r}: {reason}.") from None
+        raise Failure(
+            f"The weights of {name!r} could not be downloaded ({reason}); fetch them as torch-fidelity "
+            "describes, and give their path as weights_path."
+        ) from None
+    return Extractor(network, compute)
+
+
+def _fold_batch_norms(network: nn.Module) -> None:
+    """Merge each batch norm into the convolution ahead of it.
+
+    It is faster, and at bf16 the means are then subtracted before rounding, which halves the error on smooth
+    images.
+    """
+    conv = nn.Conv2d(1, 1, 1)
+    for name, module in list(network.named_modules()):
+        if isinstance(module, nn.Conv2d):
+            conv = module
+        elif isinstance(module, BatchNormAct2d):
+            mean, variance = module.get_buffer("running_mean"), module.get_buffer("running_var")
+            conv.weight, conv.bias = fuse_conv_bn_weights(
+                conv.weight, conv.bias, mean, variance, module.eps, module.weight, module.bias
+            )
+            network.set_submodule(name, module.get_submodule("act"))
+
+
+def _renamed(state: Mapping[str, Tensor], target: Mapping[str, Tensor], source: object) -> dict[str, Tensor]:
+    """Name the tensors of efficientnet_lite_pytorch as timm does: both list the same layers in one order."""
+    kept = {key: value for key, value in state.items() if not key.startswith("_fc.")}
+    pairs = list(zip(target.items(), kept.items(), strict=False))
+    fits = len(kept) == len(target) and all(
+        ours.rpartition(".")[2] == theirs.rpartition(".")[2] and value.shape == tensor.shape
+        for (ours, value), (theirs, tensor) in pairs
+    )
+    if not fits:
+        raise NavbenchError(
+            f"The weights {source} are not those of EfficientNet-Lite0, layer by layer as in "
+            "efficientnet_lite_pytorch; use the released file."
+        )
+    return {ours: tensor for (ours, _), (_, tensor) in pairs}

@@ -1,0 +1,174 @@
+"""The Fréchet distance between Gaussians fitted to features.
+
+    d² = ||μ - μr||² + tr S + tr Sr - 2 tr (S Sr)^½            (Dowson & Landau 1982; Heusel et al. 2017)
+
+With any factor Sr = F Fᵀ, the eigenvalues of S Sr are those of the symmetric Fᵀ S F, so the reference is
+factored once, and every distance to it takes one symmetric eigenvalue problem, of the rank of the reference
+or of the number of samples, whichever is smaller.  Everything is float64.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from navbench.errors import NavbenchError
+from navbench.metrics.estimate import Estimate
+
+
+@dataclass(eq=False)
+class Moments:
+    """The count, sum and sum of outer products of features, streamed in float64.
+
+    Attributes:
+        n: number of samples.
+        sum: (D,), Σx.
+        outer: (D, D), Σxxᵀ.
+    """
+
+    n: int
+    sum: Tensor
+    outer: Tensor
+
+    @classmethod
+    def empty(cls, dimensions: int, device: torch.device | str = "cpu") -> "Moments":
+        """The moments of no samples."""
+        zeros = torch.zeros(dimensions, dimensions + 1, dtype=torch.float64, device=device)
+        return cls(0, zeros[:, 0].clone(), zeros[:, 1:].clone())
+
+    @classmethod
+    def of(cls, features: Tensor) -> "Moments":
+        """The moments of features (N, D), on their device."""
+        return cls.empty(features.shape[1], features.device).update(features)
+
+    def update(self, features: Tensor) -> "Moments":
+        """Add features (N, D) of any float type, in place."""
+        x = features.detach().to(self.sum)
+        self.n += len(x)
+        self.sum += x.sum(dim=0)
+        self.outer += x.T @ x
+        return self
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Return the moments of both sets of samples together."""
+        total, outer = other.sum.to(self.sum), other.outer.to(self.outer)
+        return Moments(self.n + other.n, self.sum + total, self.outer + outer)
+
+    @property
+    def mean(self) -> Tensor:
+        """μ, (D,)."""
+        _enough(self.n)
+        return self.sum / self.n
+
+    @property
+    def covariance(self) -> Tensor:
+        """S, (D, D), with the divisor n - 1 of np.cov, as in torch-fidelity."""
+        mean = self.mean
+        return (self.outer - self.n * torch.outer(mean, mean)) / (self.n - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class FrechetReference:
+    """What Fréchet distances are measured against, factored once.
+
+    Attributes:
+        n: number of samples it was made of.
+        mean: μr, (D,), float64.
+        trace: tr Sr.
+        factor: F, (D, r), with F Fᵀ = Sr; r is the numerical rank of Sr.
+    """
+
+    n: int
+    mean: Tensor
+    trace: float
+    factor: Tensor
+
+    @classmethod
+    def from_moments(cls, moments: Moments) -> "FrechetReference":
+        """Factor the covariance of some moments."""
+        covariance = moments.covariance
+        values, vectors = torch.linalg.eigh(covariance)
+        kept = values > values[-1] * len(values) * torch.finfo(values.dtype).eps
+        factor = vectors[:, kept] * values[kept].sqrt()
+        return cls(moments.n, moments.mean, float(covariance.trace()), factor)
+
+    def distance(self, moments: Moments) -> float:
+        """The squared Fréchet distance of the Gaussian with these moments, of the same D."""
+        self._check(len(moments.sum))
+        covariance = moments.covariance.to(self.factor)
+        roots = _roots(torch.linalg.eigvalsh(self.factor.T @ covariance @ self.factor))
+        away = self._away(moments.mean)
+        return float(away.square().sum() + covariance.trace() + self.trace - 2 * roots.sum())
+
+    def distance_from_features(self, features: Tensor) -> float:
+        """The same, from features (n, D): cheaper where n is less than D, for no D×D matrix is made.
+
+        With C the centred features over sqrt(n-1), so that S = CᵀC, the trace is the nuclear norm of C F.
+        """
+        mean, centred = self._centre(features)
+        cross = centred @ self.factor  # (n, r)
+        gram = cross @ cross.T if len(cross) < cross.shape[1] else cross.T @ cross
+        roots = _roots(torch.linalg.eigvalsh(gram))
+        return float(self._away(mean).square().sum() + centred.square().sum() + self.trace - 2 * roots.sum())
+
+    def estimate(self, features: Tensor) -> Estimate:
+        """The distance of features (n, D) and the influence of each: its exact derivative by their weights.
+
+        With weights w, the value is a function of μ = Σ wᵢxᵢ and S = n/(n-1) Σ wᵢ(xᵢ-μ)(xᵢ-μ)ᵀ, and with
+        c = xᵢ - μ and A = F (Fᵀ S F)^-½ Fᵀ (on its support, in which all reweighted samples stay),
+
+            influenceᵢ = 2 (μ-μr)·c + n/(n-1) cᵀ(I - A)c - tr (I - A)S.
+
+        The standard error is cautious: exact for n far above D, and where n is near D, or below, too large,
+        by 10 to 25 % when the variances of the features decay as they do in practice.
+        """
+        mean, centred = self._centre(features)
+        away = self._away(mean)
+        roots, quadratic = _root_of_gram(centred @ self.factor)
+        value = away.square().sum() + centred.square().sum() + self.trace - 2 * roots
+        # Centred features carry 1/sqrt(n-1) already, which leaves a factor n of the quadratic terms.
+        n = len(features)
+        influence = 2 * (n - 1) ** 0.5 * (centred @ away) + n * (centred.square().sum(dim=1) - quadratic)
+        return Estimate(float(value), (influence - influence.mean()).cpu())
+
+    def _check(self, dimensions: int) -> None:
+        if dimensions != len(self.mean):
+            raise NavbenchError(
+                f"Features of {dimensions} dimensions cannot be compared with a reference of "
+                f"{len(self.mean)}; use one extractor for both."
+            )
+
+    def _away(self, mean: Tensor) -> Tensor:
+        return mean.to(self.mean) - self.mean
+
+    def _centre(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean (D,) and the centred features over sqrt(n-1), (n, D), where the reference is."""
+        self._check(features.shape[1])
+        _enough(len(features))
+        x = features.detach().to(self.factor)
+        mean = x.mean(dim=0)
+        return mean, (x - mean) / (len(x) - 1) ** 0.5
+
+
+def _root_of_gram(cross: Tensor) -> tuple[Tensor, Tensor]:
+    """Return tr (GᵀG)^½ and, for each row g of G = `cross` (n, r), the quadratic form gᵀ (GᵀG)^-½ g."""
+    n, rank = cross.shape
+    if n <= rank:
+        # G = P Σ Qᵀ: row i of P gives the form as Σ_k σ_k P_ik², and nothing is divided by.
+        values, left = torch.linalg.eigh(cross @ cross.T)
+        roots = _roots(values)
+        return roots.sum(), left.square() @ roots
+    values, right = torch.linalg.eigh(cross.T @ cross)
+    roots = _roots(values)
+    kept = values > values[-1:] * rank * torch.finfo(values.dtype).eps
+    return roots.sum(), (cross @ right[:, kept]).square() @ (1 / roots[kept])
+
+
+def _roots(eigenvalues: Tensor) -> Tensor:
+    """Square roots of eigenvalues that are non-negative but for rounding."""
+    return eigenvalues.clamp_min(0).sqrt()
+
+
+def _enough(n: int) -> None:
+    if n < 2:
+        raise NavbenchError(f"A covariance needs at least two samples, and there are {n}; use more codes.")

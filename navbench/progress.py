@@ -1,0 +1,67 @@
+"""How long work tells how far it is: a bar with an estimate on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class Report(Protocol):
+    """What long work calls as it goes."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Tell that `done` of `total` steps are done; `note` is a few words on how it goes."""
+
+
+def silent(done: int, total: int, note: str = "") -> None:
+    """Tell nobody."""
+
+
+class Lines:
+    """A plain line when a stage begins and ends, and every `seconds` in between."""
+
+    def __init__(self, console: Console, stage: str, seconds: float = 20) -> None:
+        self.console, self.stage, self.seconds = console, stage, seconds
+        self.begun = self.told = time.monotonic()
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Tell, unless it was told a moment ago."""
+        now = time.monotonic()
+        if done >= total or now - self.told >= self.seconds:
+            self.told = now
+            left = (now - self.begun) / max(done, 1) * (total - done)
+            when = f"done in {now - self.begun:.0f} s" if done >= total else f"about {left:.0f} s left"
+            self.console.print(f"{self.stage}: {done}/{total}, {when}{f', {note}' if note else ''}", highlight=False)
+
+
+@contextmanager
+def stage(console: Console, title: str) -> Iterator[Report]:
+    """A report for one stage, drawn as the console allows."""
+    if not console.is_terminal:
+        yield Lines(console, title)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(title, total=None, note="")
+
+        def report(done: int, total: int, note: str = "") -> None:
+            progress.update(task, completed=done, total=total, note=note)
+
+        yield report

@@ -1,0 +1,197 @@
+"""The answer in plain words: sentences computed from the tables that claim no more than the numbers hold."""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import pandas as pd
+
+from navbench.report.figures import target_kinds
+from navbench.report.numbers import counts, listed, metric_name, span, with_stderr
+from navbench.report.tables import RunTables
+
+_MOST_LAYERS_TOLD = 3
+_OFF_TARGET = 0.1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the numbers say of realism, what they say of the rest, and how far they can be trusted."""
+
+    realism: str
+    rest: str
+    caution: str
+
+
+def answer(tables: RunTables) -> Answer:
+    """The opening of the report."""
+    realism = _realism(tables) + _kernel(tables.methods)
+    rest = _locality(tables.measured) + _reproduction(tables.reproduction)
+    if not realism:
+        realism = ["This run has not measured realism, so it does not say which method keeps it best."]
+    caution = [*_off_target(tables), _caution(tables.methods)] if len(tables.methods) else []
+    return Answer(" ".join(realism), " ".join(rest), " ".join(caution))
+
+
+def _groups(methods: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
+    """The methods of each layer that have a number, and how a sentence names the layer."""
+    several = methods["generator"].nunique() > 1
+    return [
+        (f"layer {layer} of {generator}" if several else f"layer {layer}", rows[rows[column].notna()])
+        for (generator, layer), rows in methods.groupby(["generator", "layer"], sort=False)
+        if rows[column].notna().any()
+    ]
+
+
+def _realism(tables: RunTables) -> list[str]:
+    groups = _groups(tables.methods, "fd_mean")
+    if not groups:
+        return []
+    if len(groups) > _MOST_LAYERS_TOLD:
+        return _many_layers(groups)
+    told = [f"In {place}, {_compared(rows)}" for place, rows in groups]
+    floors = tables.measured.drop_duplicates(["generator", "fd_floor"])
+    if len(floors) == 1 and floors["fd_floor"].notna().all():
+        row = floors.iloc[0]
+        floor = with_stderr(row["fd_floor"], row["fd_floor_stderr"])
+        told.append(f"Unshifted images score {floor} against the same reference.")
+    return told
+
+
+def _compared(rows: pd.DataFrame) -> str:
+    rows = rows.sort_values("fd_mean", kind="stable")
+    first = rows.iloc[0]
+    name = metric_name(first["metric"], first["extractor"])
+    least = with_stderr(first["fd_mean"], first["fd_mean_stderr"])
+    if len(rows) == 1:
+        return f"only {first['method']} was measured: its mean {name} at the chosen effect is {least}."
+    unfair = _unequal(rows)
+    if unfair:
+        return f"the methods are not compared, as their numbers were taken with different {unfair}."
+    if rows["fd_mean_stderr"].isna().any():
+        return "the methods are not compared, as some numbers carry no uncertainty."
+    tied = _tied(rows)
+    values = [with_stderr(row["fd_mean"], row["fd_mean_stderr"]) for row in rows.to_dict("records")]
+    if len(tied) == len(rows):
+        everyone = listed(rows["method"])
+        return (
+            f"{everyone} cannot be told apart: their mean {name} at equal effect, {least} to {values[-1]}, "
+            + ("differs by no more than the uncertainty.")
+        )
+    after = rows.iloc[len(tied)]
+    next_best = f"{after['method']} at {with_stderr(after['fd_mean'], after['fd_mean_stderr'])}"
+    if len(tied) == 1:
+        return (
+            f"{first['method']} keeps realism best at equal effect: its mean {name} is {least}, "
+            f"the next is {next_best}, and the difference is larger than the uncertainty."
+        )
+    return (
+        f"{listed(tied)} keep realism best at equal effect and cannot be told apart "
+        f"(mean {name} of {listed(values[: len(tied)])}); {next_best} is worse by more than the uncertainty."
+    )
+
+
+def _tied(rows: pd.DataFrame) -> list[str]:
+    """The methods from the best on that the uncertainty does not set apart from the best; rows are sorted."""
+    tied = [rows["method"].iloc[0]]
+    for row in rows.iloc[1:].to_dict("records"):
+        difference = row["fd_mean"] - rows["fd_mean"].iloc[0]
+        error = (row["fd_mean_stderr"] ** 2 + rows["fd_mean_stderr"].iloc[0] ** 2) ** 0.5
+        if difference > threshold(len(rows)) * error:
+            break
+        tied.append(row["method"])
+    return tied
+
+
+def threshold(methods: int) -> float:
+    """How many combined standard errors set two of several methods apart: 95 % shared over all pairs."""
+    pairs = methods * (methods - 1) / 2
+    return NormalDist().inv_cdf(1 - 0.025 / max(pairs, 1))
+
+
+def _unequal(rows: pd.DataFrame) -> str:
+    columns = {"effect_target": "effects", "n": "sample counts", "reference": "references"}
+    columns |= {"extractor": "extractors", "metric": "metrics"}
+    return listed(names) if (names := [columns[c] for c in columns if rows[c].nunique() > 1]) else ""
+
+
+def _many_layers(groups: list[tuple[str, pd.DataFrame]]) -> list[str]:
+    fair = [
+        rows.sort_values("fd_mean", kind="stable")
+        for _, rows in groups
+        if len(rows) > 1 and not _unequal(rows) and rows["fd_mean_stderr"].notna().all()
+    ]
+    if not fair:
+        return ["The methods cannot be compared in any layer."]
+    best = [tied[0] for rows in fair if len(tied := _tied(rows)) == 1]
+    wins = [f"{method} in {times}" for method, times in pd.Series(best, dtype=str).value_counts().items()]
+    first = f"Methods were compared at equal effect in {len(fair)} layers. "
+    open_ = len(fair) - len(best)
+    clear = f"One method keeps realism best by more than the uncertainty in {len(best)} of them"
+    clear += f" ({listed(wins)})" if wins else ""
+    return [f"{first}{clear}; in {open_} the best cannot be told from the next."]
+
+
+def _off_target(tables: RunTables) -> list[str]:
+    targets = tables.methods.set_index(["generator", "layer", "method"])["effect_target"]
+    targets = targets[~targets.index.duplicated()]
+    keys = pd.MultiIndex.from_frame(tables.measured[["generator", "layer", "method"]])
+    wanted = targets.reindex(keys).to_numpy()
+    ends = pd.concat([(tables.measured[end] - wanted).abs() / wanted for end in ("effect_min", "effect_max")])
+    missed = int((ends > _OFF_TARGET).sum())
+    if not missed:
+        return []
+    return [
+        f"{missed} of {ends.notna().sum()} ends of the measured ranges miss the chosen effect by more than "
+        f"{_OFF_TARGET:.0%}, so they are not on an equal footing."
+    ]
+
+
+def _kernel(methods: pd.DataFrame) -> list[str]:
+    differ, compared = [], 0
+    for place, rows in _groups(methods[methods["kid_mean"].notna()], "fd_mean"):
+        if len(rows) < 2 or _unequal(rows):
+            continue
+        compared += 1
+        by_fd, by_kid = (
+            rows.sort_values(column, kind="stable")["method"].iloc[0] for column in ("fd_mean", "kid_mean")
+        )
+        if by_fd != by_kid:
+            differ.append(f"{by_kid} first in {place}")
+    if not compared:
+        return []
+    if differ:
+        return [f"KID, which is unbiased in n, puts {listed(differ)}."]
+    return [
+        "KID, which is unbiased in n, puts the same method first" + (" in each." if compared > 1 else ".")
+    ]
+
+
+def _locality(measured: pd.DataFrame) -> list[str]:
+    if measured["area50"].notna().sum() == 0:
+        return []
+    return [
+        f"Half of the squared change of an edit falls on a fraction {span(measured['area50'])} of the image."
+    ]
+
+
+def _reproduction(reproduction: pd.DataFrame) -> list[str]:
+    rows = reproduction[reproduction["residual"].notna()]
+    if rows.empty:
+        return []
+    ranges = [
+        f"{span(part['residual'])} with one offset of {'the activation' if kind == 'activation' else kind}"
+        for kind, part in rows.groupby(target_kinds(rows), sort=False)
+    ]
+    return [
+        f"Imitating the edits from a latent space left a residual of {listed(ranges)} "
+        "(0 is a perfect imitation, 1 no better than doing nothing)."
+    ]
+
+
+def _caution(methods: pd.DataFrame) -> str:
+    measured, found = counts(methods["measured"]), counts(methods["directions"])
+    return (
+        "The uncertainty is that of sampling images, not of choosing directions: "
+        f"{measured} of {found} directions of each set were measured, "
+        "so a difference between methods speaks for these directions."
+    )

@@ -1,0 +1,225 @@
+"""The plots of one run: which are drawn, with which captions, and words for who cannot see."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from navbench.report import figures
+from navbench.report.drawing import to_svg
+from navbench.report.numbers import SPACE, counts, listed, metric_name, plain, setting, significant, span
+from navbench.report.pictures import Picture, data_uri, heatmap_png, read_heatmap
+from navbench.report.tables import RunTables
+from navbench.report.views import anchor, metric_names
+
+_BAND = "Bands and bars are ± 1.96 standard errors"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plot on the page, and its caption."""
+
+    picture: Picture
+    caption: str
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """Where one direction changes images: on a scale of its own, and on that of all directions."""
+
+    own: Picture
+    shared: Picture
+    top: str
+    shared_top: str
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _chart(run: Path, file: str, figure: Figure, alt: str, caption: str) -> Chart:
+    svg = to_svg(figure).encode("utf-8")
+    write_atomically(run / "figures" / f"{file}.svg", svg)
+    width, height = (round(inches * 96) for inches in figure.get_size_inches())
+    return Chart(
+        Picture(data_uri(svg, "image/svg+xml"), width, height, plain(alt)),
+        plain(caption).replace(" = ", f"{SPACE}={SPACE}"),
+    )
+
+
+def _curve_groups(tables: RunTables) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """The curves of each generator and metric: what to call the metric, a file name's end, the rows."""
+    grouped = tables.curves[tables.curves["value"].notna()].groupby(
+        ["generator", "metric", "extractor"], sort=False
+    )
+    several = tables.curves["generator"].nunique() > 1
+    for (generator, metric, extractor), rows in grouped:
+        of = f" of {generator}" if several else ""
+        yield (
+            f"{metric_name(str(metric), str(extractor))}{of}",
+            anchor(f"{generator}-{metric}-{extractor}").lower(),
+            rows,
+        )
+
+
+def effect_charts(tables: RunTables) -> list[Chart]:
+    """Every metric against effect."""
+    charts = []
+    for name, slug, rows in _curve_groups(tables):
+        rows = rows[rows["effect"].notna()]
+        if rows.empty:
+            continue
+        words = f"{name} against signed effect for {listed(rows['method'].unique())}: {_ends(rows)}."
+        caption = (
+            f"{name} against effect, the equal footing: one line per direction, a colour per method, "
+            f"negative where t is. {_BAND}; the dotted line is t = 0. {_upper(setting(rows))}."
+        )
+        figure = figures.curves_by_effect(rows)
+        charts.append(_chart(tables.run, f"effect-{slug}", figure, words, caption))
+    return charts
+
+
+def shift_charts(tables: RunTables) -> list[Chart]:
+    """Every metric against t."""
+    charts = []
+    for name, slug, rows in _curve_groups(tables):
+        words = f"{name} against t for {listed(rows['method'].unique())}: {_ends(rows)}."
+        caption = (
+            f"{name} against the shift t, in each method's own units (norms of t are not comparable between "
+            f"methods). The legends number the directions. {_BAND}; the dotted line is t = 0. "
+            f"{_upper(setting(rows))}."
+        )
+        charts.append(_chart(tables.run, f"shift-{slug}", figures.curves_by_shift(rows), words, caption))
+    return charts
+
+
+def direction_charts(tables: RunTables) -> dict[str, Chart]:
+    """The Fréchet distance of each direction against t, by name."""
+    charts = {}
+    curves = tables.curves[tables.curves["value"].notna() & tables.curves["metric"].isin(["FD", "FID"])]
+    for name, rows in curves.groupby("name", sort=False):
+        rows = rows[rows["extractor"] == rows["extractor"].iloc[0]]
+        metric = metric_name(rows["metric"].iloc[0], rows["extractor"].iloc[0])
+        words = f"{metric} of {name} against t: {_ends(rows)}."
+        caption = f"{metric}; {setting(rows)}."
+        figure = figures.direction_curve(rows)
+        charts[str(name)] = _chart(tables.run, f"curve-{anchor(str(name))}", figure, words, caption)
+    return charts
+
+
+def method_charts(tables: RunTables) -> list[Chart]:
+    """The mean Fréchet distance of every method at equal effect, a plot per generator."""
+    charts = []
+    rows = tables.methods[tables.methods["fd_mean"].notna()]
+    for generator, part in rows.groupby("generator", sort=False):
+        name = metric_names(part)[0]
+        floors = tables.measured.loc[tables.measured["generator"] == generator, "fd_floor"].dropna().unique()
+        floor = float(floors[0]) if len(floors) == 1 else float("nan")
+        figure = figures.method_dots(part, "fd_mean", figures.axis_name(part), floor)
+        effect = span(part["effect_target"])
+        caption = (
+            f"Mean {name} of each method's measured directions at an effect of {effect}. {_BAND} of sampling "
+            f"images{'; the dotted line is t = 0' if np.isfinite(floor) else ''}. {_upper(setting(part))}."
+        )
+        words = f"{name} by method: " + "; ".join(
+            f"{row['layer']} {row['method']} {significant(row['fd_mean'])}" for row in part.to_dict("records")
+        )
+        charts.append(_chart(tables.run, f"methods-{anchor(str(generator))}", figure, words, caption))
+    return charts
+
+
+def reproduction_charts(tables: RunTables) -> list[Chart]:
+    """The residuals of imitations, and how they fell, per generator."""
+    charts = []
+    for generator, rows in _by_generator(tables.reproduction, "residual"):
+        words = f"Residuals of imitations of {generator}'s edits: {span(rows['residual'])}."
+        caption = (
+            f"What the best imitation leaves of an edit, on held-out codes (n{SPACE}={SPACE}"
+            f"{counts(rows['n'])}). {_BAND}; the dotted line is an imitation no better than doing nothing."
+        )
+        figure = figures.residual_bars(rows)
+        charts.append(_chart(tables.run, f"residual-{anchor(generator)}", figure, words, caption))
+    for generator, rows in _by_generator(tables.reproduction_steps, "residual_train"):
+        words = f"Residuals on training codes over optimiser steps, for {generator}."
+        trained = tables.reproduction.loc[tables.reproduction["generator"] == generator, "n_train"]
+        caption = (
+            f"The residual on training codes (n{SPACE}={SPACE}{counts(trained)}) as imitations were sought."
+        )
+        figure = figures.residual_steps(rows)
+        charts.append(_chart(tables.run, f"residual-steps-{anchor(generator)}", figure, words, caption))
+    return charts
+
+
+def locality_charts(tables: RunTables) -> list[Chart]:
+    """How local each direction is, as the area that holds half of the squared change."""
+    charts = []
+    area = tables.locality[tables.locality["metric"] == "area50"]
+    for generator, rows in _by_generator(area, "value"):
+        named = rows.rename(columns={"value": "area50", "stderr": "area50_stderr"})
+        figure = figures.method_dots(named, "area50", "area50, a fraction of the image")
+        words = f"area50 of {generator}'s directions, by method: {span(rows['value'])}."
+        n = f"n{SPACE}={SPACE}{counts(rows['n'])} codes"
+        caption = f"area50 of each direction (smaller is more local), {n}. {_BAND}."
+        charts.append(_chart(tables.run, f"area50-{anchor(generator)}", figure, words, caption))
+    return charts
+
+
+def layer_charts(tables: RunTables) -> list[Chart]:
+    """How much a unit offset of each layer does."""
+    charts = []
+    for generator, rows in _by_generator(tables.layers, "effect_per_unit"):
+        words = f"Effect of a unit offset by layer of {generator}: {span(rows['effect_per_unit'])}."
+        caption = f"Effect of a unit offset in each layer of {generator}, in forward order."
+        figure = figures.layer_effects(rows)
+        charts.append(_chart(tables.run, f"layers-{anchor(generator)}", figure, words, caption))
+    return charts
+
+
+def heatmaps(tables: RunTables) -> dict[str, Heatmap]:
+    """Where each direction changes images, by name, for the directions that have a heatmap."""
+    paths = {
+        name: tables.run / "figures" / f"heatmap-{name.replace('/', '-')}.npz"
+        for name in tables.measured["name"]
+    }
+    arrays = {name: read_heatmap(path) for name, path in paths.items() if path.is_file()}
+    top = max((heatmap.max() for heatmap, _ in arrays.values()), default=0.0)
+    return {name: _heatmap(tables.run, name, *pair, top) for name, pair in arrays.items()}
+
+
+def _heatmap(run: Path, name: str, heatmap: np.ndarray, mean_image: np.ndarray, top: float) -> Heatmap:
+    pictures = []
+    for scale, most in (("own", heatmap.max()), ("shared", top)):
+        png, (width, height) = heatmap_png(heatmap, mean_image, most)
+        write_atomically(run / "figures" / f"heatmap-{anchor(name)}-{scale}.png", png)
+        alt = plain(
+            f"Where {name} changes images: heatmap over the mean image, brightest at {significant(most)}."
+        )
+        pictures.append(Picture(data_uri(png, "image/png"), width, height, alt))
+    own, shared = pictures
+    return Heatmap(own, shared, significant(heatmap.max(), 2), significant(top, 2))
+
+
+def _by_generator(frame: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    for generator, rows in frame[frame[column].notna()].groupby("generator", sort=False):
+        yield str(generator), rows
+
+
+def _ends(rows: pd.DataFrame) -> str:
+    floor = rows.loc[rows["t"] == 0, "value"]
+    at_zero = f"{span(floor)} at t = 0, " if len(floor) else ""
+    return f"{at_zero}up to {significant(rows['value'].max())}"
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

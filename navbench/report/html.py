@@ -1,0 +1,196 @@
+"""The page: a run folder in, one self-contained index.html out."""
+
+import base64
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from navbench.errors import Failure
+from navbench.report import charts, views
+from navbench.report.answer import answer, threshold
+from navbench.report.charts import Chart, Heatmap, write_atomically
+from navbench.report.drawing import colour
+from navbench.report.numbers import FID_EXTRACTOR, counts, plain, setting
+from navbench.report.pictures import Picture, Sheet, read_sheet, scale_gradient
+from navbench.report.provenance import provenance
+from navbench.report.tables import RunTables, load_run
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass
+class Card:
+    """Everything about one measured direction."""
+
+    anchor: str
+    title: str
+    short: str
+    method: str
+    colour: str
+    label: str
+    numbers: list[tuple[str, str]]
+    setting: str
+    curve: Chart | None = None
+    heatmap: Heatmap | None = None
+    strips: list[Sheet] = field(default_factory=list)
+    animations: list[Sheet] = field(default_factory=list)
+    reproductions: list[Sheet] = field(default_factory=list)
+
+    def images(self, kind: str) -> list[Sheet]:
+        """The sheets of one kind of images.csv."""
+        return {"strip": self.strips, "animation": self.animations, "reproduction": self.reproductions}[kind]
+
+
+def write_report(run: Path) -> Path:
+    """Write the figures and the page of a run folder, and return the page's path."""
+    tables = load_run(run)
+    try:
+        page = _environment().get_template("base.html").render(_context(tables))
+        path = tables.run / "index.html"
+        write_atomically(path, page.encode("utf-8"))
+    except OSError as error:
+        raise Failure(f"The report of {run} could not be written: {error}.") from error
+    return path
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,  # always: names and labels come from other people's files
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _context(tables: RunTables) -> dict[str, Any]:
+    cards = _cards(tables)
+    thumbnails = {name: small for name, card in cards.items() if (small := _thumbnail(card))}
+    fd, kid = views.metric_names(tables.measured if len(tables.measured) else tables.methods)
+    others = views.other_directions_table(tables)
+    return {
+        **_assets(),
+        **_heading(tables),
+        "answer": answer(tables),
+        "fd": fd,
+        "kid": kid,
+        "is_fid": FID_EXTRACTOR in set(tables.methods["extractor"]),
+        "distance": plain(
+            " or ".join(sorted(set(tables.directions["distance"]) - {""})) or "a perceptual distance"
+        ),
+        "threshold": f"{threshold(max(tables.methods['method'].nunique(), 2)):.2f}",
+        "methods": views.methods_table(tables),
+        "method_charts": charts.method_charts(tables),
+        "effect_charts": charts.effect_charts(tables),
+        "shift_charts": charts.shift_charts(tables),
+        "directions": views.directions_table(tables, thumbnails) if cards else None,
+        "others": others if others.rows else None,
+        "locality_charts": charts.locality_charts(tables),
+        "gallery": [card for card in cards.values() if card.heatmap],
+        "gradient": scale_gradient(),
+        "reproduction_charts": charts.reproduction_charts(tables),
+        "reproduction_n": counts(tables.reproduction["n"]),
+        "groups": _groups(tables, cards),
+        "layers": views.layers_table(tables) if len(tables.layers) else None,
+        "layer_charts": charts.layer_charts(tables),
+        "samples": _samples(tables),
+        "provenance": provenance(tables),
+    }
+
+
+def _assets() -> dict[str, Any]:
+    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "sort.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return {"style": Markup(style), "script": Markup(script), "policy": policy}
+
+
+def _heading(tables: RunTables) -> dict[str, Any]:
+    manifest = tables.manifest
+    generators = list(dict.fromkeys(tables.directions["generator"])) or list(
+        tables.methods["generator"].unique()
+    )
+    when = str(manifest.get("finished") or manifest.get("started") or "")[:10]
+    facts = [
+        ("Extractor", manifest.get("extractor")),
+        ("Distance", manifest.get("distance")),
+        ("Reference", manifest.get("reference")),
+        ("Samples", ", ".join(f"{key} {value:,}" for key, value in _samples_of(manifest).items())),
+        ("Device", manifest.get("device")),
+    ]
+    return {
+        "suite": plain(str(manifest.get("suite", "run"))),
+        "generators": [plain(name) for name in generators],
+        "when": plain(when),
+        "complete": tables.complete,
+        "version": plain(str(manifest.get("navbench", ""))),
+        "facts": [(name, plain(str(value))) for name, value in facts if value],
+    }
+
+
+def _samples_of(manifest: dict[str, Any]) -> dict[str, int]:
+    samples = manifest.get("samples")
+    whole = samples.items() if isinstance(samples, dict) else ()
+    return {str(key): value for key, value in whole if isinstance(value, int)}
+
+
+def _cards(tables: RunTables) -> dict[str, Card]:
+    curves, maps = charts.direction_charts(tables), charts.heatmaps(tables)
+    cards = {}
+    for row in tables.measured.to_dict("records"):
+        name = row["name"]
+        mine = tables.measured[tables.measured["name"] == name]
+        cards[name] = Card(
+            anchor=views.anchor(name),
+            title=plain(name),
+            short=plain(f"{row['method']} {row['direction']}, {row['layer']}"),
+            method=plain(row["method"]),
+            colour=colour(row["method"]),
+            label=plain(row["label"]),
+            numbers=views.card_numbers(row),
+            setting=plain(setting(mine)),
+            curve=curves.get(name),
+            heatmap=maps.get(name),
+        )
+    for row in tables.images.to_dict("records"):
+        if row["name"] in cards and row["kind"] in ("strip", "animation", "reproduction"):
+            cards[row["name"]].images(row["kind"]).append(_sheet(tables.run, row))
+    return cards
+
+
+def _sheet(run: Path, row: dict[Any, Any]) -> Sheet:
+    rows = int(row["rows"]) if row["rows"] == row["rows"] else 1
+    shows = {
+        "strip": f"Strip of {row['name']}: {rows} codes, one per row, t growing from left to right.",
+        "animation": f"Animation of {row['name']} as t goes to and fro over its range.",
+        "reproduction": f"{row['name']} and its imitations, {rows} codes, one per row.",
+        "samples": f"Unshifted images of {row['generator']}.",
+    }
+    alt = plain(shows[row["kind"]])
+    return read_sheet(run, row["file"], rows, row["columns"], alt, thumbnail=row["kind"] == "strip")
+
+
+def _thumbnail(card: Card) -> Picture | None:
+    return card.strips[0].thumbnail if card.strips else None
+
+
+def _groups(tables: RunTables, cards: dict[str, Card]) -> list[tuple[str, list[Card]]]:
+    several = tables.measured["generator"].nunique() > 1
+    groups: dict[str, list[Card]] = {}
+    for row in tables.measured.to_dict("records"):
+        title = f"Layer {row['layer']}" + (f" of {row['generator']}" if several else "")
+        groups.setdefault(plain(title), []).append(cards[row["name"]])
+    return list(groups.items())
+
+
+def _samples(tables: RunTables) -> list[Sheet]:
+    rows = tables.images[tables.images["kind"] == "samples"].to_dict("records")
+    return [_sheet(tables.run, row) for row in rows]

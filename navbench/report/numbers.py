@@ -1,0 +1,113 @@
+"""How numbers and what they were measured with are written, the same everywhere in the report."""
+
+import math
+import unicodedata
+from collections.abc import Iterable
+
+import pandas as pd
+
+FID_EXTRACTOR = "inception-v3-compat"
+BAND = 1.96  # standard errors to either side: 95 % of a normal distribution
+NOTHING = "\N{EN DASH}"
+SPACE = "\N{NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def metric_name(metric: str, extractor: str) -> str:
+    """What a column, an axis or a heading calls a metric: only FID's own network lends its bare name."""
+    if extractor == FID_EXTRACTOR and metric in ("FID", "KID"):
+        return metric
+    return f"{metric} ({extractor})" if extractor else metric
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number without an uncertainty, to a few significant digits."""
+    if not math.isfinite(value):
+        return NOTHING
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if exponent < -4 or exponent > 6:
+        return _minus(f"{value / 10.0**exponent:.{digits - 1}f}") + _times_ten(exponent)
+    return _minus(f"{value:,.{max(digits - 1 - exponent, 0)}f}")
+
+
+def with_stderr(value: float, stderr: float) -> str:
+    """A value ± its standard error, both to the error's second significant digit."""
+    if not math.isfinite(value):
+        return NOTHING
+    if not math.isfinite(stderr) or stderr <= 0:
+        return significant(value)
+    size = max(abs(value), stderr)
+    exponent = math.floor(math.log10(size))
+    decimals = 1 - math.floor(math.log10(stderr))
+    if exponent < -4:
+        scale, places = 10.0**exponent, max(decimals + exponent, 0)
+        return _minus(f"({value / scale:.{places}f}{SPACE}±{SPACE}{stderr / scale:.{places}f})") + _times_ten(
+            exponent
+        )
+    value, stderr = round(value, decimals), round(stderr, decimals)
+    places = max(decimals, 0)
+    return _minus(f"{value:,.{places}f}{SPACE}±{SPACE}{stderr:,.{places}f}")
+
+
+def count(value: float) -> str:
+    """A whole number with thousands set apart."""
+    return f"{value:,.0f}" if math.isfinite(value) else NOTHING
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever reads best."""
+    if not math.isfinite(seconds):
+        return NOTHING
+    if seconds < 100:
+        return f"{significant(seconds, 2)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words as a sentence lists them: a, b and c."""
+    *most, last = list(words) or [NOTHING]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def span(values: pd.Series) -> str:
+    """The least and the greatest of some numbers, or the one number that they are."""
+    values = values.dropna()
+    if values.empty:
+        return NOTHING
+    least, greatest = significant(values.min(), 2), significant(values.max(), 2)
+    return least if least == greatest else f"{least} to {greatest}"
+
+
+def counts(values: pd.Series) -> str:
+    """The different whole numbers of a column, such as sample counts."""
+    found = sorted(set(values.dropna()))
+    return " or ".join(count(value) for value in found) if found else NOTHING
+
+
+def setting(rows: pd.DataFrame) -> str:
+    """What stands beside every Fréchet or kernel distance: reference, sample counts, resolution."""
+    references = sorted(set(rows["reference"]) - {""})
+    parts = [f"reference: {' or '.join(references)}"] if references else []
+    size = f"n{SPACE}={SPACE}{counts(rows['n'])}"
+    if "n_reference" in rows and rows["n_reference"].notna().any():
+        size += f" (reference {counts(rows['n_reference'])})"
+    parts.append(size)
+    if "resolution" in rows and rows["resolution"].notna().any():
+        parts.append(f"{counts(rows['resolution'])}{SPACE}px")
+    return ", ".join(parts)
+
+
+def plain(text: str) -> str:
+    """Text without control and formatting characters, which could break XML or reorder a line."""
+    return "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
+
+
+def _times_ten(exponent: int) -> str:
+    return f"{SPACE}\N{MULTIPLICATION SIGN}{SPACE}10{str(exponent).translate(_SUPERSCRIPTS)}"
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", MINUS)

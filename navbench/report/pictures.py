@@ -1,0 +1,135 @@
+"""The images of a report: those of the run as they are, their thumbnails, and heatmaps over mean images."""
+
+import base64
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image
+
+from navbench.errors import NavbenchError
+from navbench.report.numbers import MINUS, plain
+
+_TYPES = {".webp": "image/webp", ".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg"}
+_WIDEST_HEATMAP = 128
+_THUMBNAIL_HEIGHT = 36
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image as a page holds it: its bytes as a data URI, its size, and what it shows in words."""
+
+    uri: str
+    width: int
+    height: int
+    alt: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One row of images.csv: a picture that is a grid of images, with the captions of its columns."""
+
+    picture: Picture
+    rows: int
+    columns: tuple[str, ...]
+    thumbnail: Picture | None = None
+
+
+def data_uri(content: bytes, kind: str) -> str:
+    """Bytes as a URI that a page can hold."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def read_sheet(run: Path, file: str, rows: int, columns: str, alt: str, thumbnail: bool = False) -> Sheet:
+    """Read one image of a run, which must lie in its folder, and the captions of its columns."""
+    path = (run / file).resolve()
+    kind = _TYPES.get(path.suffix.lower())
+    if not path.is_relative_to(run.resolve()) or kind is None:
+        raise NavbenchError(f"{run / 'tables' / 'images.csv'} names {file!r}, not an image of this run.")
+    try:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            width, height = image.size
+            small = _thumbnail(image, rows, len(_captions(run, columns)), alt) if thumbnail else None
+    except FileNotFoundError as error:
+        raise NavbenchError(f"{run / 'tables' / 'images.csv'} names {file!r}, which is missing.") from error
+    except (OSError, SyntaxError) as error:
+        raise NavbenchError(f"{run / file} is not an image that can be read: {error}.") from error
+    return Sheet(Picture(data_uri(content, kind), width, height, alt), rows, _captions(run, columns), small)
+
+
+def _captions(run: Path, columns: str) -> tuple[str, ...]:
+    if not columns:
+        return ()
+    try:
+        captions = json.loads(columns)
+    except ValueError:
+        captions = None
+    if not isinstance(captions, list):
+        where = run / "tables" / "images.csv"
+        raise NavbenchError(f"{where}: column 'columns' holds {columns!r}, not a JSON list.")
+    return tuple(_caption(plain(str(caption))) for caption in captions)
+
+
+def _caption(text: str) -> str:
+    return text.replace("-", MINUS, 1) if text.startswith("-") else text
+
+
+def _thumbnail(sheet: Image.Image, rows: int, columns: int, alt: str) -> Picture:
+    """The first, the middle and the last image of a sheet's first row, in small."""
+    columns = max(columns, 1)
+    height, width = sheet.height / max(rows, 1), sheet.width / columns
+    side = round(_THUMBNAIL_HEIGHT * 2 * width / height) or 1
+    places = sorted({0, columns // 2, columns - 1})
+    small = Image.new("RGB", (side * len(places), _THUMBNAIL_HEIGHT * 2))
+    for step, place in enumerate(places):
+        cell = (round(place * width), 0, round((place + 1) * width), round(height))
+        small.paste(sheet.convert("RGB").resize((side, small.height), box=cell), (side * step, 0))
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=75, method=4)
+    uri = data_uri(buffer.getvalue(), "image/webp")
+    return Picture(uri, small.width // 2, _THUMBNAIL_HEIGHT, f"Ends and middle of: {alt}")
+
+
+def read_heatmap(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The mean squared change (H, W) and the mean image (3, H, W) in [-1, 1] of one direction."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            heatmap, mean_image = arrays["heatmap"].astype(float), arrays["mean_image"].astype(float)
+    except (KeyError, ValueError, OSError) as error:
+        raise NavbenchError(f"{path} does not hold a heatmap and a mean image: {error}.") from error
+    if heatmap.ndim != 2 or mean_image.shape != (3, *heatmap.shape):
+        raise NavbenchError(
+            f"{path}: a heatmap (H, W) and a mean image (3, H, W) were expected, "
+            f"found {heatmap.shape} and {mean_image.shape}."
+        )
+    return np.nan_to_num(heatmap), np.nan_to_num(mean_image)
+
+
+def overlay(heatmap: np.ndarray, mean_image: np.ndarray, top: float) -> np.ndarray:
+    """A heatmap on a grey mean image, (H, W, 3) in [0, 1]; `top` is the brightest colour's value."""
+    grey = (mean_image.mean(axis=0, keepdims=True).transpose(1, 2, 0) + 1) / 2
+    level = np.clip(heatmap / top if top > 0 else np.zeros_like(heatmap), 0, 1)
+    shade = matplotlib.colormaps["magma"](0.12 + 0.88 * level)[..., :3]
+    cover = np.clip(1.6 * level, 0, 0.9)[..., None]
+    return np.clip((1 - cover) * grey * 0.85 + cover * shade, 0, 1)
+
+
+def heatmap_png(heatmap: np.ndarray, mean_image: np.ndarray, top: float) -> tuple[bytes, tuple[int, int]]:
+    """A heatmap over its mean image as PNG bytes, and their width and height."""
+    pixels = np.round(overlay(heatmap, mean_image, top) * 255).astype(np.uint8)
+    image = Image.fromarray(pixels)
+    image.thumbnail((_WIDEST_HEATMAP, _WIDEST_HEATMAP), Image.Resampling.BOX)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue(), image.size
+
+
+def scale_gradient(stops: int = 9) -> str:
+    """The colours of the heatmaps from zero to the top, over mid grey, as a CSS gradient."""
+    levels = np.linspace(0, 1, stops)[None]
+    colours = np.round(overlay(levels, np.zeros((3, 1, stops)), 1.0)[0] * 255).astype(int)
+    return "linear-gradient(to right," + ",".join(f"rgb({r},{g},{b})" for r, g, b in colours) + ")"

@@ -1,0 +1,199 @@
+"""The tables of a run folder: read, checked, and typed; whatever is wrong names the file and the column."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from navbench.errors import NavbenchError
+from navbench.report.numbers import FID_EXTRACTOR
+
+WHO = ("generator", "method", "layer", "direction", "name", "label")
+SETTING = ("metric", "extractor", "reference")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of one table: those of text, those of numbers, and numbers that a run may leave out."""
+
+    text: tuple[str, ...]
+    numbers: tuple[str, ...] = ()
+    maybe: tuple[str, ...] = ()
+    maybe_text: tuple[str, ...] = ()
+    required: bool = False
+
+
+def _with_stderr(*names: str) -> tuple[str, ...]:
+    return tuple(column for name in names for column in (name, f"{name}_stderr"))
+
+
+SCHEMAS = {
+    "directions": Schema(
+        text=(*WHO, "measured"),
+        numbers=("t_min", "t_max"),
+        maybe=(
+            *_with_stderr("effect_min", "effect_max", "fd_floor", "fd_at_min", "fd_at_max"),
+            *_with_stderr("kid_at_min", "kid_at_max", "area50", "residual_z", "residual_activation"),
+            *("n_effect", "rayleigh", "residual", "accuracy", "n", "n_reference", "resolution"),
+            *("area90", "participation", "mean_change", "n_reproduction"),
+        ),
+        maybe_text=(*SETTING, "distance"),
+        required=True,
+    ),
+    "methods": Schema(
+        text=("generator", "layer", "method"),
+        numbers=("directions", "measured"),
+        maybe=(
+            *_with_stderr("fd_mean", "kid_mean"),
+            *("effect_target", "accuracy", "n", "seconds"),
+            *("area50_mean", "residual_z_mean", "residual_activation_mean"),
+        ),
+        maybe_text=SETTING,
+        required=True,
+    ),
+    "curves": Schema(
+        text=(*WHO, *SETTING),
+        numbers=("t", "value", "stderr", "n"),
+        maybe=(*_with_stderr("effect"), "n_effect", "n_reference", "resolution"),
+        maybe_text=("distance", "precision"),
+    ),
+    "locality": Schema(
+        text=(*WHO, "metric"), numbers=("value", "stderr", "n"), maybe=("t_min", "t_max", "shifts")
+    ),
+    "reproduction": Schema(
+        text=(*WHO, "target"),
+        numbers=("t", "residual", "residual_stderr", "n"),
+        maybe=("steps", "n_train", "residual_train", "perceptual", "perceptual_edit"),
+        maybe_text=("distance",),
+    ),
+    "reproduction_steps": Schema(text=(*WHO, "target"), numbers=("t", "step", "residual_train")),
+    "layers": Schema(
+        text=("generator", "layer", "shape"),
+        numbers=("index",),
+        maybe=("parameters", "input_size", "output_size", "directions", "effect_per_unit"),
+    ),
+    "images": Schema(text=(*WHO, "kind", "file", "columns"), numbers=("rows",)),
+}
+
+
+@dataclass(frozen=True)
+class RunTables:
+    """Everything the report reads of a run but its images; a table the run lacks has no rows."""
+
+    run: Path
+    manifest: dict[str, Any]
+    suite_toml: str
+    directions: pd.DataFrame
+    methods: pd.DataFrame
+    curves: pd.DataFrame
+    locality: pd.DataFrame
+    reproduction: pd.DataFrame
+    reproduction_steps: pd.DataFrame
+    layers: pd.DataFrame
+    images: pd.DataFrame
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run says that it finished."""
+        return self.manifest["complete"] is True
+
+    @property
+    def measured(self) -> pd.DataFrame:
+        """The directions that have curves."""
+        return self.directions[self.directions["measured"]]
+
+
+def load_run(run: Path) -> RunTables:
+    """Read the manifest, the suite and the tables of a run folder."""
+    run = Path(run)
+    manifest = _manifest(run)
+    tables = {name: _table(run, name, schema) for name, schema in SCHEMAS.items()}
+    tables["directions"] = _directions(tables["directions"], run)
+    for name in ("directions", "methods", "curves"):
+        _check_fid(tables[name], run / "tables" / f"{name}.csv")
+    suite = run / "suite.toml"
+    text = suite.read_text(encoding="utf-8", errors="replace") if suite.is_file() else ""
+    return RunTables(run=run, manifest=manifest, suite_toml=text, **tables)
+
+
+def _manifest(run: Path) -> dict[str, Any]:
+    path = run / "manifest.json"
+    if not run.is_dir():
+        raise NavbenchError(f"{run} is not a folder; give the folder that `navbench run` wrote.")
+    if not path.is_file():
+        raise NavbenchError(f"{run} is not a run folder: it has no manifest.json.")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise NavbenchError(f"{path} is not JSON: {error}.") from error
+    if not isinstance(manifest, dict) or "complete" not in manifest:
+        raise NavbenchError(f"{path} is not the manifest of a run: it has no field 'complete'.")
+    return manifest
+
+
+def _table(run: Path, name: str, schema: Schema) -> pd.DataFrame:
+    path = run / "tables" / f"{name}.csv"
+    if path.is_file() and (schema.required or not _has_no_rows(path)):
+        frame = _read(path)
+    elif schema.required:
+        raise NavbenchError(f"{path} is missing; if the run was interrupted, start it again to finish it.")
+    else:
+        frame = pd.DataFrame(columns=[*schema.text, *schema.numbers], dtype=str)
+    absent = [column for column in (*schema.text, *schema.numbers) if column not in frame]
+    if absent:
+        raise NavbenchError(f"{path} lacks the column {absent[0]!r}; it has {', '.join(frame.columns)}.")
+    columns = {column: frame[column] for column in schema.text}
+    columns |= {column: _text(frame, column) for column in schema.maybe_text}
+    columns |= {column: _numbers(frame, column, path) for column in (*schema.numbers, *schema.maybe)}
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def _has_no_rows(path: Path) -> bool:
+    """Whether a file is the bare line end that pandas writes for a table without rows."""
+    return path.stat().st_size <= 2 and path.read_bytes() in (b"\n", b"\r\n")
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:  # so are the parser's, the empty file's and the decoder's errors
+        raise NavbenchError(f"{path} is not a CSV table: {error}.") from error
+
+
+def _text(frame: pd.DataFrame, column: str) -> pd.Series:
+    return frame[column] if column in frame else pd.Series("", index=frame.index, dtype=str)
+
+
+def _numbers(frame: pd.DataFrame, column: str, path: Path) -> pd.Series:
+    if column not in frame:
+        return pd.Series(float("nan"), index=frame.index, dtype=float)
+    numbers = pd.to_numeric(frame[column], errors="coerce").astype(float)
+    words = frame[column].str.strip().str.lower()
+    wrong = frame.loc[numbers.isna() & ~words.isin(["", "nan"]), column]
+    if len(wrong):
+        line = int(wrong.index[0]) + 2
+        raise NavbenchError(f"{path}, line {line}: column {column!r} holds {wrong.iloc[0]!r}, not a number.")
+    return numbers
+
+
+def _directions(frame: pd.DataFrame, run: Path) -> pd.DataFrame:
+    path = run / "tables" / "directions.csv"
+    twice = frame.loc[frame["name"].duplicated(), "name"]
+    if len(twice):
+        raise NavbenchError(f"{path} lists the direction {twice.iloc[0]!r} twice.")
+    words = frame["measured"].str.strip().str.lower()
+    odd = frame.loc[~words.isin(["true", "false", "1", "0"]), "measured"]
+    if len(odd):
+        raise NavbenchError(f"{path}: column 'measured' holds {odd.iloc[0]!r}, neither True nor False.")
+    return frame.assign(measured=words.isin(["true", "1"]))
+
+
+def _check_fid(frame: pd.DataFrame, path: Path) -> None:
+    false = frame[(frame["metric"] == "FID") & (frame["extractor"] != FID_EXTRACTOR)]
+    if len(false):
+        raise NavbenchError(
+            f"{path} calls a number FID, but its extractor is {false['extractor'].iloc[0]!r}; "
+            f"only {FID_EXTRACTOR} makes a FID."
+        )

@@ -1,0 +1,105 @@
+"""The pictures of a run folder: strips, animations and panels as WebP, heatmaps as arrays."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from navbench.experiments.strips import Strip
+from navbench.files import write_atomically
+from navbench.generators.base import Generator
+from navbench.runner.results import Results
+from navbench.runner.rows import by_name, identity
+from navbench.spaces import create as create_space
+from navbench.spaces import describe
+
+QUALITY = 85
+FRAME_MS = 160
+
+
+def sheet(images: Tensor) -> Image.Image:
+    """Images (rows, columns, 3, H, W), uint8, as one picture."""
+    rows, columns, _, height, width = images.shape
+    array = images.permute(0, 3, 1, 4, 2).reshape(rows * height, columns * width, 3)
+    return Image.fromarray(array.numpy())
+
+
+def write_strip(folder: Path, direction: Any, shifts: Sequence[float], strip: Strip) -> list[dict[str, Any]]:
+    """The strip as a sheet and as a looping animation; their rows of tables/images.csv."""
+    still, moving = f"strips/{direction.slug}.webp", f"strips/{direction.slug}-loop.webp"
+    write_atomically(folder / still, _webp([sheet(strip.images)]))
+    there = [sheet(strip.images[:, [column]].transpose(0, 1)) for column in range(len(shifts))]
+    write_atomically(folder / moving, _webp(there + there[-2:0:-1]))
+    columns = json.dumps([f"{t:.3g}" for t in shifts])
+    rows = len(strip.images)
+    return [
+        {**identity(direction), "kind": "strip", "file": still, "rows": rows, "columns": columns},
+        {**identity(direction), "kind": "animation", "file": moving, "rows": rows, "columns": columns},
+    ]
+
+
+def write_samples(folder: Path, generator: Generator, strip: Strip) -> list[dict[str, Any]]:
+    """Unshifted images as a sheet; its row of tables/images.csv, which names no direction."""
+    file = f"strips/{generator.name}-samples.webp"
+    write_atomically(folder / file, _webp([sheet(strip.images)]))
+    nothing = {"method": "", "layer": "", "direction": None, "name": "", "label": ""}
+    return [
+        {
+            "generator": generator.name,
+            **nothing,
+            "kind": "samples",
+            "file": file,
+            "rows": len(strip.images),
+            "columns": "[]",
+        }
+    ]
+
+
+def write_reproductions(folder: Path, results: Results) -> list[dict[str, Any]]:
+    """Per direction the unshifted image, the edit, and the best imitation of every target space, side by side."""
+    table = []
+    directions = by_name(results)
+    for name in dict.fromkeys(name for name, _ in results.reproductions):
+        direction = directions[name]
+        found = {target: piece for (of, target), piece in results.reproductions.items() if of == name}
+        first = next(iter(found.values())).panel
+        panel = torch.cat([first[:, :2], *(piece.panel[:, 2:] for piece in found.values())], dim=1)
+        file = f"strips/{direction.slug}-reproduction.webp"
+        write_atomically(folder / file, _webp([sheet(panel)]))
+        targets = [f"best in {describe(create_space(results.generator, target, direction.layer))}" for target in found]
+        columns = json.dumps(["original", f"edit, t = {direction.t_max:.3g}", *targets])
+        row = {"kind": "reproduction", "file": file, "rows": len(panel), "columns": columns}
+        table.append({**identity(direction), **row})
+    return table
+
+
+def write_arrays(folder: Path, results: Sequence[Results]) -> None:
+    """Heatmaps with the mean unshifted image, one npz per direction."""
+    for result in results:
+        directions = by_name(result)
+        for name, heats in result.heats.items():
+            change = torch.stack([heat.change for heat in heats]).sum(0)
+            image = torch.stack([heat.image for heat in heats]).sum(0)
+            shifted, unshifted = torch.stack([heat.count for heat in heats]).sum(0)
+            buffer = io.BytesIO()
+            np.savez_compressed(
+                buffer,
+                heatmap=(change / shifted).float().numpy(),
+                mean_image=(image / unshifted).float().numpy(),
+            )
+            write_atomically(folder / f"heatmap-{directions[name].slug}.npz", buffer.getvalue())
+
+
+def _webp(frames: Sequence[Image.Image]) -> bytes:
+    buffer = io.BytesIO()
+    more: dict[str, Any] = {}
+    if len(frames) > 1:
+        more = {"save_all": True, "append_images": frames[1:], "duration": FRAME_MS, "loop": 0}
+    frames[0].save(buffer, "WEBP", quality=QUALITY, method=4, **more)
+    return buffer.getvalue()

@@ -1,0 +1,84 @@
+"""From a suite to what is to be done: which sets, which of their directions, in which experiments."""
+
+from dataclasses import dataclass
+
+from navbench.directions import Direction, DirectionSet, Library, SetFile
+from navbench.errors import NavbenchError, unknown
+from navbench.generators.base import Generator
+from navbench.suite import Subject, Suite
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work on one generator.
+
+    Attributes:
+        files, sets: the direction sets, loaded; in the order of layers, then methods.
+        left_out: what the suite leaves out, in sentences for the report.
+    """
+
+    subject: Subject
+    generator: Generator
+    files: tuple[SetFile, ...]
+    sets: tuple[DirectionSet, ...]
+    left_out: tuple[str, ...]
+
+    def all_directions(self) -> list[Direction]:
+        """Every direction of every set."""
+        return [direction for directions in self.sets for direction in directions]
+
+    def leading(self, count: int) -> list[Direction]:
+        """The first `count` directions of each set."""
+        return [directions[index] for directions in self.sets for index in range(min(count, len(directions)))]
+
+
+def layers_of(subject: Subject, generator: Generator, library: Library) -> tuple[str, ...]:
+    """The layers of a subject by their names: those that the suite names, or those that have direction sets."""
+    if subject.layers:
+        return tuple(generator.layer(name).name for name in subject.layers)
+    present = {file.header["layer"] for file in library.of(generator.name)}
+    return tuple(layer.name for layer in generator.layers() if layer.name in present)
+
+
+def plan(suite: Suite, subject: Subject, generator: Generator, library: Library) -> Plan:
+    """The plan for one generator of a suite; every direction set that it names must be in the library."""
+    files = []
+    for layer in layers_of(subject, generator, library):
+        for method in subject.methods:
+            reference = f"{generator.name}/{method}/{layer}"
+            if reference not in library.sets:
+                hint = "find it with navbench discover, or run with --rediscover"
+                raise NavbenchError(f"There are no directions {reference!r}; {hint}.")
+            files.append(library.sets[reference])
+    if not files:
+        raise NavbenchError(f"There are no directions of generator {generator.name}; run with --rediscover and layers.")
+    sets = tuple(file.load(generator) for file in files)
+    return Plan(subject, generator, tuple(files), sets, _left_out(suite, subject, generator, sets))
+
+
+def _left_out(suite: Suite, subject: Subject, generator: Generator, sets: tuple[DirectionSet, ...]) -> tuple[str, ...]:
+    total = sum(map(len, sets))
+    sentences = []
+    for what, count in (
+        ("Curves were", suite.curves.directions),
+        ("Heatmaps were", suite.locality.directions),
+        ("Reproduction was", suite.reproduction.directions),
+    ):
+        measured = sum(min(count, len(directions)) for directions in sets)
+        if measured < total:
+            which = f"the first {count} directions of each set" if count else "no direction"
+            sentences.append(f"{what} measured for {which}: {measured} of {total}.")
+    covered = {directions.layer for directions in sets}
+    missing = [layer.name for layer in generator.layers() if layer.name not in covered]
+    if missing:
+        sentences.append(f"Layers of {generator.name} without directions here: {', '.join(missing)}.")
+    return tuple(sentences)
+
+
+def only(suite: Suite, library: Library, reference: str) -> tuple[SetFile, int]:
+    """The one direction that a command names, which must belong to a generator of the suite."""
+    file, index = library.find(reference)
+    names = [subject.name for subject in suite.generators]
+    if file.header["generator"] not in names:
+        raise unknown("generator of a direction", file.header["generator"], names)
+    return file, index

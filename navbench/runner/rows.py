@@ -1,0 +1,258 @@
+"""From pieces to the tidy tables of a run folder: one row per observation, one name per column everywhere."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from navbench.directions import Direction
+from navbench.experiments.fid_curve import Curve
+from navbench.files import write_atomically
+from navbench.metrics import estimate
+from navbench.metrics.estimate import Estimate
+from navbench.metrics.locality import locality
+from navbench.runner.results import Results
+from navbench.spaces import create as create_space
+from navbench.spaces import describe
+from navbench.suite import Suite
+
+Row = dict[str, Any]
+
+
+def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None:
+    """Write every table that has rows; numbers with eight digits, which is more than they are worth."""
+    tables: dict[str, list[Row]] = {
+        "curves": [row for result in results for row in curve_rows(suite, result)],
+        "locality": [row for result in results for row in locality_rows(suite, result)],
+        "reproduction": [row for result in results for row in reproduction_rows(suite, result)],
+        "reproduction_steps": [row for result in results for row in step_rows(result)],
+        "images": [row for result in results for row in result.pictures],
+        "layers": [row for result in results for row in layer_rows(result)],
+    }
+    tables["directions"] = [row for result in results for row in direction_rows(suite, result, tables)]
+    tables["methods"] = method_rows(suite, results, tables["directions"])
+    for name, rows in tables.items():
+        path = folder / f"{name}.csv"
+        if rows:
+            write_atomically(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.8g"))
+        else:
+            path.unlink(missing_ok=True)
+
+
+def identity(direction: Direction) -> Row:
+    """The columns that say which direction a row is about."""
+    return {
+        "generator": direction.generator,
+        "method": direction.method,
+        "layer": direction.layer,
+        "direction": direction.index,
+        "name": direction.name,
+        "label": direction.label,
+    }
+
+
+def by_name(result: Results) -> dict[str, Direction]:
+    """Every direction of the plan, by its full name."""
+    return {direction.name: direction for direction in result.plan.all_directions()}
+
+
+def curve_rows(suite: Suite, result: Results) -> Iterator[Row]:
+    """Per direction, shift and metric; the point at t = 0 is shared by all directions of a generator."""
+    settings, directions = suite.curves, by_name(result)
+    for name, curve in result.curves.items():
+        direction = directions[name]
+        shifts = direction.shifts(settings.shifts).tolist()
+        middle = len(shifts) // 2
+        for place, t in enumerate(shifts):
+            index = place if place < middle else place - 1
+            effect = estimate.mean(curve.effects[index]) if place != middle else None
+            at: tuple[Curve | None, int] = (result.floor, 0) if place == middle else (curve, index)
+            if at[0] is None:
+                continue
+            for metric, value in ((result.metric, at[0].frechet_at(at[1])), ("KID", at[0].kernel_at(at[1]))):
+                yield {
+                    **identity(direction),
+                    "t": t,
+                    "effect": effect.value if effect else 0.0,
+                    "effect_stderr": effect.stderr if effect else 0.0,
+                    "distance": suite.distance,
+                    "n_effect": curve.effects.shape[1],
+                    "metric": metric,
+                    "extractor": settings.extractor,
+                    "reference": result.reference,
+                    "n": value.n,
+                    "n_reference": result.reference_samples,
+                    "resolution": result.generator.resolution,
+                    "precision": suite.precision,
+                    "value": value.value,
+                    "stderr": value.stderr,
+                }
+
+
+def locality_of(result: Results, name: str) -> dict[str, Estimate]:
+    """The concentration numbers of one direction."""
+    heats = result.heats[name]
+    return locality(torch.stack([heat.change for heat in heats]), torch.stack([heat.count[0] for heat in heats]))
+
+
+def locality_rows(suite: Suite, result: Results) -> Iterator[Row]:
+    """Per direction and number."""
+    directions = by_name(result)
+    for name in result.heats:
+        direction = directions[name]
+        for metric, value in locality_of(result, name).items():
+            yield {
+                **identity(direction),
+                "t_min": direction.t_min,
+                "t_max": direction.t_max,
+                "shifts": suite.locality.shifts,
+                "n": suite.locality.samples,
+                "metric": metric,
+                "value": value.value,
+                "stderr": value.stderr,
+            }
+
+
+def _target(result: Results, direction: Direction, target: str) -> str:
+    return describe(create_space(result.generator, target, direction.layer))
+
+
+def reproduction_rows(suite: Suite, result: Results) -> Iterator[Row]:
+    """Per direction and target space."""
+    directions = by_name(result)
+    for (name, target), found in result.reproductions.items():
+        direction = directions[name]
+        residual = estimate.ratio(found.errors, found.sizes)
+        yield {
+            **identity(direction),
+            "t": direction.t_max,
+            "target": _target(result, direction, target),
+            "steps": len(found.steps) - 1,
+            "n_train": suite.reproduction.codes,
+            "n": residual.n,
+            "residual": residual.value,
+            "residual_stderr": residual.stderr,
+            "residual_train": float(found.steps[-1]),
+            "perceptual": float(found.perceptual.double().mean()),
+            "perceptual_edit": float(found.perceptual_sizes.double().mean()),
+            "distance": suite.distance,
+        }
+
+
+def step_rows(result: Results) -> Iterator[Row]:
+    """Per direction, target space and step of the search."""
+    directions = by_name(result)
+    for (name, target), found in result.reproductions.items():
+        direction = directions[name]
+        for step, residual in enumerate(found.steps.tolist()):
+            yield {
+                **identity(direction),
+                "t": direction.t_max,
+                "target": _target(result, direction, target),
+                "step": step,
+                "residual_train": residual,
+            }
+
+
+def layer_rows(result: Results) -> Iterator[Row]:
+    """Per shiftable layer."""
+    generator = result.generator
+    codes = generator.sample([0], seed=0)
+    for layer in generator.layers():
+        with torch.no_grad():
+            side = generator.before(codes, layer).input.shape[-1]
+        yield {
+            "generator": generator.name,
+            "layer": layer.name,
+            "index": layer.index,
+            "shape": "x".join(map(str, layer.shape)),
+            "parameters": layer.shape.numel(),
+            "input_size": side,
+            "directions": sum(len(found) for found in result.plan.sets if found.layer == layer.name),
+        }
+
+
+def direction_rows(suite: Suite, result: Results, tables: dict[str, list[Row]]) -> Iterator[Row]:
+    """Per direction, every summary number: its effects, and of those measured the ends of its curve, and so on."""
+    curves = {(row["name"], row["metric"], row["t"]): row for row in tables["curves"]}
+    for direction in result.plan.all_directions():
+        if direction.name not in result.screenings:
+            continue
+        low, high = (estimate.mean(end) for end in result.screenings[direction.name].effects)
+        row = {
+            **identity(direction),
+            "t_min": direction.t_min,
+            "t_max": direction.t_max,
+            "effect_min": low.value,
+            "effect_min_stderr": low.stderr,
+            "effect_max": high.value,
+            "effect_max_stderr": high.stderr,
+            "distance": suite.distance,
+            "n_effect": low.n,
+            **direction.scores,
+            "measured": direction.name in result.curves,
+        }
+        if direction.name in result.curves:
+            row |= _curve_ends(direction, result, curves)
+        if direction.name in result.heats:
+            for metric, value in locality_of(result, direction.name).items():
+                row |= {metric: value.value, f"{metric}_stderr": value.stderr}
+        for target in suite.reproduction.targets:
+            if (direction.name, target) in result.reproductions:
+                found = result.reproductions[direction.name, target]
+                residual = estimate.ratio(found.errors, found.sizes)
+                row |= {
+                    f"residual_{target}": residual.value,
+                    f"residual_{target}_stderr": residual.stderr,
+                    "n_reproduction": residual.n,
+                }
+        yield row
+
+
+def _curve_ends(direction: Direction, result: Results, curves: dict[tuple[str, str, float], Row]) -> Row:
+    """The distances at t_min, 0 and t_max."""
+    ends: Row = {}
+    for end, t in (("at_min", direction.t_min), ("floor", 0.0), ("at_max", direction.t_max)):
+        for short, metric in (("fd", result.metric), ("kid", "KID")):
+            row = curves[direction.name, metric, t]
+            ends |= {f"{short}_{end}": row["value"], f"{short}_{end}_stderr": row["stderr"]}
+            ends |= {key: row[key] for key in ("extractor", "reference", "n", "n_reference", "resolution")}
+    return ends | {"metric": result.metric}
+
+
+def method_rows(suite: Suite, results: Sequence[Results], directions: list[Row]) -> list[Row]:
+    """Per generator, layer and method; the means over directions are paired over codes, as all see the same."""
+    table = []
+    for result in results:
+        for found in result.plan.sets:
+            of_set = [row for row in directions if row["name"].startswith(f"{found.reference}/")]
+            row: Row = {
+                "generator": found.generator,
+                "layer": found.layer,
+                "method": found.method,
+                "directions": len(found),
+                "measured": sum(row["measured"] for row in of_set),
+                "accuracy": found.provenance.get("accuracy"),
+                "effect_target": found.settings.get("effect"),
+            }
+            curves = [curve for name, curve in result.curves.items() if name.startswith(f"{found.reference}/")]
+            if curves:
+                fd = average([curve.frechet_at(end) for curve in curves for end in (0, -1)])
+                kid = average([curve.kernel_at(end) for curve in curves for end in (0, -1)])
+                row |= {"metric": result.metric, "fd_mean": fd.value, "fd_mean_stderr": fd.stderr}
+                row |= {"kid_mean": kid.value, "kid_mean_stderr": kid.stderr}
+                row |= {"extractor": suite.curves.extractor, "reference": result.reference}
+                row |= {"n": fd.n, "n_reference": result.reference_samples}
+            for column in ("area50", "residual_z", "residual_activation"):
+                values = [row_[column] for row_ in of_set if column in row_]
+                row[f"{column}_mean"] = sum(values) / len(values) if values else None
+            table.append(row)
+    return table
+
+
+def average(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of several estimates on the same codes; its uncertainty is that of the codes alone."""
+    value = sum(each.value for each in estimates) / len(estimates)
+    return Estimate(value, torch.stack([each.influence for each in estimates]).mean(0))

@@ -1,0 +1,74 @@
+"""Finished pieces of a run on disk: content-addressed, written atomically, never read by halves."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from navbench.files import write_atomically
+
+Piece = TypeVar("Piece")
+REVISION = 1
+"""Raised whenever code changes what a piece holds, so that pieces of older code are not taken for new ones."""
+
+
+class Store:
+    """The cache folder of a run. A piece is a dataclass of tensors, kept under a hash of all it depends on.
+
+    Attributes:
+        made, found: pieces computed and pieces read, since the store was opened.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made = self.found = 0
+
+    def path(self, kind: type, key: dict[str, Any]) -> Path:
+        """Where the piece of that kind and key is, or will be."""
+        text = json.dumps({"revision": REVISION, "torch": torch.__version__, **key}, sort_keys=True)
+        return self.folder / kind.__name__.lower() / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.safetensors"
+
+    def get(self, kind: type[Piece], key: dict[str, Any], make: Callable[[], Piece]) -> Piece:
+        """The piece of that key, made now if it is not there."""
+        path = self.path(kind, key)
+        if path.exists():
+            try:
+                with safe_open(path, framework="pt") as file:
+                    piece = kind(**{field.name: file.get_tensor(field.name) for field in fields(kind)})  # type: ignore[arg-type]
+            except (SafetensorError, OSError):
+                path.unlink()  # not one of ours: pieces are whole or absent
+            else:
+                self.found += 1
+                return piece
+        piece = make()
+        tensors = {field.name: getattr(piece, field.name).contiguous() for field in fields(kind)}  # type: ignore[arg-type]
+        write_atomically(path, save(tensors))
+        self.made += 1
+        return piece
+
+    def drop(self, kind: type, key: dict[str, Any]) -> None:
+        """Forget a piece that is no longer needed."""
+        self.path(kind, key).unlink(missing_ok=True)
+
+
+@contextmanager
+def slices(paths: list[Path], name: str) -> Iterator[Callable[[int], Tensor]]:
+    """A function from i to the i-th slice of a tensor (T, n, ...) that lies in several files, joined along n.
+
+    Only what is asked for is read.
+    """
+    files = [safe_open(path, framework="pt") for path in paths]
+    yield lambda index: torch.cat([file.get_slice(name)[index] for file in files])
+
+
+def tensor_hash(tensor: Tensor) -> str:
+    """SHA-256 of a tensor's values."""
+    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

@@ -1,0 +1,106 @@
+"""Where an edit happens: an offset is added to a kernel, to a code, or to the tensor that enters a layer."""
+
+from dataclasses import replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from navbench.errors import NavbenchError, unknown
+from navbench.generators.base import Codes, Generator, Layer, State
+
+KINDS = ("parameter", "activation", "z")
+
+
+class Space(Protocol):
+    """A space of offsets of one generator.
+
+    Attributes:
+        kind: one of `KINDS`.
+        layer: the layer that the space belongs to; none for a latent space.
+        shape: of one offset.
+    """
+
+    generator: Generator
+    kind: str
+    layer: Layer | None
+    shape: torch.Size
+
+    def prepare(self, codes: Codes) -> State | Codes:
+        """All work that no offset changes, shared by every offset."""
+
+    def render(self, state: State | Codes, offset: Tensor) -> Tensor:
+        """Images under an offset, `shape`, or one per image, (N, *shape)."""
+
+
+class ParameterSpace:
+    """Offsets of one layer's kernel: G_{theta + offset}(z), the paper's subject (section 3.1)."""
+
+    kind = "parameter"
+
+    def __init__(self, generator: Generator, layer: Layer) -> None:
+        self.generator, self.layer, self.shape = generator, layer, layer.shape
+
+    def prepare(self, codes: Codes) -> State:
+        """The generator up to the layer."""
+        return self.generator.before(codes, self.layer)
+
+    def render(self, state: State, offset: Tensor) -> Tensor:
+        """The rest of the generator with a shifted kernel."""
+        return self.generator.after(state, self.layer, self.generator.kernel(self.layer) + offset)
+
+
+class ActivationSpace:
+    """Offsets of the tensor that enters a layer (eq. 5, section 4.3)."""
+
+    kind = "activation"
+
+    def __init__(self, generator: Generator, layer: Layer) -> None:
+        self.generator, self.layer = generator, layer
+        with torch.no_grad():
+            self.shape = generator.before(generator.sample([0], seed=0), layer).input.shape[1:]
+
+    def prepare(self, codes: Codes) -> State:
+        """The generator up to the layer."""
+        return self.generator.before(codes, self.layer)
+
+    def render(self, state: State, offset: Tensor) -> Tensor:
+        """The rest of the generator from a shifted tensor."""
+        return self.generator.after(replace(state, input=state.input + offset), self.layer)
+
+
+class LatentSpace:
+    """Offsets of the code z: G_theta(z + offset), what latent editing does."""
+
+    layer = None
+
+    def __init__(self, generator: Generator, kind: str = "z") -> None:
+        if kind != "z":
+            raise unknown(f"latent space of generator {generator.name}", kind, ["z"])
+        self.generator, self.kind = generator, kind
+        self.shape = torch.Size((generator.latent_dim,))
+
+    def prepare(self, codes: Codes) -> Codes:
+        """Nothing: every offset changes all of the generator's work."""
+        return codes
+
+    def render(self, state: Codes, offset: Tensor) -> Tensor:
+        """The generator on shifted codes."""
+        return self.generator(replace(state, z=state.z + offset))
+
+
+def create(generator: Generator, kind: str, layer: str | None = None) -> Space:
+    """The space of that kind; `layer` is a name or an index, and only latent spaces go without."""
+    if kind not in KINDS:
+        raise unknown("space", kind, KINDS)
+    if kind == "z":
+        return LatentSpace(generator, kind)
+    if layer is None:
+        raise NavbenchError(f"A {kind} space belongs to a layer; name one of generator {generator.name}.")
+    found = generator.layer(layer)
+    return ParameterSpace(generator, found) if kind == "parameter" else ActivationSpace(generator, found)
+
+
+def describe(space: Space) -> str:
+    """The space in words, as tables name it: 'z', 'activation main.6'."""
+    return space.kind if space.layer is None else f"{space.kind} {space.layer.name}"

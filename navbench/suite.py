@@ -1,0 +1,192 @@
+"""The suite: the whole benchmark as data, read from TOML, validated to the last key."""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import Field, ValidationError
+
+from navbench.discovery.methods import METHODS
+from navbench.discovery.settings import DiscoverySettings, Settings
+from navbench.errors import NavbenchError, unknown
+
+PRESETS = ("smoke", "quick", "standard", "paper")
+
+
+class Subject(Settings):
+    """One generator of a suite.
+
+    Attributes:
+        name: an installed generator, or 'package.module:callable'.
+        layers: names or indices; empty for the layers of the direction sets there are.
+        methods: whose directions are measured.
+        reference: 'unshifted', the generator itself at t = 0 with other codes; or a folder or zip of images.
+    """
+
+    name: str
+    layers: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ("svd", "optimization", "spectrum", "hybrid")
+    reference: str = "unshifted"
+
+
+class Curves(Settings):
+    """FD and KID against the shift.
+
+    Attributes:
+        directions: how many of each set, from the first.
+        shifts: points of a curve, odd, t = 0 inside.
+        samples: images per point.
+        shard: images per resumable piece; changes no result.
+        extractor: of the features; only 'inception-v3-compat' makes an FID.
+        extractor_weights: a file with its weights, '' for the ones it downloads.
+        effect_samples: on how many of the codes the effect is measured along the curve.
+    """
+
+    directions: int = Field(2, ge=0)
+    shifts: int = Field(5, ge=3)
+    samples: int = Field(512, ge=2)
+    shard: int = Field(256, ge=1)
+    extractor: str = "efficientnet-lite0"
+    extractor_weights: str = ""
+    effect_samples: int = Field(64, ge=2)
+
+
+class Screening(Settings):
+    """The effect of every direction of every set, at both ends of its range, over `samples` codes."""
+
+    samples: int = Field(32, ge=2)
+
+
+class Locality(Settings):
+    """Heatmaps over `samples` codes and a uniform grid of `shifts`, of the first `directions` of each set."""
+
+    directions: int = Field(2, ge=0)
+    samples: int = Field(64, ge=2)
+    shifts: int = Field(8, ge=2)
+
+
+class Reproduction(Settings):
+    """The test of eq. 5, of the first `directions` of each set at t_max.
+
+    Attributes:
+        targets: the spaces that are to imitate: 'z', and 'activation' for the tensor entering the layer.
+        codes: on which the offset is found; held_out: others, on which it is measured.
+        steps: of L-BFGS.
+    """
+
+    directions: int = Field(1, ge=0)
+    targets: tuple[Literal["z", "activation"], ...] = ("z", "activation")
+    codes: int = Field(32, ge=1)
+    held_out: int = Field(64, ge=2)
+    steps: int = Field(20, ge=1)
+
+
+class Strips(Settings):
+    """Image sequences: `codes` rows of `shifts` images, of the first `directions` of each set."""
+
+    directions: int = Field(2, ge=0)
+    codes: int = Field(3, ge=1)
+    shifts: int = Field(7, ge=3)
+
+
+class Suite(Settings):
+    """One benchmark.
+
+    Attributes:
+        batch: images per forward pass; changes no result.
+        rediscover: find directions anew, even where there are some.
+    """
+
+    name: str
+    seed: int = Field(0, ge=0)
+    precision: Literal["float32", "bf16"] = "float32"
+    batch: int = Field(32, ge=1)
+    rediscover: bool = False
+    generators: tuple[Subject, ...] = Field(min_length=1)
+    distance: str = "stlpips-alex"
+    discovery: DiscoverySettings = DiscoverySettings()
+    screening: Screening = Screening()
+    curves: Curves = Curves()
+    locality: Locality = Locality()
+    reproduction: Reproduction = Reproduction()
+    strips: Strips = Strips()
+
+    def toml(self) -> str:
+        """The suite as a file that reads back as the same suite, every key spelled out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def with_values(self, **values: Any) -> "Suite":
+        """The suite with other values, given by their keys: `seed=3`, `curves={"samples": 99}`; validated anew."""
+        content = self.model_dump(mode="json")
+        for key, value in values.items():
+            content[key] = content[key] | value if isinstance(value, dict) else value
+        return _validated(content, "the command line")
+
+    def identity(self) -> str:
+        """A hash of all that changes results: two suites with one identity give the same tables."""
+        content = self.model_dump(mode="json", exclude={"batch": True, "curves": {"shard"}})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read(source: str) -> Suite:
+    """The suite of a preset's name or of a TOML file."""
+    if source in PRESETS:
+        return parse(files("navbench").joinpath("presets", f"{source}.toml").read_text(), f"preset {source}")
+    path = Path(source)
+    if path.suffix != ".toml" and not path.exists():
+        raise unknown("preset", source, PRESETS)
+    try:
+        return parse(path.read_text(), source)
+    except (OSError, UnicodeDecodeError) as error:
+        raise NavbenchError(f"Suite {source} cannot be read ({error}).") from error
+
+
+def parse(text: str, source: str) -> Suite:
+    """The suite in a TOML text; `source` names it in errors."""
+    try:
+        return _validated(tomllib.loads(text), source)
+    except tomllib.TOMLDecodeError as error:
+        raise NavbenchError(f"{source} is not valid TOML: {error}.") from error
+
+
+def _validated(content: dict[str, Any], source: str) -> Suite:
+    try:
+        suite = Suite.model_validate(content)
+    except ValidationError as error:
+        raise NavbenchError(f"{source}: {_explain(error)}") from error
+    for subject in suite.generators:
+        for method in subject.methods:
+            if method not in METHODS:
+                raise unknown(f"method in {source}", method, METHODS)
+    if suite.curves.shifts % 2 == 0 or suite.strips.shifts % 2 == 0:
+        raise NavbenchError(f"{source}: curves.shifts and strips.shifts must be odd, so that t = 0 is among them.")
+    return suite
+
+
+def _explain(error: ValidationError) -> str:
+    """The first complaint, in one sentence; an unknown key with the nearest known one."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return f"{place}: {first['msg'].lower()}, found {first['input']!r}."
+    *parents, key = first["loc"]
+    known = _keys(Suite, [part for part in parents if isinstance(part, str)])
+    near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
+    return f"unknown key {place!r}; {hint}"
+
+
+def _keys(model: Any, path: list[str]) -> list[str]:
+    """The keys that are known at a place in the suite."""
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        model = next(
+            (inner for inner in getattr(annotation, "__args__", ()) if hasattr(inner, "model_fields")),
+            annotation,
+        )
+    return sorted(model.model_fields)

@@ -1,0 +1,54 @@
+import math
+
+import pytest
+import torch
+
+from navbench.errors import NavbenchError
+from navbench.metrics import estimate
+
+
+def sample(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_the_standard_error_of_a_mean_is_the_textbook_one():
+    values = sample(0, 50)
+    found = estimate.mean(values)
+    assert found.value == pytest.approx(float(values.mean()))
+    assert found.stderr == pytest.approx(float(values.std()) / math.sqrt(50))
+
+
+def test_the_standard_error_of_a_ratio_is_its_spread_over_replications():
+    draws = sample(1, 2000, 100, 2)
+    a, b = 1 + 0.3 * draws[..., 0], 2 + 0.3 * draws[..., 0] + 0.2 * draws[..., 1]
+    spread = float((a.mean(1) / b.mean(1)).std())
+    assert estimate.ratio(a[0], b[0]).stderr == pytest.approx(spread, rel=0.25)
+
+
+def test_the_difference_of_an_estimate_with_itself_is_certain():
+    found = estimate.mean(sample(2, 20))
+    assert estimate.difference(found, found).value == 0
+    assert estimate.difference(found, found).stderr == 0
+
+
+def test_a_paired_difference_is_the_mean_of_differences():
+    a, b = sample(3, 2, 30)
+    paired = estimate.difference(estimate.mean(a), estimate.mean(b))
+    direct = estimate.mean(a - b)
+    assert (paired.value, paired.stderr) == (pytest.approx(direct.value), pytest.approx(direct.stderr))
+
+
+def test_different_numbers_of_samples_cannot_be_paired():
+    with pytest.raises(NavbenchError, match="20 and 21"):
+        estimate.difference(estimate.mean(sample(4, 20)), estimate.mean(sample(4, 21)))
+
+
+def test_one_sample_has_no_standard_error():
+    assert math.isnan(estimate.mean(torch.ones(1)).stderr)
+
+
+def test_the_jackknife_of_a_mean_is_the_mean_with_its_standard_error():
+    values = sample(5, 12)
+    without = (values.sum() - values) / 11
+    found = estimate.jackknife(float(values.mean()), without)
+    assert found.stderr == pytest.approx(estimate.mean(values).stderr)

@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import torch
+from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+
+from navbench.errors import NavbenchError
+from navbench.metrics.kernel import KernelReference
+
+
+def features(seed: int, n: int, d: int = 10, shift: float = 0.0) -> torch.Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed)) + shift
+
+
+def test_the_distance_is_the_kid_of_torch_fidelity_with_one_subset_of_all_samples():
+    x, y = features(1, 80, shift=0.3), features(2, 80)
+    theirs = kid_features_to_metric(x, y, kid_subsets=1, kid_subset_size=80, verbose=False)
+    assert KernelReference(y).distance(x) == pytest.approx(theirs[KEY_METRIC_KID_MEAN], rel=1e-4)
+
+
+def test_the_block_size_changes_nothing():
+    x, y = features(1, 50, shift=0.3), features(2, 70)
+    whole, blocks = KernelReference(y).estimate(x), KernelReference(y, block=7).estimate(x)
+    assert blocks.value == pytest.approx(whole.value, rel=1e-10)
+    torch.testing.assert_close(blocks.influence, whole.influence)
+
+
+def test_the_distance_is_zero_on_average_between_samples_of_one_distribution():
+    values = [KernelReference(features(seed, 40)).distance(features(1000 + seed, 60)) for seed in range(200)]
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(len(values))
+    assert min(values) < 0
+
+
+def test_the_standard_error_is_the_spread_over_replications():
+    reference = KernelReference(features(0, 500))
+    estimates = [reference.estimate(features(seed, 100, shift=0.4)) for seed in range(1, 201)]
+    spread = np.std([found.value for found in estimates])
+    assert np.mean([found.stderr for found in estimates]) == pytest.approx(spread, rel=0.25)
+
+
+def test_features_that_cannot_be_compared_are_refused():
+    with pytest.raises(NavbenchError, match="one extractor"):
+        KernelReference(features(0, 10, 8)).estimate(features(0, 10, 9))
+    with pytest.raises(NavbenchError, match="at least two"):
+        KernelReference(features(0, 1))

@@ -1,0 +1,298 @@
+"""A synthetic run folder with known numbers: what the runner writes, made without a generator."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+METHODS = ("svd", "optimization", "spectrum", "hybrid")
+COST = {"svd": 26.0, "optimization": 15.0, "spectrum": 11.5, "hybrid": 11.0}
+TARGET, FLOOR, SIZE = 0.12, 18.4, 64
+LABELS = {("hybrid", 0): "opens the mouth", ("hybrid", 1): "longer face", ("spectrum", 0): "hair volume"}
+
+
+def face(rng: np.random.Generator, t: float, kind: int, size: int) -> np.ndarray:
+    """A drawing of a face, (size, size, 3) in [0, 1], that one of three edits moves."""
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    skin, hair, back = (
+        rng.uniform([0.55, 0.4, 0.3], [0.95, 0.7, 0.6]),
+        rng.uniform(0, 0.35, 3),
+        rng.uniform(0, 1, 3),
+    )
+    wide, tall = 0.52 + 0.1 * t * (kind == 1), 0.72 - 0.08 * t * (kind == 1)
+    picture = back * (0.7 + 0.2 * y[..., None])
+
+    def paint(where: np.ndarray, colour: np.ndarray) -> None:
+        cover = 1 / (1 + np.exp(np.clip(where * 40, -50, 50)))[..., None]
+        picture[:] = picture * (1 - cover) + colour * cover
+
+    paint(((x / (wide + 0.14 + 0.1 * t * (kind == 2))) ** 2 + ((y + 0.12) / (tall + 0.1)) ** 2) - 1, hair)
+    paint(((x / wide) ** 2 + ((y - 0.05) / tall) ** 2) - 1, skin)
+    for side in (-0.2, 0.2):
+        paint((((x - side) / 0.08) ** 2 + ((y + 0.1) / 0.05) ** 2) - 1, np.full(3, 0.08))
+    paint(
+        ((x / 0.2) ** 2 + ((y - 0.4) / (0.05 + 0.05 * max(t, -0.7) * (kind == 0))) ** 2) - 1,
+        np.array([0.6, 0.2, 0.2]),
+    )
+    return np.clip(picture + rng.normal(0, 0.015, picture.shape), 0, 1)
+
+
+class RunBuilder:
+    """Writes one run folder; the tables stay at hand as lists of rows until `write`."""
+
+    def __init__(self, layers: tuple[str, ...], measured: int, found: int, size: int, extractor: str) -> None:
+        self.layers, self.measured, self.found, self.size = layers, measured, found, size
+        self.setting = {
+            "metric": "FID" if extractor == "inception-v3-compat" else "FD",
+            "extractor": extractor,
+            "reference": "generator at t = 0",
+            "n": 2000,
+        }
+        self.rng = np.random.default_rng(0)
+        self.tables: dict[str, list[dict]] = {name: [] for name in TABLES}
+        for depth, layer in enumerate(layers):
+            self.tables["layers"].append(layer_row(layer, depth))
+            for method in METHODS:
+                self._method(layer, depth, method)
+
+    def _method(self, layer: str, depth: int, method: str) -> None:
+        rows = [self._direction(layer, depth, method, index) for index in range(self.found)]
+        ends = [row[end] for row in rows if row["measured"] for end in ("fd_at_min", "fd_at_max")]
+        self.tables["methods"].append(
+            {
+                "generator": "faces",
+                "layer": layer,
+                "method": method,
+                "directions": self.found,
+                "measured": self.measured,
+                "fd_mean": np.mean(ends),
+                "fd_mean_stderr": 0.42,
+                "kid_mean": (np.mean(ends) - FLOOR) / 9e3,
+                "kid_mean_stderr": 9e-5,
+                "effect_target": TARGET,
+                "accuracy": 0.83 if method in ("optimization", "hybrid") else np.nan,
+                "area50_mean": 0.14,
+                "residual_z_mean": 0.91,
+                "residual_activation_mean": 0.62,
+                "seconds": 340.0 if method == "hybrid" else 41.0,
+                **self.setting,
+            }
+        )
+
+    def _direction(self, layer: str, depth: int, method: str, index: int) -> dict:
+        reach = {"svd": 31.0, "optimization": 24.0, "spectrum": 9.6, "hybrid": 12.1}[method] * (1 + index / 7)
+        who = {"generator": "faces", "method": method, "layer": layer, "direction": index}
+        who |= {"name": f"faces/{method}/{layer}/{index}", "label": LABELS.get((method, index), "")}
+        row = {
+            **who,
+            "t_min": -reach,
+            "t_max": reach * 0.9,
+            "measured": index < self.measured,
+            **self.setting,
+        }
+        row |= {"effect_min": TARGET, "effect_max": TARGET * 1.01, "effect_min_stderr": 0.0021}
+        row |= {"effect_max_stderr": 0.0024, "distance": "stlpips-alex", "n_effect": 256}
+        row |= {"rayleigh": 3.1e-4 / (index + 1) if method == "spectrum" else np.nan}
+        if index < self.measured:
+            row |= self._measure(who, row, depth)
+        self.tables["directions"].append(row)
+        return row
+
+    def _measure(self, who: dict, row: dict, depth: int) -> dict:
+        cost = COST[who["method"]] * self.rng.uniform(0.93, 1.07) * (1 + 0.25 * depth)
+        kept = {"fd_floor": FLOOR, "fd_floor_stderr": 0.31, "n_reference": 2000, "resolution": self.size}
+        for share in np.linspace(-1, 1, 9):
+            t = -row["t_min"] * share if share < 0 else row["t_max"] * share
+            rise = abs(share) ** 1.7 * cost * (1.2 if share < 0 else 0.9)
+            point = {**who, "t": t, "effect": TARGET * share**2, "effect_stderr": 0.002, **self.setting}
+            point |= {"distance": "stlpips-alex", "n_effect": 256, "precision": "float32", **kept}
+            fd = {"value": FLOOR + rise, "stderr": 0.3 + 0.02 * rise}
+            kid = {"metric": "KID", "value": rise / 9e3 - 1e-5, "stderr": 9e-5 + rise / 2e5}
+            self.tables["curves"] += [{**point, **fd}, {**point, **kid}]
+            for end in {-1.0: ["min"], 1.0: ["max"]}.get(float(share), []):
+                kept |= {f"fd_at_{end}": fd["value"], f"fd_at_{end}_stderr": fd["stderr"]}
+                kept |= {f"kid_at_{end}": kid["value"], f"kid_at_{end}_stderr": kid["stderr"]}
+        kept |= self._locality(who, row) | self._reproduction(who, row)
+        return kept
+
+    def _locality(self, who: dict, row: dict) -> dict:
+        area = float(self.rng.uniform(0.07, 0.24))
+        values = {"area50": area, "area90": area * 3.1, "participation": area * 1.7, "mean_change": 0.021}
+        at = {"t_min": row["t_min"], "t_max": row["t_max"], "shifts": 20, "n": 1600}
+        self.tables["locality"] += [
+            {**who, **at, "metric": metric, "value": value, "stderr": value / 30}
+            for metric, value in values.items()
+        ]
+        return {**values, "area50_stderr": area / 30}
+
+    def _reproduction(self, who: dict, row: dict) -> dict:
+        kept = {"n_reproduction": 256}
+        for target, level in (("z", 0.92), (f"activation {who['layer']}", 0.61)):
+            value = level + float(self.rng.normal(0, 0.03))
+            at = {**who, "t": row["t_max"], "target": target}
+            self.tables["reproduction"].append(
+                {
+                    **at,
+                    "steps": 300,
+                    "n_train": 256,
+                    "n": 256,
+                    "residual": value,
+                    "residual_stderr": 0.012,
+                    "residual_train": value - 0.02,
+                    "perceptual": 0.093,
+                    "perceptual_edit": 0.12,
+                    "distance": "stlpips-alex",
+                }
+            )
+            for step in range(0, 301, 10):
+                fallen = value - 0.02 + (1 - value + 0.02) * np.exp(-step / 60)
+                self.tables["reproduction_steps"].append({**at, "step": step, "residual_train": fallen})
+            kept |= {f"residual_{target.split()[0]}": value, f"residual_{target.split()[0]}_stderr": 0.012}
+        return kept
+
+    def write(self, run: Path, without: tuple[str, ...] = (), **manifest: object) -> Path:
+        """Write the folder, but for the named tables, with other entries of the manifest."""
+        for folder in ("tables", "figures", "strips"):
+            (run / folder).mkdir(parents=True, exist_ok=True)
+        if "images" not in without:
+            self._images(run)
+        for name, rows in self.tables.items():
+            if name not in without:
+                pd.DataFrame(rows).to_csv(run / "tables" / f"{name}.csv", index=False)
+        (run / "suite.toml").write_text('name = "quick"\nseed = 0\n\n[[generators]]\nname = "faces"\n')
+        (run / "manifest.json").write_text(json.dumps(make_manifest(self) | manifest))
+        return run
+
+    def _images(self, run: Path) -> None:
+        self.tables["images"] = []
+        for place, row in enumerate(row for row in self.tables["directions"] if row["measured"]):
+            slug, kind = row["name"].replace("/", "-"), place % 3
+            who = {key: row[key] for key in ("generator", "method", "layer", "direction", "name", "label")}
+            shares = np.linspace(-1, 1, 7)
+            shifts = [
+                f"{-row['t_min'] * share if share < 0 else row['t_max'] * share:.1f}" for share in shares
+            ]
+            strip = self._sheet([[(code, share, kind) for share in shares] for code in range(4)])
+            same = [[(code, share, kind) for share in (0, 1, 0.1, 0.4)] for code in range(3)]
+            frames = [
+                self._sheet([[(code, share, kind) for code in range(4)]]) for share in np.linspace(-1, 1, 8)
+            ]
+            for name, sheet, rows, columns in (
+                ("strip", strip, 4, shifts),
+                ("reproduction", self._sheet(same), 3, ["original", "edit", "best z", "best activation"]),
+                ("animation", frames[0], 1, []),
+            ):
+                file = f"strips/{name}-{slug}.webp"
+                more = {"save_all": True, "append_images": frames[1:], "duration": 90, "loop": 0}
+                sheet.save(run / file, quality=85, **(more if name == "animation" else {}))
+                entry = {**who, "kind": name, "file": file, "rows": rows, "columns": json.dumps(columns)}
+                self.tables["images"].append(entry)
+            self._heatmap(run / "figures" / f"heatmap-{slug}.npz", kind)
+        self._sheet([[(row * 8 + place, 0, 0) for place in range(8)] for row in range(2)]).save(
+            run / "strips/samples.webp"
+        )
+        entry = dict.fromkeys(("method", "layer", "direction", "name", "label"), "")
+        entry |= {
+            "generator": "faces",
+            "kind": "samples",
+            "file": "strips/samples.webp",
+            "rows": 2,
+            "columns": "[]",
+        }
+        self.tables["images"].append(entry)
+
+    def _sheet(self, cells: list[list[tuple[int, float, int]]]) -> Image.Image:
+        rows = [
+            np.concatenate(
+                [face(np.random.default_rng(code), t, kind, self.size) for code, t, kind in row], axis=1
+            )
+            for row in cells
+        ]
+        return Image.fromarray(np.round(np.concatenate(rows) * 255).astype(np.uint8))
+
+    def _heatmap(self, path: Path, kind: int) -> None:
+        pairs = [
+            [face(np.random.default_rng(code), t, kind, self.size) for t in (0, 1)] for code in range(12)
+        ]
+        change = np.mean([((b - a) ** 2).sum(-1) * 4 for a, b in pairs], axis=0)
+        mean = np.mean([a for a, _ in pairs], axis=0).transpose(2, 0, 1) * 2 - 1
+        np.savez(path, heatmap=change.astype(np.float32), mean_image=mean.astype(np.float32))
+
+
+TABLES = ("directions", "methods", "curves", "locality", "reproduction", "reproduction_steps", "layers")
+
+
+def layer_row(layer: str, depth: int) -> dict:
+    """One row of layers.csv."""
+    sizes = {"input_size": 8 * 2**depth, "output_size": 16 * 2**depth}
+    row = {"generator": "faces", "layer": layer, "index": depth, "shape": "256x128x4x4", "parameters": 524288}
+    return {**row, **sizes, "directions": 48, "effect_per_unit": 0.0021 / (depth + 1)}
+
+
+def make_manifest(builder: RunBuilder) -> dict:
+    """What the runner says about a run."""
+    return {
+        "navbench": "0.1.0",
+        "complete": True,
+        "suite": "quick",
+        "suite_sha256": "ab" * 32,
+        "seed": 0,
+        "started": "2025-03-01T09:00:00+00:00",
+        "finished": "2025-03-01T09:31:00+00:00",
+        "seconds": 1860.0,
+        "device": "cpu",
+        "processor": "8 cores",
+        "precision": "float32",
+        "versions": {"python": "3.11.9", "torch": "2.6.0", "navbench": "0.1.0"},
+        "generators": {
+            "faces": {
+                "description": "DCGAN of 64x64 faces",
+                "weights_sha256": "0c3b" * 16,
+                "resolution": 64,
+                "latent_dim": 100,
+                "parameters": 3576704,
+                "layers": [],
+            }
+        },
+        "direction_sets": [
+            {
+                "reference": f"faces/{method}/{layer}",
+                "sha256": "cd" * 32,
+                "directions": builder.found,
+                "settings": {"steps": 400, "batch": 32},
+                "provenance": {"seed": 0, "device": "cpu"},
+            }
+            for layer in builder.layers
+            for method in METHODS
+        ],
+        "extractor": builder.setting["extractor"],
+        "distance": "stlpips-alex",
+        "reference": builder.setting["reference"],
+        "samples": {"curve": 2000, "effect": 256, "locality": 1600, "reproduction": 256},
+        "stages": [
+            {"stage": "discover", "seconds": 1100.0, "peak_memory_mib": 2410.0, "cached": False},
+            {"stage": "curves", "seconds": 540.0, "peak_memory_mib": 1900.5, "cached": True},
+        ],
+        "warnings": [],
+        "left_out": ["real images: no projector for faces"],
+    }
+
+
+@pytest.fixture(scope="session")
+def make_builder() -> Callable[..., RunBuilder]:
+    """A builder of small run folders: one layer and two directions per method, unless told otherwise."""
+
+    def build(
+        layers: tuple[str, ...] = ("main.6",),
+        measured: int = 1,
+        found: int = 2,
+        size: int = 16,
+        extractor: str = "efficientnet-lite0",
+    ) -> RunBuilder:
+        return RunBuilder(layers, measured, found, size, extractor)
+
+    return build

@@ -1,0 +1,305 @@
+"""The report against a run folder whose numbers are known."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from navbench.errors import NavbenchError
+from navbench.report import answer as answers
+from navbench.report.html import write_report
+from navbench.report.numbers import duration, metric_name, significant, with_stderr
+from navbench.report.tables import load_run
+
+HEADINGS = ("h1", "h2", "h3", "h4", "th", "dt", "caption", "figcaption")
+HOSTILE = "<script>alert(1)</script>$\\frac"
+
+
+class Page(HTMLParser):
+    """A page's text, the text of its headings, and its resources."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text, self.headings, self.resources, self.tags, self._inside = "", [""], [], [], []
+        self.feed(html)
+        self.text = " ".join(self.text.split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag in HEADINGS:
+            self._inside.append(tag)
+            self.headings.append("")
+        for name, value in attrs:
+            if name in ("src", "href", "srcset", "poster", "data", "action"):
+                self.resources.append(value or "")
+            if name in ("alt", "aria-label", "title"):
+                self.headings.append(value or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in HEADINGS and self._inside:
+            self._inside.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._inside:
+            self.headings[-1] += data
+
+
+def read(path: Path) -> Page:
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def run(make_builder: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_builder().write(tmp_path_factory.mktemp("report") / "run")
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def page(run: Path) -> Page:
+    return read(run / "index.html")
+
+
+def edit_table(run: Path, name: str, change: Callable[[pd.DataFrame], pd.DataFrame | None]) -> None:
+    path = run / "tables" / f"{name}.csv"
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    changed = change(table)
+    (table if changed is None else changed).to_csv(path, index=False)
+
+
+@pytest.fixture
+def copied(run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(run, tmp_path / "run"))
+
+
+def test_a_value_in_the_tables_is_on_the_page_with_its_stderr(run: Path, page: Page) -> None:
+    row = load_run(run).measured.iloc[0]
+    shown = f"{row['fd_at_min']:.2f} ± {row['fd_at_min_stderr']:.2f}"
+    assert shown in page.text
+    assert "n = 2,000 (reference 2,000)" in page.text
+    assert "generator at t = 0" in page.text
+
+
+def test_every_plot_is_written_beside_the_page_and_inside_it(run: Path, page: Page) -> None:
+    names = {path.name for path in (run / "figures").glob("*.svg")}
+    assert {"effect-faces-fd-efficientnet-lite0.svg", "curve-faces-svd-main.6-0.svg"} <= names
+    assert sum(uri.startswith("data:image/svg+xml") for uri in page.resources) == len(names)
+
+
+def test_nothing_is_called_fid_without_the_network_of_fid(run: Path, page: Page) -> None:
+    assert any("FD (efficientnet-lite0)" in heading for heading in page.headings)
+    assert [heading for heading in page.headings if re.search(r"\bFID\b", heading)] == []
+    plots = [path.read_text(encoding="utf-8") for path in (run / "figures").glob("*.svg")]
+    assert [plot for plot in plots if re.search(r">[^<]*\bFID\b", plot)] == []
+
+
+def test_fid_is_called_fid_with_its_network(make_builder: Callable, tmp_path: Path) -> None:
+    page = read(write_report(make_builder(extractor="inception-v3-compat").write(tmp_path / "run")))
+    assert "FID" in {heading.strip() for heading in page.headings}
+    assert "Nothing on this page is a FID" not in page.text
+
+
+def test_fid_of_another_network_is_refused(copied: Path) -> None:
+    edit_table(copied, "curves", lambda table: table.assign(metric="FID"))
+    with pytest.raises(NavbenchError, match=r"curves\.csv calls a number FID.*efficientnet-lite0"):
+        write_report(copied)
+
+
+def test_the_page_needs_no_network(run: Path, page: Page) -> None:
+    assert [uri[:60] for uri in page.resources if not uri.startswith(("data:image/", "#"))] == []
+    source = (run / "index.html").read_text(encoding="utf-8")
+    style = source[source.index("<style>") : source.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    for plot in (run / "figures").glob("*.svg"):
+        links = re.findall(r'href="([^"]*)"', plot.read_text(encoding="utf-8"))
+        assert all(link.startswith(("#", "data:")) for link in links)
+
+
+def test_hostile_names_and_labels_are_text(make_builder: Callable, tmp_path: Path) -> None:
+    folder = make_builder().write(tmp_path / "run")
+    for table in ("directions", "curves", "locality", "reproduction", "reproduction_steps", "images"):
+        edit_table(folder, table, lambda rows: rows.assign(label=HOSTILE, layer=HOSTILE))
+    edit_table(folder, "methods", lambda rows: rows.assign(layer=HOSTILE))
+    write_report(folder)
+    source = (folder / "index.html").read_text(encoding="utf-8")
+    assert "<script>alert(1)" not in source
+    assert "&lt;script&gt;alert(1)" in source
+    assert Page(source).tags.count("script") == 1
+    for plot in (folder / "figures").glob("*.svg"):
+        assert "<script" not in plot.read_text(encoding="utf-8")
+
+
+def test_the_policy_admits_the_page_s_own_script_alone(run: Path) -> None:
+    source = (run / "index.html").read_text(encoding="utf-8")
+    assert "default-src 'none'" in source.replace("&#39;", "'")
+    assert "sha256-" in source
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [
+        (("curves",), "This run has no curves"),
+        (("reproduction", "reproduction_steps"), "The reproduction experiment is not part of this run"),
+        (("images", "locality", "layers"), "Could a latent code have done the same?"),
+    ],
+)
+def test_an_experiment_that_was_not_run_is_left_out_in_words(
+    make_builder: Callable, tmp_path: Path, missing: tuple[str, ...], sentence: str
+) -> None:
+    folder = make_builder().write(tmp_path / "run", without=missing)
+    assert sentence in read(write_report(folder)).text
+
+
+def test_locality_without_tables_or_heatmaps_is_left_out_in_words(
+    make_builder: Callable, tmp_path: Path
+) -> None:
+    folder = make_builder().write(tmp_path / "run", without=("images", "locality"))
+    assert "The locality experiment is not part of this run" in read(write_report(folder)).text
+
+
+def test_columns_of_experiments_that_were_not_run_may_be_absent(copied: Path) -> None:
+    kept = ["generator", "method", "layer", "direction", "name", "label", "t_min", "t_max", "measured"]
+    edit_table(copied, "directions", lambda table: table[kept])
+    edit_table(
+        copied, "methods", lambda table: table[["generator", "layer", "method", "directions", "measured"]]
+    )
+    assert "does not say which method keeps it best" in read(write_report(copied)).text
+
+
+def test_rebuilding_from_a_copy_gives_the_same_bytes(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns("*.svg", "*.html"))
+    assert write_report(copy).read_bytes() == (run / "index.html").read_bytes()
+    for plot in (run / "figures").iterdir():
+        assert (copy / "figures" / plot.name).read_bytes() == plot.read_bytes()
+
+
+def test_nothing_partial_is_left_behind(run: Path) -> None:
+    assert list(run.rglob("*.partial-*")) == []
+
+
+def test_an_incomplete_run_is_flagged(copied: Path, page: Page) -> None:
+    path = copied / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"complete": False}))
+    assert "Incomplete run." in read(write_report(copied)).text
+    assert "Incomplete run." not in page.text
+
+
+def test_what_was_left_out_and_how_it_was_run_are_told(page: Page) -> None:
+    assert "Left out: real images: no projector for faces" in page.text
+    assert "0c3b" * 16 in page.text
+    assert "2,410" in page.text
+    assert '[[generators]] name = "faces"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda run: (run / "manifest.json").unlink(), "not a run folder"),
+        (lambda run: (run / "manifest.json").write_text("{"), "not JSON"),
+        (lambda run: (run / "manifest.json").write_text("{}"), "no field 'complete'"),
+        (lambda run: (run / "tables/directions.csv").unlink(), r"directions\.csv is missing"),
+        (lambda run: (run / "tables/curves.csv").write_text("t,value\n"), "lacks the column 'generator'"),
+        (lambda run: (run / "tables/curves.csv").write_text(""), "not a CSV table"),
+        (
+            lambda run: edit_table(run, "curves", lambda t: t.assign(value="lots")),
+            "line 2.*'lots', not a num",
+        ),
+        (lambda run: edit_table(run, "directions", lambda t: t.assign(name="a")), "direction 'a' twice"),
+        (lambda run: edit_table(run, "directions", lambda t: t.assign(measured="?")), "neither True nor"),
+        (lambda run: edit_table(run, "images", lambda t: t.assign(file="../../x.png")), "not an image of"),
+        (lambda run: edit_table(run, "images", lambda t: t.assign(file="strips/x.webp")), "is missing"),
+        (lambda run: edit_table(run, "images", lambda t: t.assign(columns="{")), "not a JSON list"),
+        (lambda run: next(run.glob("strips/strip-*")).write_text("x"), "not an image that can be read"),
+        (lambda run: next(run.glob("figures/*.npz")).write_text("x"), "does not hold a heatmap"),
+    ],
+)
+def test_a_spoilt_folder_is_told_in_one_sentence(
+    copied: Path, spoil: Callable[[Path], object], message: str
+) -> None:
+    spoil(copied)
+    with pytest.raises(NavbenchError, match=message):
+        write_report(copied)
+
+
+def test_a_path_that_is_no_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NavbenchError, match="is not a folder"):
+        load_run(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("value", "stderr", "text"),
+    [
+        (30.186, 0.4217, "30.19 ± 0.42"),
+        (0.003129, 0.00009, "0.003129 ± 0.000090"),
+        (1234.5, 118.0, "1,230 ± 120"),
+        (-0.5, 0.012, "\N{MINUS SIGN}0.500 ± 0.012"),
+        (3.2e-7, 1.1e-8, "(3.20 ± 0.11) \N{MULTIPLICATION SIGN} 10⁻⁷"),
+        (2.5, float("nan"), "2.50"),
+        (float("nan"), 0.1, "\N{EN DASH}"),
+    ],
+)
+def test_a_value_is_rounded_as_its_stderr_allows(value: float, stderr: float, text: str) -> None:
+    assert with_stderr(value, stderr).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+def test_numbers_without_stderr_and_durations_read_well() -> None:
+    assert [significant(value) for value in (0.0, 12.345, 0.00123, 1234567.0)] == [
+        *("0", "12.3", "0.00123", "1,234,567")
+    ]
+    assert [duration(seconds) for seconds in (41.0, 340.0, 9000.0)] == ["41 s", "6 min", "2.5 h"]
+
+
+def test_only_the_network_of_fid_lends_its_name() -> None:
+    assert metric_name("FID", "inception-v3-compat") == "FID"
+    assert metric_name("FD", "efficientnet-lite0") == "FD (efficientnet-lite0)"
+    assert metric_name("KID", "efficientnet-lite0") == "KID (efficientnet-lite0)"
+
+
+def methods(means: list[float], stderr: float = 0.4, **columns: object) -> pd.DataFrame:
+    names = ["svd", "optimization", "spectrum", "hybrid"][: len(means)]
+    same = {"generator": "faces", "layer": "main.6", "metric": "FD", "extractor": "efficientnet-lite0"}
+    same |= {
+        "reference": "r",
+        "n": 2000.0,
+        "effect_target": 0.1,
+        "fd_mean_stderr": stderr,
+        "kid_mean": float("nan"),
+    }
+    return pd.DataFrame({"method": names, "fd_mean": means, **same} | columns)
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (methods([46.0, 34.0, 33.0, 30.0]), "hybrid keeps realism best at equal effect: .* is 30.00 ± 0.40"),
+        (methods([46.0, 34.0, 30.5, 30.0]), "hybrid and spectrum keep realism best .* cannot be told apart"),
+        (methods([30.3, 30.2, 30.1, 30.0]), "hybrid, spectrum, optimization and svd cannot be told apart"),
+        (methods([46.0, 30.0], n=[2000.0, 1000.0]), "not compared, .* with different sample counts"),
+        (methods([46.0, 30.0], effect_target=[0.1, 0.2]), "not compared, .* with different effects"),
+        (methods([46.0, 30.0], float("nan")), "not compared, as some numbers carry no uncertainty"),
+        (methods([46.0]), "only svd was measured"),
+    ],
+)
+def test_the_answer_claims_what_the_numbers_hold(run: Path, table: pd.DataFrame, sentence: str) -> None:
+    tables = load_run(run)
+    changed = type(tables)(**{**vars(tables), "methods": table.assign(measured=2.0, directions=12.0)})
+    text = answers.answer(changed).realism.replace("\N{NO-BREAK SPACE}", " ")
+    assert re.search(sentence, text)
+
+
+def test_more_methods_need_a_larger_difference() -> None:
+    assert answers.threshold(2) == pytest.approx(1.96, abs=0.001)
+    assert answers.threshold(4) == pytest.approx(2.638, abs=0.001)
+
+
+def test_ends_that_miss_the_chosen_effect_are_counted(copied: Path) -> None:
+    edit_table(copied, "directions", lambda table: table.assign(effect_max="0.06"))
+    assert "4 of 8 ends of the measured ranges miss the chosen effect" in read(write_report(copied)).text
