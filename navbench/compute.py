@@ -43,7 +43,7 @@ class Compute:
         """Move a pretrained module to the device, frozen and in evaluation mode; channels-last at bf16."""
         module = module.to(self.device).eval().requires_grad_(False)
         if self.precision == "bf16":
-            module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            module = module.to(memory_format=torch.channels_last)
         return module
 
     def autocast(self) -> AbstractContextManager[None]:

@@ -1,7 +1,8 @@
 """Where an edit happens: an offset is added to a kernel, to a code, or to the tensor that enters a layer."""
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from navbench.generators.base import Codes, Generator, Layer, State
 KINDS = ("parameter", "activation", "z")
 
 
-class Space(Protocol):
+class Space(ABC):
     """A space of offsets of one generator.
 
     Attributes:
@@ -26,17 +27,20 @@ class Space(Protocol):
     layer: Layer | None
     shape: torch.Size
 
-    def prepare(self, codes: Codes) -> State | Codes:
-        """All work that no offset changes, shared by every offset."""
+    @abstractmethod
+    def prepare(self, codes: Codes) -> Any:
+        """All work that no offset changes, shared by every offset; what `render` takes."""
 
-    def render(self, state: State | Codes, offset: Tensor) -> Tensor:
+    @abstractmethod
+    def render(self, state: Any, offset: Tensor) -> Tensor:
         """Images under an offset, `shape`, or one per image, (N, *shape)."""
 
 
-class ParameterSpace:
+class ParameterSpace(Space):
     """Offsets of one layer's kernel: G_{theta + offset}(z), the paper's subject (section 3.1)."""
 
     kind = "parameter"
+    layer: Layer
 
     def __init__(self, generator: Generator, layer: Layer) -> None:
         self.generator, self.layer, self.shape = generator, layer, layer.shape
@@ -50,10 +54,11 @@ class ParameterSpace:
         return self.generator.after(state, self.layer, self.generator.kernel(self.layer) + offset)
 
 
-class ActivationSpace:
+class ActivationSpace(Space):
     """Offsets of the tensor that enters a layer (eq. 5, section 4.3)."""
 
     kind = "activation"
+    layer: Layer
 
     def __init__(self, generator: Generator, layer: Layer) -> None:
         self.generator, self.layer = generator, layer
@@ -69,7 +74,7 @@ class ActivationSpace:
         return self.generator.after(replace(state, input=state.input + offset), self.layer)
 
 
-class LatentSpace:
+class LatentSpace(Space):
     """Offsets of the code z: G_theta(z + offset), what latent editing does."""
 
     layer = None

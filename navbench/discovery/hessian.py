@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from navbench import seeds
 from navbench.compute import Compute
 from navbench.errors import Failure
-from navbench.generators.base import Codes, State
+from navbench.generators.base import Codes
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
 from navbench.spaces import Space
@@ -28,7 +29,7 @@ class PerceptualHessian:
         self.size = space.shape.numel()
         self.gradients = 0  # evaluations of `gradient`, in passes over all codes
         self.products = 0  # Hessian-vector products, likewise
-        self._states: dict[tuple[int, int], State | Codes] = {}
+        self._states: dict[tuple[int, int], Any] = {}
 
     def product(self, vectors: Tensor) -> Tensor:
         """H times each row of `vectors`, (m, P)."""
@@ -52,7 +53,7 @@ class PerceptualHessian:
 
     def _product(self, rows: Sequence[int], vectors: Tensor) -> Tensor:
         response, zero = self._response(rows), torch.zeros_like(vectors[0])
-        _, pull = torch.func.vjp(response, zero)
+        pull = torch.func.vjp(response, zero)[1]
         pushed = (torch.func.jvp(response, (zero,), (vector,))[1] for vector in vectors)
         return torch.stack([pull(tangent)[0] for tangent in pushed])
 

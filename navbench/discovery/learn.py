@@ -99,7 +99,7 @@ class Learner:
             torch.manual_seed(seeds.derived(pairs.seed, "reconstructor"))
             self.reconstructor = Reconstructor(directions)
         if compute.precision == "bf16":
-            self.reconstructor = self.reconstructor.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.reconstructor = self.reconstructor.to(memory_format=torch.channels_last)
         self.reconstructor.to(device).train()
         parameters = [self.coefficients, *self.reconstructor.parameters()]
         self.optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate)

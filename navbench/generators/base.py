@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from navbench import seeds
 from navbench.errors import NavbenchError, unknown
+
+Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,11 @@ class Generator(nn.Module, ABC):
 
     def kernel(self, layer: Layer) -> Tensor:
         """The layer's own kernel, in the shape of `layer.shape`."""
-        return self.convolution(layer).weight  # type: ignore[return-value]
+        return self.convolution(layer).weight
 
-    def convolution(self, layer: Layer) -> nn.Module:
+    def convolution(self, layer: Layer) -> Convolution:
         """The module of a layer."""
-        return self.get_submodule(layer.name)
+        return cast(Convolution, self.get_submodule(layer.name))
 
     def layer(self, name: str) -> Layer:
         """The layer of that name or index; an unknown one is refused with the nearest known."""
@@ -140,7 +142,7 @@ class Generator(nn.Module, ABC):
         return digest.hexdigest()
 
 
-def convolve(module: nn.Module, inputs: Tensor, weight: Tensor | None) -> Tensor:
+def convolve(module: Convolution, inputs: Tensor, weight: Tensor | None) -> Tensor:
     """The module on (N, C, H, W) inputs with another kernel: its own shape, or (N, *shape) for one per image.
 
     One kernel per image is a grouped convolution: the images become groups of one wide image.
@@ -165,7 +167,7 @@ def convolve(module: nn.Module, inputs: Tensor, weight: Tensor | None) -> Tensor
             weight.flatten(0, 1),
             bias,
             module.stride,
-            module.padding,
+            cast(tuple[int, ...], module.padding),  # a string only for Conv2d
             module.output_padding,
             groups,
             module.dilation,

@@ -48,8 +48,8 @@ class DCGAN(Generator):
 
     def after(self, state: State, layer: Layer, weight: Tensor | None = None) -> Tensor:
         """The layer with its own or another kernel, and the stages after it."""
-        place = self._place(layer)
-        return self.main[place + 1 :](convolve(self.main[place], state.input, weight))
+        image = convolve(self.convolution(layer), state.input, weight)
+        return self.main[self._place(layer) + 1 :](image)
 
     @staticmethod
     def _place(layer: Layer) -> int:

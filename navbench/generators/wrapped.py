@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from navbench.errors import NavbenchError
-from navbench.generators.base import Codes, Generator, Layer, State, check_kernel, convolve
-
-CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+from navbench.generators.base import Codes, Convolution, Generator, Layer, State, check_kernel, convolve
 
 
 class _ReachedError(Exception):
@@ -20,7 +19,7 @@ class _ReachedError(Exception):
 @contextmanager
 def _replaced(module: nn.Module, forward: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """The module with another forward, for a while; under a name in the instance, so the class stays as it is."""
-    module.forward = forward  # type: ignore[method-assign]
+    module.forward = forward
     try:
         yield
     finally:
@@ -47,7 +46,7 @@ class Wrapped(Generator):
         self._layers, images = self._trace()
         if images.ndim != 4 or images.shape[1] != 3:
             raise NavbenchError(
-                f"Generator {name} makes tensors of shape {tuple(images.shape)}; images must be (N, 3, H, W) in [-1, 1]."
+                f"Generator {name} makes tensors of shape {tuple(images.shape)}; they must be (N, 3, H, W)."
             )
         self.resolution = images.shape[-1]
 
@@ -85,13 +84,13 @@ class Wrapped(Generator):
         with _replaced(module, exchanged):
             return self(state.rest)
 
-    def convolution(self, layer: Layer) -> nn.Module:
+    def convolution(self, layer: Layer) -> Convolution:
         """The module of a layer; names are those of the wrapped module's own tree."""
-        return self.module.get_submodule(layer.name)
+        return cast(Convolution, self.module.get_submodule(layer.name))
 
     def _trace(self) -> tuple[tuple[Layer, ...], Tensor]:
-        names = {module: name for name, module in self.module.named_modules() if isinstance(module, CONVOLUTIONS)}
-        calls: Counter[nn.Module] = Counter()
+        names = {module: name for name, module in self.module.named_modules() if isinstance(module, Convolution)}
+        calls: Counter[Convolution] = Counter()
         hooks = [module.register_forward_pre_hook(lambda module, _: calls.update([module])) for module in names]
         try:
             with torch.no_grad():
@@ -105,7 +104,7 @@ class Wrapped(Generator):
         if not once:
             raise NavbenchError(f"Generator {self.name} has no Conv2d or ConvTranspose2d that runs once per image.")
         layers = (
-            Layer(names[module], index, module.weight.shape, isinstance(module, nn.ConvTranspose2d))  # type: ignore[union-attr]
+            Layer(names[module], index, module.weight.shape, isinstance(module, nn.ConvTranspose2d))
             for index, module in enumerate(once)
         )
         return tuple(layers), images

@@ -26,9 +26,9 @@ def answer(tables: RunTables) -> Answer:
     """The opening of the report."""
     realism = _realism(tables) + _kernel(tables.methods)
     rest = _locality(tables.measured) + _reproduction(tables.reproduction)
+    caution = [*_off_target(tables), _caution(tables.methods)] if realism else []
     if not realism:
         realism = ["This run has not measured realism, so it does not say which method keeps it best."]
-    caution = [*_off_target(tables), _caution(tables.methods)] if len(tables.methods) else []
     return Answer(" ".join(realism), " ".join(rest), " ".join(caution))
 
 
@@ -73,9 +73,8 @@ def _compared(rows: pd.DataFrame) -> str:
     values = [with_stderr(row["fd_mean"], row["fd_mean_stderr"]) for row in rows.to_dict("records")]
     if len(tied) == len(rows):
         everyone = listed(rows["method"])
-        return (
-            f"{everyone} cannot be told apart: their mean {name} at equal effect, {least} to {values[-1]}, "
-            + ("differs by no more than the uncertainty.")
+        return f"{everyone} cannot be told apart: their mean {name} at equal effect, {least} to {values[-1]}, " + (
+            "differs by no more than the uncertainty."
         )
     after = rows.iloc[len(tied)]
     next_best = f"{after['method']} at {with_stderr(after['fd_mean'], after['fd_mean_stderr'])}"
@@ -161,17 +160,13 @@ def _kernel(methods: pd.DataFrame) -> list[str]:
         return []
     if differ:
         return [f"KID, which is unbiased in n, puts {listed(differ)}."]
-    return [
-        "KID, which is unbiased in n, puts the same method first" + (" in each." if compared > 1 else ".")
-    ]
+    return ["KID, which is unbiased in n, puts the same method first" + (" in each." if compared > 1 else ".")]
 
 
 def _locality(measured: pd.DataFrame) -> list[str]:
     if measured["area50"].notna().sum() == 0:
         return []
-    return [
-        f"Half of the squared change of an edit falls on a fraction {span(measured['area50'])} of the image."
-    ]
+    return [f"Half of the squared change of an edit falls on a fraction {span(measured['area50'])} of the image."]
 
 
 def _reproduction(reproduction: pd.DataFrame) -> list[str]:

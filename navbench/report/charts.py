@@ -1,6 +1,5 @@
 """The plots of one run: which are drawn, with which captions, and words for who cannot see."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from navbench.files import write_atomically
 from navbench.report import figures
 from navbench.report.drawing import to_svg
 from navbench.report.numbers import SPACE, counts, listed, metric_name, plain, setting, significant, span
@@ -37,17 +37,6 @@ class Heatmap:
     shared_top: str
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def _chart(run: Path, file: str, figure: Figure, alt: str, caption: str) -> Chart:
     svg = to_svg(figure).encode("utf-8")
     write_atomically(run / "figures" / f"{file}.svg", svg)
@@ -60,9 +49,7 @@ def _chart(run: Path, file: str, figure: Figure, alt: str, caption: str) -> Char
 
 def _curve_groups(tables: RunTables) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """The curves of each generator and metric: what to call the metric, a file name's end, the rows."""
-    grouped = tables.curves[tables.curves["value"].notna()].groupby(
-        ["generator", "metric", "extractor"], sort=False
-    )
+    grouped = tables.curves[tables.curves["value"].notna()].groupby(["generator", "metric", "extractor"], sort=False)
     several = tables.curves["generator"].nunique() > 1
     for (generator, metric, extractor), rows in grouped:
         of = f" of {generator}" if several else ""
@@ -153,9 +140,7 @@ def reproduction_charts(tables: RunTables) -> list[Chart]:
     for generator, rows in _by_generator(tables.reproduction_steps, "residual_train"):
         words = f"Residuals on training codes over optimiser steps, for {generator}."
         trained = tables.reproduction.loc[tables.reproduction["generator"] == generator, "n_train"]
-        caption = (
-            f"The residual on training codes (n{SPACE}={SPACE}{counts(trained)}) as imitations were sought."
-        )
+        caption = f"The residual on training codes (n{SPACE}={SPACE}{counts(trained)}) as imitations were sought."
         figure = figures.residual_steps(rows)
         charts.append(_chart(tables.run, f"residual-steps-{anchor(generator)}", figure, words, caption))
     return charts
@@ -188,10 +173,7 @@ def layer_charts(tables: RunTables) -> list[Chart]:
 
 def heatmaps(tables: RunTables) -> dict[str, Heatmap]:
     """Where each direction changes images, by name, for the directions that have a heatmap."""
-    paths = {
-        name: tables.run / "figures" / f"heatmap-{name.replace('/', '-')}.npz"
-        for name in tables.measured["name"]
-    }
+    paths = {name: tables.run / "figures" / f"heatmap-{name.replace('/', '-')}.npz" for name in tables.measured["name"]}
     arrays = {name: read_heatmap(path) for name, path in paths.items() if path.is_file()}
     top = max((heatmap.max() for heatmap, _ in arrays.values()), default=0.0)
     return {name: _heatmap(tables.run, name, *pair, top) for name, pair in arrays.items()}
@@ -202,9 +184,7 @@ def _heatmap(run: Path, name: str, heatmap: np.ndarray, mean_image: np.ndarray, 
     for scale, most in (("own", heatmap.max()), ("shared", top)):
         png, (width, height) = heatmap_png(heatmap, mean_image, most)
         write_atomically(run / "figures" / f"heatmap-{anchor(name)}-{scale}.png", png)
-        alt = plain(
-            f"Where {name} changes images: heatmap over the mean image, brightest at {significant(most)}."
-        )
+        alt = plain(f"Where {name} changes images: heatmap over the mean image, brightest at {significant(most)}.")
         pictures.append(Picture(data_uri(png, "image/png"), width, height, alt))
     own, shared = pictures
     return Heatmap(own, shared, significant(heatmap.max(), 2), significant(top, 2))

@@ -137,10 +137,7 @@ def residual_bars(reproduction: pd.DataFrame) -> Figure:
         axes.set_xlabel("residual: 0 perfect imitation, 1 none")
         axes.tick_params(axis="y", length=0)
         axes.tick_params(axis="x", labelbottom=True)
-    handles = [
-        Line2D([], [], color=targets[target], linewidth=5, label=f"best {plain(target)}")
-        for target in targets
-    ]
+    handles = [Line2D([], [], color=targets[target], linewidth=5, label=f"best {plain(target)}") for target in targets]
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
     return finish(figure)
 
@@ -226,9 +223,7 @@ def target_kinds(rows: pd.DataFrame) -> pd.Series:
 def _targets(rows: pd.DataFrame) -> dict[str, str]:
     """The target kinds of some rows and their colours, known ones first."""
     found = set(target_kinds(rows))
-    return {
-        kind: TARGETS.get(kind, MUTED) for kind in [*TARGETS, *sorted(found - set(TARGETS))] if kind in found
-    }
+    return {kind: TARGETS.get(kind, MUTED) for kind in [*TARGETS, *sorted(found - set(TARGETS))] if kind in found}
 
 
 def _edit(rows: pd.DataFrame) -> list[str]:

@@ -10,9 +10,10 @@ import jinja2
 from markupsafe import Markup
 
 from navbench.errors import Failure
+from navbench.files import write_atomically
 from navbench.report import charts, views
 from navbench.report.answer import answer, threshold
-from navbench.report.charts import Chart, Heatmap, write_atomically
+from navbench.report.charts import Chart, Heatmap
 from navbench.report.drawing import colour
 from navbench.report.numbers import FID_EXTRACTOR, counts, plain, setting
 from navbench.report.pictures import Picture, Sheet, read_sheet, scale_gradient
@@ -80,9 +81,7 @@ def _context(tables: RunTables) -> dict[str, Any]:
         "fd": fd,
         "kid": kid,
         "is_fid": FID_EXTRACTOR in set(tables.methods["extractor"]),
-        "distance": plain(
-            " or ".join(sorted(set(tables.directions["distance"]) - {""})) or "a perceptual distance"
-        ),
+        "distance": plain(" or ".join(sorted(set(tables.directions["distance"]) - {""})) or "a perceptual distance"),
         "threshold": f"{threshold(max(tables.methods['method'].nunique(), 2)):.2f}",
         "methods": views.methods_table(tables),
         "method_charts": charts.method_charts(tables),
@@ -115,9 +114,7 @@ def _assets() -> dict[str, Any]:
 
 def _heading(tables: RunTables) -> dict[str, Any]:
     manifest = tables.manifest
-    generators = list(dict.fromkeys(tables.directions["generator"])) or list(
-        tables.methods["generator"].unique()
-    )
+    generators = list(dict.fromkeys(tables.directions["generator"])) or list(tables.methods["generator"].unique())
     when = str(manifest.get("finished") or manifest.get("started") or "")[:10]
     facts = [
         ("Extractor", manifest.get("extractor")),

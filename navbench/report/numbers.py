@@ -44,9 +44,7 @@ def with_stderr(value: float, stderr: float) -> str:
     decimals = 1 - math.floor(math.log10(stderr))
     if exponent < -4:
         scale, places = 10.0**exponent, max(decimals + exponent, 0)
-        return _minus(f"({value / scale:.{places}f}{SPACE}±{SPACE}{stderr / scale:.{places}f})") + _times_ten(
-            exponent
-        )
+        return _minus(f"({value / scale:.{places}f}{SPACE}±{SPACE}{stderr / scale:.{places}f})") + _times_ten(exponent)
     value, stderr = round(value, decimals), round(stderr, decimals)
     places = max(decimals, 0)
     return _minus(f"{value:,.{places}f}{SPACE}±{SPACE}{stderr:,.{places}f}")

@@ -45,9 +45,7 @@ def provenance(tables: RunTables) -> Provenance:
         facts=[fact for fact in facts if fact[1] != NOTHING],
         versions=_pairs(manifest.get("versions")),
         stages=_stages(manifest.get("stages")),
-        generators=[
-            (plain(name), _generator(entry)) for name, entry in _dict(manifest.get("generators")).items()
-        ],
+        generators=[(plain(name), _generator(entry)) for name, entry in _dict(manifest.get("generators")).items()],
         direction_sets=[
             (_text(entry.get("reference", "")), _pairs({k: v for k, v in entry.items() if k != "reference"}))
             for entry in _list(manifest.get("direction_sets"))

@@ -59,9 +59,7 @@ SCHEMAS = {
         maybe=(*_with_stderr("effect"), "n_effect", "n_reference", "resolution"),
         maybe_text=("distance", "precision"),
     ),
-    "locality": Schema(
-        text=(*WHO, "metric"), numbers=("value", "stderr", "n"), maybe=("t_min", "t_max", "shifts")
-    ),
+    "locality": Schema(text=(*WHO, "metric"), numbers=("value", "stderr", "n"), maybe=("t_min", "t_max", "shifts")),
     "reproduction": Schema(
         text=(*WHO, "target"),
         numbers=("t", "residual", "residual_stderr", "n"),

@@ -47,9 +47,7 @@ class Table:
     @property
     def numeric(self) -> tuple[bool, ...]:
         """Which columns hold numbers, and are set flush right."""
-        return tuple(
-            any(row[place].sort is not None for row in self.rows) for place in range(len(self.heads))
-        )
+        return tuple(any(row[place].sort is not None for row in self.rows) for place in range(len(self.heads)))
 
 
 @dataclass(frozen=True)
@@ -123,9 +121,7 @@ def directions_table(tables: RunTables, thumbnails: dict[str, Picture]) -> Table
     ]
     if not thumbnails:
         columns = [column for column in columns if column.head != "Strip"]
-    caption = (
-        f"Measured directions; values ± one standard error. {fd}: {setting(frame)}. Click a heading to sort."
-    )
+    caption = f"Measured directions; values ± one standard error. {fd}: {setting(frame)}. Click a heading to sort."
     return make_table(frame, columns, caption)
 
 
@@ -191,9 +187,7 @@ def metric_names(frame: pd.DataFrame) -> tuple[str, str]:
     if named.empty:
         return "FD", "KID"
     first = named.iloc[0]
-    return plain(metric_name(first["metric"], first["extractor"])), plain(
-        metric_name("KID", first["extractor"])
-    )
+    return plain(metric_name(first["metric"], first["extractor"])), plain(metric_name("KID", first["extractor"]))
 
 
 def anchor(name: str) -> str:

@@ -164,6 +164,12 @@ def test_locality_without_tables_or_heatmaps_is_left_out_in_words(
     assert "The locality experiment is not part of this run" in read(write_report(folder)).text
 
 
+def test_a_run_that_measured_nothing_says_so(make_builder: Callable, tmp_path: Path) -> None:
+    page = read(write_report(make_builder(measured=0).write(tmp_path / "run")))  # some tables have no rows
+    assert "No direction of this run has been measured" in page.text
+    assert "does not say which method keeps it best" in page.text
+
+
 def test_columns_of_experiments_that_were_not_run_may_be_absent(copied: Path) -> None:
     kept = ["generator", "method", "layer", "direction", "name", "label", "t_min", "t_max", "measured"]
     edit_table(copied, "directions", lambda table: table[kept])
