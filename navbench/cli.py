@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from navbench import __version__, suite, weights
 from navbench.compute import Compute
-from navbench.directions import SHIPPED, Library
+from navbench.directions import SHIPPED, Library, open_set, relabel
 from navbench.discovery.methods import METHODS
 from navbench.errors import NavbenchError, unknown
 from navbench.generators import zoo
@@ -274,15 +275,36 @@ def directions() -> None:
 
 @directions.command("list", **example("navbench directions list --generator faces"))
 @click.option("--generator", help="Only those of one generator.")
+@click.option("--csv", is_flag=True, help="As a table for programs, such as directions/index.csv.")
 @directions_option
-def list_directions(generator: str | None, folder: Path | None) -> None:
+def list_directions(generator: str | None, csv: bool, folder: Path | None) -> None:
     """List the direction sets."""
-    table = Table("set", "directions", "labels", "sha256", box=None)
-    for reference, file in sorted(library(folder).sets.items()):
-        if generator in (None, file.header["generator"]):
-            labels = ", ".join(filter(None, file.header["labels"]))
-            table.add_row(reference, str(file.count), labels, file.sha256[:12])
+    rows = [
+        (reference, str(file.count), "; ".join(filter(None, file.header["labels"])), file.sha256)
+        for reference, file in sorted(library(folder).sets.items())
+        if generator in (None, file.header["generator"])
+    ]
+    columns = ("set", "directions", "labels", "sha256")
+    if csv:
+        click.echo(pd.DataFrame(rows, columns=columns).to_csv(index=False), nl=False)
+        return
+    table = Table(*columns, box=None)
+    for row in rows:
+        table.add_row(*row[:3], row[3][:12])
     console.print(table)
+
+
+@directions.command("label", **example('navbench directions label my-directions/faces/svd/main.6.safetensors 3 "hair"'))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("index", type=click.IntRange(0))
+@click.argument("label")
+def label_direction(file: Path, index: int, label: str) -> None:
+    """Name a direction by hand; from then on it answers to that name."""
+    found = open_set(file)
+    if index >= found.count:
+        raise NavbenchError(f"{file} has directions 0 to {found.count - 1}; there is no {index}.")
+    relabel(found, index, label)
+    console.print(f"{found.names()[index]} is now {label!r}", highlight=False)
 
 
 @directions.command("show", **example("navbench directions show faces/hybrid/main.6/3"))

@@ -1,9 +1,10 @@
 """Where and how tensors are computed: device, precision, batch size, and what happens when memory runs out."""
 
+import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -25,10 +26,11 @@ class Compute:
     def __init__(self, device: str = "cpu", precision: Precision = "float32", batch: int = 32) -> None:
         if batch < 1:
             raise NavbenchError(f"The batch size is {batch}; it must be at least 1.")
-        try:
-            self.device = torch.device(device)
-        except RuntimeError:
-            raise NavbenchError(f"Unknown device {device!r}; use 'cpu', 'cuda' or 'cuda:N'.") from None
+        if not re.fullmatch(r"cpu|cuda(:[1-9]?\d)?", device):
+            raise NavbenchError(f"Unknown device {device!r}; use 'cpu', 'cuda' or 'cuda:N'.")
+        self.device = torch.device(device)
+        if precision not in get_args(Precision):
+            raise NavbenchError(f"Unknown precision {precision!r}; use {' or '.join(map(repr, get_args(Precision)))}.")
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise NavbenchError(f"Device {device!r} was asked for, but torch sees no CUDA device; use --device cpu.")
         if self.device.type == "cuda" and (self.device.index or 0) >= torch.cuda.device_count():

@@ -241,6 +241,14 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
 
 
+def relabel(file: SetFile, index: int, label: str) -> None:
+    """Name one direction of a set by hand, in its file; '' takes the name away."""
+    labels = list(file.header["labels"])
+    labels[index] = label
+    header = json.dumps(file.header | {"labels": labels}, sort_keys=True)
+    write_atomically(file.path, save(_tensors(file.path), {"navbench": header}))
+
+
 def open_set(path: Path) -> SetFile:
     """Read the header of a direction set."""
     try:

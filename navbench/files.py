@@ -28,9 +28,10 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
+        raise explained(error, path) from error
+    finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-        raise explained(error, path) from error
 
 
 def explained(error: OSError, path: Path) -> NavbenchError:

@@ -21,7 +21,7 @@ from navbench.metrics.perceptual import create_distance
 from navbench.progress import Report, stage
 from navbench.runner import pictures, rows
 from navbench.runner.discover import discover
-from navbench.runner.manifest import Manifest, environment
+from navbench.runner.manifest import Manifest, earlier_stages, environment
 from navbench.runner.measure import EXPERIMENTS, Bench, Measurement
 from navbench.runner.plan import Plan, layers_of, plan
 from navbench.runner.results import Results
@@ -60,7 +60,8 @@ class Run:
             "seed": self.suite.seed,
             "only": list(self.only),
         }
-        self.manifest = Manifest(self.folder / "manifest.json", facts)
+        place = self.folder / "manifest.json"
+        self.manifest = Manifest(place, facts, earlier_stages(place))
         write_atomically(self.folder / "suite.toml", self.suite.toml())
         with self._collected_warnings():
             self.manifest.write(complete=False)
@@ -181,7 +182,9 @@ def open_folder(folder: Path, suite: Suite, *, fresh: bool, only: tuple[str, ...
     if fresh:
         try:
             for name in (CACHE, "tables", "figures", "strips", "directions"):
-                shutil.rmtree(folder / name, ignore_errors=False) if (folder / name).exists() else None
+                if (folder / name).exists():
+                    shutil.rmtree(folder / name)
+            (folder / "manifest.json").unlink(missing_ok=True)
         except OSError as error:
             raise explained(error, folder) from error
         return

@@ -23,10 +23,15 @@ PACKAGES = ("navbench", "torch", "torchvision", "torch-fidelity", "timm", "lpips
 
 @dataclass
 class Manifest:
-    """The record of a run, written after every stage."""
+    """The record of a run, written after every stage.
+
+    Attributes:
+        earlier: the stages of an interrupted run that this one goes on with, by name; their seconds are added.
+    """
 
     path: Path
     facts: dict[str, Any]
+    earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
     stages: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -36,11 +41,12 @@ class Manifest:
         begun, before = time.monotonic(), made()
         reset_peak_memory(compute)
         yield
+        past = self.earlier.get(name, {"seconds": 0.0, "peak_memory_mib": 0})
         self.stages.append(
             {
                 "stage": name,
-                "seconds": round(time.monotonic() - begun, 2),
-                "peak_memory_mib": round(peak_memory(compute)),
+                "seconds": round(time.monotonic() - begun + past["seconds"], 2),
+                "peak_memory_mib": max(round(peak_memory(compute)), past["peak_memory_mib"]),
                 "cached": made() == before,
             }
         )
@@ -58,6 +64,14 @@ class Manifest:
             "warnings": self.warnings,
         }
         write_atomically(self.path, json.dumps(content, indent=1))
+
+
+def earlier_stages(path: Path) -> dict[str, dict[str, Any]]:
+    """The stages in a manifest that is there already; none if there is no readable one."""
+    try:
+        return {stage["stage"]: stage for stage in json.loads(path.read_text())["stages"]}
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def environment(compute: Compute) -> dict[str, Any]:

@@ -1,0 +1,22 @@
+"""What all tests share: the pretrained face generator, and how hypothesis looks for counterexamples."""
+
+import pytest
+from hypothesis import settings
+
+from navbench.compute import Compute
+from navbench.generators import zoo
+
+settings.register_profile("navbench", deadline=None, max_examples=25, derandomize=True)
+settings.load_profile("navbench")
+
+
+@pytest.fixture(scope="session")
+def faces():
+    """The pretrained face generator, at float32."""
+    return zoo.create("faces", Compute())
+
+
+@pytest.fixture(scope="session")
+def faces_bf16():
+    """The same, placed for bf16."""
+    return zoo.create("faces", Compute(precision="bf16"))

@@ -1,0 +1,144 @@
+import warnings
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from navbench.compute import Compute, finite_images
+from navbench.errors import Failure, NavbenchError, NavbenchWarning
+
+
+def limited(most):
+    """Work that runs out of memory with more than `most` rows, and notes the chunks that it did."""
+    done = []
+
+    def work(rows):
+        if len(rows) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        done.append(len(rows))
+        return [row * row for row in rows]
+
+    return work, done
+
+
+@given(st.lists(st.integers(), max_size=60), st.integers(1, 70))
+def test_every_index_is_worked_on_once_and_in_order_for_any_batch(indices, batch):
+    work, done = limited(batch)
+    found = [value for chunk in Compute(batch=batch).over(indices, work) for value in chunk]
+    assert found == [index * index for index in indices]
+    assert len(done) == -(-len(indices) // batch)
+
+
+@given(st.integers(1, 60), st.integers(1, 70), st.integers(1, 20))
+def test_out_of_memory_halves_the_batch_and_changes_no_result(count, batch, most):
+    compute, (work, done) = Compute(batch=batch), limited(most)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = [value for chunk in compute.over(range(count), work) for value in chunk]
+        assert found == [row * row for row in range(count)]
+        told = len(caught)
+        again = [value for chunk in compute.over(range(count), work) for value in chunk]
+    assert again == found
+    assert len(caught) == told, "the smaller batch was forgotten"
+    assert {warning.category for warning in caught} <= {NavbenchWarning}
+    halvings = 0
+    while min(batch, count) >> halvings > most:
+        halvings += 1
+    assert told == halvings
+    assert compute.batch == (batch if halvings == 0 else min(batch, count) >> halvings)
+    assert max(done) <= compute.batch
+
+
+def test_work_before_memory_ran_out_is_kept():
+    done = []
+
+    def work(rows):
+        if len(rows) > 2 and rows[0] >= 8:
+            raise torch.OutOfMemoryError
+        done.extend(rows)
+        return rows
+
+    with pytest.warns(NavbenchWarning, match="batches of 2"):
+        list(Compute(batch=4).over(range(16), work))
+    assert done == list(range(16))
+
+
+def test_a_single_image_that_does_not_fit_is_a_failure():
+    work, _ = limited(0)
+    with pytest.warns(NavbenchWarning), pytest.raises(Failure, match="single image") as caught:
+        list(Compute(batch=4).over(range(8), work))
+    assert caught.value.exit_code == 1
+
+
+def test_errors_other_than_memory_pass_through():
+    def work(rows):
+        raise RuntimeError("shapes")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        list(Compute().over(range(8), work))
+
+
+def test_cuda_without_cuda_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(NavbenchError, match="--device cpu") as caught:
+        Compute("cuda")
+    assert caught.value.exit_code == 2
+
+
+def test_a_cuda_device_that_does_not_exist_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert Compute("cuda:1").device == torch.device("cuda:1")
+    with pytest.raises(NavbenchError, match="torch sees 2"):
+        Compute("cuda:2")
+
+
+@pytest.mark.parametrize("device", ["gpu", "", "cuda:x", "mps", "meta"])
+def test_a_device_that_is_neither_cpu_nor_cuda_is_refused(device):
+    with pytest.raises(NavbenchError, match="'cpu', 'cuda' or 'cuda:N'"):
+        Compute(device)
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(NavbenchError, match="precision 'bfloat16'; use 'float32' or 'bf16'"):
+        Compute(precision="bfloat16")
+
+
+@pytest.mark.parametrize("batch", [0, -3])
+def test_a_batch_of_no_images_is_refused(batch):
+    with pytest.raises(NavbenchError, match="at least 1"):
+        Compute(batch=batch)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_images_that_are_not_finite_are_refused_by_name(value):
+    images = torch.zeros(2, 3, 4, 4)
+    images[1, 2, 3, 0] = value
+    with pytest.raises(Failure, match="Generator faces at t = 3 made images with NaN"):
+        finite_images(images, "Generator faces at t = 3")
+
+
+def test_finite_images_keep_their_values_and_become_float32():
+    images = torch.linspace(-1, 1, 48).view(1, 3, 4, 4).bfloat16()
+    found = finite_images(images, "it")
+    assert found.dtype == torch.float32
+    assert torch.equal(found, images.float())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_placed_modules_are_frozen_in_evaluation_and_keep_their_weights(precision):
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).train()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    placed = Compute(precision=precision).place(module)
+    assert not any(part.training for part in placed.modules())
+    assert not any(parameter.requires_grad for parameter in placed.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in placed.state_dict().items())
+    assert placed[0].weight.is_contiguous(memory_format=torch.channels_last) == (precision == "bf16")
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16)])
+def test_convolutions_run_at_the_precision_that_was_asked_for(precision, dtype):
+    with Compute(precision=precision).autocast():
+        assert nn.Conv2d(3, 4, 3)(torch.zeros(1, 3, 8, 8)).dtype == dtype
