@@ -23,7 +23,7 @@ from navbench.progress import stage
 from navbench.report.html import write_report
 from navbench.runner.discover import discover as discover_sets
 from navbench.runner.local import Run, open_folder
-from navbench.runner.plan import layers_of, only
+from navbench.runner.plan import layers_of
 from navbench.spaces import KINDS
 from navbench.suite import PRESETS, Suite
 
@@ -131,18 +131,10 @@ def _with_subjects(chosen: Suite, generator: str | None, layers: tuple[str, ...]
     return chosen.with_values(generators=subjects[:1] if generator else subjects)
 
 
-def _run(
-    chosen: Suite, out: Path, folder: Path | None, device: str, *, fresh: bool = False, name: str | None = None,
-    experiments: frozenset[str] | None = None,
-) -> None:  # fmt: skip
+def _run(chosen: Suite, out: Path, folder: Path | None, device: str, *, fresh: bool) -> None:
     compute, found = compute_for(chosen, device), library(folder)
-    names: tuple[str, ...] = ()
-    if name is not None:
-        file, index = only(chosen, found, name)
-        names = (file.names()[index],)
-    open_folder(out, chosen, fresh=fresh, only=names)
-    run = Run(out, chosen, compute, found, console, names, *([experiments] if experiments else []))
-    run.execute()
+    open_folder(out, chosen, fresh=fresh)
+    Run(out, chosen, compute, found, console).execute()
     with stage(console, "report") as report:
         page = write_report(out)
         report(1, 1)
@@ -172,10 +164,9 @@ def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[st
                 "methods": [file.header["method"]],
                 "reference": options.pop("reference", "unshifted"),
             }
-            chosen = chosen.with_values(generators=[subject], rediscover=False, **values(**options))
-            place = out or Path("runs") / f"{experiment}-{full.replace('/', '-')}"
-            wanted = frozenset({experiment, "strips"})
-            _run(chosen, place, folder, device, fresh=fresh, name=full, experiments=wanted)
+            wanted = {"only": [full], "experiments": [experiment, "strips"], "rediscover": False}
+            chosen = chosen.with_values(generators=[subject], **wanted, **values(**options))
+            _run(chosen, out or Path("runs") / f"{experiment}-{full.replace('/', '-')}", folder, device, fresh=fresh)
 
         command.__doc__ = text
         return command

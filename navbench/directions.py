@@ -130,14 +130,6 @@ class DirectionSet:
         """'generator/method/layer', what the names of its directions begin with."""
         return f"{self.generator}/{self.method}/{self.layer or self.space}"
 
-    def check_fits(self, generator: Generator) -> None:
-        """Refuse a generator with other weights than those that the directions were found on."""
-        if self.weights != generator.fingerprint:
-            raise NavbenchError(
-                f"Directions {self.reference} were found on weights {self.weights[:12]}, but generator "
-                f"{generator.name} has {generator.fingerprint[:12]}; rediscover them for these weights."
-            )
-
 
 # --- files ---------------------------------------------------------------------------------------------------
 
@@ -191,7 +183,13 @@ class SetFile:
 
     def load(self, generator: Generator) -> DirectionSet:
         """The whole set, on the generator that it was found on."""
-        header, tensors = self.header, _tensors(self.path)
+        header = self.header
+        if header["weights"] != generator.fingerprint:
+            raise NavbenchError(
+                f"Directions {self.reference} were found on weights {header['weights'][:12]}, but generator "
+                f"{generator.name} has {generator.fingerprint[:12]}; rediscover them for these weights."
+            )
+        tensors = _tensors(self.path)
         loaded = DirectionSet(
             header["generator"],
             header["weights"],
@@ -209,7 +207,6 @@ class SetFile:
             header["settings"],
             header["provenance"],
         )
-        loaded.check_fits(generator)
         space = spaces.create(generator, loaded.space, loaded.layer)
         if loaded.basis.shape != space.shape or loaded.basis.count != loaded.coefficients.shape[1]:
             raise NavbenchError(
@@ -226,14 +223,16 @@ class SetFile:
         if name == "random":
             space = spaces.create(generator, self.header["space"], self.header["layer"])
             return random_basis(space.shape, tensors["coefficients"].shape[1], self.header["seed"])
-        if name == "stored":
-            if "basis" not in tensors:
-                raise NavbenchError(f"{self.path}: the tensor 'basis' is missing; write the set again.")
-            return DenseBasis(tensors["basis"])
-        other = self.path.parent / name.removeprefix("set:")
-        if not other.is_file():
-            raise NavbenchError(f"{self.path} takes its basis from {other}, which does not exist; put it there.")
-        return DenseBasis(_tensors(other)["basis"])
+        holder = self.path
+        if name != "stored":
+            holder = self.path.parent / name.removeprefix("set:")
+            if not holder.is_file():
+                raise NavbenchError(f"{self.path} takes its basis from {holder}, which does not exist; put it there.")
+            open_set(holder)
+            tensors = _tensors(holder)
+        if "basis" not in tensors:
+            raise NavbenchError(f"{holder}: the tensor 'basis' is missing; write the set again.")
+        return DenseBasis(tensors["basis"])
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -254,10 +253,12 @@ def open_set(path: Path) -> SetFile:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["navbench"])
-            count = file.get_slice("coefficients").get_shape()[0]
+            count, _ = file.get_slice("coefficients").get_shape()
+            if len(header["labels"]) != count:
+                raise ValueError("there must be one label per direction")
             if any(file.get_slice(key).get_shape() != [count] for key in ("t_min", "t_max")):
                 raise ValueError("t_min and t_max must have one number per direction")
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise NavbenchError(f"{path} is not a navbench direction set ({error}).") from error
     needed = {"format", "generator", "weights", "space", "layer", "method", "basis", "labels", "seed"}
     if missing := needed - header.keys():

@@ -15,6 +15,7 @@ from navbench.discovery.methods import METHODS
 from navbench.discovery.settings import DiscoverySettings, Settings
 from navbench.errors import NavbenchError, unknown
 
+Experiment = Literal["curves", "locality", "reproduction", "strips"]
 PRESETS = ("smoke", "quick", "standard", "paper")
 
 
@@ -100,6 +101,8 @@ class Suite(Settings):
     Attributes:
         batch: images per forward pass; changes no result.
         rediscover: find directions anew, even where there are some.
+        only: directions by name, to measure those alone; empty for what each experiment's `directions` says.
+        experiments: which to do, after the screening.
     """
 
     name: str
@@ -107,6 +110,8 @@ class Suite(Settings):
     precision: Literal["float32", "bf16"] = "float32"
     batch: int = Field(32, ge=1)
     rediscover: bool = False
+    only: tuple[str, ...] = ()
+    experiments: tuple[Experiment, ...] = ("curves", "locality", "reproduction", "strips")
     generators: tuple[Subject, ...] = Field(min_length=1)
     distance: str = "stlpips-alex"
     discovery: DiscoverySettings = DiscoverySettings()

@@ -1,9 +1,11 @@
 """navbench's distances are torch-fidelity's, end to end, and its edits are models that torch-fidelity takes."""
 
+import numpy as np
 import pytest
 import torch
 import torch_fidelity
 from torch.utils.data import Dataset
+from torch_fidelity.noise import random_normal
 
 from navbench.compute import Compute
 from navbench.discovery.methods import Discovery
@@ -31,7 +33,8 @@ class Images(Dataset):
         return self.images[index]
 
 
-def theirs(input1, input2, **options):
+def theirs(input1, input2, n=N, **options):
+    """torch-fidelity's Fréchet and kernel distance."""
     metrics = torch_fidelity.calculate_metrics(
         input1=input1,
         input2=input2,
@@ -39,8 +42,8 @@ def theirs(input1, input2, **options):
         fid=True,
         kid=True,
         kid_subsets=1,
-        kid_subset_size=N,
-        batch_size=20,
+        kid_subset_size=n,
+        batch_size=n,
         cuda=False,
         save_cpu_ram=True,
         cache=False,
@@ -68,13 +71,6 @@ def reference(faces):
     return Images(images), extractor, fid_curve.Reference.of(features)
 
 
-@pytest.fixture(scope="module")
-def fidelity_of_the_shifted_model(edit, reference):
-    """torch-fidelity's figures of the shifted generator, with codes of its own."""
-    shifted = ShiftedGenerator(edit, edit.direction.t_max)
-    return theirs(shifted, reference[0], input1_model_num_samples=N, rng_seed=5)
-
-
 def test_a_curve_is_what_torch_fidelity_says_of_the_same_images(faces, edit, reference):
     images, extractor, prepared = reference
     distance = create_distance("stlpips-alex", edit.compute)
@@ -87,10 +83,17 @@ def test_a_curve_is_what_torch_fidelity_says_of_the_same_images(faces, edit, ref
     assert curve.kernel_at(0).value == pytest.approx(kernel, rel=1e-4)
 
 
-def test_torch_fidelity_takes_a_shifted_generator_as_it_is(edit, reference, fidelity_of_the_shifted_model):
-    """Its figures are ours on the codes that torch-fidelity draws: numpy's, from its own seed."""
-    noise = torch_fidelity.noise.random_normal if hasattr(torch_fidelity, "noise") else None
-    assert noise is None
+def test_torch_fidelity_takes_a_shifted_generator_as_it_is(edit, reference):
+    """And its figures are ours on the same codes, which torch-fidelity draws from numpy."""
+    n, extractor = 16, reference[1]
+    shifted = ShiftedGenerator(edit, edit.direction.t_max)
+    images = Images(reference[0].images[:n])
+    frechet, kernel = theirs(shifted, images, n, input1_model_num_samples=n, rng_seed=5)
+    codes = random_normal(np.random.RandomState(5), (n, shifted.z_size))
+    as_floats = [each / 127.5 - 1 for each in (images.images, shifted(codes))]
+    prepared, features = fid_curve.Reference.of(extractor(as_floats[0])), extractor(as_floats[1])
+    assert frechet == pytest.approx(prepared.frechet.estimate(features).value, rel=1e-4)
+    assert kernel == pytest.approx(prepared.kernel.estimate(features).value, rel=1e-4)
 
 
 def test_images_are_those_of_the_edit_in_bytes(faces, edit):

@@ -1,7 +1,7 @@
 """The perceptual Hessian over a space, exactly, and its leading eigenvectors by two solvers (section 3.3)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -9,11 +9,13 @@ from torch import Tensor
 
 from navbench import seeds
 from navbench.compute import Compute
-from navbench.errors import Failure
+from navbench.errors import Failure, NavbenchError
 from navbench.generators.base import Codes
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
-from navbench.spaces import Space
+from navbench.spaces import Space, describe
+
+ROUNDING = 1e-6  # what is smaller than this share of the largest eigenvalue is zero, at float32
 
 
 class PerceptualHessian:
@@ -30,6 +32,7 @@ class PerceptualHessian:
         self.gradients = 0  # evaluations of `gradient`, in passes over all codes
         self.products = 0  # Hessian-vector products, likewise
         self._states: dict[tuple[int, int], Any] = {}
+        self._batch = compute.batch
 
     def product(self, vectors: Tensor) -> Tensor:
         """H times each row of `vectors`, (m, P)."""
@@ -44,6 +47,8 @@ class PerceptualHessian:
         return sum(parts, torch.zeros_like(offset)) / len(self.codes)
 
     def _response(self, rows: Sequence[int]) -> Callable[[Tensor], Tensor]:
+        if self._batch != self.compute.batch:  # memory ran out, and the old states are in it
+            self._states, self._batch = {}, self.compute.batch
         key = (rows[0], len(rows))
         if key not in self._states:
             with torch.no_grad():
@@ -66,10 +71,10 @@ class PerceptualHessian:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Leading eigenpairs, in falling order of the eigenvalue.
+    """Leading eigenpairs, in falling order of the eigenvalue; those of eigenvalue zero change no image and are left out.
 
     Attributes:
-        values: (k,), Rayleigh quotients.
+        values: (k,), Rayleigh quotients, positive.
         vectors: (k, P), orthonormal rows.
         residuals: (k,), |Hv - lv| / l.
         products: Hessian-vector products spent on finding them, a gradient of eq. 4 counted as one.
@@ -95,15 +100,17 @@ def krylov(
 
     Each round multiplies the newest block by H and appends what is new of the result to the basis Q. Since HQ is
     kept beside Q, the Ritz values and their true residuals cost no further product. Needs memory for
-    2 x products x P numbers.
+    2 x products x P numbers. Of equal eigenvalues, a Krylov space holds no more vectors than a block.
     """
     count, products = min(count, hessian.size), min(products, hessian.size)
     if products < count:
-        raise Failure(f"{products} Hessian products cannot give {count} eigenvectors; allow more products.")
+        raise NavbenchError(f"{products} Hessian products cannot give {count} eigenvectors; allow more products.")
     device = hessian.codes.z.device
-    newest = _orthonormal(
-        seeds.normal(seeds.derived(seed, "krylov"), range(min(block, products)), (hessian.size,)).to(device)
-    )
+
+    def fresh(vectors: range) -> Tensor:
+        return seeds.normal(seeds.derived(seed, "krylov"), vectors, (hessian.size,)).to(device)
+
+    newest = _orthonormal(fresh(range(min(block, products))))
     q = newest.new_empty(0, hessian.size)
     hq = newest.new_empty(0, hessian.size)
     while True:
@@ -112,10 +119,13 @@ def krylov(
         worst = float(residuals.max()) if len(residuals) == count else float("inf")
         report(min(len(q), products), products, f"worst residual {worst:.1e}")
         room = min(len(newest), products - len(q))
-        newest = _orthonormal(hq[-len(newest) :], against=q)[:room]
+        scale = float(hq.norm(dim=1).max())
+        newest = _orthonormal(hq[-len(newest) :], against=q, floor=ROUNDING * scale)[:room]
+        if not len(newest) and len(q) < count:  # H leaves Q where it is: what it does elsewhere is still unseen
+            newest = _orthonormal(fresh(range(len(q), min(len(q) + block, count))), against=q)
         if worst <= tolerance or not len(newest):
             report(products, products, f"worst residual {worst:.1e}")
-            return Spectrum(values, combination @ q, residuals, len(q))
+            return _positive(hessian, Spectrum(values, combination @ q, residuals, len(q)))
 
 
 def _rayleigh_ritz(q: Tensor, hq: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -127,16 +137,25 @@ def _rayleigh_ritz(q: Tensor, hq: Tensor, count: int) -> tuple[Tensor, Tensor, T
     return values, combination, errors / values.abs().clamp_min(torch.finfo(torch.float32).tiny)
 
 
-def _orthonormal(rows: Tensor, against: Tensor | None = None) -> Tensor:
-    """An orthonormal basis of the rows, orthogonal to those of `against`; rows with nothing new are dropped."""
-    scale = rows.norm(dim=1).max()
-    for _ in range(2):  # once is not enough in floating point
+def _orthonormal(rows: Tensor, against: Tensor | None = None, floor: float = 0.0) -> Tensor:
+    """An orthonormal basis of the rows, orthogonal to those of `against`; what is new by less than `floor` is dropped."""
+    for smallest in (floor, 1e-5):  # once is not enough in floating point
         if against is not None:
             rows = rows - (rows @ against.T) @ against
         q, r = torch.linalg.qr(rows.T)
-        rows = q.T[r.diagonal().abs() > 1e-5 * scale]
-        scale = rows.new_tensor(1.0)
+        rows = q.T[r.diagonal().abs() > smallest]
     return rows
+
+
+def _positive(hessian: PerceptualHessian, found: Spectrum) -> Spectrum:
+    """The pairs whose eigenvalue is more than rounding."""
+    kept = found.values > ROUNDING * found.values.max() if len(found.values) else found.values > 0
+    if not kept.any() or not found.values.max() > 0:
+        raise Failure(
+            f"No offset of {describe(hessian.space)} of generator {hessian.space.generator.name} changes its images, "
+            f"as {hessian.distance.name} sees them; take another layer."
+        )
+    return replace(found, values=found.values[kept], vectors=found.vectors[kept], residuals=found.residuals[kept])
 
 
 def power(
@@ -156,22 +175,32 @@ def power(
     count, before = min(count, hessian.size), hessian.gradients
     device = hessian.codes.z.device
     found = torch.empty(0, hessian.size, device=device)
+    largest = 0.0
     for index in range(count):
         v = seeds.normal(seeds.derived(seed, "power"), [index], (hessian.size,))[0].to(device)
+        v, norm = _unit_outside(v, found)
         for step in range(iterations):
-            v = _outside(v, found)
-            v = v / v.norm()
             v = (hessian.gradient(epsilon * v) - hessian.gradient(-epsilon * v)) / (2 * epsilon)
+            v, norm = _unit_outside(v, found)
+            largest = max(largest, norm)
             report(index * iterations + step + 1, count * iterations)
-        v = _outside(v, found)
-        found = torch.cat([found, v[None] / v.norm()])
+            if norm <= ROUNDING * largest:
+                break
+        if norm <= ROUNDING * largest:  # nothing is left outside those found
+            report(count * iterations, count * iterations)
+            break
+        found = torch.cat([found, v[None]])
     spent = hessian.gradients - before
-    pushed = hessian.product(found)
+    pushed = hessian.product(found) if len(found) else found
     values = (found * pushed).sum(dim=1)
     residuals = (pushed - values[:, None] * found).norm(dim=1) / values.abs()
     order = values.argsort(descending=True)
-    return Spectrum(values[order], found[order], residuals[order], spent)
+    return _positive(hessian, Spectrum(values[order], found[order], residuals[order], spent))
 
 
-def _outside(vector: Tensor, found: Tensor) -> Tensor:
-    return vector - (found @ vector) @ found
+def _unit_outside(vector: Tensor, found: Tensor) -> tuple[Tensor, float]:
+    """The part of a vector that is orthogonal to those found, scaled to unit norm, and its norm before."""
+    for _ in range(2):  # once is not enough in floating point
+        vector = vector - (found @ vector) @ found
+    norm = float(vector.norm())
+    return vector / max(norm, torch.finfo(vector.dtype).tiny), norm

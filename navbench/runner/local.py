@@ -1,6 +1,5 @@
 """Running a suite in one process: every piece is looked up in the run's store first, and computed if missing."""
 
-import json
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -16,37 +15,32 @@ from navbench.directions import Library
 from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.files import explained, write_atomically
 from navbench.generators import zoo
+from navbench.generators.base import Generator
 from navbench.metrics.extractors import create_extractor
 from navbench.metrics.perceptual import create_distance
 from navbench.progress import Report, stage
 from navbench.runner import pictures, rows
 from navbench.runner.discover import discover
 from navbench.runner.manifest import Manifest, earlier_stages, environment
-from navbench.runner.measure import EXPERIMENTS, Bench, Measurement
+from navbench.runner.measure import Bench, Measurement
 from navbench.runner.plan import Plan, layers_of, plan
 from navbench.runner.results import Results
 from navbench.runner.store import Store
 from navbench.suite import Suite
+from navbench.suite import parse as parse_suite
 
 CACHE = "cache"
 
 
 @dataclass
 class Run:
-    """One execution of a suite in a folder; running it again in the same folder does only what is left.
-
-    Args:
-        only: full names of directions, to measure those alone.
-        experiments: which to do, of `EXPERIMENTS`.
-    """
+    """One execution of a suite in a folder; running it again in the same folder does only what is left."""
 
     folder: Path
     suite: Suite
     compute: Compute
     library: Library
     console: Console
-    only: tuple[str, ...] = ()
-    experiments: frozenset[str] = EXPERIMENTS
     manifest: Manifest = field(init=False)
     store: Store = field(init=False)
 
@@ -58,22 +52,20 @@ class Run:
             "suite": self.suite.name,
             "suite_sha256": self.suite.identity(),
             "seed": self.suite.seed,
-            "only": list(self.only),
         }
         place = self.folder / "manifest.json"
         self.manifest = Manifest(place, facts, earlier_stages(place))
+        self.manifest.write(complete=False)
         write_atomically(self.folder / "suite.toml", self.suite.toml())
         with self._collected_warnings():
-            self.manifest.write(complete=False)
             with self._stage("weights") as report:
                 distance = create_distance(self.suite.distance, self.compute)
                 settings = self.suite.curves
                 extractor = create_extractor(settings.extractor, self.compute, settings.extractor_weights or None)
-                plans = self._plans(report)
-            bench = Bench(
-                self.folder, self.suite, self.compute, self.store, distance, extractor, self._stage, self.only,
-                self.experiments,
-            )  # fmt: skip
+                generators = [zoo.create(subject.name, self.compute) for subject in self.suite.generators]
+                report(1, 1)
+            plans = self._plans(generators)
+            bench = Bench(self.folder, self.suite, self.compute, self.store, distance, extractor, self._stage)
             results = [Measurement(bench, plan_).results() for plan_ in plans]
             self._describe(plans, results)
             with self._stage("tables and pictures") as report:
@@ -82,10 +74,9 @@ class Run:
                 report(1, 1)
         self.manifest.write(complete=True)
 
-    def _plans(self, report: Report) -> list[Plan]:
+    def _plans(self, generators: Sequence[Generator]) -> list[Plan]:
         plans = []
-        for done, subject in enumerate(self.suite.generators):
-            generator = zoo.create(subject.name, self.compute)
+        for subject, generator in zip(self.suite.generators, generators, strict=True):
             if self.suite.rediscover:
                 layers = layers_of(subject, generator, self.library)
                 out = self.folder / "directions"
@@ -95,7 +86,6 @@ class Run:
                 )  # fmt: skip
                 self.library = Library([out])
             plans.append(plan(self.suite, subject, generator, self.library))
-            report(done + 1, len(self.suite.generators))
         return plans
 
     @contextmanager
@@ -170,7 +160,7 @@ class Run:
         }
 
 
-def open_folder(folder: Path, suite: Suite, *, fresh: bool, only: tuple[str, ...] = ()) -> None:
+def open_folder(folder: Path, suite: Suite, *, fresh: bool) -> None:
     """Make sure that a folder may be used for a run of this suite; `fresh` empties one that holds a run."""
     kept = folder / "suite.toml"
     if folder.exists() and not folder.is_dir():
@@ -189,11 +179,10 @@ def open_folder(folder: Path, suite: Suite, *, fresh: bool, only: tuple[str, ...
             raise explained(error, folder) from error
         return
     try:
-        before = json.loads((folder / "manifest.json").read_text())
-        same = before["suite_sha256"] == suite.identity() and tuple(before["only"]) == only
-    except (OSError, ValueError, KeyError) as error:
-        raise NavbenchError(f"{folder} holds a damaged run ({error}); start over with --fresh.") from error
-    if not same:
+        before = parse_suite(kept.read_text(), str(kept)).identity()
+    except OSError as error:
+        raise NavbenchError(f"{kept} cannot be read ({error.strerror}); start over with --fresh.") from error
+    if before != suite.identity():
         raise NavbenchError(
             f"{folder} holds another run than {suite.name!r} as it is now; choose another folder with --out, or "
             "replace that run with --fresh."

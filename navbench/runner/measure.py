@@ -25,8 +25,6 @@ from navbench.runner.store import Store, slices, tensor_hash
 from navbench.spaces import create as create_space
 from navbench.suite import Suite
 
-EXPERIMENTS = frozenset({"curves", "locality", "reproduction", "strips"})
-
 
 @dataclass(frozen=True)
 class Bench:
@@ -34,8 +32,6 @@ class Bench:
 
     Attributes:
         stage: opens a stage of that title, which is timed and shown.
-        only: full names of directions, to measure those alone; empty for all that the suite chooses.
-        experiments: which to do, of `EXPERIMENTS`.
     """
 
     folder: Path
@@ -45,8 +41,6 @@ class Bench:
     distance: PerceptualDistance
     extractor: Extractor
     stage: Callable[[str], AbstractContextManager[Report]]
-    only: tuple[str, ...]
-    experiments: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -65,26 +59,21 @@ class Measurement:
         """Every piece of every experiment, from the store or made now."""
         suite, plan_ = self.bench.suite, self.plan
         results = Results(self.generator, plan_, self.bench.extractor.metric)
-        chosen = self._chosen(plan_.all_directions())
+        chosen = plan_.all_directions()
         name = self.generator.name
         with self._pieces(f"{name}: screening", len(chosen)) as tick:
             for direction in chosen:
                 results.screenings[direction.name] = self._screen(direction)
                 tick(direction.name)
-        if "curves" in self.bench.experiments:
-            self._curves(results, self._chosen(plan_.leading(suite.curves.directions)))
-        if "locality" in self.bench.experiments:
-            self._locality(results, self._chosen(plan_.leading(suite.locality.directions)))
-        if "reproduction" in self.bench.experiments:
-            self._reproduction(results, self._chosen(plan_.leading(suite.reproduction.directions)))
-        if "strips" in self.bench.experiments:
-            self._strips(results, self._chosen(plan_.leading(suite.strips.directions)))
+        if "curves" in suite.experiments:
+            self._curves(results, plan_.leading(suite.curves.directions))
+        if "locality" in suite.experiments:
+            self._locality(results, plan_.leading(suite.locality.directions))
+        if "reproduction" in suite.experiments:
+            self._reproduction(results, plan_.leading(suite.reproduction.directions))
+        if "strips" in suite.experiments:
+            self._strips(results, plan_.leading(suite.strips.directions))
         return results
-
-    def _chosen(self, directions: list[Direction]) -> list[Direction]:
-        if not self.bench.only:
-            return directions
-        return [direction for direction in self.plan.all_directions() if direction.name in self.bench.only]
 
     @contextmanager
     def _pieces(self, title: str, total: int) -> Iterator[Callable[[str], None]]:

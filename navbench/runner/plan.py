@@ -14,6 +14,7 @@ class Plan:
 
     Attributes:
         files, sets: the direction sets, loaded; in the order of layers, then methods.
+        only: full names of the directions to measure; empty for all.
         left_out: what the suite leaves out, in sentences for the report.
     """
 
@@ -21,15 +22,17 @@ class Plan:
     generator: Generator
     files: tuple[SetFile, ...]
     sets: tuple[DirectionSet, ...]
+    only: tuple[str, ...]
     left_out: tuple[str, ...]
 
     def all_directions(self) -> list[Direction]:
-        """Every direction of every set."""
-        return [direction for directions in self.sets for direction in directions]
+        """Every direction of every set, or those that the suite names."""
+        every = (direction for directions in self.sets for direction in directions)
+        return [direction for direction in every if not self.only or direction.name in self.only]
 
     def leading(self, count: int) -> list[Direction]:
-        """The first `count` directions of each set."""
-        return [directions[index] for directions in self.sets for index in range(min(count, len(directions)))]
+        """The first `count` directions of each set, or those that the suite names."""
+        return [direction for direction in self.all_directions() if self.only or direction.index < count]
 
 
 def layers_of(subject: Subject, generator: Generator, library: Library) -> tuple[str, ...]:
@@ -52,11 +55,20 @@ def plan(suite: Suite, subject: Subject, generator: Generator, library: Library)
             files.append(library.sets[reference])
     if not files:
         raise NavbenchError(f"There are no directions of generator {generator.name}; run with --rediscover and layers.")
+    names = [name for file in files for name in file.names()]
+    found = [library.find(reference) for reference in suite.only]
+    only = tuple(name for file, index in found if (name := file.names()[index]) in names)
+    if suite.only and not only:
+        raise unknown("direction in this suite", suite.only[0], names)
     sets = tuple(file.load(generator) for file in files)
-    return Plan(subject, generator, tuple(files), sets, _left_out(suite, subject, generator, sets))
+    return Plan(subject, generator, tuple(files), sets, only, _left_out(suite, generator, sets, only))
 
 
-def _left_out(suite: Suite, subject: Subject, generator: Generator, sets: tuple[DirectionSet, ...]) -> tuple[str, ...]:
+def _left_out(
+    suite: Suite, generator: Generator, sets: tuple[DirectionSet, ...], only: tuple[str, ...]
+) -> tuple[str, ...]:
+    if only:
+        return (f"Measured: {', '.join(only)}, with {', '.join(suite.experiments)}; nothing else was asked for.",)
     total = sum(map(len, sets))
     sentences = []
     for what, count in (
@@ -73,12 +85,3 @@ def _left_out(suite: Suite, subject: Subject, generator: Generator, sets: tuple[
     if missing:
         sentences.append(f"Layers of {generator.name} without directions here: {', '.join(missing)}.")
     return tuple(sentences)
-
-
-def only(suite: Suite, library: Library, reference: str) -> tuple[SetFile, int]:
-    """The one direction that a command names, which must belong to a generator of the suite."""
-    file, index = library.find(reference)
-    names = [subject.name for subject in suite.generators]
-    if file.header["generator"] not in names:
-        raise unknown("generator of a direction", file.header["generator"], names)
-    return file, index
