@@ -141,6 +141,21 @@ def _run(chosen: Suite, out: Path, folder: Path | None, device: str, *, fresh: b
     console.print(f"Report: {page.resolve()}", highlight=False)
 
 
+COLUMNS = {
+    "curves": ("t", "effect", "metric", "extractor", "reference", "n", "value", "stderr"),
+    "locality": ("metric", "n", "value", "stderr"),
+    "reproduction": ("target", "t", "steps", "n", "residual", "residual_stderr"),
+}
+
+
+def show(frame: pd.DataFrame) -> None:
+    """Print a table, numbers with four digits."""
+    table = Table(*frame.columns, box=None)
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
+    console.print(table)
+
+
 def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[str, Any]]], Callable[..., Any]]:
     """Turn a function from options to suite values into a command that runs one experiment on one direction."""
 
@@ -166,7 +181,9 @@ def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[st
             }
             wanted = {"only": [full], "experiments": [experiment, "strips"], "rediscover": False}
             chosen = chosen.with_values(generators=[subject], **wanted, **values(**options))
-            _run(chosen, out or Path("runs") / f"{experiment}-{full.replace('/', '-')}", folder, device, fresh=fresh)
+            place = out or Path("runs") / f"{experiment}-{full.replace('/', '-')}"
+            _run(chosen, place, folder, device, fresh=fresh)
+            show(pd.read_csv(place / "tables" / f"{experiment}.csv")[list(COLUMNS[experiment])])
 
         command.__doc__ = text
         return command
@@ -357,12 +374,13 @@ def show_generator(name: str) -> None:
 @main.command(**example("navbench doctor"))
 def doctor() -> None:
     """Say which weights are here, which are missing, and what each preset needs."""
-    table = Table("weights", "here", "where", "from", box=None)
+    table = Table("weights", "here", "from", box=None)
     present = {}
     for item in weights.status():
         present[item.name] = item.present
-        table.add_row(item.name, "yes" if item.present else "no", str(item.where), item.source)
+        table.add_row(item.name, "yes" if item.present else "no", item.source)
     console.print(table)
+    console.print(f"cache: {weights.cache_folder()}", highlight=False)
     for name in PRESETS:
         needs = sorted(_needs(suite.read(name)))
         missing = [need for need in needs if not present.get(need, True)]

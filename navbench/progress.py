@@ -28,7 +28,7 @@ def silent(done: int, total: int, note: str = "") -> None:
 
 
 class Lines:
-    """A plain line when a stage begins and ends, and every `seconds` in between."""
+    """A plain line when a stage ends, and every `seconds` before that."""
 
     def __init__(self, console: Console, stage: str, seconds: float = 20) -> None:
         self.console, self.stage, self.seconds = console, stage, seconds

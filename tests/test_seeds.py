@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from navbench import seeds
 
-PINNED = [[-0.2933390140533447, 1.703830599784851, 1.5391918420791626], [-1.6488722562789917, 0.6857516765594482, 1.3528172969818115]]
+PINNED = [[-0.29333901, 1.70383060, 1.53919184], [-1.64887226, 0.68575168, 1.35281730]]
 
 some_seeds = st.integers(0, 2**63 - 1)
 some_indices = st.lists(st.integers(0, 2**40), max_size=8)
@@ -62,10 +62,10 @@ def test_the_numbers_are_standard_normal_and_independent_of_each_other():
 
 def test_no_global_random_state_is_read_or_changed():
     torch.manual_seed(0)
-    np.random.seed(0)  # noqa: NPY002
-    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    np.random.seed(0)
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()
     first = seeds.normal(3, range(4), (5,))
     assert torch.equal(torch.random.get_rng_state(), before[0])
-    assert (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
+    assert (np.random.get_state()[1] == before[1]).all()
     torch.manual_seed(1)
     assert torch.equal(seeds.normal(3, range(4), (5,)), first)

@@ -38,7 +38,11 @@ class PerceptualHessian:
         """H times each row of `vectors`, (m, P)."""
         self.products += len(vectors)
         parts = self.compute.over(range(len(self.codes)), lambda rows: self._product(rows, vectors))
-        return 2 / len(self.codes) * sum(parts, torch.zeros_like(vectors))
+        products = 2 / len(self.codes) * sum(parts, torch.zeros_like(vectors))
+        if not torch.isfinite(products).all():
+            where = "" if self.space.layer is None else f" of layer {self.space.layer.name}"
+            raise Failure(f"The perceptual Hessian{where} has NaN or infinite values; check the generator's weights.")
+        return products
 
     def gradient(self, offset: Tensor) -> Tensor:
         """The gradient of E_z d(G(z), G_a(z)) at a = `offset`, (P,): g of eq. 4."""
@@ -71,7 +75,7 @@ class PerceptualHessian:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Leading eigenpairs, in falling order of the eigenvalue; those of eigenvalue zero change no image and are left out.
+    """Leading eigenpairs, in falling order of the eigenvalue; those of eigenvalue zero are left out.
 
     Attributes:
         values: (k,), Rayleigh quotients, positive.
@@ -138,7 +142,7 @@ def _rayleigh_ritz(q: Tensor, hq: Tensor, count: int) -> tuple[Tensor, Tensor, T
 
 
 def _orthonormal(rows: Tensor, against: Tensor | None = None, floor: float = 0.0) -> Tensor:
-    """An orthonormal basis of the rows, orthogonal to those of `against`; what is new by less than `floor` is dropped."""
+    """An orthonormal basis of what is new in the rows beside those of `against`; less than `floor` is dropped."""
     for smallest in (floor, 1e-5):  # once is not enough in floating point
         if against is not None:
             rows = rows - (rows @ against.T) @ against
@@ -149,8 +153,8 @@ def _orthonormal(rows: Tensor, against: Tensor | None = None, floor: float = 0.0
 
 def _positive(hessian: PerceptualHessian, found: Spectrum) -> Spectrum:
     """The pairs whose eigenvalue is more than rounding."""
-    kept = found.values > ROUNDING * found.values.max() if len(found.values) else found.values > 0
-    if not kept.any() or not found.values.max() > 0:
+    kept = found.values > ROUNDING * max(found.values.tolist(), default=0.0)
+    if not kept.any():
         raise Failure(
             f"No offset of {describe(hessian.space)} of generator {hessian.space.generator.name} changes its images, "
             f"as {hessian.distance.name} sees them; take another layer."

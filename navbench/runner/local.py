@@ -55,8 +55,8 @@ class Run:
         }
         place = self.folder / "manifest.json"
         self.manifest = Manifest(place, facts, earlier_stages(place))
-        self.manifest.write(complete=False)
         write_atomically(self.folder / "suite.toml", self.suite.toml())
+        self.manifest.write(complete=False)
         with self._collected_warnings():
             with self._stage("weights") as report:
                 distance = create_distance(self.suite.distance, self.compute)
@@ -75,7 +75,7 @@ class Run:
         self.manifest.write(complete=True)
 
     def _plans(self, generators: Sequence[Generator]) -> list[Plan]:
-        plans = []
+        plans, library = [], self.library
         for subject, generator in zip(self.suite.generators, generators, strict=True):
             if self.suite.rediscover:
                 layers = layers_of(subject, generator, self.library)
@@ -84,8 +84,8 @@ class Run:
                     generator, layers, subject.methods, self.suite.discovery, self.compute, self.suite.seed, out,
                     stages=self._stage,
                 )  # fmt: skip
-                self.library = Library([out])
-            plans.append(plan(self.suite, subject, generator, self.library))
+                library = Library([out])
+            plans.append(plan(self.suite, subject, generator, library))
         return plans
 
     @contextmanager
@@ -165,8 +165,8 @@ def open_folder(folder: Path, suite: Suite, *, fresh: bool) -> None:
     kept = folder / "suite.toml"
     if folder.exists() and not folder.is_dir():
         raise NavbenchError(f"{folder} is a file; choose another folder with --out.")
-    if not folder.exists() or not any(folder.iterdir()):
-        return
+    if not folder.exists() or all(entry.name.startswith(f".{kept.name}.") for entry in folder.iterdir()):
+        return  # nothing is there, or what is left of a run that was killed in its first moment
     if not kept.exists():
         raise NavbenchError(f"{folder} is not empty and holds no run; choose another folder with --out.")
     if fresh:

@@ -54,13 +54,15 @@ class Manifest:
 
     def write(self, *, complete: bool) -> None:
         """Write manifest.json."""
-        seconds = round(sum(stage["seconds"] for stage in self.stages), 1)
+        done = {stage["stage"] for stage in self.stages}
+        stages = [*(stage for name, stage in self.earlier.items() if name not in done), *self.stages]
+        seconds = round(sum(stage["seconds"] for stage in stages), 1)
         content = {
             **self.facts,
             "complete": complete,
             "finished": now(),
             "seconds": seconds,
-            "stages": self.stages,
+            "stages": stages,
             "warnings": self.warnings,
         }
         write_atomically(self.path, json.dumps(content, indent=1))

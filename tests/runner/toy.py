@@ -1,28 +1,46 @@
 """A generator and an extractor so small that a whole suite runs in a second; importing this registers the extractor."""
 
+import io
+from pathlib import Path
+
+import pandas as pd
 import torch
+import torch.nn.functional as F
 import torch_fidelity
+from PIL import Image
+from rich.console import Console
 from torch import nn
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
+from navbench import suite
+from navbench.compute import Compute
+from navbench.directions import Library, place_of, write_set
+from navbench.discovery.methods import Discovery
+from navbench.discovery.settings import DiscoverySettings
+from navbench.generators import zoo
+from navbench.metrics.perceptual import create_distance
+from navbench.runner.local import Run
+from navbench.spaces import ParameterSpace
+
 
 class Toy(nn.Module):
-    """A random network from (N, 4) codes to (N, 3, 24, 24) images; any module is a generator."""
+    """A smooth random network from (N, 4) codes to (N, 3, 24, 24) images; any module is a generator."""
 
     latent_dim = 4
 
     def __init__(self):
         super().__init__()
         self.first = nn.ConvTranspose2d(4, 8, 6)
-        self.up = nn.ConvTranspose2d(8, 6, 4, stride=2, padding=1)
-        self.last = nn.ConvTranspose2d(6, 3, 4, stride=2, padding=1, bias=False)
+        self.up = nn.Conv2d(8, 6, 3, padding=1)
+        self.last = nn.Conv2d(6, 3, 3, padding=1, bias=False)
         for index, parameter in enumerate(self.parameters()):
             values = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(index))
-            parameter.data = 0.35 * values
+            parameter.data = 0.3 * values
 
     def forward(self, z):
         x = torch.tanh(self.first(z[:, :, None, None]))
-        return torch.tanh(self.last(torch.tanh(self.up(x))))
+        x = F.interpolate(torch.tanh(self.up(x)), scale_factor=4, mode="bilinear")
+        return torch.tanh(self.last(x))
 
 
 def make():
@@ -37,16 +55,21 @@ def broken():
     return module
 
 
+def picture(array):
+    """An image file of (H, W, 3), uint8."""
+    return Image.fromarray(array.numpy())
+
+
 class Pixels(torch_fidelity.FeatureExtractorBase):
-    """Six random projections of the pixels: 'toy-pixels'."""
+    """Six random projections of the pixels."""
 
     def __init__(self, name, features_list, feature_extractor_weights_path=None, **options):
         super().__init__(name, list(features_list))
-        matrix = torch.randn(3 * 24 * 24, 6, generator=torch.Generator().manual_seed(0))
-        self.register_buffer("matrix", matrix / len(matrix) ** 0.5)
+        matrix = torch.randn(3 * 24 * 24, 6, generator=torch.Generator().manual_seed(len(name)))
+        self.register_buffer("matrix", matrix / len(matrix) ** 0.5 / 32)
 
     def forward(self, images):
-        return (images.float().flatten(1) @ self.matrix / 32,)
+        return (images.float().flatten(1) @ self.matrix,)
 
     @staticmethod
     def get_provided_features_list():
@@ -65,5 +88,81 @@ class Pixels(torch_fidelity.FeatureExtractorBase):
         return torch.zeros(1, 3, 24, 24, dtype=torch.uint8)
 
 
-if "toy-pixels" not in FEATURE_EXTRACTORS_REGISTRY:
-    torch_fidelity.register_feature_extractor("toy-pixels", Pixels)
+for registered in ("toy-pixels", "other-toy-pixels"):
+    if registered not in FEATURE_EXTRACTORS_REGISTRY:
+        torch_fidelity.register_feature_extractor(registered, Pixels)
+
+TINY = """
+name = "tiny"
+batch = 16
+[[generators]]
+name = "toy:make"
+layers = ["up"]
+methods = ["svd", "random"]
+[discovery]
+directions = 2
+effect = 0.01
+effect_codes = 2
+[screening]
+samples = 4
+[curves]
+directions = 1
+shifts = 3
+samples = 20
+shard = 8
+extractor = "toy-pixels"
+effect_samples = 6
+[locality]
+directions = 1
+samples = 11
+shifts = 3
+[reproduction]
+directions = 1
+codes = 4
+held_out = 6
+steps = 2
+[strips]
+directions = 1
+codes = 2
+shifts = 3
+"""
+
+
+def tiny(**values):
+    """A suite that takes a second, with other values where they are given."""
+    return suite.parse(TINY, "tiny.toml").with_values(**values)
+
+
+def write_sets(root, name="toy:make", layers=("up",), methods=("svd", "random")):
+    """Two directions of each method on each layer, in a folder of direction sets."""
+    compute = Compute()
+    generator, distance = zoo.create(name, compute), create_distance("stlpips-alex", compute)
+    settings = DiscoverySettings(directions=2, effect_codes=2, effect=0.01)
+    for layer in layers:
+        discovery = Discovery(ParameterSpace(generator, generator.layer(layer)), distance, settings, compute, 0)
+        for method in methods:
+            found = discovery.run(method)
+            write_set(found, place_of(root, found.reference))
+    return root
+
+
+def execute(folder, chosen, sets):
+    """Run a suite in a folder, quietly."""
+    compute = Compute("cpu", chosen.precision, chosen.batch)
+    run = Run(Path(folder), chosen, compute, Library([Path(sets)]), Console(file=io.StringIO()))
+    run.execute()
+    return run
+
+
+def table_bytes(folder):
+    """Every table of a run folder, as it stands in its file."""
+    return {path.name: path.read_bytes() for path in sorted((Path(folder) / "tables").glob("*.csv"))}
+
+
+def assert_same_tables(one, other, rtol=1e-4):
+    """Every table of two run folders has the same words, and numbers that agree to `rtol`."""
+    names = sorted(path.name for path in (Path(one) / "tables").iterdir())
+    assert names == sorted(path.name for path in (Path(other) / "tables").iterdir())
+    for name in names:
+        frames = [pd.read_csv(Path(folder) / "tables" / name) for folder in (one, other)]
+        pd.testing.assert_frame_equal(*frames, rtol=rtol, atol=1e-9, check_dtype=False, obj=name)

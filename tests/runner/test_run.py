@@ -1,0 +1,279 @@
+"""A run's tables depend on the suite and the directions alone: not on batches, shards, or how often it was killed."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import toy
+from safetensors.torch import load_file
+
+from navbench.compute import Compute
+from navbench.directions import Library
+from navbench.experiments.fid_curve import Reference, unshifted_features
+from navbench.files import write_atomically
+from navbench.generators import zoo
+from navbench.metrics.extractors import create_extractor
+from navbench.report.tables import SCHEMAS, load_run
+from navbench.runner import store as store_module
+from navbench.runner.local import open_folder
+
+TESTS = Path(__file__).parent
+
+
+def pieces(folder):
+    """The files of the run's store."""
+    return sorted((Path(folder) / "cache").rglob("*.safetensors"))
+
+
+# --- what changes no number ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("batch", "shard"), [(1, 20), (64, 3), (7, 11)])
+def test_batch_and_shard_sizes_change_no_number(tmp_path, sets, finished, batch, shard):
+    toy.execute(tmp_path, toy.tiny(batch=batch, curves={"shard": shard}), sets)
+    toy.assert_same_tables(finished.folder, tmp_path)
+
+
+def test_batches_of_16_and_64_give_one_table_of_faces(tmp_path):
+    sets = toy.write_sets(tmp_path / "sets", "faces", ["main.9"], ["svd"])
+    subject = {"name": "faces", "layers": ["main.9"], "methods": ["svd"]}
+    curves = {"extractor": "efficientnet-lite0"}
+    for batch, shard in ((16, 20), (64, 12)):
+        chosen = toy.tiny(generators=[subject], batch=batch, curves=curves | {"shard": shard})
+        toy.execute(tmp_path / str(batch), chosen, sets)
+    toy.assert_same_tables(tmp_path / "16", tmp_path / "64")
+
+
+def test_two_runs_of_one_seed_write_the_same_bytes(tmp_path, sets, finished):
+    toy.execute(tmp_path, toy.tiny(), sets)
+    assert toy.table_bytes(tmp_path) == toy.table_bytes(finished.folder)
+    for part in ("strips", "figures"):
+        for path in sorted((finished.folder / part).glob("*.webp")):
+            assert (tmp_path / part / path.name).read_bytes() == path.read_bytes()
+
+
+def test_another_seed_writes_other_numbers(tmp_path, sets, finished):
+    toy.execute(tmp_path, toy.tiny(seed=1), sets)
+    with pytest.raises(AssertionError):
+        toy.assert_same_tables(finished.folder, tmp_path)
+
+
+# --- interruption ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("survive", [0, 3, 5, 12, 15, 16, 17, 30, 43])
+def test_a_run_that_was_interrupted_goes_on_where_it_stopped(tmp_path, sets, finished, monkeypatch, survive):
+    made = 0
+
+    def write_some(path, content):
+        nonlocal made
+        if made == survive:
+            raise KeyboardInterrupt
+        write_atomically(path, content)
+        made += 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "write_atomically", write_some)
+        with pytest.raises(KeyboardInterrupt):
+            toy.execute(tmp_path, toy.tiny(), sets)
+    open_folder(tmp_path, toy.tiny(), fresh=False)
+    assert pd.read_json(tmp_path / "manifest.json", typ="series")["complete"] is False
+    run = toy.execute(tmp_path, toy.tiny(), sets)
+    assert toy.table_bytes(tmp_path) == toy.table_bytes(finished.folder)
+    assert made + run.store.made == finished.store.made
+
+
+@pytest.mark.parametrize("survive", [0, 1, 2, 7])
+def test_a_run_that_died_within_a_write_goes_on(tmp_path, sets, finished, monkeypatch, survive):
+    calls = iter(range(survive + 1))
+
+    def dying(descriptor):
+        if next(calls) == survive:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", dying)
+        with pytest.raises(KeyboardInterrupt):
+            toy.execute(tmp_path, toy.tiny(), sets)
+    open_folder(tmp_path, toy.tiny(), fresh=False)
+    toy.execute(tmp_path, toy.tiny(), sets)
+    assert toy.table_bytes(tmp_path) == toy.table_bytes(finished.folder)
+
+
+def test_a_killed_process_leaves_whole_pieces_that_are_not_made_again(tmp_path, sets, finished):
+    program = (
+        "import sys, toy, navbench.runner.store as store, time\n"
+        "write = store.write_atomically\n"
+        "def slow(path, content):\n"
+        "    write(path, content)\n"
+        "    time.sleep(0.05)\n"
+        "store.write_atomically = slow\n"
+        "toy.execute(sys.argv[1], toy.tiny(), sys.argv[2])\n"
+    )
+    folder = tmp_path / "run"
+    search = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(folder), str(sets)], env=os.environ | {"PYTHONPATH": search}
+    )
+    while len(pieces(folder)) < 9 and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    left = pieces(folder)
+    assert len(left) >= 9
+    times = {path: path.stat().st_mtime_ns for path in left}
+    open_folder(folder, toy.tiny(), fresh=False)
+    run = toy.execute(folder, toy.tiny(), sets)
+    assert toy.table_bytes(folder) == toy.table_bytes(finished.folder)
+    assert run.store.made == finished.store.made - len(left)
+    assert all(path.stat().st_mtime_ns == when for path, when in times.items() if path.exists())
+
+
+def test_a_finished_run_makes_nothing_again(tmp_path, sets, finished):
+    shutil.copytree(finished.folder, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "tables")
+    run = toy.execute(tmp_path / "run", toy.tiny(), sets)
+    assert (run.store.made, run.store.found) == (0, len(pieces(finished.folder)))
+    assert toy.table_bytes(run.folder) == toy.table_bytes(finished.folder)
+
+
+def test_a_damaged_piece_is_made_again(tmp_path, sets, finished):
+    shutil.copytree(finished.folder, tmp_path / "run")
+    spoilt = [next((tmp_path / "run" / "cache" / kind).iterdir()) for kind in ("curve", "heat", "features", "strip")]
+    for path, content in zip(spoilt, (b"", b"not a piece", spoilt[2].read_bytes()[:-3], bytes(64)), strict=True):
+        path.write_bytes(content)
+    run = toy.execute(tmp_path / "run", toy.tiny(), sets)
+    assert run.store.made - len(spoilt) in (0, 3)  # a curve is made of its shards, which were dropped
+    assert toy.table_bytes(run.folder) == toy.table_bytes(finished.folder)
+    for path in spoilt:
+        assert load_file(path)
+
+
+# --- the manifest ----------------------------------------------------------------------------------------------
+
+
+def manifest(folder):
+    """A run's manifest.json."""
+    return pd.read_json(Path(folder) / "manifest.json", typ="series")
+
+
+def test_the_manifest_times_and_weighs_every_stage(finished):
+    stages = {stage["stage"]: stage for stage in manifest(finished.folder)["stages"]}
+    assert [name.removeprefix("toy.make: ") for name in stages] == [
+        *("weights", "screening", "reference", "curves", "heatmaps", "reproduction", "strips", "tables and pictures"),
+    ]
+    assert all(stage["seconds"] >= 0 and stage["peak_memory_mib"] > 50 for stage in stages.values())
+    assert manifest(finished.folder)["seconds"] == pytest.approx(
+        sum(stage["seconds"] for stage in stages.values()), abs=0.06
+    )
+    assert not stages["toy.make: curves"]["cached"]
+
+
+def test_the_manifest_is_incomplete_until_the_tables_are_there(tmp_path, sets, monkeypatch):
+    seen = []
+
+    def watching(path, content):
+        seen.append((manifest(tmp_path)["complete"], (tmp_path / "tables").exists()))
+        write_atomically(path, content)
+
+    monkeypatch.setattr(store_module, "write_atomically", watching)
+    toy.execute(tmp_path, toy.tiny(), sets)
+    assert set(seen) == {(False, False)}
+    assert manifest(tmp_path)["complete"] is True
+    monkeypatch.undo()
+    open_folder(tmp_path, toy.tiny(), fresh=False)
+
+
+def test_a_resumed_run_adds_up_its_seconds(tmp_path, sets, finished):
+    shutil.copytree(finished.folder, tmp_path / "run")
+    toy.execute(tmp_path / "run", toy.tiny(), sets)
+    before, after = ({s["stage"]: s for s in manifest(f)["stages"]} for f in (finished.folder, tmp_path / "run"))
+    assert before.keys() == after.keys()
+    assert all(after[name]["seconds"] >= before[name]["seconds"] for name in before)
+    assert all(stage["cached"] for stage in after.values())
+
+
+def test_stages_of_an_earlier_session_stay_in_the_manifest_when_it_is_cut_short_again(tmp_path, sets, finished):
+    shutil.copytree(finished.folder, tmp_path / "run")
+    cut = toy.tiny(distance="no such distance")
+    with pytest.raises(Exception, match="no such distance"):
+        toy.execute(tmp_path / "run", cut, sets)
+    assert len(manifest(tmp_path / "run")["stages"]) == 8
+
+
+def test_the_manifest_says_what_was_measured_on_what(finished, sets):
+    facts = manifest(finished.folder)
+    generator = zoo.create("toy:make", Compute())
+    assert facts["generators"]["toy.make"]["weights_sha256"] == generator.fingerprint
+    assert {entry["reference"]: entry["sha256"] for entry in facts["direction_sets"]} == {
+        reference: file.sha256 for reference, file in Library([sets]).sets.items()
+    }
+    assert facts["suite_sha256"] == toy.tiny().identity()
+    assert any("Curves were measured for the first 1 directions of each set: 2 of 4." in s for s in facts["left_out"])
+
+
+# --- the tables ------------------------------------------------------------------------------------------------
+
+
+def test_the_tables_have_the_columns_that_the_report_reads(finished):
+    made_elsewhere = {
+        *("rayleigh", "residual", "accuracy"),  # scores of methods that this suite does not measure
+        *("seconds", "output_size", "effect_per_unit"),
+    }
+    written = {name: set(pd.read_csv(finished.folder / "tables" / f"{name}.csv").columns) for name in SCHEMAS}
+    for name, schema in SCHEMAS.items():
+        wanted = {*schema.text, *schema.numbers, *schema.maybe, *schema.maybe_text}
+        assert wanted - written[name] <= made_elsewhere, name
+    load_run(finished.folder)
+
+
+def test_the_distance_at_zero_shift_is_the_floor_and_comes_from_the_unshifted_images(finished):
+    curves, directions = (pd.read_csv(finished.folder / "tables" / f"{name}.csv") for name in ("curves", "directions"))
+    at_zero, compute = curves[curves["t"] == 0], Compute()
+    generator, extractor = zoo.create("toy:make", compute), create_extractor("toy-pixels", compute)
+    own, reference = (
+        unshifted_features(generator, role, range(20), 0, extractor, compute) for role in ("curve", "reference")
+    )
+    expected = Reference.of(reference)
+    for metric, column, distance in (
+        ("FD", "fd_floor", expected.frechet.distance_from_features(own)),
+        ("KID", "kid_floor", expected.kernel.distance(own)),
+    ):
+        values = at_zero.loc[at_zero["metric"] == metric, "value"]
+        assert len(values) == 2
+        assert values.to_numpy() == pytest.approx(distance, rel=1e-6)
+        measured = directions.loc[directions["measured"], column]
+        assert measured.to_numpy() == pytest.approx(distance, rel=1e-6)
+    assert (at_zero["effect"] == 0).all()
+
+
+def test_a_curve_says_how_many_images_of_what_size_it_compares(tmp_path, sets):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    sample = torch.arange(9 * 24 * 24 * 3).reshape(9, 24, 24, 3) % 251
+    for index, image in enumerate(sample.to(torch.uint8)):
+        toy.picture(image).save(photos / f"{index}.png")
+    subject = {"name": "toy:make", "layers": ["1"], "methods": ["svd"], "reference": str(photos)}
+    run = toy.execute(tmp_path / "run", toy.tiny(generators=[subject], experiments=["curves"]), sets)
+    curves = pd.read_csv(run.folder / "tables" / "curves.csv")
+    for column, value in (("n", 20), ("n_reference", 9), ("resolution", 24), ("n_effect", 6)):
+        assert (curves[column] == value).all()
+    assert set(curves["reference"]) == {str(photos)}
+    assert list(curves["t"].drop_duplicates()) == sorted(curves["t"].unique())
+    assert len(curves) == 2 * 3
+
+
+def test_the_report_of_a_direction_names_its_ends_as_the_curve_has_them(finished):
+    curves, directions = (pd.read_csv(finished.folder / "tables" / f"{name}.csv") for name in ("curves", "directions"))
+    for _, row in directions[directions["measured"]].iterrows():
+        curve = curves[(curves["name"] == row["name"]) & (curves["metric"] == "FD")].set_index("t")["value"]
+        assert curve.iloc[0] == row["fd_at_min"]
+        assert curve.iloc[-1] == row["fd_at_max"]
+        assert (curve.index[0], curve.index[-1]) == (row["t_min"], row["t_max"])
