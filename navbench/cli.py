@@ -27,7 +27,7 @@ from navbench.runner.plan import layers_of
 from navbench.spaces import KINDS
 from navbench.suite import PRESETS, Suite
 
-console = Console(soft_wrap=True)
+console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)  # names and paths stay as they are
 
 
 class Program(click.Group):
@@ -138,7 +138,7 @@ def _run(chosen: Suite, out: Path, folder: Path | None, device: str, *, fresh: b
     with stage(console, "report") as report:
         page = write_report(out)
         report(1, 1)
-    console.print(f"Report: {page.resolve()}", highlight=False)
+    console.print(f"Report: {page.resolve()}")
 
 
 COLUMNS = {
@@ -266,14 +266,14 @@ def discover(
         overwrite=force, stages=lambda title: stage(console, title),
     )  # fmt: skip
     for path in paths:
-        console.print(f"Directions: {path}", highlight=False)
+        console.print(f"Directions: {path}")
 
 
 @main.command(**example("navbench report runs/quick"))
 @click.argument("run", type=click.Path(path_type=Path))
 def report(run: Path) -> None:
     """Write the report of a run folder anew, from what the folder holds."""
-    console.print(f"Report: {write_report(run).resolve()}", highlight=False)
+    console.print(f"Report: {write_report(run).resolve()}")
 
 
 @main.group(**example("navbench directions list"))
@@ -312,7 +312,7 @@ def label_direction(file: Path, index: int, label: str) -> None:
     if index >= found.count:
         raise NavbenchError(f"{file} has directions 0 to {found.count - 1}; there is no {index}.")
     relabel(found, index, label)
-    console.print(f"{found.names()[index]} is now {label!r}", highlight=False)
+    console.print(f"{found.names()[index]} is now {label!r}")
 
 
 @directions.command("show", **example("navbench directions show faces/hybrid/main.6/3"))
@@ -326,7 +326,7 @@ def show_direction(name: str, folder: Path | None) -> None:
     table.add_row("name", direction.name)
     table.add_row("label", direction.label or "-")
     table.add_row("space", f"{direction.space} {direction.layer or ''}, {tuple(direction.offset.shape)}")
-    table.add_row("t", f"[{direction.t_min:.4g}, {direction.t_max:.4g}]".replace("[", "\\["))
+    table.add_row("t", f"[{direction.t_min:.4g}, {direction.t_max:.4g}]")
     for key, value in direction.scores.items():
         table.add_row(key.replace("_", " "), f"{value:.4g}")
     for key, value in file.header["provenance"].items():
@@ -356,14 +356,12 @@ def list_generators() -> None:
 def show_generator(name: str) -> None:
     """Show what a generator is: its size, its layers and their kernels."""
     made = zoo.create(name, Compute())
-    console.print(f"{made.name}: {made.description}", highlight=False)
+    console.print(f"{made.name}: {made.description}")
     console.print(
         f"resolution {made.resolution}, codes of {made.latent_dim}, spaces {', '.join(KINDS)}",
-        highlight=False,
     )
     console.print(
         f"{sum(tensor.numel() for tensor in made.parameters()):,} parameters, sha256 {made.fingerprint}",
-        highlight=False,
     )
     table = Table("index", "layer", "kernel", "parameters", box=None)
     for layer in made.layers():
@@ -380,14 +378,14 @@ def doctor() -> None:
         present[item.name] = item.present
         table.add_row(item.name, "yes" if item.present else "no", item.source)
     console.print(table)
-    console.print(f"cache: {weights.cache_folder()}", highlight=False)
+    console.print(f"cache: {weights.cache_folder()}")
     for name in PRESETS:
         needs = sorted(_needs(suite.read(name)))
         missing = [need for need in needs if not present.get(need, True)]
         verdict = f"missing {', '.join(missing)}, fetched when first used" if missing else "all here"
-        console.print(f"preset {name}: needs {', '.join(needs)}; {verdict}", highlight=False)
+        console.print(f"preset {name}: needs {', '.join(needs)}; {verdict}")
     cuda = f"{torch.cuda.device_count()} CUDA devices" if torch.cuda.is_available() else "no CUDA device"
-    console.print(f"torch {torch.__version__}, {cuda}, {torch.get_num_threads()} threads", highlight=False)
+    console.print(f"torch {torch.__version__}, {cuda}, {torch.get_num_threads()} threads")
 
 
 def _needs(chosen: Suite) -> set[str]:

@@ -41,7 +41,8 @@ class Lines:
             self.told = now
             left = (now - self.begun) / max(done, 1) * (total - done)
             when = f"done in {now - self.begun:.0f} s" if done >= total else f"about {left:.0f} s left"
-            self.console.print(f"{self.stage}: {done}/{total}, {when}{f', {note}' if note else ''}", highlight=False)
+            line = f"{self.stage}: {done}/{total}, {when}{f', {note}' if note else ''}"
+            self.console.print(line, markup=False, emoji=False, highlight=False)
 
 
 @contextmanager
@@ -51,12 +52,12 @@ def stage(console: Console, title: str) -> Iterator[Report]:
         yield Lines(console, title)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(title, total=None, note="")

@@ -75,7 +75,8 @@ def test_a_curve_is_what_torch_fidelity_says_of_the_same_images(faces, edit, ref
     images, extractor, prepared = reference
     distance = create_distance("stlpips-alex", edit.compute)
     t = edit.direction.t_max
-    shards = [fid_curve.curve_shard(edit, [t], rows, SEED, extractor, distance, 0) for rows in (range(24), range(24, N))]
+    halves = range(24), range(24, N)
+    shards = [fid_curve.curve_shard(edit, [t], rows, SEED, extractor, distance, 0) for rows in halves]
     curve = fid_curve.assemble([torch.cat([shard.features[0] for shard in shards])], shards[0].effects, prepared)
     shifted = quantise(edit.prepare(codes_for(faces, "curve", range(N), SEED))(t))
     frechet, kernel = theirs(Images(shifted), images)

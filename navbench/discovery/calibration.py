@@ -56,7 +56,7 @@ class EffectMeter:
         last: tuple[float, float] | None = None
         for _ in range(STEPS):
             effect = self.effect(direction * (t if guess > 0 else -t))
-            if abs(effect / target - 1) <= ACCURACY or t >= LARGEST:
+            if abs(effect / target - 1) <= ACCURACY or (t >= LARGEST and effect < target):
                 break
             low, high = (t, high) if effect < target else (low, t)
             if last is not None and effect > 0 and last[1] > 0 and t != last[0]:
@@ -76,5 +76,6 @@ def calibrate(meter: EffectMeter, directions: Tensor, target: float, guess: floa
     for direction in directions:
         for side, sign in enumerate((-1.0, 1.0)):
             ends[side].append(meter.reach(direction, target, sign * guess))
-            guess = abs(ends[side][-1])
+            if abs(ends[side][-1]) < LARGEST:
+                guess = abs(ends[side][-1])
     return torch.tensor(ends[0]), torch.tensor(ends[1])

@@ -17,7 +17,7 @@ from navbench.discovery.settings import LearnSettings
 from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
 from navbench.progress import Report, silent
-from navbench.spaces import Space
+from navbench.spaces import Space, describe
 
 SIZE = 256  # the reconstructor sees images at most this large (section 3.2, practical details)
 CHECKPOINT_EVERY = 250
@@ -162,7 +162,7 @@ class Learner:
             saved: dict[str, Any] = torch.load(path, map_location=self.compute.device, weights_only=True)
         except Exception as error:  # torch.load raises many kinds for a broken file
             raise NavbenchError(f"Checkpoint {path} cannot be read ({error}); delete it to start over.") from error
-        if saved["identity"] != self.identity():
+        if not isinstance(saved, dict) or saved.get("identity") != self.identity():
             raise NavbenchError(f"Checkpoint {path} belongs to another training; delete it, or choose another --out.")
         with torch.no_grad():
             self.coefficients.copy_(saved["coefficients"])
@@ -173,8 +173,11 @@ class Learner:
     def identity(self) -> str:
         """What a checkpoint must share with this training, but for the number of steps."""
         settings = self.settings.model_dump(exclude={"steps", "evaluation"})
-        where = f"{self.pairs.space.generator.fingerprint} {self.pairs.space.layer} {self.pairs.seed}"
-        return f"{where} {tuple(self.coefficients.shape)} {self.pairs.limit:.6g} {settings}"
+        space, basis = self.pairs.space, self.pairs.basis
+        where = f"{space.generator.fingerprint} {describe(space)} {self.pairs.seed} {self.compute.precision}"
+        every = basis.combine(torch.linspace(1, 2, basis.count, device=self.compute.device)[None]).flatten().double()
+        mark = float(every @ torch.linspace(1, 2, len(every), device=every.device, dtype=every.dtype))
+        return f"{where} {tuple(self.coefficients.shape)} {mark:.2f} {self.pairs.limit:.6g} {settings}"
 
 
 def learn(

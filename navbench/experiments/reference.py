@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from navbench.compute import Compute
@@ -41,7 +41,7 @@ class RealImages:
         try:
             with Image.open(BytesIO(self.read(name))) as image:
                 image.load()
-        except (UnidentifiedImageError, OSError, zipfile.BadZipFile, Image.DecompressionBombError) as error:
+        except Exception as error:  # of many kinds: zip files, encryption and every image format have their own
             raise NavbenchError(f"{name} in reference {self.source} cannot be read as an image ({error}).") from None
         if image.mode != "RGB":
             raise NavbenchError(
@@ -65,13 +65,13 @@ def open_reference(source: str, resolution: int) -> RealImages:
             read: Callable[[str], bytes] = lambda name: files[name].read_bytes()  # noqa: E731
         elif zipfile.is_zipfile(path):
             archive = zipfile.ZipFile(path)
-            found, read = archive.namelist(), archive.read
+            found, read = [entry.filename for entry in archive.infolist() if not entry.is_dir()], archive.read
         else:
             raise NavbenchError(
                 f"Reference {source!r} is neither 'unshifted' nor a folder or zip of images; check the path."
             )
-    except OSError as error:
-        raise NavbenchError(f"Reference {source!r} cannot be read ({error.strerror}).") from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise NavbenchError(f"Reference {source!r} cannot be read ({error}).") from error
     names = tuple(sorted(name for name in found if PurePath(name).suffix.lower() in SUFFIXES))
     if len(names) < 2:
         raise NavbenchError(

@@ -163,25 +163,25 @@ class Run:
 def open_folder(folder: Path, suite: Suite, *, fresh: bool) -> None:
     """Make sure that a folder may be used for a run of this suite; `fresh` empties one that holds a run."""
     kept = folder / "suite.toml"
-    if folder.exists() and not folder.is_dir():
-        raise NavbenchError(f"{folder} is a file; choose another folder with --out.")
-    if not folder.exists() or all(entry.name.startswith(f".{kept.name}.") for entry in folder.iterdir()):
-        return  # nothing is there, or what is left of a run that was killed in its first moment
-    if not kept.exists():
-        raise NavbenchError(f"{folder} is not empty and holds no run; choose another folder with --out.")
-    if fresh:
-        try:
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise NavbenchError(f"{folder} is a file; choose another folder with --out.")
+        if not folder.exists() or all(entry.name.startswith(f".{kept.name}.") for entry in folder.iterdir()):
+            return  # nothing is there, or what is left of a run that was killed in its first moment
+        if not kept.exists():
+            raise NavbenchError(f"{folder} is not empty and holds no run; choose another folder with --out.")
+        if fresh:
             for name in (CACHE, "tables", "figures", "strips", "directions"):
                 if (folder / name).exists():
                     shutil.rmtree(folder / name)
             (folder / "manifest.json").unlink(missing_ok=True)
-        except OSError as error:
-            raise explained(error, folder) from error
-        return
+            return
+    except OSError as error:
+        raise explained(error, folder) from error
     try:
         before = parse_suite(kept.read_text(), str(kept)).identity()
-    except OSError as error:
-        raise NavbenchError(f"{kept} cannot be read ({error.strerror}); start over with --fresh.") from error
+    except (OSError, UnicodeDecodeError, NavbenchError) as error:
+        raise NavbenchError(f"{folder} holds a damaged run ({error}); start over with --fresh.") from error
     if before != suite.identity():
         raise NavbenchError(
             f"{folder} holds another run than {suite.name!r} as it is now; choose another folder with --out, or "

@@ -35,7 +35,7 @@ def pieces(folder):
 # --- what changes no number ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("batch", "shard"), [(1, 20), (64, 3), (7, 11)])
+@pytest.mark.parametrize(("batch", "shard"), [(2, 20), (64, 3), (7, 11)])
 def test_batch_and_shard_sizes_change_no_number(tmp_path, sets, finished, batch, shard):
     toy.execute(tmp_path, toy.tiny(batch=batch, curves={"shard": shard}), sets)
     toy.assert_same_tables(finished.folder, tmp_path)

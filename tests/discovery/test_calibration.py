@@ -1,0 +1,117 @@
+import math
+
+import pytest
+import torch
+from analytic import Curved, LinearGenerator, Quadratic, noise, unit, wrapped
+from hypothesis import given
+from hypothesis import strategies as st
+
+from navbench import spaces
+from navbench.compute import Compute
+from navbench.discovery.calibration import LARGEST, EffectMeter, calibrate
+from navbench.errors import Failure
+
+LINEAR = LinearGenerator(latent_dim=3, side=4)
+CODES = LINEAR.sample(range(6), seed=1)
+PIXELS = 48
+
+
+class Exponential:
+    """The distance |exp(x) - exp(y)|^2: steep upwards and bounded downwards."""
+
+    name = "exponential"
+
+    def features(self, images):
+        return images.flatten(1).exp()
+
+
+def meter(distance, generator=LINEAR, batch=4):
+    return EffectMeter(spaces.create(generator, "parameter", "map"), distance, CODES, Compute(batch=batch))
+
+
+def dark():
+    """A linear generator whose images are zero, so that an edit is all that there is to see."""
+    generator = LinearGenerator(latent_dim=3, side=4)
+    generator.map.weight.zero_()
+    return generator
+
+
+UPWARDS = LINEAR.row(3, torch.full((3, 4, 4), PIXELS**-0.5))  # t / sqrt(48) is added to all pixels of all images
+
+
+def test_the_effect_of_a_linear_edit_is_quadratic_in_the_shift():
+    offset = unit(noise(0, *LINEAR.map.weight.shape))
+    exact = LINEAR.hessian(CODES) / 2
+    curvature = float(offset.flatten().double() @ exact @ offset.flatten().double())
+    for t in (-3.0, 0.1, 7.0):
+        assert meter(Quadratic()).effect(t * offset) == pytest.approx(curvature * t * t, rel=1e-4)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 6, 64])
+def test_an_effect_does_not_depend_on_the_batch(batch):
+    offset = noise(0, *LINEAR.map.weight.shape)
+    expected = meter(Exponential()).effect(0.1 * offset)
+    assert meter(Exponential(), batch=batch).effect(0.1 * offset) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_unshifted_generator_has_no_effect():
+    assert meter(Exponential()).effect(torch.zeros(LINEAR.map.weight.shape)) == 0
+
+
+@given(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), st.sampled_from([-1, 1]))
+def test_a_quadratic_effect_is_reached_at_the_root_of_its_curvature(target, guess, sign):
+    found = meter(Quadratic()).reach(UPWARDS, target, sign * guess)
+    assert found == pytest.approx(sign * math.sqrt(target), rel=0.01)
+
+
+def test_the_first_guess_needs_one_correction_on_a_quadratic_effect():
+    made = meter(Quadratic())
+    effect, tried = made.effect, []
+    object.__setattr__(made, "effect", lambda offset: tried.append(float(offset.norm())) or effect(offset))
+    made.reach(UPWARDS, 9.0, 1.0)
+    assert tried == pytest.approx([1, 3], rel=1e-3)
+
+
+@pytest.mark.parametrize("target", [0.01, 1.0, 20.0])
+@pytest.mark.parametrize("guess", [0.01, 1.0, 30.0])
+def test_an_asymmetric_effect_has_an_asymmetric_range(target, guess):
+    made = meter(Exponential(), dark())
+    low, high = calibrate(made, UPWARDS[None], target, guess)
+    for t, sign in ((low, -1), (high, 1)):
+        exact = math.sqrt(PIXELS) * math.log(1 + sign * math.sqrt(target / PIXELS))
+        assert float(t) == pytest.approx(exact, rel=0.012)
+        assert made.effect(float(t) * UPWARDS) == pytest.approx(target, rel=0.011)
+    assert -float(low) > float(high)
+
+
+def test_an_effect_that_saturates_below_the_target_stops_at_a_finite_shift():
+    low, high = calibrate(meter(Exponential(), dark()), UPWARDS[None], 2.0 * PIXELS)
+    assert float(low) == -LARGEST
+    assert float(high) == pytest.approx(math.sqrt(PIXELS) * math.log(1 + math.sqrt(2)), rel=0.012)
+
+
+def test_a_direction_without_effect_stops_at_a_finite_shift():
+    blind = Quadratic(torch.eye(PIXELS)[:1])
+    edge = LINEAR.row(3, torch.eye(PIXELS)[5].view(3, 4, 4))
+    assert [float(t) for t in calibrate(meter(blind), edge[None], 1.0)] == [-LARGEST, LARGEST]
+
+
+def test_ranges_do_not_depend_on_the_first_guess_or_the_direction_before():
+    generator = wrapped()
+    space = spaces.create(generator, "parameter", "wide")
+    made = EffectMeter(space, Curved(), generator.sample(range(6), 0), Compute())
+    directions = torch.stack([unit(noise(i, *space.shape)) for i in range(3)])
+    together = torch.stack(calibrate(made, directions, 0.5))
+    alone = torch.stack([torch.cat(calibrate(made, one[None], 0.5, guess=50.0)) for one in directions], dim=1)
+    torch.testing.assert_close(together, alone, rtol=0.03, atol=0)
+    for low, high, one in zip(*together, directions, strict=True):
+        assert float(low) < 0 < float(high)
+        assert made.effect(float(low) * one) == pytest.approx(0.5, rel=0.011)
+        assert made.effect(float(high) * one) == pytest.approx(0.5, rel=0.011)
+
+
+def test_images_that_overflow_are_a_failure_that_names_the_generator():
+    generator = LinearGenerator(latent_dim=3, side=4)
+    generator.map.weight[0, 0, 0, 0] = float("nan")
+    with pytest.raises(Failure, match="Generator linear made images with NaN"):
+        calibrate(meter(Quadratic(), generator), UPWARDS[None], 1.0)

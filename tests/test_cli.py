@@ -1,0 +1,282 @@
+"""The commands: what they print, what they leave behind, and with which exit code they end."""
+
+import re
+import shlex
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import click
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parent / "runner"))
+import toy
+
+from navbench import __version__, weights
+from navbench.cli import main
+from navbench.directions import Library
+from navbench.generators import zoo
+from navbench.suite import PRESETS
+
+
+def commands(group=main, words=("navbench",)):
+    """Every command with the words that call it, groups among them."""
+    yield words, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*words, name))
+
+
+def generator():
+    """The toy generator as an installed one, `toy`."""
+    return zoo.Wrapped(toy.make(), (4,), "toy", "a small random network")
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch):
+    """The toy generator is installed beside those that there are."""
+    points = zoo.known() | {"toy": EntryPoint("toy", "test_cli:generator", zoo.GROUP)}
+    monkeypatch.setattr(zoo, "known", lambda: points)
+    monkeypatch.setitem(sys.modules, "test_cli", sys.modules[__name__])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a suite of the toy generator and its direction sets."""
+    place = tmp_path_factory.mktemp("work")
+    (place / "tiny.toml").write_text(toy.TINY.replace("toy:make", "toy"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(zoo, "known", lambda: {"toy": EntryPoint("toy", "test_cli:generator", zoo.GROUP)})
+        patch.setitem(sys.modules, "test_cli", sys.modules[__name__])
+        toy.write_sets(place / "sets", "toy")
+    return place
+
+
+@pytest.fixture
+def call(folder, monkeypatch):
+    """Run a command line in that folder; its result."""
+    monkeypatch.chdir(folder)
+    return lambda line, code=0: checked(CliRunner().invoke(main, shlex.split(line)), code)
+
+
+def checked(result, code):
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def finished(folder):
+    """A run folder that `run-all` left, and what it printed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(zoo, "known", lambda: {"toy": EntryPoint("toy", "test_cli:generator", zoo.GROUP)})
+        patch.setitem(sys.modules, "test_cli", sys.modules[__name__])
+        result = CliRunner().invoke(main, ["run-all", "tiny.toml", "--directions", "sets", "--out", "run [a] :b:"])
+    return folder / "run [a] :b:", checked(result, 0)
+
+
+# --- help ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("words", "command"), [pytest.param(*found, id=" ".join(found[0])) for found in commands()])
+def test_the_help_of_every_command_says_what_it_does_and_shows_an_example(words, command):
+    result = checked(CliRunner().invoke(main, [*words[1:], "--help"]), 0)
+    assert command.help
+    assert all(option.help for option in command.params if isinstance(option, click.Option))
+    if words != ("navbench",):
+        assert f"Example:\n    {' '.join(words)}" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [pytest.param(*found, id=" ".join(found[0])) for found in commands() if not hasattr(found[1], "commands")],
+)
+def test_every_example_is_a_command_line_that_would_run(words, command):
+    line = shlex.split(command.epilog.partition("Example:")[2])
+    assert tuple(line[: len(words)]) == words
+    command.make_context(words[-1], line[len(words) :])
+
+
+def test_the_program_without_a_command_lists_what_there_is():
+    result = checked(CliRunner().invoke(main, []), 2)
+    for name in main.commands:
+        assert re.search(rf"^  {name} ", result.output, re.MULTILINE)
+
+
+def test_the_module_is_a_program_and_tells_its_version():
+    done = subprocess.run([sys.executable, "-m", "navbench.cli", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert __version__ in done.stdout
+
+
+# --- runs ------------------------------------------------------------------------------------------------------
+
+
+def test_run_all_ends_with_the_path_of_its_report(finished):
+    folder, result = finished
+    assert result.stdout.splitlines()[-1] == f"Report: {(folder / 'index.html').resolve()}"
+    assert (folder / "index.html").read_text().startswith("<!doctype html>")
+    assert result.stderr == ""
+
+
+def test_run_all_tells_of_every_stage_as_it_ends(finished):
+    stages = [line.partition(":")[0] for line in finished[1].stdout.splitlines()]
+    assert stages == ["weights", *["toy"] * 6, "tables and pictures", "report", "Report"]
+
+
+def test_a_run_goes_on_with_the_same_command_and_starts_over_with_fresh(call, folder, finished):
+    line = "run-all tiny.toml --directions sets --out 'run [a] :b:'"
+    piece = next((finished[0] / "cache" / "screening").iterdir())
+    before = piece.stat().st_mtime_ns
+    call(f"{line} --batch 3")
+    assert piece.stat().st_mtime_ns == before
+    call(f"{line} --fresh")
+    assert piece.stat().st_mtime_ns > before
+    assert "another run" in call(f"{line} --precision bf16", 2).stderr
+
+
+def test_options_of_run_all_take_the_place_of_the_suites_values(call, folder):
+    line = "run-all tiny.toml --directions sets --layer 1 --precision bf16 --batch 5 --out options"
+    call(line)
+    written = (folder / "options" / "suite.toml").read_text()
+    for setting in ('precision = "bf16"', "batch = 5", '"1"'):
+        assert setting in written
+    assert set(pd.read_csv(folder / "options" / "tables" / "curves.csv")["precision"]) == {"bf16"}
+
+
+def test_run_all_finds_the_directions_itself_when_it_is_asked_to(call, folder):
+    call("run-all tiny.toml --generator toy --layer up --rediscover --out found")
+    found = Library([folder / "found" / "directions"])
+    assert sorted(found.sets) == ["toy/random/up", "toy/svd/up"]
+    times = {path: path.stat().st_mtime_ns for path in (folder / "found" / "directions").rglob("*.safetensors")}
+    call("run-all tiny.toml --generator toy --layer up --rediscover --out found")
+    assert times == {path: path.stat().st_mtime_ns for path in times}
+
+
+@pytest.mark.parametrize(
+    ("line", "table", "rows"),
+    [
+        ("fid-curve --direction svd/up/1 --samples 10 --shifts 5", "curves", 10),
+        ("fid-curve --direction toy/random/up/0 --reference unshifted --extractor toy-pixels", "curves", 6),
+        ("locality --direction svd/up/1 --samples 5 --shifts 4", "locality", 5),
+        ("reproduce --direction random/up/1 --target z --codes 3 --held-out 4 --steps 1", "reproduction", 1),
+    ],
+)
+def test_one_direction_is_named_by_a_unique_part_and_measured_alone(call, folder, line, table, rows, tmp_path):
+    result = call(f"{line} --preset tiny.toml --directions sets --out {tmp_path}")
+    found = pd.read_csv(tmp_path / "tables" / f"{table}.csv")
+    name = shlex.split(line)[2]
+    assert len(found) == rows
+    assert found["name"].nunique() == 1
+    assert found["name"][0].endswith(name)
+    assert f"Report: {tmp_path.resolve() / 'index.html'}" in result.stdout.splitlines()
+    others = {"curves", "locality", "reproduction"} - {table}
+    assert not any((tmp_path / "tables" / f"{other}.csv").exists() for other in others)
+
+
+def test_the_sizes_of_one_direction_are_those_of_its_options(call, tmp_path):
+    options = "--samples 10 --shifts 5 --directions sets --preset tiny.toml"
+    call(f"fid-curve --direction svd/up/1 {options} --out {tmp_path}")
+    curves = pd.read_csv(tmp_path / "tables" / "curves.csv")
+    assert (set(curves["n"]), curves["t"].nunique(), set(curves["n_reference"])) == ({10}, 5, {10})
+
+
+def test_one_direction_goes_to_a_folder_of_its_name(call, folder):
+    call("locality --direction svd/up/0 --preset tiny.toml --directions sets")
+    assert (folder / "runs" / "locality-toy-svd-up-0" / "index.html").exists()
+
+
+def test_a_report_is_written_anew_from_the_folder_alone(call, finished):
+    page = finished[0] / "index.html"
+    before = page.read_bytes()
+    page.unlink()
+    result = call("report 'run [a] :b:'")
+    assert result.stdout == f"Report: {page.resolve()}\n"
+    assert page.read_bytes() == before
+
+
+# --- directions ------------------------------------------------------------------------------------------------
+
+
+def test_directions_are_listed_with_how_many_they_are(call):
+    lines = call("directions list --directions sets --generator toy").stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [["set", "directions"], ["toy/random/up", "2"], ["toy/svd/up", "2"]]
+    assert not call("directions list --directions sets --generator other").stdout.splitlines()[1:]
+
+
+def test_directions_are_listed_as_a_table_for_programs(call, folder, tmp_path):
+    (tmp_path / "list.csv").write_text(call("directions list --directions sets --generator toy --csv").stdout)
+    listed = pd.read_csv(tmp_path / "list.csv")
+    assert list(listed["set"]) == ["toy/random/up", "toy/svd/up"]
+    assert list(listed["sha256"]) == [Library([folder / "sets"]).sets[name].sha256 for name in listed["set"]]
+
+
+def test_a_direction_is_shown_with_its_range_and_its_file(call, folder):
+    shown = call("directions show svd/up/1 --directions sets").stdout
+    file, index = Library([folder / "sets"]).find("svd/up/1")
+    direction = file.load(generator())[index]
+    values = dict(line.strip().split(maxsplit=1) for line in shown.splitlines() if line.strip())
+    assert values["name"] == "toy/svd/up/1"
+    assert values["t"] == f"[{direction.t_min:.4g}, {direction.t_max:.4g}]"
+    assert file.sha256 in shown
+    assert "sets/toy/svd/up.safetensors" in shown
+
+
+def test_a_direction_answers_to_the_label_that_it_was_given(call, folder, tmp_path):
+    (tmp_path / "toy" / "svd").mkdir(parents=True)
+    copy = tmp_path / "toy" / "svd" / "up.safetensors"
+    copy.write_bytes((folder / "sets" / "toy" / "svd" / "up.safetensors").read_bytes())
+    call(f"directions label {copy} 1 '[wide] smile'")
+    assert "toy/svd/up/1" in call(f"directions show '[Wide] smile' --directions {tmp_path}").stdout
+    assert "[wide] smile" in call(f"directions list --directions {tmp_path}").stdout
+    assert "there is no 2" in call(f"directions label {copy} 2 frown", 2).stderr
+
+
+def test_directions_are_found_written_and_kept(call, folder):
+    line = "discover --generator toy --layer up --method svd --preset tiny.toml --seed 4 --out mine"
+    printed = call(line).stdout
+    path = folder / "mine" / "toy" / "svd" / "up.safetensors"
+    assert "Directions: mine/toy/svd/up.safetensors" in printed.splitlines()
+    found = Library([folder / "mine"]).sets["toy/svd/up"]
+    assert (found.count, found.header["seed"]) == (2, 4)
+    before = path.stat().st_mtime_ns
+    call(line)
+    assert path.stat().st_mtime_ns == before
+    call(f"{line} --force")
+    assert path.stat().st_mtime_ns > before
+
+
+# --- generators, doctor ----------------------------------------------------------------------------------------
+
+
+def test_generators_are_listed_with_where_they_come_from(call):
+    lines = [line.split() for line in call("generators list").stdout.splitlines()]
+    assert ["faces", "navbench.generators.dcgan:faces"] in lines
+    assert ["toy", "test_cli:generator"] in lines
+
+
+def test_a_generator_is_shown_with_its_layers_in_forward_order(call):
+    shown = call("generators show toy").stdout
+    assert shown.startswith("toy: a small random network\nresolution 24, codes of 4")
+    assert generator().fingerprint in shown
+    rows = [line.split() for line in shown.splitlines()[-3:]]
+    assert rows == [["0", "first", "4x8x6x6", "1,152"], ["1", "up", "6x8x3x3", "432"], ["2", "last", "3x6x3x3", "162"]]
+
+
+def test_doctor_lists_every_weight_and_every_preset(call):
+    shown = call("doctor").stdout
+    for item in weights.status():
+        row = next(line for line in shown.splitlines() if line.strip().startswith(f"{item.name} "))
+        assert f" {'yes' if item.present else 'no'} " in row
+    for name in PRESETS:
+        assert f"preset {name}: needs " in shown
+
+
+def test_doctor_names_the_weights_that_a_preset_lacks(call, monkeypatch, tmp_path):
+    monkeypatch.setenv("NAVBENCH_CACHE", str(tmp_path))
+    shown = call("doctor").stdout
+    quick = next(line for line in shown.splitlines() if line.startswith("preset quick"))
+    assert quick.endswith("missing efficientnet-lite0, faces, stlpips-alex, fetched when first used")
+    assert not list(tmp_path.iterdir())

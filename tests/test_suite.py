@@ -1,0 +1,277 @@
+"""Suites: what their files may say, what is said of one that is wrong, and when two are the same benchmark."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from navbench import suite
+from navbench.errors import NavbenchError
+from navbench.suite import PRESETS, Suite
+
+MINIMAL = 'name = "mine"\n[[generators]]\nname = "faces"\n'
+"""The shortest suite there is; the tests add keys after it."""
+
+
+def refusal(text, source="mine.toml"):
+    """The sentence with which a suite is refused."""
+    with pytest.raises(NavbenchError) as caught:
+        suite.parse(text, source)
+    return str(caught.value)
+
+
+def leaves(content, path=()):
+    """The keys of every value in nested tables, and the value."""
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key), value
+
+
+def changed(content, path, value):
+    """Nested tables with another value in one place."""
+    key, *rest = path
+    return content | {key: changed(content[key], rest, value) if rest else value}
+
+
+# --- presets ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_a_suite_of_its_own_name(name):
+    assert suite.read(name).name == name
+
+
+def test_a_preset_reads_the_same_as_its_file(tmp_path):
+    for name in PRESETS:
+        path = tmp_path / f"{name}.toml"
+        path.write_text(suite.read(name).toml())
+        assert suite.read(str(path)) == suite.read(name)
+
+
+def test_the_paper_preset_holds_the_values_of_the_paper():
+    paper = suite.read("paper")
+    discovery = paper.discovery
+    assert paper.precision == "float32"
+    assert paper.distance == discovery.distance == "lpips-alex"
+    assert discovery.directions == 64  # K
+    spectrum = discovery.spectrum
+    assert (spectrum.vectors, spectrum.codes, spectrum.solver) == (64, 512, "power")
+    assert (spectrum.epsilon, spectrum.iterations) == (0.1, 10)
+    optimization, hybrid = discovery.optimization, discovery.hybrid
+    assert (optimization.shift, optimization.batch, optimization.steps) == (3500, 32, 100_000)
+    assert (hybrid.shift, hybrid.batch, hybrid.steps) == (80, 16, 100_000)
+    for learned in (optimization, hybrid):
+        assert learned.learning_rate == 1e-4
+        assert learned.regression == pytest.approx(2.5e-3 * learned.shift)  # lambda * T
+    assert (paper.locality.samples, paper.locality.shifts) == (1600, 20)
+    assert (paper.curves.samples, paper.curves.extractor) == (50_000, "inception-v3-compat")
+    assert set(paper.generators[0].methods) >= {"svd", "optimization", "spectrum", "hybrid"}
+
+
+def test_the_default_preset_needs_no_weights_but_those_of_the_package_index():
+    for name in ("smoke", "quick", "standard"):
+        chosen = suite.read(name)
+        used = {chosen.distance, chosen.discovery.distance, chosen.curves.extractor}
+        assert used == {"stlpips-alex", "efficientnet-lite0"}
+
+
+def test_sizes_grow_from_smoke_to_quick_to_standard_to_paper():
+    sizes = [
+        (chosen.curves.samples, chosen.locality.samples, chosen.reproduction.codes, chosen.reproduction.steps)
+        for chosen in map(suite.read, ("smoke", "quick", "standard", "paper"))
+    ]
+    for smaller, larger in pairwise(sizes):
+        assert all(a < b for a, b in zip(smaller, larger, strict=True))
+
+
+# --- what is wrong ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "nearest"),
+    [
+        ("sede = 3\n" + MINIMAL, "sede", "seed"),
+        ("precison = 'bf16'\n" + MINIMAL, "precison", "precision"),
+        (MINIMAL + "layer = ['main.6']\n", "generators.0.layer", "layers"),
+        (MINIMAL + "[curves]\nsample = 9\n", "curves.sample", "samples"),
+        (MINIMAL + "[discovery]\ndirection = 9\n", "discovery.direction", "directions"),
+        (MINIMAL + "[discovery.spectrum]\nvector = 9\n", "discovery.spectrum.vector", "vectors"),
+        (MINIMAL + "[discovery.hybrid]\nlearningrate = 1.0\n", "discovery.hybrid.learningrate", "learning_rate"),
+        (MINIMAL + "[reproduction]\nheld-out = 9\n", "reproduction.held-out", "held_out"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest_known_one(text, key, nearest):
+    assert refusal(text) == f"mine.toml: unknown key {key!r}; did you mean {nearest!r}?"
+
+
+def test_a_key_like_no_other_is_answered_with_those_that_there_are():
+    assert refusal(MINIMAL + "[screening]\nqqq = 1\n").endswith("unknown key 'screening.qqq'; known: samples.")
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "found"),
+    [
+        ("seed = -1\n" + MINIMAL, "seed", "-1"),
+        ("seed = 'one'\n" + MINIMAL, "seed", "'one'"),
+        ("batch = 0\n" + MINIMAL, "batch", "0"),
+        ("precision = 'float16'\n" + MINIMAL, "precision", "'float16'"),
+        ("curves = 5\n" + MINIMAL, "curves", "5"),
+        ("experiments = ['curve']\n" + MINIMAL, "experiments.0", "'curve'"),
+        (MINIMAL + "layers = [3]\n", "generators.0.layers.0", "3"),
+        (MINIMAL + "[curves]\nsamples = 1\n", "curves.samples", "1"),
+        (MINIMAL + "[curves]\nsamples = 9.5\n", "curves.samples", "9.5"),
+        (MINIMAL + "[discovery]\neffect = 0\n", "discovery.effect", "0"),
+        (MINIMAL + "[discovery]\neffect = nan\n", "discovery.effect", "nan"),
+        (MINIMAL + "[discovery.hybrid]\nshift_floor = 1.0\n", "discovery.hybrid.shift_floor", "1.0"),
+        (MINIMAL + "[discovery.spectrum]\nsolver = 'lanczos'\n", "discovery.spectrum.solver", "'lanczos'"),
+        (MINIMAL + "[reproduction]\ntargets = ['w']\n", "reproduction.targets.0", "'w'"),
+        ("name = 'x'\ngenerators = []\n", "generators", "[]"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(text, place, found):
+    sentence = refusal(text)
+    assert sentence.startswith(f"mine.toml: {place}: ")
+    assert sentence.endswith(f"found {found}.")
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("seed = 1\n[[generators]]\nname = 'faces'\n", "name"),
+        ("name = 'x'\n", "generators"),
+        ("name = 'x'\n[[generators]]\nlayers = []\n", "generators.0.name"),
+    ],
+)
+def test_a_missing_key_is_named(text, missing):
+    assert refusal(text).startswith(f"mine.toml: {missing}: ")
+
+
+@pytest.mark.parametrize("part", ["curves", "strips"])
+@pytest.mark.parametrize("shifts", [4, 10])
+def test_an_even_number_of_shifts_is_refused(part, shifts):
+    assert refusal(MINIMAL + f"[{part}]\nshifts = {shifts}\n") == (
+        "mine.toml: curves.shifts and strips.shifts must be odd, so that t = 0 is among them."
+    )
+
+
+def test_an_unknown_method_is_answered_with_the_nearest_one():
+    assert refusal(MINIMAL + "methods = ['spectral']\n") == (
+        "Unknown method in mine.toml 'spectral'; did you mean 'spectrum'?"
+    )
+
+
+def test_what_is_not_toml_is_said_with_the_line():
+    assert refusal("name = ").startswith("mine.toml is not valid TOML: ")
+    assert "line 2" in refusal("a = 1\nb\n")
+
+
+def test_a_name_that_is_no_file_is_taken_for_a_preset():
+    with pytest.raises(NavbenchError, match="Unknown preset 'qick'; did you mean 'quick'"):
+        suite.read("qick")
+
+
+def test_a_suite_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(NavbenchError, match=r"Suite .*absent\.toml cannot be read"):
+        suite.read(str(tmp_path / "absent.toml"))
+    (tmp_path / "latin.toml").write_bytes(b"name = '\xe9'")
+    with pytest.raises(NavbenchError, match=r"Suite .*latin\.toml cannot be read"):
+        suite.read(str(tmp_path / "latin.toml"))
+
+
+def test_values_of_the_command_line_are_checked_like_those_of_a_file():
+    chosen = suite.read("smoke")
+    assert chosen.with_values(curves={"samples": 99}).curves.samples == 99
+    assert chosen.with_values(curves={"samples": 99}).curves.shifts == chosen.curves.shifts
+    with pytest.raises(NavbenchError, match=r"the command line: curves\.samples"):
+        chosen.with_values(curves={"samples": 1})
+    with pytest.raises(NavbenchError, match="must be odd"):
+        chosen.with_values(curves={"shifts": 4})
+
+
+# --- files -----------------------------------------------------------------------------------------------------
+
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+positive = st.floats(min_value=1e-300, max_value=1e300)
+
+
+@given(
+    name=names,
+    seed=st.integers(0, 2**62),
+    precision=st.sampled_from(["float32", "bf16"]),
+    layers=st.lists(names, max_size=3),
+    reference=names,
+    effect=positive,
+    shift=st.none() | positive,
+    samples=st.integers(2, 10**9),
+    targets=st.lists(st.sampled_from(["z", "activation"]), max_size=2),
+    rediscover=st.booleans(),
+)
+def test_a_suite_written_and_read_is_the_same_suite(
+    name, seed, precision, layers, reference, effect, shift, samples, targets, rediscover
+):
+    chosen = suite.read("quick").with_values(
+        name=name,
+        seed=seed,
+        precision=precision,
+        generators=[{"name": name, "layers": layers, "reference": reference}],
+        discovery={"effect": effect, "hybrid": {"shift": shift}},
+        curves={"samples": samples},
+        reproduction={"targets": targets},
+        rediscover=rediscover,
+    )
+    again = suite.parse(chosen.toml(), "again")
+    assert again == chosen
+    assert again.identity() == chosen.identity()
+
+
+def test_a_written_suite_spells_out_every_key_that_has_a_value():
+    written = suite.parse(MINIMAL, "mine.toml").toml()
+    for path, value in leaves(Suite.model_validate({"name": "x", "generators": [{"name": "faces"}]}).model_dump()):
+        assert value is None or path[-1] in written, path
+
+
+# --- identity --------------------------------------------------------------------------------------------------
+
+FULL = suite.parse(MINIMAL, "mine.toml").with_values(
+    only=["a"], discovery={"optimization": {"shift": 2.0}, "hybrid": {"shift": 3.0}}
+)
+CHOICES = {
+    "precision": "bf16",
+    "solver": "power",
+    "experiments": ["curves"],
+    "targets": ["z"],
+    "generators": [{"name": "faces", "layers": ["main.6"]}],
+    "only": ["b"],
+    "shift_floor": 0.5,
+}
+
+
+def another(path, value):
+    """Another valid value for a key of a suite."""
+    if path[-1] in CHOICES:
+        return CHOICES[path[-1]]
+    if isinstance(value, bool):
+        return not value
+    if path[-1] == "shifts":
+        return value + 2
+    return value + "x" if isinstance(value, str) else value + 1
+
+
+@pytest.mark.parametrize("path", [path for path, _ in leaves(FULL.model_dump(mode="json"))], ids=".".join)
+def test_identity_ignores_batch_and_shard_and_changes_with_anything_else(path):
+    content = FULL.model_dump(mode="json")
+    value = dict(leaves(content))[path]
+    other = FULL.with_values(**changed(content, path, another(path, value)))
+    assert other != FULL
+    assert (other.identity() == FULL.identity()) == (path in {("batch",), ("curves", "shard")})
+
+
+@pytest.mark.parametrize("key", ["name", "layers", "methods", "reference"])
+def test_identity_changes_with_anything_of_a_generator(key):
+    values = {"name": "other", "layers": ["main.3"], "methods": ["svd"], "reference": "photos"}
+    subject = FULL.generators[0].model_dump(mode="json")
+    assert FULL.with_values(generators=[subject | {key: values[key]}]).identity() != FULL.identity()
+    assert FULL.with_values(generators=[subject, subject | {key: values[key]}]).identity() != FULL.identity()
