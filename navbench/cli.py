@@ -11,7 +11,7 @@ import click
 import pandas as pd
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from navbench import __version__, suite, weights
 from navbench.compute import Compute
@@ -148,9 +148,14 @@ COLUMNS = {
 }
 
 
+def folding(*columns: str, header: bool = True) -> Table:
+    """A table that folds what is too wide for the screen, and cuts nothing off."""
+    return Table(*(Column(name, overflow="fold") for name in columns), box=None, show_header=header)
+
+
 def show(frame: pd.DataFrame) -> None:
     """Print a table, numbers with four digits."""
-    table = Table(*frame.columns, box=None)
+    table = folding(*frame.columns)
     for row in frame.itertuples(index=False):
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
     console.print(table)
@@ -242,7 +247,7 @@ def reproduce(targets: tuple[str, ...], codes: int | None, held_out: int | None,
 @click.option("--layer", "layers", multiple=True, help="By name or index; again for more. Default: the suite's.")
 @click.option("--preset", default="quick", show_default=True, help="A preset or suite file, for its settings.")
 @click.option("--seed", type=click.IntRange(0), help="Default: the suite's.")
-@click.option("--out", type=click.Path(path_type=Path), default="my-directions", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default="my-directions", show_default=True, help="Where to.")
 @click.option("--force", is_flag=True, help="Replace sets that are there already.")
 @computing
 def discover(
@@ -296,7 +301,7 @@ def list_directions(generator: str | None, csv: bool, folder: Path | None) -> No
     if csv:
         click.echo(pd.DataFrame(rows, columns=columns).to_csv(index=False), nl=False)
         return
-    table = Table(*columns, box=None)
+    table = folding(*columns)
     for row in rows:
         table.add_row(*row[:3], row[3][:12])
     console.print(table)
@@ -322,7 +327,7 @@ def show_direction(name: str, folder: Path | None) -> None:
     """Show what is known of one direction."""
     file, index = library(folder).find(name)
     direction = file.load(zoo.create(file.header["generator"], Compute()))[index]
-    table = Table(box=None, show_header=False)
+    table = folding("", "", header=False)
     table.add_row("name", direction.name)
     table.add_row("label", direction.label or "-")
     table.add_row("space", f"{direction.space} {direction.layer or ''}, {tuple(direction.offset.shape)}")
@@ -345,7 +350,7 @@ def generators() -> None:
 @generators.command("list", **example("navbench generators list"))
 def list_generators() -> None:
     """List the installed generators."""
-    table = Table("name", "from", box=None)
+    table = folding("name", "from")
     for name, point in sorted(zoo.known().items()):
         table.add_row(name, point.value)
     console.print(table)
@@ -363,7 +368,7 @@ def show_generator(name: str) -> None:
     console.print(
         f"{sum(tensor.numel() for tensor in made.parameters()):,} parameters, sha256 {made.fingerprint}",
     )
-    table = Table("index", "layer", "kernel", "parameters", box=None)
+    table = folding("index", "layer", "kernel", "parameters")
     for layer in made.layers():
         table.add_row(str(layer.index), layer.name, "x".join(map(str, layer.shape)), f"{layer.shape.numel():,}")
     console.print(table)
@@ -372,7 +377,7 @@ def show_generator(name: str) -> None:
 @main.command(**example("navbench doctor"))
 def doctor() -> None:
     """Say which weights are here, which are missing, and what each preset needs."""
-    table = Table("weights", "here", "from", box=None)
+    table = folding("weights", "here", "from")
     present = {}
     for item in weights.status():
         present[item.name] = item.present

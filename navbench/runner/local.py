@@ -13,6 +13,7 @@ from rich.console import Console
 from navbench.compute import Compute
 from navbench.directions import Library
 from navbench.errors import NavbenchError, NavbenchWarning
+from navbench.experiments.reference import open_reference
 from navbench.files import explained, write_atomically
 from navbench.generators import zoo
 from navbench.generators.base import Generator
@@ -77,6 +78,8 @@ class Run:
     def _plans(self, generators: Sequence[Generator]) -> list[Plan]:
         plans, library = [], self.library
         for subject, generator in zip(self.suite.generators, generators, strict=True):
+            if "curves" in self.suite.experiments and subject.reference != "unshifted":
+                open_reference(subject.reference, generator.resolution)  # a wrong path is told before hours of work
             if self.suite.rediscover:
                 layers = layers_of(subject, generator, self.library)
                 out = self.folder / "directions"
@@ -175,7 +178,8 @@ def open_folder(folder: Path, suite: Suite, *, fresh: bool) -> None:
                 if (folder / name).exists():
                     shutil.rmtree(folder / name)
             (folder / "manifest.json").unlink(missing_ok=True)
-            return
+        if not any((folder / name).exists() for name in (CACHE, "tables", "directions")):
+            return  # that run made nothing yet
     except OSError as error:
         raise explained(error, folder) from error
     try:

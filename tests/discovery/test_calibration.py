@@ -58,7 +58,7 @@ def test_the_unshifted_generator_has_no_effect():
     assert meter(Exponential()).effect(torch.zeros(LINEAR.map.weight.shape)) == 0
 
 
-@given(st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), st.sampled_from([-1, 1]))
+@given(st.floats(1e-3, 1e3), st.floats(1e-3, LARGEST), st.sampled_from([-1, 1]))
 def test_a_quadratic_effect_is_reached_at_the_root_of_its_curvature(target, guess, sign):
     found = meter(Quadratic()).reach(UPWARDS, target, sign * guess)
     assert found == pytest.approx(sign * math.sqrt(target), rel=0.01)
@@ -88,6 +88,10 @@ def test_an_effect_that_saturates_below_the_target_stops_at_a_finite_shift():
     low, high = calibrate(meter(Exponential(), dark()), UPWARDS[None], 2.0 * PIXELS)
     assert float(low) == -LARGEST
     assert float(high) == pytest.approx(math.sqrt(PIXELS) * math.log(1 + math.sqrt(2)), rel=0.012)
+
+
+def test_a_guess_from_the_end_of_what_is_tried_is_taken_back():
+    assert meter(Quadratic()).reach(UPWARDS, 4.0, LARGEST) == pytest.approx(2, rel=0.01)
 
 
 def test_a_direction_without_effect_stops_at_a_finite_shift():

@@ -281,7 +281,7 @@ def test_a_damaged_checkpoint_is_refused(small, tmp_path, length):
     path = tmp_path / "checkpoint"
     learn(problem(), 2, settings(steps=1), Compute(), checkpoint=path)
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(NavbenchError, match="cannot be read .*; delete it to start over"):
+    with pytest.raises(NavbenchError, match=r"cannot be read .*; delete it to start over"):
         learn(problem(), 2, settings(), Compute(), checkpoint=path)
 
 
@@ -293,7 +293,7 @@ def test_a_file_that_holds_something_else_is_refused(small, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_is_a_failure(small):
-    with pytest.raises(Failure, match="training loss is .* at step 1; lower the shift or the rate"):
+    with pytest.raises(Failure, match=r"training loss is .* at step 1; lower the shift or the rate"):
         learn(problem(limit=1e39), 2, settings(), Compute())
 
 
@@ -304,6 +304,7 @@ def test_the_accuracy_is_that_of_each_direction_on_pairs_not_seen_in_training(sm
         """Says direction 1 and shift 0 of everything."""
 
         def forward(self, original, shifted):
+            assert not self.training
             return F.one_hot(torch.ones(len(original), dtype=torch.long), 3).float(), torch.zeros(len(original))
 
     learner.reconstructor = Always()
@@ -315,5 +316,6 @@ def test_the_accuracy_is_that_of_each_direction_on_pairs_not_seen_in_training(sm
     for step in range(8):
         seen.append(draw(held_out, step, 8, 3)[2])
     assert accuracy.tolist() == [0, 1, 0]
+    assert learner.reconstructor.training
     assert error == pytest.approx(float(torch.cat(seen).abs().mean()), rel=1e-5)
     assert not trained & {tuple(t.tolist()) for t in seen}

@@ -95,7 +95,9 @@ def test_spectrum_directions_are_eigenvectors_of_the_hessian(found):
     hessian = PerceptualHessian(spaces.create(generator, "parameter", LAYER), Curved(), codes, Compute())
     vectors = torch.stack([direction.offset.flatten() for direction in found["spectrum"]])
     values = torch.tensor([direction.scores["rayleigh"] for direction in found["spectrum"]])
-    torch.testing.assert_close(hessian.product(vectors), values[:, None] * vectors, rtol=0, atol=1e-3 * float(values[0]))
+    torch.testing.assert_close(
+        hessian.product(vectors), values[:, None] * vectors, rtol=0, atol=1e-3 * float(values[0])
+    )
     assert (values.diff() <= 0).all()
     assert found["spectrum"].provenance["products"] > 5
 

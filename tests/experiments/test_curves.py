@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from analytic import Extractor, LinearGenerator, Quadratic, edit, noise, wrapped
@@ -41,7 +43,7 @@ def test_a_curve_does_not_depend_on_the_batch(expected, batch):
     "edges", [(0, 10, 40), (0, 1, 2, 40), (0, 3, 9, 10, 11, 39, 40)], ids=["two", "three", "ragged"]
 )
 def test_a_curve_does_not_depend_on_its_shards(expected, edges):
-    shards = [range(low, high) for low, high in zip(edges, edges[1:], strict=False)]
+    shards = [range(low, high) for low, high in pairwise(edges)]
     check_same(whole(4, shards)[0], expected[0])
 
 

@@ -134,7 +134,7 @@ def test_a_damaged_image_is_refused_or_read_and_nothing_else(tmp_path, form):
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-@pytest.mark.parametrize("spot", [0, 32, 40, 60, 100])
+@pytest.mark.parametrize("spot", [0, 32, 40, 60])
 def test_a_damaged_zip_is_refused_by_the_name_of_the_image(tmp_path, compression, spot):
     path = tmp_path / "images.zip"
     flat = png(np.full((SIDE, SIDE, 3), 7, np.uint8), form="BMP")  # deflates to a few bytes
