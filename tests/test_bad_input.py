@@ -51,6 +51,12 @@ def work(tmp_path, monkeypatch, sets):
     return tmp_path
 
 
+@pytest.fixture
+def no_report(monkeypatch):
+    """Runs end without their page, which takes longer than the rest of them."""
+    monkeypatch.setattr(cli, "write_report", lambda run: run / "index.html")
+
+
 def complaint(line, code):
     """The one sentence on stderr with which a command line ends, and its exit code."""
     result = CliRunner().invoke(main, shlex.split(line))
@@ -186,7 +192,7 @@ def test_a_report_of_an_unfinished_run_says_to_finish_it(work, monkeypatch):
 # --- images ----------------------------------------------------------------------------------------------------
 
 
-def test_after_a_mistake_the_corrected_command_runs_in_the_same_folder(work):
+def test_after_a_mistake_the_corrected_command_runs_in_the_same_folder(work, no_report):
     complaint(f"{RUN} --reference photo", 2)
     complaint(f"{RUN} --layer uq", 2)
     assert CliRunner().invoke(main, shlex.split(f"{RUN} --reference photos")).exit_code == 0
@@ -363,7 +369,7 @@ def test_an_even_number_of_shifts_is_refused(work):
 
 
 @pytest.mark.parametrize("writes", [0, 1, 4, 12])
-def test_a_full_disk_is_a_failure_after_which_the_same_command_goes_on(work, monkeypatch, writes):
+def test_a_full_disk_is_a_failure_after_which_the_same_command_goes_on(work, no_report, monkeypatch, writes):
     left = writes
 
     def full(descriptor):

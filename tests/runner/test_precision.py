@@ -13,23 +13,25 @@ from navbench.generators import zoo
 from navbench.metrics.extractors import create_extractor
 from navbench.metrics.perceptual import create_distance
 
-N = 48
+N = 32
 COMPUTES = {precision: Compute("cpu", precision, batch=N) for precision in ("float32", "bf16")}
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """Per precision of the generator, its images of the reference and at four points of a curve."""
+    """Per precision of the generator, its images of the reference, at t = 0, and at t_max of two directions."""
     sets = toy.write_sets(tmp_path_factory.mktemp("sets"), "faces", ["main.6", "main.9"], ["svd"])
     made = {}
     for precision, compute in COMPUTES.items():
         faces = zoo.create("faces", compute)
         codes = codes_for(faces, "curve", range(N), 0)
-        shown = {"reference": unshifted(faces, codes_for(faces, "reference", range(N), 0), compute)}
+        shown = {
+            "reference": unshifted(faces, codes_for(faces, "reference", range(N), 0), compute),
+            "zero": unshifted(faces, codes, compute),
+        }
         for layer in ("main.6", "main.9"):
             direction = Library([sets]).sets[f"faces/svd/{layer}"].load(faces)[0]
-            render = Edit(faces, direction, compute).prepare(codes)
-            shown |= {f"{layer} at 0": render(0.0), f"{layer} at {direction.t_max:.3g}": render(direction.t_max)}
+            shown[layer] = Edit(faces, direction, compute).prepare(codes)(direction.t_max)
         made[precision] = shown
     return made
 
@@ -60,21 +62,20 @@ def test_generation_at_bf16_moves_a_curve_by_less_than_one_percent(curve):
     assert change(curve("bf16", "float32"), curve("float32", "float32")) < 0.01
 
 
-def test_extraction_at_bf16_moves_a_curve_by_less_than_three_percent(curve):
-    assert change(curve("bf16", "bf16"), curve("float32", "float32")) < 0.03
+def test_extraction_at_bf16_moves_a_curve_by_less_than_five_percent(curve):
+    assert change(curve("bf16", "bf16"), curve("float32", "float32")) < 0.05
 
 
 def test_generation_at_bf16_moves_effects_by_less_than_one_percent(images):
     distance = create_distance("stlpips-alex", Compute())
     effects = {}
     for precision, shown in images.items():
-        names = list(shown)
-        pairs = [(names[1], names[2]), (names[3], names[4])]
-        effects[precision] = torch.stack([distance(shown[a][:16], shown[b][:16]).mean() for a, b in pairs])
+        pairs = [(shown["zero"][:16], shown[layer][:16]) for layer in ("main.6", "main.9")]
+        effects[precision] = torch.stack([distance(*pair).mean() for pair in pairs])
     assert change(effects["bf16"], effects["float32"]) < 0.01
 
 
 @pytest.mark.parametrize("name", suite.PRESETS)
 def test_presets_compute_at_float32(name):
-    """As the whole of bf16 does not keep a curve within one percent, no preset chooses it."""
+    """As bf16 with its extraction does not keep a curve within one percent, no preset chooses it."""
     assert suite.read(name).precision == "float32"
