@@ -81,6 +81,7 @@ class DirectionSet:
         weights: fingerprint of the generator's weights.
         basis_name: 'stored', 'svd' (the kernel determines it), 'random' (the seed does), or 'set:PATH' for the
             basis of another set, PATH relative to the folder of this one.
+        basis_sha256: of the basis tensor in the file that holds it; '' where no file does.
         coefficients: (K, B), unit-norm rows, float32.
         t_min, t_max: (K,), the range of each direction.
         labels: K names by hand, '' where there is none.
@@ -100,6 +101,7 @@ class DirectionSet:
     t_max: Tensor
     labels: tuple[str, ...]
     seed: int
+    basis_sha256: str = ""
     scores: dict[str, Tensor] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -143,6 +145,7 @@ def write_set(directions: DirectionSet, path: Path, *, overwrite: bool = False) 
     tensors = {name: value.detach().float().cpu().contiguous() for name, value in tensors.items()}
     if isinstance(directions.basis, DenseBasis) and directions.basis_name == "stored":
         tensors["basis"] = directions.basis.vectors.half().cpu().contiguous()
+    basis_sha256 = tensor_hash(tensors["basis"]) if "basis" in tensors else directions.basis_sha256
     header = {
         "format": FORMAT,
         "generator": directions.generator,
@@ -151,6 +154,7 @@ def write_set(directions: DirectionSet, path: Path, *, overwrite: bool = False) 
         "layer": directions.layer,
         "method": directions.method,
         "basis": directions.basis_name,
+        "basis_sha256": basis_sha256,
         "labels": directions.labels,
         "seed": directions.seed,
         "settings": directions.settings,
@@ -203,6 +207,7 @@ class SetFile:
             tensors["t_max"],
             tuple(header["labels"]),
             header["seed"],
+            header["basis_sha256"],
             {key.removeprefix("score."): value for key, value in tensors.items() if key.startswith("score.")},
             header["settings"],
             header["provenance"],
@@ -232,7 +237,14 @@ class SetFile:
             tensors = _tensors(holder)
         if "basis" not in tensors:
             raise NavbenchError(f"{holder}: the tensor 'basis' is missing; write the set again.")
+        if name != "stored" and tensor_hash(tensors["basis"]) != self.header["basis_sha256"]:
+            raise NavbenchError(f"{holder} holds another basis than {self.path} was found on; find the latter anew.")
         return DenseBasis(tensors["basis"])
+
+
+def tensor_hash(tensor: Tensor) -> str:
+    """SHA-256 of a tensor's values."""
+    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -260,7 +272,7 @@ def open_set(path: Path) -> SetFile:
                 raise ValueError("t_min and t_max must have one number per direction")
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise NavbenchError(f"{path} is not a navbench direction set ({error}).") from error
-    needed = {"format", "generator", "weights", "space", "layer", "method", "basis", "labels", "seed"}
+    needed = {"format", "generator", "weights", "space", "layer", "method", "basis", "basis_sha256", "labels", "seed"}
     if missing := needed - header.keys():
         raise NavbenchError(f"{path}: its header lacks {', '.join(sorted(missing))}; write the set again.")
     if header["format"] != FORMAT:

@@ -134,7 +134,11 @@ def hybrid_on(generator, tmp_path):
     other = place_of(tmp_path, spectrum.reference)
     write_set(spectrum, other)
     hybrid = replace(
-        spectrum, method="hybrid", basis_name=f"set:../spectrum/{LAYER}.safetensors", coefficients=noise(1, 3, 3)
+        spectrum,
+        method="hybrid",
+        basis_name=f"set:../spectrum/{LAYER}.safetensors",
+        basis_sha256=header_of(other)["basis_sha256"],
+        coefficients=noise(1, 3, 3),
     )
     path = place_of(tmp_path, hybrid.reference)
     write_set(hybrid, path)
@@ -148,6 +152,13 @@ def test_a_basis_of_another_set_is_read_from_there(tmp_path, generator):
     for ours, theirs in zip(read, hybrid, strict=True):
         assert float((ours.offset - theirs.offset).norm()) < 2e-3
         assert float(ours.offset.norm()) == pytest.approx(1, abs=1e-6)
+
+
+def test_another_basis_in_its_place_is_refused(tmp_path, generator):
+    hybrid, path, other = hybrid_on(generator, tmp_path)
+    rewrite(other, basis=noise(7, 3, *hybrid.basis.shape).half())
+    with pytest.raises(NavbenchError, match="another basis than"):
+        open_set(path).load(generator)
 
 
 def test_a_missing_basis_file_is_named(tmp_path, generator):

@@ -95,7 +95,7 @@ class Learner:
         shape = (pairs.basis.count,)
         start = seeds.normal(seeds.derived(pairs.seed, "coefficients"), range(directions), shape)
         self.coefficients = nn.Parameter(F.normalize(start, dim=1).to(device))
-        with torch.random.fork_rng(devices=[]):  # torchvision initialises from the global state
+        with torch.random.fork_rng():  # torchvision initialises from the global state
             torch.manual_seed(seeds.derived(pairs.seed, "reconstructor"))
             self.reconstructor = Reconstructor(directions)
         if compute.precision == "bf16":

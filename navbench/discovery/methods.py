@@ -68,6 +68,7 @@ class Found:
     basis: Basis
     basis_name: str
     coefficients: Tensor
+    basis_sha256: str = ""
     scores: dict[str, Tensor] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -118,6 +119,7 @@ class Discovery:
             t_max=t_max,
             labels=("",) * len(t_min),
             seed=self.seed,
+            basis_sha256=found.basis_sha256,
             scores={name: values.cpu() for name, values in found.scores.items()},
             settings=self.settings.model_dump(),
             provenance=found.provenance | ran,
@@ -129,7 +131,7 @@ class Discovery:
         if name == "svd":
             svd = SvdBasis(self.space.layer, self.space.generator.kernel(self.space.layer))
             coefficients = torch.eye(min(count, svd.count), svd.count)
-            return Found(svd, "svd", coefficients, {"singular_value": svd.singular_values[:count]})
+            return Found(svd, "svd", coefficients, scores={"singular_value": svd.singular_values[:count]})
         if name == "random":
             return Found(random_basis(self.space.shape, count, self.seed), "random", torch.eye(count))
         if spectrum is None:
@@ -137,7 +139,7 @@ class Discovery:
         if (spectrum.layer, spectrum.weights) != (self.space.layer.name, self.space.generator.fingerprint):
             raise NavbenchError(f"{spectrum.reference} does not belong to layer {self.space.layer.name}; name its own.")
         where = f"set:../{spectrum.method}/{spectrum.layer}.safetensors"
-        return Found(spectrum.basis, where, torch.eye(spectrum.basis.count))
+        return Found(spectrum.basis, where, torch.eye(spectrum.basis.count), spectrum.basis_sha256)
 
     def _hessian(self) -> Found:
         """Leading eigenvectors of the perceptual Hessian, by the solver of the settings."""
@@ -166,7 +168,7 @@ class Discovery:
                 )
         basis = DenseBasis(found.vectors.unflatten(1, self.space.shape).cpu())
         scores = {"rayleigh": found.values, "residual": found.residuals}
-        return Found(basis, "stored", torch.eye(basis.count), scores, {"products": found.products})
+        return Found(basis, "stored", torch.eye(basis.count), scores=scores, provenance={"products": found.products})
 
     def _learn(self, found: Found, method: str, checkpoint: Path | None) -> Found:
         """Coefficients learned on a basis."""

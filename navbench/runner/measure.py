@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from navbench.compute import Compute
-from navbench.directions import Direction
+from navbench.directions import Direction, tensor_hash
 from navbench.experiments import direction_table, fid_curve, locality, reference, reproduction, strips
 from navbench.experiments.edit import Edit
 from navbench.files import content_hash
@@ -21,7 +21,7 @@ from navbench.progress import Report
 from navbench.runner import pictures
 from navbench.runner.plan import Plan
 from navbench.runner.results import Features, Results
-from navbench.runner.store import Store, slices, tensor_hash
+from navbench.runner.store import Store, slices
 from navbench.spaces import create as create_space
 from navbench.suite import Suite
 

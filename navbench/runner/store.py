@@ -67,8 +67,3 @@ def slices(paths: list[Path], name: str) -> Iterator[Callable[[int], Tensor]]:
     """
     files = [safe_open(path, framework="pt") for path in paths]
     yield lambda index: torch.cat([file.get_slice(name)[index] for file in files])
-
-
-def tensor_hash(tensor: Tensor) -> str:
-    """SHA-256 of a tensor's values."""
-    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

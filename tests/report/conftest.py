@@ -124,8 +124,7 @@ class RunBuilder:
         values = {"area50": area, "area90": area * 3.1, "participation": area * 1.7, "mean_change": 0.021}
         at = {"t_min": row["t_min"], "t_max": row["t_max"], "shifts": 20, "n": 1600}
         self.tables["locality"] += [
-            {**who, **at, "metric": metric, "value": value, "stderr": value / 30}
-            for metric, value in values.items()
+            {**who, **at, "metric": metric, "value": value, "stderr": value / 30} for metric, value in values.items()
         ]
         return {**values, "area50_stderr": area / 30}
 
@@ -173,14 +172,10 @@ class RunBuilder:
             slug, kind = row["name"].replace("/", "-"), place % 3
             who = {key: row[key] for key in ("generator", "method", "layer", "direction", "name", "label")}
             shares = np.linspace(-1, 1, 7)
-            shifts = [
-                f"{-row['t_min'] * share if share < 0 else row['t_max'] * share:.1f}" for share in shares
-            ]
+            shifts = [f"{-row['t_min'] * share if share < 0 else row['t_max'] * share:.1f}" for share in shares]
             strip = self._sheet([[(code, share, kind) for share in shares] for code in range(4)])
             same = [[(code, share, kind) for share in (0, 1, 0.1, 0.4)] for code in range(3)]
-            frames = [
-                self._sheet([[(code, share, kind) for code in range(4)]]) for share in np.linspace(-1, 1, 8)
-            ]
+            frames = [self._sheet([[(code, share, kind) for code in range(4)]]) for share in np.linspace(-1, 1, 8)]
             for name, sheet, rows, columns in (
                 ("strip", strip, 4, shifts),
                 ("reproduction", self._sheet(same), 3, ["original", "edit", "best z", "best activation"]),
@@ -207,17 +202,13 @@ class RunBuilder:
 
     def _sheet(self, cells: list[list[tuple[int, float, int]]]) -> Image.Image:
         rows = [
-            np.concatenate(
-                [face(np.random.default_rng(code), t, kind, self.size) for code, t, kind in row], axis=1
-            )
+            np.concatenate([face(np.random.default_rng(code), t, kind, self.size) for code, t, kind in row], axis=1)
             for row in cells
         ]
         return Image.fromarray(np.round(np.concatenate(rows) * 255).astype(np.uint8))
 
     def _heatmap(self, path: Path, kind: int) -> None:
-        pairs = [
-            [face(np.random.default_rng(code), t, kind, self.size) for t in (0, 1)] for code in range(12)
-        ]
+        pairs = [[face(np.random.default_rng(code), t, kind, self.size) for t in (0, 1)] for code in range(12)]
         change = np.mean([((b - a) ** 2).sum(-1) * 4 for a, b in pairs], axis=0)
         mean = np.mean([a for a, _ in pairs], axis=0).transpose(2, 0, 1) * 2 - 1
         np.savez(path, heatmap=change.astype(np.float32), mean_image=mean.astype(np.float32))

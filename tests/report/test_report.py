@@ -157,9 +157,7 @@ def test_an_experiment_that_was_not_run_is_left_out_in_words(
     assert sentence in read(write_report(folder)).text
 
 
-def test_locality_without_tables_or_heatmaps_is_left_out_in_words(
-    make_builder: Callable, tmp_path: Path
-) -> None:
+def test_locality_without_tables_or_heatmaps_is_left_out_in_words(make_builder: Callable, tmp_path: Path) -> None:
     folder = make_builder().write(tmp_path / "run", without=("images", "locality"))
     assert "The locality experiment is not part of this run" in read(write_report(folder)).text
 
@@ -173,9 +171,7 @@ def test_a_run_that_measured_nothing_says_so(make_builder: Callable, tmp_path: P
 def test_columns_of_experiments_that_were_not_run_may_be_absent(copied: Path) -> None:
     kept = ["generator", "method", "layer", "direction", "name", "label", "t_min", "t_max", "measured"]
     edit_table(copied, "directions", lambda table: table[kept])
-    edit_table(
-        copied, "methods", lambda table: table[["generator", "layer", "method", "directions", "measured"]]
-    )
+    edit_table(copied, "methods", lambda table: table[["generator", "layer", "method", "directions", "measured"]])
     assert "does not say which method keeps it best" in read(write_report(copied)).text
 
 
@@ -227,9 +223,7 @@ def test_what_was_left_out_and_how_it_was_run_are_told(page: Page) -> None:
         (lambda run: next(run.glob("figures/*.npz")).write_text("x"), "does not hold a heatmap"),
     ],
 )
-def test_a_spoilt_folder_is_told_in_one_sentence(
-    copied: Path, spoil: Callable[[Path], object], message: str
-) -> None:
+def test_a_spoilt_folder_is_told_in_one_sentence(copied: Path, spoil: Callable[[Path], object], message: str) -> None:
     spoil(copied)
     with pytest.raises(NavbenchError, match=message):
         write_report(copied)
