@@ -40,7 +40,7 @@ class Program(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
-            click.echo("Interrupted; the same command goes on where this one stopped.", err=True)
+            click.echo("Interrupted; the same command (without --fresh) goes on where this one stopped.", err=True)
             sys.exit(130)
         except Exception as error:
             if ctx.params.get("debug"):
@@ -166,6 +166,7 @@ def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[st
 
     def decorate(values: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
         @click.option("--direction", "name", required=True, help="Its name, a unique part of it, or its label.")
+        @click.option("--generator", help="'package.module:callable', for one that is not installed under its name.")
         @click.option("--preset", default="quick", show_default=True, help="Sizes that no option gives.")
         @click.option("--out", type=click.Path(path_type=Path), help="The run folder.")
         @click.option("--fresh", is_flag=True, help="Start over.")
@@ -173,13 +174,13 @@ def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[st
         @computing
         @functools.wraps(values)
         def command(
-            name: str, preset: str, out: Path | None, fresh: bool, folder: Path | None, device: str,
-            precision: str | None, batch: int | None, **options: Any,
+            name: str, generator: str | None, preset: str, out: Path | None, fresh: bool, folder: Path | None,
+            device: str, precision: str | None, batch: int | None, **options: Any,
         ) -> None:  # fmt: skip
             chosen = overridden(preset, precision, batch)
             file, index = library(folder).find(name)
             full = file.names()[index]
-            subject = {"name": file.header["generator"], "layers": [file.header["layer"]]}
+            subject = {"name": generator or file.header["generator"], "layers": [file.header["layer"]]}
             subject |= {
                 "methods": [file.header["method"]],
                 "reference": options.pop("reference", "unshifted"),
@@ -322,11 +323,12 @@ def label_direction(file: Path, index: int, label: str) -> None:
 
 @directions.command("show", **example("navbench directions show faces/hybrid/main.6/3"))
 @click.argument("name")
+@click.option("--generator", help="'package.module:callable', for one that is not installed under its name.")
 @directions_option
-def show_direction(name: str, folder: Path | None) -> None:
+def show_direction(name: str, generator: str | None, folder: Path | None) -> None:
     """Show what is known of one direction."""
     file, index = library(folder).find(name)
-    direction = file.load(zoo.create(file.header["generator"], Compute()))[index]
+    direction = file.load(zoo.create(generator or file.header["generator"], Compute()))[index]
     table = folding("", "", header=False)
     table.add_row("name", direction.name)
     table.add_row("label", direction.label or "-")

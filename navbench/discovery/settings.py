@@ -55,6 +55,18 @@ class LearnSettings(Settings):
     evaluation: int = Field(1024, ge=1)
 
 
+class OptimizationSettings(LearnSettings):
+    """Learning on the svd basis, with the paper's weight of the shift."""
+
+    regression: float = Field(8.75, ge=0)
+
+
+class HybridSettings(LearnSettings):
+    """Learning on the spectrum's basis, with the paper's batch."""
+
+    batch: int = Field(16, ge=1)
+
+
 class DiscoverySettings(Settings):
     """What any method needs to know.
 
@@ -70,5 +82,5 @@ class DiscoverySettings(Settings):
     effect: float = Field(0.2, gt=0)
     effect_codes: int = Field(32, ge=1)
     spectrum: SpectrumSettings = SpectrumSettings()
-    optimization: LearnSettings = LearnSettings(regression=8.75)
-    hybrid: LearnSettings = LearnSettings(batch=16)
+    optimization: OptimizationSettings = OptimizationSettings()
+    hybrid: HybridSettings = HybridSettings()

@@ -119,7 +119,7 @@ def load_run(run: Path) -> RunTables:
 def _manifest(run: Path) -> dict[str, Any]:
     path = run / "manifest.json"
     if not run.is_dir():
-        raise NavbenchError(f"{run} is not a folder; give the folder that `navbench run` wrote.")
+        raise NavbenchError(f"{run} is not a folder; give the folder that `navbench run-all` wrote.")
     if not path.is_file():
         raise NavbenchError(f"{run} is not a run folder: it has no manifest.json.")
     try:

@@ -42,11 +42,13 @@ def test_navbench_curve(measured, faces, direction):
 
 @pytest.mark.benchmark(group="curve of 4 shifts, 64 images each, float32")
 def test_one_torch_fidelity_run_per_shift(measured, faces, direction):
+    edit = Edit(faces, direction, Compute(batch=32))
+
     def curve():
         return [
             torch_fidelity.calculate_metrics(
-                input1=ShiftedGenerator(faces, direction, t=t),
-                input2=ShiftedGenerator(faces, direction, t=0.0),
+                input1=ShiftedGenerator(edit, t),
+                input2=ShiftedGenerator(edit, 0.0),
                 input1_model_num_samples=IMAGES,
                 input2_model_num_samples=IMAGES,
                 feature_extractor="efficientnet-lite0",
