@@ -171,7 +171,7 @@ class Discovery:
         return Found(basis, "stored", torch.eye(basis.count), scores=scores, provenance={"products": found.products})
 
     def _learn(self, found: Found, method: str, checkpoint: Path | None) -> Found:
-        """Coefficients learned on a basis."""
+        """Coefficients learned on a basis, in falling order of the reconstructor's accuracy."""
         settings: LearnSettings = getattr(self.settings, method)
         basis = found.basis.to(self.compute.device)
         limit = settings.shift or self._typical_shift(basis)
@@ -186,8 +186,9 @@ class Discovery:
             "shift_error": learned.shift_error,
             "log": learned.log,
         }
-        scores = {"accuracy": learned.accuracy}
-        return replace(found, coefficients=learned.coefficients.cpu(), scores=scores, provenance=provenance)
+        order = learned.accuracy.argsort(descending=True, stable=True)
+        coefficients, scores = learned.coefficients.cpu()[order], {"accuracy": learned.accuracy[order]}
+        return replace(found, coefficients=coefficients, scores=scores, provenance=provenance)
 
     def _meter(self) -> EffectMeter:
         codes = self.space.generator.sample(range(self.settings.effect_codes), seeds.derived(self.seed, "effect"))
