@@ -13,7 +13,7 @@ from navbench.discovery import learn as learning
 from navbench.discovery.calibration import EffectMeter
 from navbench.discovery.hessian import PerceptualHessian
 from navbench.discovery.methods import METHODS, Discovery
-from navbench.discovery.settings import DiscoverySettings, LearnSettings, SpectrumSettings
+from navbench.discovery.settings import DiscoverySettings, HybridSettings, OptimizationSettings, SpectrumSettings
 from navbench.errors import NavbenchError
 
 LAYER = "wide"
@@ -22,8 +22,8 @@ SETTINGS = DiscoverySettings(
     effect=0.3,
     effect_codes=6,
     spectrum=SpectrumSettings(vectors=5, codes=6, tolerance=1e-4),
-    optimization=LearnSettings(steps=3, batch=4, evaluation=8),
-    hybrid=LearnSettings(steps=3, batch=4, evaluation=8, shift=2.0),
+    optimization=OptimizationSettings(steps=3, batch=4, evaluation=8),
+    hybrid=HybridSettings(steps=3, batch=4, evaluation=8, shift=2.0),
 )
 
 
