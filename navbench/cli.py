@@ -15,14 +15,14 @@ from rich.table import Column, Table
 
 from navbench import __version__, suite, weights
 from navbench.compute import Compute
-from navbench.directions import SHIPPED, Library, open_set, relabel
+from navbench.directions import SHIPPED, Library, SetFile, open_set, relabel
 from navbench.discovery.methods import METHODS
-from navbench.errors import NavbenchError, unknown
+from navbench.errors import NavbenchError
 from navbench.generators import zoo
 from navbench.progress import stage
 from navbench.report.html import write_report
 from navbench.runner.discover import discover as discover_sets
-from navbench.runner.local import Run, open_folder
+from navbench.runner.local import Run, check_folder
 from navbench.runner.plan import layers_of
 from navbench.spaces import KINDS
 from navbench.suite import PRESETS, Suite
@@ -85,6 +85,16 @@ def library(folder: Path | None) -> Library:
     return Library([folder, *shipped] if folder else shipped)
 
 
+def installed(file: SetFile) -> str:
+    """The name of the generator that a set was found on; files do not get to name code to import."""
+    name = file.header["generator"]
+    if name not in zoo.known():
+        raise NavbenchError(
+            f"{file.path} was found on generator {name!r}, which is not installed; name it by --generator."
+        )
+    return name
+
+
 def overridden(source: str, precision: str | None, batch: int | None, **values: Any) -> Suite:
     """A suite with the command line's values in place of its own."""
     given = {"precision": precision, "batch": batch, **values}
@@ -133,8 +143,8 @@ def _with_subjects(chosen: Suite, generator: str | None, layers: tuple[str, ...]
 
 def _run(chosen: Suite, out: Path, folder: Path | None, device: str, *, fresh: bool) -> None:
     compute, found = compute_for(chosen, device), library(folder)
-    open_folder(out, chosen, fresh=fresh)
-    Run(out, chosen, compute, found, console).execute()
+    check_folder(out, chosen, fresh=fresh)
+    Run(out, chosen, compute, found, console).execute(fresh=fresh)
     with stage(console, "report") as report:
         page = write_report(out)
         report(1, 1)
@@ -180,7 +190,7 @@ def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[st
             chosen = overridden(preset, precision, batch)
             file, index = library(folder).find(name)
             full = file.names()[index]
-            subject = {"name": generator or file.header["generator"], "layers": [file.header["layer"]]}
+            subject = {"name": generator or installed(file), "layers": [file.header["layer"]]}
             subject |= {
                 "methods": [file.header["method"]],
                 "reference": options.pop("reference", "unshifted"),
@@ -261,9 +271,6 @@ def discover(
     """
     chosen = _with_subjects(overridden(preset, precision, batch, seed=seed), generator, layers, None)
     subject = chosen.generators[0]
-    for method in methods:
-        if method not in METHODS:
-            raise unknown("method", method, METHODS)
     compute = compute_for(chosen, device)
     made = zoo.create(subject.name, compute)
     names = layers_of(subject, made, library(None)) or tuple(layer.name for layer in made.layers())
@@ -328,7 +335,7 @@ def label_direction(file: Path, index: int, label: str) -> None:
 def show_direction(name: str, generator: str | None, folder: Path | None) -> None:
     """Show what is known of one direction."""
     file, index = library(folder).find(name)
-    direction = file.load(zoo.create(generator or file.header["generator"], Compute()))[index]
+    direction = file.load(zoo.create(generator or installed(file), Compute()))[index]
     table = folding("", "", header=False)
     table.add_row("name", direction.name)
     table.add_row("label", direction.label or "-")

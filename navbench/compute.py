@@ -35,6 +35,9 @@ class Compute:
             raise NavbenchError(f"Device {device!r} was asked for, but torch sees no CUDA device; use --device cpu.")
         if self.device.type == "cuda" and (self.device.index or 0) >= torch.cuda.device_count():
             raise NavbenchError(f"Device {device!r} does not exist; torch sees {torch.cuda.device_count()} of them.")
+        if self.device.type == "cuda":  # float32 is float32, and two runs give the same tables
+            torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+            torch.backends.cudnn.deterministic = True
         self.precision = precision
         self.batch = batch
 
@@ -61,7 +64,9 @@ class Compute:
             chunk = indices[start : start + self.batch]
             try:
                 result = work(chunk)
-            except torch.OutOfMemoryError:
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
                 if len(chunk) == 1:
                     raise Failure(f"Out of memory on {self.device} with a single image; use another device.") from None
                 torch.cuda.empty_cache()
@@ -70,6 +75,11 @@ class Compute:
                 continue
             start += len(chunk)
             yield result
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device's or the CPU's allocator had no more memory to give."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def finite_images(images: Tensor, what: str) -> Tensor:

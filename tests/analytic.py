@@ -147,7 +147,7 @@ def direction(
     ends: tuple[float, float] = (-2.0, 2.0),
 ) -> Direction:
     """A direction with that offset, made of unit norm."""
-    return Direction(generator.name, "made", space, layer, 0, "", unit(offset), *ends)
+    return Direction(generator.name, "made", space, layer, 0, "", DenseBasis(offset[None]), torch.ones(1), *ends)
 
 
 def edit(generator: Generator, offset: Tensor, compute: Compute | None = None, **where: object) -> Edit:

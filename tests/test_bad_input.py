@@ -1,6 +1,7 @@
 """What goes wrong is told in one sentence that ends with what to do; 2 is the user's to mend, 1 a failure."""
 
 import errno
+import json
 import os
 import re
 import shlex
@@ -12,11 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save, save_file
 
 sys.path.insert(0, str(Path(__file__).parent / "runner"))
-import json
-
 import toy
 
 from navbench import cli
@@ -109,7 +109,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_or_with_all(work, line, se
     [
         ("distance", "lpips", "Unknown perceptual distance 'lpips'; did you mean"),
         ("extractor", "inception", "Unknown extractor 'inception'; did you mean 'inception-v3-compat'?"),
-        ("methods", "spectral", "Unknown method in wrong.toml 'spectral'; did you mean 'spectrum'?"),
+        ("methods", "spectral", "Unknown method 'spectral'; did you mean 'spectrum'?"),
         ("targets", "w+", "wrong.toml: reproduction.targets.0: "),
     ],
 )
@@ -162,7 +162,7 @@ def test_a_run_folder_that_is_a_file_or_below_one_is_refused(work):
 
 
 def test_a_folder_of_something_else_is_left_alone(work):
-    sentence = "photos is not empty and holds no run; choose another folder with --out."
+    sentence = "photos is not empty and holds no run that can be read; choose another folder with --out."
     assert complaint("run-all tiny.toml --directions sets --out photos", 2) == sentence
     assert complaint("run-all tiny.toml --directions sets --out photos --fresh", 2) == sentence
     assert len(list((work / "photos").iterdir())) == 3
@@ -184,7 +184,7 @@ def test_a_report_of_an_unfinished_run_says_to_finish_it(work, monkeypatch):
         patch.setattr(local.rows, "write_tables", interrupt)
         stopped = CliRunner().invoke(main, shlex.split(RUN))
     assert stopped.exit_code == 130
-    assert stopped.stderr == "Interrupted; the same command goes on where this one stopped.\n"
+    assert stopped.stderr == "Interrupted; the same command (without --fresh) goes on where this one stopped.\n"
     assert complaint("report run", 2).endswith("if the run was interrupted, start it again to finish it.")
     assert CliRunner().invoke(main, shlex.split(RUN)).exit_code == 0
 
@@ -360,8 +360,20 @@ def test_a_wrong_command_line_is_refused_before_anything_is_done(work, line, fra
     assert not (work / "run").exists()
 
 
+def test_a_set_does_not_get_to_name_code_that_is_run(work):
+    path = work / "sets" / "toy.make" / "svd" / "up.safetensors"
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["navbench"]) | {"generator": "platform:node"}
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    evil = work / "evil" / "platform:node" / "svd" / "up.safetensors"
+    evil.parent.mkdir(parents=True)
+    evil.write_bytes(save(tensors, {"navbench": json.dumps(header)}))
+    for line in ("directions show svd/up/0", "fid-curve --direction svd/up/0"):
+        assert "'platform:node', which is not installed" in complaint(f"{line} --directions evil", 2)
+
+
 def test_an_even_number_of_shifts_is_refused(work):
-    sentence = complaint(f"fid-curve --direction svd/up/0 --shifts 4 {FACES}", 2)
+    sentence = complaint(f"fid-curve --direction svd/up/0 --generator toy:make --shifts 4 {FACES}", 2)
     assert sentence.endswith("must be odd, so that t = 0 is among them.")
 
 
@@ -404,7 +416,7 @@ def test_a_place_that_may_not_be_written_to_is_refused(work, monkeypatch, number
 
     with monkeypatch.context() as patch:
         patch.setattr(tempfile, "NamedTemporaryFile", forbidden)
-        assert complaint(RUN, 2) == "No permission to write run/suite.toml; choose another folder with --out."
+        assert complaint(RUN, 2) == "No permission to write run/manifest.json; choose another folder with --out."
 
 
 def test_a_run_folder_that_may_not_be_looked_into_is_refused(work, monkeypatch):

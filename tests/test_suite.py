@@ -157,8 +157,8 @@ def test_an_even_number_of_shifts_is_refused(part, shifts):
     )
 
 
-def test_an_unknown_method_is_answered_with_the_nearest_one():
-    assert refusal(MINIMAL + "methods = ['spectral']\n") == (
+def test_an_unknown_method_to_discover_is_answered_with_the_nearest_one():
+    assert refusal("rediscover = true\n" + MINIMAL + "methods = ['spectral']\n") == (
         "Unknown method in mine.toml 'spectral'; did you mean 'spectrum'?"
     )
 

@@ -37,7 +37,7 @@ def pip(monkeypatch):
 
     def install(download):
         def run(command, **options):
-            assert command[1:4] == ["-m", "pip", "download"]
+            assert command[1:5] == ["-P", "-m", "pip", "download"]
             assert command[-1] == "toy==1.0"
             status, output = download(Path(command[command.index("--dest") + 1])) or (0, "")
             return subprocess.CompletedProcess(command, status, "", output)
@@ -113,6 +113,44 @@ def test_a_changed_cached_file_is_an_error_that_says_which_file_to_delete(cache,
     with pytest.raises(NavbenchError, match="delete that file") as caught:
         weights.fetch("toy")
     assert str(path) in str(caught.value)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """The known file 'toy' of torch.hub, of which only the start of the hash is known, and its path."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    sha256 = hashlib.sha256(b"weights").hexdigest()[:8]
+    toy = weights.HubFile("toy", "https://localhost/toy.pth", sha256, "MIT", "a toy")
+    monkeypatch.setattr(weights, "WEIGHTS", {"toy": toy})
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_, **__: pytest.fail("downloaded"))
+    toy.path.parent.mkdir()
+    return toy.path
+
+
+def test_a_file_of_the_hub_is_used_if_its_hash_begins_as_pinned(hub):
+    hub.write_bytes(b"weights")
+    assert weights.fetch("toy") == hub
+    assert weights.status()[0].present
+
+
+def test_another_file_under_the_hubs_name_is_refused_and_not_present(hub):
+    hub.write_bytes(b"others")
+    with pytest.raises(NavbenchError, match="delete that file") as caught:
+        weights.fetch("toy")
+    assert str(hub) in str(caught.value)
+    (found,) = weights.status()
+    assert (found.present, found.size) == (False, None)
+    assert found.source == f"https://localhost/toy.pth, once the wrong {hub} is deleted"
+
+
+def test_a_module_called_pip_in_the_working_directory_is_not_run(cache, tmp_path, monkeypatch):
+    (tmp_path / "pip.py").write_text("import pathlib; pathlib.Path('ran').touch()")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://localhost:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    with pytest.raises(Failure, match="could not be downloaded"):
+        weights.fetch("toy")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_one():

@@ -32,6 +32,7 @@ class PerceptualHessian:
         self.gradients = 0  # evaluations of `gradient`, in passes over all codes
         self.products = 0  # Hessian-vector products, likewise
         self._states: dict[tuple[int, int], Any] = {}
+        self._originals: dict[tuple[int, int], Tensor] = {}
         self._batch = compute.batch
 
     def product(self, vectors: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ class PerceptualHessian:
 
     def _response(self, rows: Sequence[int]) -> Callable[[Tensor], Tensor]:
         if self._batch != self.compute.batch:  # memory ran out, and the old states are in it
-            self._states, self._batch = {}, self.compute.batch
+            self._states, self._originals, self._batch = {}, {}, self.compute.batch
         key = (rows[0], len(rows))
         if key not in self._states:
             with torch.no_grad():
@@ -67,9 +68,11 @@ class PerceptualHessian:
         return torch.stack([pull(tangent)[0] for tangent in pushed])
 
     def _gradient(self, rows: Sequence[int], offset: Tensor) -> Tensor:
-        response = self._response(rows)
-        with torch.no_grad():
-            original = response(torch.zeros_like(offset))
+        response, key = self._response(rows), (rows[0], len(rows))
+        if key not in self._originals:
+            with torch.no_grad():
+                self._originals[key] = response(torch.zeros_like(offset))
+        original = self._originals[key]
         return torch.func.grad(lambda a: (response(a) - original).square().sum())(offset)
 
 

@@ -1,6 +1,7 @@
 """Learning coefficients on a basis: directions that a reconstructor can tell apart (eq. 1-2, section 3.2)."""
 
 import io
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torchvision.models import resnet18
 
 from navbench import seeds
 from navbench.basis import Basis
-from navbench.compute import Compute
+from navbench.compute import Compute, out_of_memory
 from navbench.discovery.settings import LearnSettings
 from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
@@ -49,12 +50,14 @@ class Learned:
         accuracy: (K,), the share of held-out pairs of each direction that the reconstructor names rightly.
         shift_error: the mean |t - t'| / T on those pairs.
         log: rows of step, loss, accuracy, each averaged over the steps since the row before.
+        earlier: seconds of training before the checkpoint that this one went on from.
     """
 
     coefficients: Tensor
     accuracy: Tensor
     shift_error: float
     log: list[dict[str, float]]
+    earlier: float
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,7 @@ class Learner:
         self.optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate)
         self.step = 0
         self.log: list[dict[str, float]] = []
+        self.earlier, self.begun = 0.0, time.monotonic()
 
     def train_step(self) -> tuple[float, float]:
         """One step of eq. 1; its loss and the reconstructor's accuracy on its batch."""
@@ -147,6 +151,7 @@ class Learner:
             {
                 "step": self.step,
                 "log": self.log,
+                "seconds": self.earlier + time.monotonic() - self.begun,
                 "identity": self.identity(),
                 "coefficients": self.coefficients.detach(),
                 "reconstructor": self.reconstructor.state_dict(),
@@ -168,7 +173,7 @@ class Learner:
             self.coefficients.copy_(saved["coefficients"])
         self.reconstructor.load_state_dict(saved["reconstructor"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.step, self.log = saved["step"], saved["log"]
+        self.step, self.log, self.earlier = saved["step"], saved["log"], saved["seconds"]
 
     def identity(self) -> str:
         """What a checkpoint must share with this training, but for the number of steps."""
@@ -195,7 +200,13 @@ def learn(
         learner.resume(checkpoint)
     losses: list[tuple[float, float]] = []
     while learner.step < settings.steps:
-        losses.append(learner.train_step())
+        try:
+            losses.append(learner.train_step())
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            hint = "use a smaller batch in the suite's [discovery], which changes the training"
+            raise Failure(f"Out of memory in training with batches of {settings.batch}; {hint}.") from None
         if not losses[-1][0] < float("inf"):
             raise Failure(f"The training loss is {losses[-1][0]} at step {learner.step}; lower the shift or the rate.")
         report(learner.step, settings.steps, f"loss {losses[-1][0]:.2f}, accuracy {losses[-1][1]:.0%}")
@@ -207,4 +218,4 @@ def learn(
                 learner.save(checkpoint)
     accuracy_of, shift_error = learner.evaluate()
     coefficients = F.normalize(learner.coefficients.detach(), dim=1)
-    return Learned(coefficients, accuracy_of.cpu(), shift_error, learner.log)
+    return Learned(coefficients, accuracy_of.cpu(), shift_error, learner.log, learner.earlier)

@@ -16,7 +16,7 @@ from navbench import seeds
 from navbench.basis import Basis, DenseBasis, SvdBasis, random_basis
 from navbench.compute import Compute
 from navbench.directions import DirectionSet
-from navbench.discovery.calibration import EffectMeter, calibrate
+from navbench.discovery.calibration import LARGEST, EffectMeter, calibrate
 from navbench.discovery.hessian import PerceptualHessian, krylov, power
 from navbench.discovery.learn import Pairs, learn
 from navbench.discovery.settings import DiscoverySettings, LearnSettings
@@ -69,6 +69,7 @@ class Found:
     basis_name: str
     coefficients: Tensor
     basis_sha256: str = ""
+    earlier: float = 0.0  # seconds spent before this process
     scores: dict[str, Tensor] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -98,10 +99,10 @@ class Discovery:
         found = self._basis(row.basis, spectrum)
         if row.learned:
             found = self._learn(found, method, checkpoint)
-        t_min, t_max = self._ranges(found)
+        t_min, t_max = self._ranges(found, method)
         generator = self.space.generator
         ran = {
-            "seconds": round(time.monotonic() - begun, 1),
+            "seconds": round(time.monotonic() - begun + found.earlier, 1),
             "device": str(self.compute.device),
             "precision": self.compute.precision,
             "versions": {package: version(package) for package in ("navbench", "torch", "torchvision")},
@@ -186,9 +187,9 @@ class Discovery:
             "shift_error": learned.shift_error,
             "log": learned.log,
         }
-        order = learned.accuracy.argsort(descending=True, stable=True)
+        order = learned.accuracy.nan_to_num(-1).argsort(descending=True, stable=True)
         coefficients, scores = learned.coefficients.cpu()[order], {"accuracy": learned.accuracy[order]}
-        return replace(found, coefficients=coefficients, scores=scores, provenance=provenance)
+        return replace(found, coefficients=coefficients, scores=scores, provenance=provenance, earlier=learned.earlier)
 
     def _meter(self) -> EffectMeter:
         codes = self.space.generator.sample(range(self.settings.effect_codes), seeds.derived(self.seed, "effect"))
@@ -201,16 +202,16 @@ class Discovery:
         low, high = calibrate(self._meter(), offsets, self.settings.effect)
         return float(torch.cat([-low, high]).median())
 
-    def _ranges(self, found: Found) -> tuple[Tensor, Tensor]:
+    def _ranges(self, found: Found, method: str) -> tuple[Tensor, Tensor]:
         """The t range of every direction, one direction's offset in memory at a time."""
         meter, basis = self._meter(), found.basis.to(self.compute.device)
         rows = found.coefficients.to(self.compute.device).split(1)
         ends = []
         guess = 1.0
-        with self.stages(f"calibration on {self.space.layer.name}") as report:
+        with self.stages(f"calibration of {method} on {self.space.layer.name}") as report:
             for index, row in enumerate(rows):
                 ends.append(calibrate(meter, basis.combine(row), self.settings.effect, guess))
-                guess = float(ends[-1][1])
+                guess = float(ends[-1][1]) if float(ends[-1][1]) < LARGEST else guess
                 report(index + 1, len(rows))
         t_min, t_max = zip(*ends, strict=True)
         return torch.cat(t_min), torch.cat(t_max)

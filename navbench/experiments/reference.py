@@ -1,7 +1,7 @@
 """A reference of real images: a folder or a zip of them, at exactly the generator's size."""
 
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePath
@@ -32,15 +32,23 @@ class RealImages:
     read: Callable[[str], bytes]
     resolution: int
 
-    def batches(self, size: int) -> Iterator[Tensor]:
-        """Images (N, 3, H, W), float, [-1, 1], `size` at a time."""
-        for start in range(0, len(self.names), size):
-            yield torch.stack([self._image(name) for name in self.names[start : start + size]])
+    def images(self, rows: Sequence[int]) -> Tensor:
+        """Images number `rows`, (N, 3, H, W), float, [-1, 1]."""
+        return torch.stack([self._image(self.names[row]) for row in rows])
+
+    def check(self) -> None:
+        """Refuse the first file whose header tells of another size or mode, before any work is done."""
+        for name in self.names:
+            self._open(name, whole=False)
 
     def _image(self, name: str) -> Tensor:
+        return torch.from_numpy(np.array(self._open(name))).permute(2, 0, 1).float() / 127.5 - 1
+
+    def _open(self, name: str, *, whole: bool = True) -> Image.Image:
         try:
             with Image.open(BytesIO(self.read(name))) as image:
-                image.load()
+                if whole:
+                    image.load()
         except Exception as error:  # of many kinds: zip files, encryption and every image format have their own
             raise NavbenchError(f"{name} in reference {self.source} cannot be read as an image ({error}).") from None
         if image.mode != "RGB":
@@ -52,7 +60,7 @@ class RealImages:
                 f"{name} in reference {self.source} is {image.width}x{image.height}, but the generator makes "
                 f"{self.resolution}x{self.resolution}; resize the images first (how matters for the FID)."
             )
-        return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1
+        return image
 
 
 def open_reference(source: str, resolution: int) -> RealImages:
@@ -80,6 +88,10 @@ def open_reference(source: str, resolution: int) -> RealImages:
     return RealImages(source, names, read, resolution)
 
 
-def real_features(images: RealImages, extractor: Extractor, compute: Compute) -> Tensor:
-    """Features (n, D) of all images of a reference."""
-    return torch.cat([extractor(batch.to(compute.device)).cpu() for batch in images.batches(compute.batch)])
+def real_features(images: RealImages, rows: Sequence[int], extractor: Extractor, compute: Compute) -> Tensor:
+    """Features (n, D) of images number `rows` of a reference."""
+
+    def work(chunk: Sequence[int]) -> Tensor:
+        return extractor(images.images(chunk).to(compute.device)).cpu()
+
+    return torch.cat(list(compute.over(rows, work)))

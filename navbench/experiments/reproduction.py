@@ -8,6 +8,7 @@ L-BFGS with a line search; what is reported is measured on other codes. Always i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -101,24 +102,27 @@ class _LeastSquares:
 
     def __init__(self, imitation: Imitation, compute: Compute, codes: int) -> None:
         self.imitation, self.compute, self.codes = imitation, compute, range(codes)
-        self.size = sum(self.compute.over(self.codes, lambda chunk: self._size(chunk)))
+        self._prepared: dict[tuple[int, int], tuple[Any, Tensor, float]] = {}
+        self.size = sum(compute.over(self.codes, lambda chunk: self._prepare(chunk)[2]))
 
     @torch.no_grad()
-    def _size(self, chunk: Sequence[int]) -> float:
-        original, edit = self.imitation.images(self._sample(chunk))
-        return float((original - edit).double().square().sum())
-
-    def _sample(self, chunk: Sequence[int]) -> Codes:
-        return codes_for(self.imitation.space.generator, "reproduction", chunk, self.imitation.seed)
+    def _prepare(self, chunk: Sequence[int]) -> tuple[Any, Tensor, float]:
+        """Of a batch: the work of space B that no h changes, the edit, and the edit's size; made once."""
+        key = (chunk[0], len(chunk))
+        if key not in self._prepared:
+            space = self.imitation.space
+            codes = codes_for(space.generator, "reproduction", chunk, self.imitation.seed)
+            original, edit = self.imitation.images(codes)
+            size = float((original - edit).double().square().sum())
+            self._prepared[key] = space.prepare(codes), edit, size
+        return self._prepared[key]
 
     def _part(self, chunk: Sequence[int], offset: Tensor) -> tuple[float, Tensor]:
-        space = self.imitation.space
-        with torch.no_grad():
-            codes = self._sample(chunk)
-            edit, state = self.imitation.images(codes)[1], space.prepare(codes)
+        state, edit, _ = self._prepare(chunk)
 
         def error(h: Tensor) -> Tensor:
-            return (space.render(state, h) - edit).square().sum(dim=(1, 2, 3)).double().sum() / self.size
+            images = self.imitation.space.render(state, h)
+            return (images - edit).square().sum(dim=(1, 2, 3)).double().sum() / self.size
 
         gradient, value = torch.func.grad_and_value(error)(offset)
         return float(value), gradient
@@ -140,7 +144,7 @@ class _LeastSquares:
             curve.append(float(intermediate_result.fun))
             report(len(curve) - 1, steps, f"residual {curve[-1]:.3f}")
 
-        options = {"maxiter": steps, "maxcor": 20, "ftol": 1e-9, "gtol": 0.0}
+        options = {"maxiter": steps, "maxcor": 20, "ftol": 1e-7, "gtol": 0.0}
         start = np.zeros(shape.numel())
         found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", callback=log, options=options)
         report(steps, steps, f"residual {found.fun:.3f}")

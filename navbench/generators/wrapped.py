@@ -1,5 +1,7 @@
 """Any `nn.Module` as a generator: its convolutions are found by running it, and exchanged while it runs."""
 
+import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,8 +10,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from navbench.errors import NavbenchError
+from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.generators.base import Codes, Convolution, Generator, Layer, State, check_kernel, convolve
+
+TRACED_CODES = 4
+"""Codes whose images are looked at when a module is wrapped."""
+LARGEST = 1.5
+"""Images in [-1, 1] may overshoot; beyond this magnitude they are on another scale."""
 
 
 class _ReachedError(Exception):
@@ -27,7 +34,7 @@ def _replaced(module: nn.Module, forward: Callable[[Tensor], Tensor]) -> Iterato
 
 
 class Wrapped(Generator):
-    """A generator around any module that maps (N, *code_shape) codes to (N, 3, H, W) images in [-1, 1].
+    """A generator around any module that maps (N, *code_shape) codes to (N, 3, H, H) images in [-1, 1].
 
     `before` runs the module up to the layer; `after` runs it whole and exchanges the layer's input and kernel,
     so nothing needs to be known about the module's structure, at the price of the early work for every shift.
@@ -44,10 +51,7 @@ class Wrapped(Generator):
         self.name, self.description = name, description or f"{type(module).__name__}, wrapped"
         self.latent_dim = int(torch.Size(code_shape).numel())
         self._layers, images = self._trace()
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise NavbenchError(
-                f"Generator {name} makes tensors of shape {tuple(images.shape)}; they must be (N, 3, H, W)."
-            )
+        _check_images(images, name)
         self.resolution = images.shape[-1]
 
     def forward(self, codes: Codes) -> Tensor:
@@ -94,7 +98,7 @@ class Wrapped(Generator):
         hooks = [module.register_forward_pre_hook(lambda module, _: calls.update([module])) for module in names]
         try:
             with torch.no_grad():
-                images = self(self.sample([0], seed=0))
+                images = self(self.sample(range(TRACED_CODES), seed=0))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -108,3 +112,26 @@ class Wrapped(Generator):
             for index, module in enumerate(once)
         )
         return tuple(layers), images
+
+
+def _check_images(images: Tensor, name: str) -> None:
+    """Refuse what are not square RGB images about [-1, 1]; NaN and infinity are found where images are measured."""
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise NavbenchError(
+            f"Generator {name} makes tensors of shape {tuple(images.shape)}; they must be (N, 3, H, W)."
+        )
+    height, width = images.shape[2:]
+    if height != width:
+        raise NavbenchError(
+            f"Generator {name} makes images of {height} x {width} pixels; only square ones are supported, so crop them."
+        )
+    low, high = float(images.min()), float(images.max())
+    if LARGEST < max(-low, high) < math.inf:
+        raise NavbenchError(f"Generator {name} makes images in [{low:.3g}, {high:.3g}]; scale its images to [-1, 1].")
+    if 0 <= low < high <= 1:
+        warnings.warn(
+            f"Generator {name} makes images in [{low:.3g}, {high:.3g}], which looks like [0, 1]; if it is, "
+            "scale its images to [-1, 1].",
+            NavbenchWarning,
+            stacklevel=3,
+        )

@@ -1,8 +1,10 @@
 """Names to generators: installed entry points, or 'package.module:callable'."""
 
 import importlib
+import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
 from torch import nn
 
@@ -40,12 +42,16 @@ def _factory(name: str) -> Callable[[], object]:
             raise unknown("generator", name, points)
         return points[name].load()
     module, _, attribute = name.partition(":")
+    here = str(Path.cwd())  # a console script's path lacks it
+    sys.path.insert(0, here)
     try:
         return getattr(importlib.import_module(module), attribute)
     except ImportError as error:
         raise NavbenchError(f"Generator {name!r}: module {module!r} cannot be imported ({error}).") from error
     except AttributeError:
         raise NavbenchError(f"Generator {name!r}: module {module!r} has no {attribute!r}.") from None
+    finally:
+        sys.path.remove(here)
 
 
 def _wrap(module: nn.Module, name: str) -> Wrapped:

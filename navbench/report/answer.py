@@ -49,7 +49,7 @@ def _realism(tables: RunTables) -> list[str]:
     if len(groups) > _MOST_LAYERS_TOLD:
         return _many_layers(groups)
     told = [f"In {place}, {_compared(rows)}" for place, rows in groups]
-    floors = tables.measured.drop_duplicates(["generator", "fd_floor"])
+    floors = tables.curved.drop_duplicates(["generator", "fd_floor"])
     if len(floors) == 1 and floors["fd_floor"].notna().all():
         row = floors.iloc[0]
         floor = with_stderr(row["fd_floor"], row["fd_floor_stderr"])
@@ -133,14 +133,15 @@ def _many_layers(groups: list[tuple[str, pd.DataFrame]]) -> list[str]:
 def _off_target(tables: RunTables) -> list[str]:
     targets = tables.methods.set_index(["generator", "layer", "method"])["effect_target"]
     targets = targets[~targets.index.duplicated()]
-    keys = pd.MultiIndex.from_frame(tables.measured[["generator", "layer", "method"]])
+    curved = tables.curved
+    keys = pd.MultiIndex.from_frame(curved[["generator", "layer", "method"]])
     wanted = targets.reindex(keys).to_numpy()
-    ends = pd.concat([(tables.measured[end] - wanted).abs() / wanted for end in ("effect_min", "effect_max")])
+    ends = pd.concat([(curved[end] - wanted).abs() / wanted for end in ("effect_min", "effect_max")])
     missed = int((ends > _OFF_TARGET).sum())
     if not missed:
         return []
     return [
-        f"{missed} of {ends.notna().sum()} ends of the measured ranges miss the chosen effect by more than "
+        f"{missed} of {ends.notna().sum()} ends of the ranges with curves miss the chosen effect by more than "
         f"{_OFF_TARGET:.0%}, so they are not on an equal footing."
     ]
 
@@ -184,9 +185,10 @@ def _reproduction(reproduction: pd.DataFrame) -> list[str]:
 
 
 def _caution(methods: pd.DataFrame) -> str:
-    measured, found = counts(methods["measured"]), counts(methods["directions"])
+    methods = methods[methods["fd_mean"].notna()]
+    measured, found = counts(methods["curves"]), counts(methods["directions"])
     return (
         "The uncertainty is that of sampling images, not of choosing directions: "
-        f"{measured} of {found} directions of each set were measured, "
+        f"{measured} of {found} directions of each set have curves, "
         "so a difference between methods speaks for these directions."
     )

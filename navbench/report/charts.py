@@ -111,12 +111,12 @@ def method_charts(tables: RunTables) -> list[Chart]:
     rows = tables.methods[tables.methods["fd_mean"].notna()]
     for generator, part in rows.groupby("generator", sort=False):
         name = metric_names(part)[0]
-        floors = tables.measured.loc[tables.measured["generator"] == generator, "fd_floor"].dropna().unique()
+        floors = tables.curved.loc[tables.curved["generator"] == generator, "fd_floor"].dropna().unique()
         floor = float(floors[0]) if len(floors) == 1 else float("nan")
         figure = figures.method_dots(part, "fd_mean", figures.axis_name(part), floor)
         effect = span(part["effect_target"])
         caption = (
-            f"Mean {name} of each method's measured directions at an effect of {effect}. {_BAND} of sampling "
+            f"Mean {name} of each method's directions with curves at an effect of {effect}. {_BAND} of sampling "
             f"images{'; the dotted line is t = 0' if np.isfinite(floor) else ''}. {_upper(setting(part))}."
         )
         words = f"{name} by method: " + "; ".join(
@@ -157,17 +157,6 @@ def locality_charts(tables: RunTables) -> list[Chart]:
         n = f"n{SPACE}={SPACE}{counts(rows['n'])} codes"
         caption = f"area50 of each direction (smaller is more local), {n}. {_BAND}."
         charts.append(_chart(tables.run, f"area50-{anchor(generator)}", figure, words, caption))
-    return charts
-
-
-def layer_charts(tables: RunTables) -> list[Chart]:
-    """How much a unit offset of each layer does."""
-    charts = []
-    for generator, rows in _by_generator(tables.layers, "effect_per_unit"):
-        words = f"Effect of a unit offset by layer of {generator}: {span(rows['effect_per_unit'])}."
-        caption = f"Effect of a unit offset in each layer of {generator}, in forward order."
-        figure = figures.layer_effects(rows)
-        charts.append(_chart(tables.run, f"layers-{anchor(generator)}", figure, words, caption))
     return charts
 
 

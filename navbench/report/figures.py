@@ -160,21 +160,6 @@ def residual_steps(steps: pd.DataFrame) -> Figure:
     return finish(figure)
 
 
-@styled
-def layer_effects(layers: pd.DataFrame) -> Figure:
-    """How much a unit offset in each layer changes images, in forward order."""
-    layers = layers.sort_values("index")
-    figure, (axes,) = panels(1, 1, 0.9 + 0.28 * len(layers))
-    places = np.arange(len(layers))
-    axes.barh(places, layers["effect_per_unit"], 0.62, color="#3b6ea5")
-    axes.set_yticks(places, [plain(layer) for layer in layers["layer"]])
-    axes.set_ylim(len(layers) - 0.4, -0.6)
-    axes.set_xlabel("effect of a unit offset")
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.tick_params(axis="y", length=0)
-    return finish(figure)
-
-
 def _lines(rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Dash]]:
     """The directions of some curves, each with its dash pattern: the place within its method."""
     for _, part in rows.groupby(["layer", "method"], sort=False):

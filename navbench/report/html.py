@@ -17,7 +17,7 @@ from navbench.report.charts import Chart, Heatmap
 from navbench.report.drawing import colour
 from navbench.report.numbers import FID_EXTRACTOR, counts, plain, setting
 from navbench.report.pictures import Picture, Sheet, read_sheet, scale_gradient
-from navbench.report.provenance import provenance
+from navbench.report.provenance import discovery_seconds, provenance
 from navbench.report.tables import RunTables, load_run
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -72,7 +72,7 @@ def _environment() -> jinja2.Environment:
 def _context(tables: RunTables) -> dict[str, Any]:
     cards = _cards(tables)
     thumbnails = {name: small for name, card in cards.items() if (small := _thumbnail(card))}
-    fd, kid = views.metric_names(tables.measured if len(tables.measured) else tables.methods)
+    fd, kid = views.metric_names(tables.curved if len(tables.curved) else tables.methods)
     others = views.other_directions_table(tables)
     return {
         **_assets(),
@@ -80,10 +80,11 @@ def _context(tables: RunTables) -> dict[str, Any]:
         "answer": answer(tables),
         "fd": fd,
         "kid": kid,
+        "curved": len(tables.curved) > 0,
         "is_fid": FID_EXTRACTOR in set(tables.methods["extractor"]),
         "distance": plain(" or ".join(sorted(set(tables.directions["distance"]) - {""})) or "a perceptual distance"),
         "threshold": f"{threshold(max(tables.methods['method'].nunique(), 2)):.2f}",
-        "methods": views.methods_table(tables),
+        "methods": views.methods_table(tables, discovery_seconds(tables.manifest)),
         "method_charts": charts.method_charts(tables),
         "effect_charts": charts.effect_charts(tables),
         "shift_charts": charts.shift_charts(tables),
@@ -96,7 +97,6 @@ def _context(tables: RunTables) -> dict[str, Any]:
         "reproduction_n": counts(tables.reproduction["n"]),
         "groups": _groups(tables, cards),
         "layers": views.layers_table(tables) if len(tables.layers) else None,
-        "layer_charts": charts.layer_charts(tables),
         "samples": _samples(tables),
         "provenance": provenance(tables),
     }
@@ -153,7 +153,7 @@ def _cards(tables: RunTables) -> dict[str, Card]:
             colour=colour(row["method"]),
             label=plain(row["label"]),
             numbers=views.card_numbers(row),
-            setting=plain(setting(mine)),
+            setting=plain(setting(mine)) if mine["n"].notna().any() else "",
             curve=curves.get(name),
             heatmap=maps.get(name),
         )

@@ -57,6 +57,13 @@ def provenance(tables: RunTables) -> Provenance:
     )
 
 
+def discovery_seconds(manifest: dict[str, Any]) -> dict[str, float]:
+    """How long it took to find each direction set, by its reference, where the manifest says so."""
+    sets = [entry for entry in _list(manifest.get("direction_sets")) if isinstance(entry, dict)]
+    found = {_text(entry.get("reference", "")): _dict(entry.get("provenance")).get("seconds") for entry in sets}
+    return {reference: _number(seconds) for reference, seconds in found.items()}
+
+
 def _stages(stages: Any) -> Table | None:
     rows = []
     for stage in _list(stages):

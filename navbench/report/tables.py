@@ -35,19 +35,21 @@ SCHEMAS = {
         numbers=("t_min", "t_max"),
         maybe=(
             *_with_stderr("effect_min", "effect_max", "fd_floor", "fd_at_min", "fd_at_max"),
-            *_with_stderr("kid_at_min", "kid_at_max", "area50", "residual_z", "residual_activation"),
-            *("n_effect", "rayleigh", "residual", "accuracy", "n", "n_reference", "resolution"),
-            *("area90", "participation", "mean_change", "n_reproduction"),
+            *_with_stderr("kid_floor", "kid_at_min", "kid_at_max"),
+            *_with_stderr("area50", "area90", "participation", "entropy_area", "mean_change"),
+            *_with_stderr("residual_z", "residual_activation"),
+            *("rayleigh", "solver_residual", "accuracy", "singular_value"),
+            *("n", "n_reference", "n_effect", "n_reproduction", "resolution"),
         ),
         maybe_text=(*SETTING, "distance"),
         required=True,
     ),
     "methods": Schema(
         text=("generator", "layer", "method"),
-        numbers=("directions", "measured"),
+        numbers=("directions", "curves"),
         maybe=(
             *_with_stderr("fd_mean", "kid_mean"),
-            *("effect_target", "accuracy", "n", "seconds"),
+            *("effect_target", "accuracy", "n", "n_reference"),
             *("area50_mean", "residual_z_mean", "residual_activation_mean"),
         ),
         maybe_text=SETTING,
@@ -70,7 +72,7 @@ SCHEMAS = {
     "layers": Schema(
         text=("generator", "layer", "shape"),
         numbers=("index",),
-        maybe=("parameters", "input_size", "output_size", "directions", "effect_per_unit"),
+        maybe=("parameters", "input_size", "directions"),
     ),
     "images": Schema(text=(*WHO, "kind", "file", "columns"), numbers=("rows",)),
 }
@@ -99,8 +101,13 @@ class RunTables:
 
     @property
     def measured(self) -> pd.DataFrame:
-        """The directions that have curves."""
+        """The directions of which there is a curve, a heatmap, an imitation or a picture."""
         return self.directions[self.directions["measured"]]
+
+    @property
+    def curved(self) -> pd.DataFrame:
+        """The directions that have curves."""
+        return self.directions[self.directions["fd_at_max"].notna()]
 
 
 def load_run(run: Path) -> RunTables:

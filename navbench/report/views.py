@@ -78,15 +78,18 @@ def make_table(frame: pd.DataFrame, columns: list[Column], caption: str) -> Tabl
     )
 
 
-def methods_table(tables: RunTables) -> Table:
-    """One row per layer and method: the summary."""
+def methods_table(tables: RunTables, seconds: dict[str, float]) -> Table:
+    """One row per layer and method: the summary, with the seconds that finding each set took, by its reference."""
     methods = tables.methods
+    references = methods["generator"] + "/" + methods["method"] + "/" + methods["layer"]
+    methods = methods.assign(seconds=references.map(seconds).astype(float))
     fd, kid = metric_names(methods)
     columns = [
         *_generator_column(methods),
         word("Layer", "layer"),
         word("Method", "method"),
-        Column("Directions measured", lambda row: Cell(_of(row), row["measured"])),
+        whole("found", "directions", "Directions"),
+        whole("with curves", "curves", "Directions"),
         measured(fd, "fd_mean"),
         measured(kid, "kid_mean"),
         number("area50", "area50_mean"),
@@ -96,12 +99,12 @@ def methods_table(tables: RunTables) -> Table:
         Column("Discovery", lambda row: Cell(duration(row["seconds"]), row["seconds"]), ("seconds",)),
     ]
     target = ", ".join(sorted({significant(value) for value in methods["effect_target"].dropna()}))
-    at = f"at an effect of {target}" if target else "at the ends of the ranges"
-    caption = (
-        f"Methods {at}; means over both ends of the measured directions, ± one standard error. "
-        f"{metric_names(methods)[0]}: {setting(methods)}."
-    )
-    return make_table(methods, columns, caption)
+    caption = [f"Methods at an effect of {target}." if target else "Methods at the ends of the ranges."]
+    if methods["fd_mean"].notna().any():
+        caption.append(f"{fd} and {kid} are means over both ends of the directions with curves, ± one standard error.")
+    if methods[["area50_mean", "residual_z_mean", "residual_activation_mean"]].notna().any(axis=None):
+        caption.append("Means of area50 and of residuals are over the directions that have them, and carry none.")
+    return make_table(methods, columns, " ".join([*caption, *_measured_with(fd, methods)]))
 
 
 def directions_table(tables: RunTables, thumbnails: dict[str, Picture]) -> Table:
@@ -121,22 +124,23 @@ def directions_table(tables: RunTables, thumbnails: dict[str, Picture]) -> Table
     ]
     if not thumbnails:
         columns = [column for column in columns if column.head != "Strip"]
-    caption = f"Measured directions; values ± one standard error. {fd}: {setting(frame)}. Click a heading to sort."
-    return make_table(frame, columns, caption)
+    caption = ["Measured directions; values ± one standard error.", *_measured_with(fd, frame)]
+    return make_table(frame, columns, " ".join([*caption, "Click a heading to sort."]))
 
 
 def other_directions_table(tables: RunTables) -> Table:
-    """The directions that have a range, but no curves."""
+    """The directions that have a range, and nothing else."""
     frame = tables.directions[~tables.directions["measured"]]
     columns = [
         *_generator_column(frame),
         *_who_columns(linked=False),
         *_range_columns(),
         number("Rayleigh quotient", "rayleigh"),
-        number("Solver residual", "residual"),
+        number("Solver residual", "solver_residual"),
+        number("Singular value", "singular_value"),
         number("Reconstructor accuracy", "accuracy"),
     ]
-    return make_table(frame, columns, "Directions that were found and calibrated, but have no curves.")
+    return make_table(frame, columns, "Directions that were found and calibrated, but not measured.")
 
 
 def layers_table(tables: RunTables) -> Table:
@@ -149,9 +153,7 @@ def layers_table(tables: RunTables) -> Table:
         word("Kernel", "shape"),
         whole("Parameters", "parameters"),
         whole("Input size", "input_size"),
-        whole("Output size", "output_size"),
         whole("Directions", "directions"),
-        number("Effect of a unit offset", "effect_per_unit"),
     ]
     return make_table(frame, columns, "The shiftable layers, in forward order; sizes in pixels.")
 
@@ -167,15 +169,18 @@ def card_numbers(row: Row) -> list[tuple[str, str]]:
         (f"{fd} at t = 0", _pair(row, "fd_floor")),
         (f"{fd} at t max", _pair(row, "fd_at_max")),
         (f"{kid} at t min", _pair(row, "kid_at_min")),
+        (f"{kid} at t = 0", _pair(row, "kid_floor")),
         (f"{kid} at t max", _pair(row, "kid_at_max")),
         ("area50", _pair(row, "area50")),
-        ("area90", significant(row["area90"])),
-        ("Participation", significant(row["participation"])),
-        ("Mean squared change", significant(row["mean_change"])),
+        ("area90", _pair(row, "area90")),
+        ("Participation", _pair(row, "participation")),
+        ("Area by entropy", _pair(row, "entropy_area")),
+        ("Mean squared change", _pair(row, "mean_change")),
         ("Residual, best z", _pair(row, "residual_z")),
         ("Residual, best activation", _pair(row, "residual_activation")),
         ("Rayleigh quotient", significant(row["rayleigh"])),
-        ("Solver residual", significant(row["residual"])),
+        ("Solver residual", significant(row["solver_residual"])),
+        ("Singular value", significant(row["singular_value"])),
         ("Reconstructor accuracy", significant(row["accuracy"])),
     ]
     return [(term, value) for term, value in terms if value != NOTHING]
@@ -205,9 +210,9 @@ def number(head: str, column: str, group: str = "") -> Column:
     return Column(head, lambda row: Cell(significant(row[column]), row[column]), (column,), group)
 
 
-def whole(head: str, column: str) -> Column:
+def whole(head: str, column: str, group: str = "") -> Column:
     """A column of whole numbers."""
-    return Column(head, lambda row: Cell(count(row[column]), row[column]), (column,))
+    return Column(head, lambda row: Cell(count(row[column]), row[column]), (column,), group)
 
 
 def measured(head: str, column: str, group: str = "") -> Column:
@@ -219,8 +224,9 @@ def _pair(row: Row, column: str) -> str:
     return with_stderr(row[column], row[f"{column}_stderr"])
 
 
-def _of(row: Row) -> str:
-    return f"{count(row['measured'])} of {count(row['directions'])}"
+def _measured_with(name: str, frame: pd.DataFrame) -> list[str]:
+    """What the Fréchet distances of a table were measured with, as a sentence; none where it has none."""
+    return [f"{name}: {setting(frame)}."] if frame["n"].notna().any() else []
 
 
 def _generator_column(frame: pd.DataFrame) -> list[Column]:

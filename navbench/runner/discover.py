@@ -7,6 +7,7 @@ from navbench.compute import Compute
 from navbench.directions import open_set, place_of, write_set
 from navbench.discovery.methods import METHODS, Discovery, Stages, quiet
 from navbench.discovery.settings import DiscoverySettings
+from navbench.errors import NavbenchError, unknown
 from navbench.generators.base import Generator
 from navbench.metrics.perceptual import create_distance
 from navbench.spaces import ParameterSpace
@@ -30,6 +31,9 @@ def discover(
     file, goes on from them when it is run again, and removes them when it is done. A set that is there already
     is kept, unless `overwrite`.
     """
+    for method in methods:
+        if method not in METHODS:
+            raise unknown("method", method, METHODS)
     order = sorted(methods, key=lambda method: (method == "hybrid", list(METHODS).index(method)))
     distance = create_distance(settings.distance, compute)
     written = []
@@ -40,6 +44,8 @@ def discover(
             path = place_of(out, f"{generator.name}/{method}/{space.layer.name}")
             written.append(path)
             if path.exists() and not overwrite:
+                if open_set(path).header["weights"] != generator.fingerprint:
+                    raise NavbenchError(f"{path} was found on other weights; choose another folder, or say --force.")
                 continue
             spectrum = None
             other = place_of(out, f"{generator.name}/spectrum/{space.layer.name}")

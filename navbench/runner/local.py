@@ -1,8 +1,9 @@
 """Running a suite in one process: every piece is looked up in the run's store first, and computed if missing."""
 
+import json
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,6 @@ from navbench.runner.plan import Plan, layers_of, plan
 from navbench.runner.results import Results
 from navbench.runner.store import Store
 from navbench.suite import Suite
-from navbench.suite import parse as parse_suite
 
 CACHE = "cache"
 
@@ -45,8 +45,11 @@ class Run:
     manifest: Manifest = field(init=False)
     store: Store = field(init=False)
 
-    def execute(self) -> None:
-        """Do all that is left, then write the tables, pictures and manifest."""
+    def execute(self, *, fresh: bool = False) -> None:
+        """Do all that is left, then write the tables, pictures and manifest; `fresh` starts over.
+
+        Nothing in the folder is touched before weights, names and references have been found to be in order.
+        """
         self.store = Store(self.folder / CACHE)
         facts = {
             **environment(self.compute),
@@ -55,17 +58,19 @@ class Run:
             "seed": self.suite.seed,
         }
         place = self.folder / "manifest.json"
-        self.manifest = Manifest(place, facts, earlier_stages(place))
-        write_atomically(self.folder / "suite.toml", self.suite.toml())
-        self.manifest.write(complete=False)
+        self.manifest = Manifest(place, facts, {} if fresh else earlier_stages(place))
         with self._collected_warnings():
-            with self._stage("weights") as report:
+            with stage(self.console, "weights") as report:
                 distance = create_distance(self.suite.distance, self.compute)
                 settings = self.suite.curves
                 extractor = create_extractor(settings.extractor, self.compute, settings.extractor_weights or None)
                 generators = [zoo.create(subject.name, self.compute) for subject in self.suite.generators]
                 report(1, 1)
-            plans = self._plans(generators)
+            self._check_references(generators)
+            plans = [] if self.suite.rediscover else self._plans(generators, self.library)
+            self._begin(fresh)
+            if self.suite.rediscover:
+                plans = self._plans(generators, self._rediscovered(generators))
             bench = Bench(self.folder, self.suite, self.compute, self.store, distance, extractor, self._stage)
             results = [Measurement(bench, plan_).results() for plan_ in plans]
             self._describe(plans, results)
@@ -75,26 +80,37 @@ class Run:
                 report(1, 1)
         self.manifest.write(complete=True)
 
-    def _plans(self, generators: Sequence[Generator]) -> list[Plan]:
-        plans, library = [], self.library
+    def _begin(self, fresh: bool) -> None:
+        """Empty the folder of an earlier run, if asked to, and say what runs here now."""
+        if fresh:
+            _empty(self.folder)
+        self.manifest.write(complete=False)
+        if fresh or not (self.folder / "suite.toml").exists():
+            write_atomically(self.folder / "suite.toml", self.suite.toml())
+
+    def _check_references(self, generators: Sequence[Generator]) -> None:
         for subject, generator in zip(self.suite.generators, generators, strict=True):
             if "curves" in self.suite.experiments and subject.reference != "unshifted":
-                open_reference(subject.reference, generator.resolution)  # a wrong path is told before hours of work
-            if self.suite.rediscover:
-                layers = layers_of(subject, generator, self.library)
-                out = self.folder / "directions"
-                discover(
-                    generator, layers, subject.methods, self.suite.discovery, self.compute, self.suite.seed, out,
-                    stages=self._stage,
-                )  # fmt: skip
-                library = Library([out])
-            plans.append(plan(self.suite, subject, generator, library))
-        return plans
+                open_reference(subject.reference, generator.resolution).check()
+
+    def _plans(self, generators: Sequence[Generator], library: Library) -> list[Plan]:
+        pairs = zip(self.suite.generators, generators, strict=True)
+        return [plan(self.suite, subject, generator, library) for subject, generator in pairs]
+
+    def _rediscovered(self, generators: Sequence[Generator]) -> Library:
+        """The sets that the suite needs, found anew in the run folder."""
+        out = self.folder / "directions"
+        for subject, generator in zip(self.suite.generators, generators, strict=True):
+            layers = layers_of(subject, generator, self.library)
+            discover(
+                generator, layers, subject.methods, self.suite.discovery, self.compute, self.suite.seed, out,
+                stages=self._stage,
+            )  # fmt: skip
+        return Library([out])
 
     @contextmanager
     def _stage(self, title: str) -> Iterator[Report]:
-        made: Callable[[], int] = lambda: self.store.made  # noqa: E731
-        with self.manifest.stage(title, self.compute, made), stage(self.console, title) as report:
+        with self.manifest.stage(title, self.compute, self.store), stage(self.console, title) as report:
             yield report
 
     @contextmanager
@@ -163,31 +179,39 @@ class Run:
         }
 
 
-def open_folder(folder: Path, suite: Suite, *, fresh: bool) -> None:
-    """Make sure that a folder may be used for a run of this suite; `fresh` empties one that holds a run."""
-    kept = folder / "suite.toml"
+def check_folder(folder: Path, suite: Suite, *, fresh: bool) -> None:
+    """Make sure that a folder may be used for a run of this suite: it is new, or holds a run, of this very suite.
+
+    With `fresh`, a run of any suite will do; a folder that holds anything else is refused in either case.
+    """
     try:
         if folder.exists() and not folder.is_dir():
             raise NavbenchError(f"{folder} is a file; choose another folder with --out.")
-        if not folder.exists() or all(entry.name.startswith(f".{kept.name}.") for entry in folder.iterdir()):
+        if not folder.exists() or all(entry.name.startswith(".manifest.json.") for entry in folder.iterdir()):
             return  # nothing is there, or what is left of a run that was killed in its first moment
-        if not kept.exists():
-            raise NavbenchError(f"{folder} is not empty and holds no run; choose another folder with --out.")
-        if fresh:
-            for name in (CACHE, "tables", "figures", "strips", "directions"):
-                if (folder / name).exists():
-                    shutil.rmtree(folder / name)
-            (folder / "manifest.json").unlink(missing_ok=True)
-        if not any((folder / name).exists() for name in (CACHE, "tables", "directions")):
-            return  # that run made nothing yet
+        try:
+            before = json.loads((folder / "manifest.json").read_text())["suite_sha256"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            raise NavbenchError(
+                f"{folder} is not empty and holds no run that can be read; choose another folder with --out."
+            ) from None
+        made = any((folder / name).exists() for name in (CACHE, "tables", "directions"))
     except OSError as error:
         raise explained(error, folder) from error
-    try:
-        before = parse_suite(kept.read_text(), str(kept)).identity()
-    except (OSError, UnicodeDecodeError, NavbenchError) as error:
-        raise NavbenchError(f"{folder} holds a damaged run ({error}); start over with --fresh.") from error
-    if before != suite.identity():
+    if made and not fresh and before != suite.identity():
         raise NavbenchError(
             f"{folder} holds another run than {suite.name!r} as it is now; choose another folder with --out, or "
             "replace that run with --fresh."
         )
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a run makes, and nothing else."""
+    try:
+        for name in (CACHE, "tables", "figures", "strips", "directions"):
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
+        for name in ("manifest.json", "suite.toml", "index.html"):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise explained(error, folder) from error

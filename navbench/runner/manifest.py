@@ -2,7 +2,6 @@
 
 import json
 import platform
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import torch
 
 from navbench.compute import Compute
 from navbench.files import write_atomically
+from navbench.runner.store import Store
 
 PACKAGES = ("navbench", "torch", "torchvision", "torch-fidelity", "timm", "lpips", "numpy", "scipy", "pandas")
 
@@ -36,18 +36,19 @@ class Manifest:
     warnings: list[str] = field(default_factory=list)
 
     @contextmanager
-    def stage(self, name: str, compute: Compute, made: Any) -> Iterator[None]:
-        """Time a stage; `made()` counts the pieces computed so far, to tell whether any of it was new."""
-        begun, before = time.monotonic(), made()
+    def stage(self, name: str, compute: Compute, store: Store) -> Iterator[None]:
+        """Time a stage; it is 'cached' if it took pieces from the store and made none."""
+        begun, made, found = time.monotonic(), store.made, store.found
         reset_peak_memory(compute)
         yield
-        past = self.earlier.get(name, {"seconds": 0.0, "peak_memory_mib": 0})
+        past = self.earlier.get(name, {"seconds": 0.0, "peak_memory_mib": None})
+        peaks = (peak_memory(compute), past["peak_memory_mib"])
         self.stages.append(
             {
                 "stage": name,
                 "seconds": round(time.monotonic() - begun + past["seconds"], 2),
-                "peak_memory_mib": max(round(peak_memory(compute)), past["peak_memory_mib"]),
-                "cached": made() == before,
+                "peak_memory_mib": max((round(peak) for peak in peaks if peak is not None), default=None),
+                "cached": store.found > found and store.made == made,
             }
         )
         self.write(complete=False)
@@ -111,14 +112,18 @@ def reset_peak_memory(compute: Compute) -> None:
             return  # then the peak is that of the whole process so far
 
 
-def peak_memory(compute: Compute) -> float:
-    """The peak since the last reset, in MiB."""
+def peak_memory(compute: Compute) -> float | None:
+    """The peak since the last reset, in MiB; None where the system does not tell (Windows)."""
     if compute.device.type == "cuda":
         return torch.cuda.max_memory_allocated(compute.device) / 2**20
     if sys.platform == "linux":
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 2**10
+    try:
+        import resource
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 

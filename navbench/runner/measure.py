@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from navbench.compute import Compute
-from navbench.directions import Direction, tensor_hash
+from navbench.directions import Direction
 from navbench.experiments import direction_table, fid_curve, locality, reference, reproduction, strips
 from navbench.experiments.edit import Edit
 from navbench.files import content_hash
@@ -41,6 +42,11 @@ class Bench:
     distance: PerceptualDistance
     extractor: Extractor
     stage: Callable[[str], AbstractContextManager[Report]]
+
+
+def shards_of(count: int, size: int) -> list[range]:
+    """Consecutive ranges of at most `size` that make up `count`: the resumable pieces of a curve."""
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 @dataclass(frozen=True)
@@ -88,33 +94,35 @@ class Measurement:
 
             yield tick
 
-    def _key(self, direction: Direction | None = None, **more: Any) -> dict[str, Any]:
-        """What a piece depends on; neither device nor batch size nor shard size is part of it, as none matters."""
-        suite = self.bench.suite
-        key = {
-            "generator": self.generator.fingerprint,
-            "seed": suite.seed,
-            "precision": suite.precision,
-            **more,
+    @cached_property
+    def _generator_key(self) -> dict[str, str]:
+        """What the generator is: its weights, its class, and what it makes of one code, for its class may change."""
+        generator = self.generator
+        with torch.no_grad():
+            image = generator(generator.sample([0], seed=0)).double()
+        kind = type(getattr(generator, "module", generator))
+        return {
+            "weights": generator.fingerprint,
+            "class": f"{kind.__module__}.{kind.__qualname__}",
+            "probe": f"{float(image.abs().mean()):.3f} {float(image.std()):.3f}",
         }
-        if direction is not None:
-            key["direction"] = [
-                direction.space,
-                direction.layer,
-                tensor_hash(direction.offset),
-                direction.t_min,
-                direction.t_max,
-            ]
-        return key
 
-    def _features_key(self, **more: Any) -> dict[str, Any]:
+    def _key(self, direction: Direction | None = None, **more: Any) -> dict[str, Any]:
+        """What a piece depends on, which is neither the device nor the batch size."""
+        suite = self.bench.suite
+        key = {"generator": self._generator_key, "seed": suite.seed, "precision": suite.precision, **more}
+        return key if direction is None else {**key, "direction": direction.identity}
+
+    @cached_property
+    def _extractor_key(self) -> dict[str, str]:
         settings = self.bench.suite.curves
         given = settings.extractor_weights
-        return {
-            "extractor": settings.extractor,
-            "weights": content_hash(Path(given)) if given else "",
-            **more,
-        }
+        return {"extractor": settings.extractor, "extractor_weights": content_hash(Path(given)) if given else ""}
+
+    @cached_property
+    def _reference_key(self) -> str:
+        source = self.plan.subject.reference
+        return source if source == "unshifted" else content_hash(Path(source))
 
     def _edit(self, direction: Direction) -> Edit:
         return Edit(self.generator, direction, self.bench.compute)
@@ -134,15 +142,12 @@ class Measurement:
 
     def _curves(self, results: Results, directions: list[Direction]) -> None:
         settings, name = self.bench.suite.curves, self.generator.name
-        shards = [
-            range(start, min(start + settings.shard, settings.samples))
-            for start in range(0, settings.samples, settings.shard)
-        ]
+        shards = shards_of(settings.samples, settings.shard)
         with self._pieces(f"{name}: reference", 2 * len(shards)) as tick:
-            prepared = fid_curve.Reference.of(self._reference_features(shards, tick))
+            prepared = fid_curve.Reference.of(self._reference_features(shards, tick).to(self.bench.compute.device))
             floor = self._unshifted("curve", shards, tick)
         results.reference, results.reference_samples = self.plan.subject.reference, prepared.kernel.n
-        key = self._key(None, **self._features_key(reference=self._reference_hash(), samples=settings.samples))
+        key = self._key(None, **self._extractor_key, reference=self._reference_key, samples=settings.samples)
         zero = torch.zeros(1, settings.effect_samples)
         results.floor = self.bench.store.get(fid_curve.Curve, key, lambda: fid_curve.assemble([floor], zero, prepared))
         with self._pieces(f"{name}: curves", len(directions) * len(shards)) as tick:
@@ -150,26 +155,27 @@ class Measurement:
                 results.curves[direction.name] = self._curve(direction, shards, prepared, tick)
 
     def _reference_features(self, shards: list[range], tick: Callable[[str], None]) -> Tensor:
-        source = self.plan.subject.reference
+        source, store = self.plan.subject.reference, self.bench.store
         if source == "unshifted":
             return self._unshifted("reference", shards, tick)
         images = reference.open_reference(source, self.generator.resolution)
-        key = self._features_key(reference=self._reference_hash(), precision=self.bench.suite.precision)
-        piece = self.bench.store.get(
-            Features, key, lambda: Features(reference.real_features(images, self.bench.extractor, self.bench.compute))
-        )
+        parts = []
+        for shard in shards_of(len(images.names), self.bench.suite.curves.shard):
+            key = {"reference": self._reference_key, "images": [shard.start, shard.stop], **self._extractor_key}
+            key["precision"] = self.bench.suite.precision
+
+            def make(shard: range = shard) -> Features:
+                return Features(reference.real_features(images, shard, self.bench.extractor, self.bench.compute))
+
+            parts.append(store.get(Features, key, make).features)
         for _ in shards:
             tick("real images")
-        return piece.features
-
-    def _reference_hash(self) -> str:
-        source = self.plan.subject.reference
-        return source if source == "unshifted" else content_hash(Path(source))
+        return torch.cat(parts)
 
     def _unshifted(self, role: str, shards: list[range], tick: Callable[[str], None]) -> Tensor:
         parts = []
         for shard in shards:
-            key = self._key(None, role=role, codes=[shard.start, shard.stop], **self._features_key())
+            key = self._key(None, role=role, codes=[shard.start, shard.stop], **self._extractor_key)
 
             def make(shard: range = shard) -> Features:
                 features = fid_curve.unshifted_features(
@@ -194,9 +200,9 @@ class Measurement:
             "distance": self.bench.distance.name,
             "effect_samples": settings.effect_samples,
             "shifts": shifts,
-            **self._features_key(),
+            **self._extractor_key,
         }
-        key = self._key(direction, samples=settings.samples, reference=self._reference_hash(), **common)
+        key = self._key(direction, samples=settings.samples, reference=self._reference_key, **common)
         keys = [self._key(direction, codes=[shard.start, shard.stop], **common) for shard in shards]
 
         def make() -> fid_curve.Curve:
@@ -271,6 +277,7 @@ class Measurement:
                     found = self.bench.store.get(reproduction.Reproduction, key, make)
                     results.reproductions[direction.name, target] = found
                     tick(f"{direction.name} into {target}")
+        results.pictures += pictures.write_reproductions(self.bench.folder, results)
 
     def _strips(self, results: Results, directions: list[Direction]) -> None:
         settings, seed = self.bench.suite.strips, self.bench.suite.seed
@@ -294,4 +301,3 @@ class Measurement:
                     folder, direction, shifts, self.bench.store.get(strips.Strip, key, make)
                 )
                 tick(direction.name)
-            results.pictures += pictures.write_reproductions(folder, results)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from navbench.directions import Direction, DirectionSet, Library, SetFile
+from navbench.discovery.methods import METHODS
 from navbench.errors import NavbenchError, unknown
 from navbench.generators.base import Generator
 from navbench.suite import Subject, Suite
@@ -51,6 +52,8 @@ def plan(suite: Suite, subject: Subject, generator: Generator, library: Library)
             reference = f"{generator.name}/{method}/{layer}"
             if reference not in library.sets:
                 hint = "find it with navbench discover, or run with --rediscover"
+                if method not in METHODS:
+                    raise unknown("method", method, METHODS)
                 raise NavbenchError(f"There are no directions {reference!r}; {hint}.")
             files.append(library.sets[reference])
     if not files:

@@ -20,6 +20,13 @@ from navbench.suite import Suite
 
 Row = dict[str, Any]
 
+SCORES = {
+    "rayleigh": "rayleigh",
+    "residual": "solver_residual",
+    "accuracy": "accuracy",
+    "singular_value": "singular_value",
+}
+
 
 def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None:
     """Write every table that has rows; numbers with eight digits, which is more than they are worth."""
@@ -174,8 +181,20 @@ def layer_rows(result: Results) -> Iterator[Row]:
         }
 
 
+def measured_names(result: Results) -> set[str]:
+    """The directions of which there is a curve, a heatmap, an imitation or a picture."""
+    reproduced = {name for name, _ in result.reproductions}
+    return {*result.curves, *result.heats, *reproduced, *(row["name"] for row in result.pictures)} - {""}
+
+
+def score_columns(direction: Direction) -> Row:
+    """What its method knows of a direction, under names that no other column has."""
+    return {SCORES.get(name, f"score_{name}"): value for name, value in direction.scores.items()}
+
+
 def direction_rows(suite: Suite, result: Results, tables: dict[str, list[Row]]) -> Iterator[Row]:
     """Per direction, every summary number: its effects, and of those measured the ends of its curve, and so on."""
+    measured = measured_names(result)
     curves = {(row["name"], row["metric"], row["t"]): row for row in tables["curves"]}
     for direction in result.plan.all_directions():
         if direction.name not in result.screenings:
@@ -191,8 +210,8 @@ def direction_rows(suite: Suite, result: Results, tables: dict[str, list[Row]]) 
             "effect_max_stderr": high.stderr,
             "distance": suite.distance,
             "n_effect": low.n,
-            **direction.scores,
-            "measured": direction.name in result.curves,
+            **score_columns(direction),
+            "measured": direction.name in measured,
         }
         if direction.name in result.curves:
             row |= _curve_ends(direction, result, curves)
@@ -228,16 +247,16 @@ def method_rows(suite: Suite, results: Sequence[Results], directions: list[Row])
     for result in results:
         for found in result.plan.sets:
             of_set = [row for row in directions if row["name"].startswith(f"{found.reference}/")]
+            curves = [curve for name, curve in result.curves.items() if name.startswith(f"{found.reference}/")]
             row: Row = {
                 "generator": found.generator,
                 "layer": found.layer,
                 "method": found.method,
                 "directions": len(found),
-                "measured": sum(row["measured"] for row in of_set),
+                "curves": len(curves),
                 "accuracy": found.provenance.get("accuracy"),
                 "effect_target": found.settings.get("effect"),
             }
-            curves = [curve for name, curve in result.curves.items() if name.startswith(f"{found.reference}/")]
             if curves:
                 fd = average([curve.frechet_at(end) for curve in curves for end in (0, -1)])
                 kid = average([curve.kernel_at(end) for curve in curves for end in (0, -1)])

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from navbench.files import write_atomically
 Piece = TypeVar("Piece")
 REVISION = 1
 """Raised whenever code changes what a piece holds, so that pieces of older code are not taken for new ones."""
+VERSIONS = {name: version(name) for name in ("navbench", "torch", "torchvision", "torch-fidelity", "timm", "lpips")}
 
 
 class Store:
@@ -33,7 +35,7 @@ class Store:
 
     def path(self, kind: type, key: dict[str, Any]) -> Path:
         """Where the piece of that kind and key is, or will be."""
-        text = json.dumps({"revision": REVISION, "torch": torch.__version__, **key}, sort_keys=True)
+        text = json.dumps({"revision": REVISION, "versions": VERSIONS, **key}, sort_keys=True)
         return self.folder / kind.__name__.lower() / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.safetensors"
 
     def get(self, kind: type[Piece], key: dict[str, Any], make: Callable[[], Piece]) -> Piece:

@@ -52,8 +52,8 @@ def source(request, tmp_path):
     return lambda contents: archive(tmp_path / "images.zip", contents)
 
 
-def every(images, size=3):
-    return torch.cat(list(images.batches(size)))
+def every(images):
+    return images.images(range(len(images.names)))
 
 
 def test_images_come_in_the_order_of_their_names_with_their_exact_pixels(source):
@@ -80,11 +80,9 @@ def test_black_is_minus_one_white_is_one_and_every_byte_survives(source):
     assert torch.equal(quantise(images[0, 0]).flatten(), torch.arange(256, dtype=torch.uint8))
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, 64])
-def test_batches_change_nothing(source, size):
+def test_any_of_the_images_can_be_had_alone(source):
     images = open_reference(source(files()), SIDE)
-    assert torch.equal(every(images, size), every(images, 3))
-    assert max(len(batch) for batch in images.batches(size)) <= size
+    assert torch.equal(images.images([3, 1]), every(images)[[3, 1]])
 
 
 def test_features_are_those_of_all_images(source):
@@ -93,8 +91,9 @@ def test_features_are_those_of_all_images(source):
     def brightness(batch):
         return batch.mean((2, 3))
 
-    found = real_features(images, brightness, Compute(batch=2))
-    assert torch.equal(found, brightness(every(images)))
+    for batch in (1, 2, 64):
+        found = real_features(images, range(len(images.names)), brightness, Compute(batch=batch))
+        assert torch.equal(found, brightness(every(images)))
 
 
 REFUSALS = {

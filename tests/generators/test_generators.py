@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from navbench.compute import Compute
-from navbench.errors import NavbenchError
+from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.generators.base import Codes
 from navbench.generators.dcgan import DCGAN
 from navbench.generators.wrapped import Wrapped
@@ -201,7 +201,7 @@ def test_layers_come_in_the_order_in_which_they_run():
             self.late, self.early = nn.Conv2d(2, 3, 1), nn.ConvTranspose2d(4, 2, 5)
 
         def forward(self, z):
-            return self.late(self.early(z))
+            return torch.tanh(self.late(self.early(z)))
 
     assert [layer.name for layer in Wrapped(Backwards(), (4, 1, 1)).layers()] == ["early", "late"]
 
@@ -218,8 +218,46 @@ def test_a_failed_pass_leaves_the_wrapped_module_working():
 
 
 def test_a_module_that_makes_no_images_is_refused():
-    with pytest.raises(NavbenchError, match=r"shape \(1, 4, 3, 3\)"):
+    with pytest.raises(NavbenchError, match=r"shape \(4, 4, 3, 3\)"):
         Wrapped(nn.ConvTranspose2d(2, 4, 3), (2, 1, 1))
+
+
+class Scaled(nn.Module):
+    """Images of tanh, scaled and moved; the kernel sets their height and width."""
+
+    def __init__(self, scale=1.0, offset=0.0, kernel=(4, 4)):
+        super().__init__()
+        self.scale, self.offset, self.map = scale, offset, nn.ConvTranspose2d(2, 3, kernel)
+        self.map.weight.data = noise(0, *self.map.weight.shape)
+
+    def forward(self, z):
+        return self.scale * torch.tanh(self.map(z)) + self.offset
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.4])
+def test_images_about_minus_one_to_one_are_taken_without_a_word(scale):
+    assert Wrapped(Scaled(scale), (2, 1, 1)).resolution == 4
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(127.5, 127.5), (2.0, 0.0), (1.0, -1.0)])
+def test_images_on_another_scale_are_refused_with_their_range(scale, offset):
+    with pytest.raises(NavbenchError, match=r"mine makes images in \[-?\d.*\]; scale its images to \[-1, 1\]"):
+        Wrapped(Scaled(scale, offset), (2, 1, 1), "mine")
+
+
+def test_images_from_zero_to_one_are_a_warning():
+    with pytest.warns(NavbenchWarning, match=r"looks like \[0, 1\]"):
+        Wrapped(Scaled(0.5, 0.5), (2, 1, 1))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_images_that_are_no_numbers_are_left_to_the_measurements(value):
+    assert Wrapped(Scaled(offset=value), (2, 1, 1)).resolution == 4
+
+
+def test_images_that_are_not_square_are_refused():
+    with pytest.raises(NavbenchError, match="4 x 6 pixels; only square ones"):
+        Wrapped(Scaled(kernel=(4, 6)), (2, 1, 1))
 
 
 def test_a_module_without_convolutions_is_refused():

@@ -1,4 +1,5 @@
 import importlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -117,6 +118,49 @@ def test_weights_of_another_network_are_refused(tmp_path):
     for name in ("efficientnet-lite0", "inception-v3-compat"):
         with pytest.raises(NavbenchError, match=r"other\.pth are not those of"):
             create_extractor(name, Compute(), tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize("name", ["dinov2-vit-s-14", "clip-vit-b-32"])
+@pytest.mark.parametrize("given", [False, True])
+def test_what_torch_fidelity_builds_from_downloaded_code_is_refused(tmp_path, monkeypatch, name, given):
+    monkeypatch.setattr(torch.hub, "load", lambda *_, **__: pytest.fail("ran downloaded code"))
+    monkeypatch.setattr(torch.jit, "load", lambda *_, **__: pytest.fail("ran the file's code"))
+    torch.save({}, tmp_path / "file.pth")
+    with pytest.raises(NavbenchError, match=r"is not admitted.*use 'efficientnet-lite0'") as caught:
+        create_extractor(name, Compute(), tmp_path / "file.pth" if given else None)
+    assert caught.value.exit_code == 2
+
+
+def test_vgg16_is_taken_from_a_file_of_plain_tensors_only(tmp_path):
+    with pytest.raises(NavbenchError, match=r"'vgg16' has no pinned weights.*as extractor_weights"):
+        create_extractor("vgg16", Compute())
+    torch.save({"model": Path}, tmp_path / "code.pth")
+    with pytest.raises(NavbenchError, match="plain tensors"):
+        create_extractor("vgg16", Compute(), tmp_path / "code.pth")
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(NavbenchError, match=r"other\.pth are not those of 'vgg16'"):
+        create_extractor("vgg16", Compute(), tmp_path / "other.pth")
+
+
+def test_every_extractor_of_torch_fidelity_but_the_pinned_one_is_refused_without_a_file():
+    own = [name for name, kind in FEATURE_EXTRACTORS_REGISTRY.items() if kind.__module__.startswith("torch_fidelity")]
+    assert len(own) > 10
+    for name in set(own) - set(weights.WEIGHTS):
+        with pytest.raises(NavbenchError, match=name):
+            create_extractor(name, Compute())
+
+
+class Theirs(extractors.EfficientNetLite0):
+    """An extractor of another package, that fetches its weights itself."""
+
+    def __init__(self, name, features_list, feature_extractor_weights_path=None, **options):
+        raise OSError("no network.")
+
+
+def test_an_extractor_of_another_package_is_admitted_and_its_failure_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(FEATURE_EXTRACTORS_REGISTRY, "theirs", Theirs)
+    with pytest.raises(Failure, match=r"'theirs' could not be built \(no network\)"):
+        create_extractor("theirs", Compute())
 
 
 def test_an_unknown_extractor_is_answered_with_the_nearest_one():

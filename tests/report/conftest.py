@@ -68,7 +68,7 @@ class RunBuilder:
                 "layer": layer,
                 "method": method,
                 "directions": self.found,
-                "measured": self.measured,
+                "curves": self.measured,
                 "fd_mean": np.mean(ends) if ends else np.nan,
                 "fd_mean_stderr": 0.42,
                 "kid_mean": (np.mean(ends) - FLOOR) / 9e3 if ends else np.nan,
@@ -78,7 +78,6 @@ class RunBuilder:
                 "area50_mean": 0.14,
                 "residual_z_mean": 0.91,
                 "residual_activation_mean": 0.62,
-                "seconds": 340.0 if method == "hybrid" else 41.0,
                 **self.setting,
             }
         )
@@ -96,7 +95,9 @@ class RunBuilder:
         }
         row |= {"effect_min": TARGET, "effect_max": TARGET * 1.01, "effect_min_stderr": 0.0021}
         row |= {"effect_max_stderr": 0.0024, "distance": "stlpips-alex", "n_effect": 256}
-        row |= {"rayleigh": 3.1e-4 / (index + 1) if method == "spectrum" else np.nan}
+        spectral = method == "spectrum"
+        row |= {"rayleigh": 3.1e-4 / (index + 1) if spectral else np.nan}
+        row |= {"solver_residual": 0.0713 * (index + 1) if spectral else np.nan}
         if index < self.measured:
             row |= self._measure(who, row, depth)
         self.tables["directions"].append(row)
@@ -104,7 +105,8 @@ class RunBuilder:
 
     def _measure(self, who: dict, row: dict, depth: int) -> dict:
         cost = COST[who["method"]] * self.rng.uniform(0.93, 1.07) * (1 + 0.25 * depth)
-        kept = {"fd_floor": FLOOR, "fd_floor_stderr": 0.31, "n_reference": 2000, "resolution": self.size}
+        kept = {"fd_floor": FLOOR, "fd_floor_stderr": 0.31, "kid_floor": -1e-5, "kid_floor_stderr": 9e-5}
+        kept |= {"n_reference": 2000, "resolution": self.size}
         for share in np.linspace(-1, 1, 9):
             t = -row["t_min"] * share if share < 0 else row["t_max"] * share
             rise = abs(share) ** 1.7 * cost * (1.2 if share < 0 else 0.9)
@@ -122,11 +124,12 @@ class RunBuilder:
     def _locality(self, who: dict, row: dict) -> dict:
         area = float(self.rng.uniform(0.07, 0.24))
         values = {"area50": area, "area90": area * 3.1, "participation": area * 1.7, "mean_change": 0.021}
+        values |= {"entropy_area": area * 2.3}
         at = {"t_min": row["t_min"], "t_max": row["t_max"], "shifts": 20, "n": 1600}
         self.tables["locality"] += [
             {**who, **at, "metric": metric, "value": value, "stderr": value / 30} for metric, value in values.items()
         ]
-        return {**values, "area50_stderr": area / 30}
+        return values | {f"{metric}_stderr": value / 30 for metric, value in values.items()}
 
     def _reproduction(self, who: dict, row: dict) -> dict:
         kept = {"n_reproduction": 256}
@@ -219,9 +222,8 @@ TABLES = ("directions", "methods", "curves", "locality", "reproduction", "reprod
 
 def layer_row(layer: str, depth: int) -> dict:
     """One row of layers.csv."""
-    sizes = {"input_size": 8 * 2**depth, "output_size": 16 * 2**depth}
     row = {"generator": "faces", "layer": layer, "index": depth, "shape": "256x128x4x4", "parameters": 524288}
-    return {**row, **sizes, "directions": 48, "effect_per_unit": 0.0021 / (depth + 1)}
+    return {**row, "input_size": 8 * 2**depth, "directions": 48}
 
 
 def make_manifest(builder: RunBuilder) -> dict:
@@ -255,7 +257,7 @@ def make_manifest(builder: RunBuilder) -> dict:
                 "sha256": "cd" * 32,
                 "directions": builder.found,
                 "settings": {"steps": 400, "batch": 32},
-                "provenance": {"seed": 0, "device": "cpu"},
+                "provenance": {"seconds": 340.0 if method == "hybrid" else 41.0, "device": "cpu"},
             }
             for layer in builder.layers
             for method in METHODS

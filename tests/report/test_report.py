@@ -171,7 +171,7 @@ def test_a_run_that_measured_nothing_says_so(make_builder: Callable, tmp_path: P
 def test_columns_of_experiments_that_were_not_run_may_be_absent(copied: Path) -> None:
     kept = ["generator", "method", "layer", "direction", "name", "label", "t_min", "t_max", "measured"]
     edit_table(copied, "directions", lambda table: table[kept])
-    edit_table(copied, "methods", lambda table: table[["generator", "layer", "method", "directions", "measured"]])
+    edit_table(copied, "methods", lambda table: table[["generator", "layer", "method", "directions", "curves"]])
     assert "does not say which method keeps it best" in read(write_report(copied)).text
 
 
@@ -290,7 +290,7 @@ def methods(means: list[float], stderr: float = 0.4, **columns: object) -> pd.Da
 )
 def test_the_answer_claims_what_the_numbers_hold(run: Path, table: pd.DataFrame, sentence: str) -> None:
     tables = load_run(run)
-    changed = type(tables)(**{**vars(tables), "methods": table.assign(measured=2.0, directions=12.0)})
+    changed = type(tables)(**{**vars(tables), "methods": table.assign(curves=2.0, directions=12.0)})
     text = answers.answer(changed).realism.replace("\N{NO-BREAK SPACE}", " ")
     assert re.search(sentence, text)
 
@@ -302,4 +302,4 @@ def test_more_methods_need_a_larger_difference() -> None:
 
 def test_ends_that_miss_the_chosen_effect_are_counted(copied: Path) -> None:
     edit_table(copied, "directions", lambda table: table.assign(effect_max="0.06"))
-    assert "4 of 8 ends of the measured ranges miss the chosen effect" in read(write_report(copied)).text
+    assert "4 of 8 ends of the ranges with curves miss the chosen effect" in read(write_report(copied)).text

@@ -6,7 +6,7 @@ import pytest
 import toy
 
 from navbench.errors import NavbenchError
-from navbench.runner.local import open_folder
+from navbench.runner.local import check_folder
 
 
 @pytest.fixture
@@ -16,12 +16,12 @@ def folder(tmp_path, finished):
 
 
 def test_a_folder_that_is_missing_or_empty_may_be_used(tmp_path):
-    open_folder(tmp_path / "new" / "run", toy.tiny(), fresh=False)
-    open_folder(tmp_path, toy.tiny(), fresh=True)
+    check_folder(tmp_path / "new" / "run", toy.tiny(), fresh=False)
+    check_folder(tmp_path, toy.tiny(), fresh=True)
 
 
 def test_a_run_goes_on_with_other_batches_and_shards(folder):
-    open_folder(folder, toy.tiny(batch=3, curves={"shard": 5}), fresh=False)
+    check_folder(folder, toy.tiny(batch=3, curves={"shard": 5}), fresh=False)
 
 
 @pytest.mark.parametrize(
@@ -31,29 +31,31 @@ def test_the_run_of_another_suite_is_refused(folder, values):
     with pytest.raises(
         NavbenchError, match=r"holds another run than 'tiny' .* --out, or replace that run with --fresh"
     ):
-        open_folder(folder, toy.tiny(**values), fresh=False)
+        check_folder(folder, toy.tiny(**values), fresh=False)
 
 
 @pytest.mark.parametrize("fresh", [False, True])
 def test_a_folder_that_holds_no_run_is_refused_and_kept(tmp_path, fresh):
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables" / "thesis.tex").write_text("years of work")
-    with pytest.raises(NavbenchError, match="is not empty and holds no run; choose another folder with --out"):
-        open_folder(tmp_path, toy.tiny(), fresh=fresh)
+    with pytest.raises(
+        NavbenchError, match="is not empty and holds no run that can be read; choose another folder with --out"
+    ):
+        check_folder(tmp_path, toy.tiny(), fresh=fresh)
     assert (tmp_path / "tables" / "thesis.tex").exists()
 
 
 def test_a_file_is_refused(tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(NavbenchError, match="is a file; choose another folder"):
-        open_folder(tmp_path / "run", toy.tiny(), fresh=False)
+        check_folder(tmp_path / "run", toy.tiny(), fresh=False)
 
 
 def test_a_fresh_start_makes_every_piece_again_and_keeps_no_old_picture(folder, sets, finished):
     stale = folder / "figures" / "heatmap-of-an-older-run.npz"
     stale.write_bytes(b"")
-    open_folder(folder, toy.tiny(), fresh=True)
-    run = toy.execute(folder, toy.tiny(), sets)
+    check_folder(folder, toy.tiny(), fresh=True)
+    run = toy.execute(folder, toy.tiny(), sets, fresh=True)
     assert (run.store.made, run.store.found) == (finished.store.made, 0)
     assert not stale.exists()
     assert toy.table_bytes(folder) == toy.table_bytes(finished.folder)
@@ -61,17 +63,31 @@ def test_a_fresh_start_makes_every_piece_again_and_keeps_no_old_picture(folder, 
 
 def test_a_fresh_start_takes_over_the_run_of_another_suite(folder, sets):
     other = toy.tiny(seed=1, experiments=["strips"])
-    open_folder(folder, other, fresh=True)
-    toy.execute(folder, other, sets)
+    check_folder(folder, other, fresh=True)
+    toy.execute(folder, other, sets, fresh=True)
     assert sorted(toy.table_bytes(folder)) == ["directions.csv", "images.csv", "layers.csv", "methods.csv"]
-    open_folder(folder, other, fresh=False)
+    check_folder(folder, other, fresh=False)
 
 
-def test_a_run_whose_suite_is_unreadable_says_how_to_start_over(folder):
-    (folder / "suite.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(NavbenchError, match="--fresh"):
-        open_folder(folder, toy.tiny(), fresh=False)
-    (folder / "suite.toml").write_text("name = ")
-    with pytest.raises(NavbenchError, match="--fresh"):
-        open_folder(folder, toy.tiny(), fresh=False)
-    open_folder(folder, toy.tiny(), fresh=True)
+@pytest.mark.parametrize("manifest", [b"\xff\xfe", b"{", b"[]", b"{}", None])
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_folder_without_a_readable_manifest_is_nobody_s_run_and_kept(folder, manifest, fresh):
+    (folder / "manifest.json").unlink()
+    if manifest is not None:
+        (folder / "manifest.json").write_bytes(manifest)
+    with pytest.raises(NavbenchError, match="holds no run that can be read"):
+        check_folder(folder, toy.tiny(), fresh=fresh)
+    assert (folder / "tables").exists()
+
+
+def test_a_mistake_costs_nothing_of_the_run_that_was_to_be_replaced(folder, sets):
+    before = toy.table_bytes(folder)
+    with pytest.raises(NavbenchError):
+        toy.execute(folder, toy.tiny(only=["nothing of that name"]), sets, fresh=True)
+    assert toy.table_bytes(folder) == before
+
+
+def test_a_suite_file_in_its_own_run_folder_is_not_rewritten(folder, sets):
+    (folder / "suite.toml").write_text("# mine\n" + (folder / "suite.toml").read_text())
+    toy.execute(folder, toy.tiny(), sets)
+    assert (folder / "suite.toml").read_text().startswith("# mine")

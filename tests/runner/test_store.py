@@ -10,12 +10,12 @@ import toy
 from torch import Tensor
 
 from navbench.compute import Compute
-from navbench.directions import Library, place_of, write_set
+from navbench.directions import Library, place_of, tensor_hash, write_set
 from navbench.errors import Failure
 from navbench.generators import zoo
 from navbench.metrics.perceptual import create_distance
 from navbench.runner import local
-from navbench.runner.store import Store, slices, tensor_hash
+from navbench.runner.store import Store, slices
 
 CURVES = {"features", "shard", "curve"}
 ALL = CURVES | {"screening", "heat", "reproduction", "strip"}
@@ -166,7 +166,7 @@ def test_pieces_of_another_torch_or_revision_are_others(tmp_path, monkeypatch):
     before = store.path(Pair, {})
     monkeypatch.setattr("navbench.runner.store.REVISION", -1)
     revised = store.path(Pair, {})
-    monkeypatch.setattr(torch, "__version__", "0.0")
+    monkeypatch.setattr("navbench.runner.store.VERSIONS", {"torch": "0.0"})
     assert len({before, revised, store.path(Pair, {})}) == 3
 
 

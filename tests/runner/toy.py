@@ -146,11 +146,11 @@ def write_sets(root, name="toy:make", layers=("up",), methods=("svd", "random"))
     return root
 
 
-def execute(folder, chosen, sets):
+def execute(folder, chosen, sets, *, fresh=False):
     """Run a suite in a folder, quietly."""
     compute = Compute("cpu", chosen.precision, chosen.batch)
     run = Run(Path(folder), chosen, compute, Library([Path(sets)]), Console(file=io.StringIO()))
-    run.execute()
+    run.execute(fresh=fresh)
     return run
 
 

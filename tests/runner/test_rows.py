@@ -1,0 +1,44 @@
+"""What the rows of a run say of its directions."""
+
+import dataclasses
+
+import pandas as pd
+import pytest
+import toy
+
+from navbench.directions import Library
+from navbench.generators import zoo
+from navbench.runner.rows import SCORES, identity, score_columns
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"experiments": ["locality"]}, {0}),
+        ({"experiments": ["reproduction"]}, {0}),
+        ({"experiments": ["strips"], "strips": {"directions": 2}}, {0, 1}),
+        ({"experiments": ["curves"], "curves": {"directions": 0}}, set()),
+    ],
+)
+def test_a_direction_is_measured_when_anything_of_it_is(tmp_path, sets, values, expected):
+    toy.execute(tmp_path, toy.tiny(**values), sets)
+    directions, methods = (pd.read_csv(tmp_path / "tables" / f"{name}.csv") for name in ("directions", "methods"))
+    assert set(directions.loc[directions["measured"], "direction"]) == expected
+    assert len(directions) == 4
+    assert (methods["curves"] == 0).all()
+
+
+def test_methods_count_the_directions_with_curves(finished):
+    methods = pd.read_csv(finished.folder / "tables" / "methods.csv")
+    assert (methods["curves"] == 1).all()
+    assert (methods["directions"] == 2).all()
+
+
+def test_scores_take_no_column_of_another_number(sets):
+    direction = next(iter(Library([sets]).sets["toy.make/svd/up"].load(zoo.create("toy:make", toy.Compute()))))
+    scores = {"residual": 0.1, "rayleigh": 2.0, "t_min": 9.0, "measured": 1.0, "area50": 0.5}
+    columns = score_columns(dataclasses.replace(direction, scores=scores))
+    assert columns.pop("solver_residual") == 0.1
+    assert columns.pop("rayleigh") == 2.0
+    assert set(columns) == {"score_t_min", "score_measured", "score_area50"}
+    assert not set(SCORES.values()) & set(identity(direction))
