@@ -270,7 +270,8 @@ def tensor_hash(tensor: Tensor) -> str:
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+        # Copies, for the file is mapped into memory, and may be written over while they are in use.
+        return {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118 (not a mapping)
 
 
 def relabel(file: SetFile, index: int, label: str) -> None:
