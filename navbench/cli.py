@@ -46,7 +46,8 @@ class Program(click.Group):
             if ctx.params.get("debug"):
                 traceback.print_exc()
             known = isinstance(error, NavbenchError)
-            text = str(error) if known else f"{type(error).__name__}: {error} (--debug shows where)."
+            first = (str(error).strip().splitlines() or ["no message"])[0]
+            text = str(error) if known else f"{type(error).__name__}: {first} (--debug shows where)."
             click.echo(f"Error: {text}", err=True)
             sys.exit(error.exit_code if isinstance(error, NavbenchError) else 1)
 

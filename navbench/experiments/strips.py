@@ -9,6 +9,7 @@ from torch import Tensor
 from navbench.compute import Compute
 from navbench.experiments.edit import Edit, codes_for, unshifted
 from navbench.generators.base import Generator
+from navbench.metrics.extractors import quantise
 
 
 @dataclass(frozen=True)
@@ -41,4 +42,4 @@ def samples(generator: Generator, rows: int, columns: int, seed: int, compute: C
 
 def to_bytes(images: Tensor) -> Tensor:
     """Images in [-1, 1] as uint8, for showing."""
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()
+    return quantise(images).cpu()
