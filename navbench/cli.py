@@ -3,6 +3,7 @@
 import functools
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,8 @@ def overridden(source: str, precision: str | None, batch: int | None, **values: 
 @click.option("--debug", is_flag=True, help="Show where an error came from.")
 def main(debug: bool) -> None:
     """Measure the editing directions of an image generator: how good, how far, how local, how latent."""
+    # torch's own use of what it deprecates is nothing that a user can act on
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.")
 
 
 @main.command("run-all", **example("navbench run-all quick --out runs/quick"))
