@@ -168,7 +168,11 @@ def folding(*columns: str, header: bool = True) -> Table:
 
 
 def show(frame: pd.DataFrame) -> None:
-    """Print a table, numbers with four digits."""
+    """Print a table, numbers with four digits; what all its rows share stands above it."""
+    shared = [name for name in ("extractor", "reference", "n") if name in frame and frame[name].nunique() == 1]
+    if shared:
+        console.print(", ".join(f"{name} {frame[name].iloc[0]}" for name in shared))
+    frame = frame.drop(columns=shared)
     table = folding(*frame.columns)
     for row in frame.itertuples(index=False):
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
