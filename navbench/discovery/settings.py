@@ -2,13 +2,9 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-
-class Settings(BaseModel):
-    """Validated, immutable, and without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from navbench.settings import Settings
 
 
 class SpectrumSettings(Settings):

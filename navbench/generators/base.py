@@ -19,7 +19,7 @@ Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 @dataclass(frozen=True)
 class Codes:
-    """What a generator consumes for N images; every field is a tensor whose first dimension is N.
+    """What a generator consumes for N images; every field is a tensor whose first dimension is N, or none.
 
     Attributes:
         z: (N, latent_dim), float32, standard normal.
@@ -31,7 +31,8 @@ class Codes:
         return len(self.z)
 
     def __getitem__(self, rows: slice) -> Self:
-        return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: tensor[rows] for name, tensor in tensors.items() if tensor is not None})
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Layer:
 
     Attributes:
         name: its name in the module tree of the generator.
-        index: its place in forward order, from 0.
+        index: its number in forward order; the first is 0, but for StyleGAN2 (see there).
         shape: of its kernel: (out, in, k, k), or (in, out, k, k) if transposed.
         transposed: whether it is a transposed convolution.
     """
@@ -90,6 +91,8 @@ class Generator(nn.Module, ABC):
     description: str
     latent_dim: int
     resolution: int
+    latents: tuple[str, ...] = ("z",)
+    """The latent spaces that it has, by kind; z is among them."""
 
     @abstractmethod
     def forward(self, codes: Codes) -> Tensor:
@@ -111,6 +114,20 @@ class Generator(nn.Module, ABC):
         """Codes on the generator's device; code i depends on (seed, i) only."""
         z = seeds.normal(seed, tuple(indices), (self.latent_dim,))
         return Codes(z.to(self.device))
+
+    def resolved(self, codes: Codes) -> Codes:
+        """The codes with all work done that no offset of a later latent changes, such as a mapping network's."""
+        return codes
+
+    def latent_shape(self, kind: str) -> torch.Size:
+        """The shape of one offset in the latent space of that kind, one of `latents`."""
+        if kind != "z":
+            raise unknown(f"latent space of generator {self.name}", kind, self.latents)
+        return torch.Size((self.latent_dim,))
+
+    def moved(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
+        """The codes with an offset added in a latent space: of `latent_shape(kind)`, or one per code."""
+        return replace(codes, z=codes.z + offset)
 
     def kernel(self, layer: Layer) -> Tensor:
         """The layer's own kernel, in the shape of `layer.shape`."""

@@ -1,0 +1,282 @@
+"""Training a StyleGAN2 on rendered cars: non-saturating loss, lazy R1, style mixing, moving average; resumable.
+
+After Karras et al. (CVPR 2020), appendix B, without path length regularisation.  What a step does depends on the
+settings and the number of the step only, so a training that was killed goes on as if it had not been.
+"""
+
+import copy
+import csv
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torchvision.transforms.functional import to_pil_image
+from torchvision.utils import make_grid
+
+from navbench import seeds
+from navbench.compute import Compute
+from navbench.errors import Failure, NavbenchError
+from navbench.files import explained, write_atomically
+from navbench.generators.stylegan2 import StyleGAN2
+from navbench.progress import Report, silent
+from navbench.settings import Settings
+from navbench.testbed import cars
+from navbench.testbed.discriminator import Discriminator
+
+LOG = ("seconds", "images", "event", "generator_loss", "discriminator_loss", "penalty", "images_per_second")
+
+
+class TrainSettings(Settings):
+    """What is trained, and how.
+
+    Attributes:
+        images: how many renderings the discriminator sees; a training may be continued with more.
+        batch: renderings of a step.
+        latent_dim, style_dim, mapping_layers, channel_base, channel_max: of the generator (see `StyleGAN2`).
+        critic_base: the discriminator's channel_base.
+        learning_rate: of Adam, betas (0, 0.99), for both networks.
+        r1: gamma, the weight of the squared gradient at renderings (Mescheder et al., ICML 2018).
+        r1_every: steps between penalties, each of which then counts that many times.
+        mixing: the probability that a batch changes its styles at some layer.
+        average: images over which the moving average of the weights halves.
+        save_every: images between checkpoints.
+        sample_every: images between sheets of samples.
+        seed: of everything random.
+    """
+
+    images: int = Field(500_000, ge=1)
+    batch: int = Field(16, ge=2)
+    latent_dim: int = Field(128, ge=1)
+    style_dim: int = Field(128, ge=1)
+    mapping_layers: int = Field(8, ge=1)
+    channel_base: int = Field(1024, ge=64)
+    channel_max: int = Field(128, ge=1)
+    critic_base: int = Field(1024, ge=64)
+    learning_rate: float = Field(2e-3, gt=0)
+    r1: float = Field(0.2, ge=0)
+    r1_every: int = Field(16, ge=1)
+    mixing: float = Field(0.9, ge=0, le=1)
+    average: int = Field(20_000, ge=1)
+    save_every: int = Field(8_000, ge=1)
+    sample_every: int = Field(40_000, ge=1)
+    seed: int = Field(0, ge=0)
+
+    def generator(self) -> StyleGAN2:
+        """The generator of these sizes, its weights drawn from torch's global generator."""
+        return StyleGAN2(
+            "cars", "StyleGAN2 of 64x64 rendered cars with known factors", cars.RESOLUTION, self.latent_dim,
+            self.style_dim, self.mapping_layers, self.channel_base, self.channel_max,
+        )  # fmt: skip
+
+
+PRESETS = {
+    "cpu": TrainSettings(),
+    "gpu": TrainSettings(
+        images=5_000_000, batch=32, latent_dim=512, style_dim=512, channel_base=16384, channel_max=256,
+        critic_base=16384, save_every=100_000, sample_every=200_000,
+    ),
+}  # fmt: skip
+
+
+class Training:
+    """Both networks, the moving average, both optimisers, and how many renderings they have seen.
+
+    Attributes:
+        average: the generator that is kept: the moving average of the trained one.
+        images: renderings seen.
+    """
+
+    def __init__(self, settings: TrainSettings, compute: Compute, folder: Path) -> None:
+        """Begin in an empty folder, or go on from the checkpoint that a folder holds."""
+        self.settings, self.compute, self.folder = settings, compute, folder
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seeds.derived(settings.seed, "weights"))
+            self.generator = settings.generator()
+            self.critic = Discriminator(cars.RESOLUTION, settings.critic_base, settings.channel_max)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        for network in (self.generator, self.critic, self.average):
+            network.to(compute.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator_steps = self._adam(self.generator)
+        self.critic_steps = self._adam(self.critic)
+        self.images, self.seconds = 0, 0.0
+        if self.checkpoint.exists():
+            self._resume()
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file of the checkpoint."""
+        return self.folder / "checkpoint.pt"
+
+    def run(self, report: Report = silent) -> None:
+        """Train until the images of the settings have been seen."""
+        settings, begun, saved = self.settings, time.monotonic() - self.seconds, self.images
+        self._log("resumed" if self.images else "begun")
+        while self.images < settings.images:
+            losses = self.step()
+            self.seconds = time.monotonic() - begun
+            if not all(map(_finite, losses.values())):
+                raise Failure(
+                    f"The training diverged at {self.images} images ({losses}); "
+                    f"{self.checkpoint} holds its last good state, lower the learning rate."
+                )
+            if _passed(self.images, settings.batch, 1600):
+                report(self.images, settings.images, f"critic {losses['discriminator_loss']:.2f}")
+            done = self.images >= settings.images
+            if done or _passed(self.images, settings.batch, settings.sample_every):
+                self._sheet()
+            if done or self.images - saved >= settings.save_every:
+                saved = self.images
+                self._save(losses)
+
+    # --- one step
+
+    def step(self) -> dict[str, float]:
+        """One step of the discriminator and one of the generator, on the same generated images; the losses."""
+        settings, number = self.settings, self.images // self.settings.batch
+        random = torch.Generator().manual_seed(seeds.derived(settings.seed, "step", number))
+        rows = range(self.images, self.images + settings.batch)
+        real = cars.render(cars.sample(rows, seeds.derived(settings.seed, "renderings")))
+        real = real.to(self.compute.device, memory_format=torch.channels_last)
+        with self.compute.autocast():
+            fake = self._images(random)
+        losses = self._improve_critic(real, fake.detach(), penalise=number % settings.r1_every == 0)
+        self.critic.requires_grad_(False)
+        with self.compute.autocast():
+            loss = F.softplus(-self.critic(fake).float()).mean()
+        self.generator_steps.zero_grad(set_to_none=True)
+        loss.backward()
+        self.generator_steps.step()
+        self.critic.requires_grad_(True)
+        self.images += settings.batch
+        self._move_average()
+        return {"generator_loss": float(loss.detach()), **losses}
+
+    def _improve_critic(self, real: Tensor, fake: Tensor, *, penalise: bool) -> dict[str, float]:
+        settings = self.settings
+        with self.compute.autocast():
+            on_fake, on_real = self.critic(fake).float(), self.critic(real).float()
+            loss = F.softplus(on_fake).mean() + F.softplus(-on_real).mean()
+        self.critic_steps.zero_grad(set_to_none=True)
+        loss.backward()
+        losses = {"discriminator_loss": float(loss.detach())}
+        if penalise:
+            real = real.clone().requires_grad_(True)
+            with self.compute.autocast():
+                logits = self.critic(real).float()
+            (slope,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+            penalty = slope.float().square().sum(dim=(1, 2, 3)).mean()
+            (penalty * settings.r1 / 2 * settings.r1_every).backward()
+            losses["penalty"] = float(penalty.detach())
+        self.critic_steps.step()
+        return losses
+
+    def _images(self, random: torch.Generator) -> Tensor:
+        """Generated images with mixed styles and fresh noise, with a graph."""
+        settings, generator, device = self.settings, self.generator, self.compute.device
+        z = torch.randn(2, settings.batch, settings.latent_dim, generator=random).to(device)
+        w = generator.style(z[0])[:, None].expand(-1, generator.styles_per_image, -1)
+        if float(torch.rand((), generator=random)) < settings.mixing:
+            cut = int(torch.randint(1, generator.styles_per_image, (), generator=random))
+            other = generator.style(z[1])[:, None].expand(-1, generator.styles_per_image - cut, -1)
+            w = torch.cat([w[:, :cut], other], dim=1)
+        sizes = generator.noise_sizes()
+        noise = [torch.randn(settings.batch, 1, size, size, generator=random).to(device) for size in sizes]
+        return generator.synthesise(w, noise)
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        """A short memory at first, so that the random start is soon forgotten."""
+        half_life = min(self.settings.average, 0.05 * self.images)
+        keep = 0.5 ** (self.settings.batch / half_life)
+        ours, theirs = list(self.average.parameters()), [p.detach() for p in self.generator.parameters()]
+        torch._foreach_lerp_(ours, theirs, 1 - keep)
+
+    def _adam(self, network: nn.Module) -> torch.optim.Adam:
+        """Adam; the discriminator's rate and memory are for the steps that its lazy penalty takes (appendix B)."""
+        lazy = self.settings.r1_every / (self.settings.r1_every + 1) if isinstance(network, Discriminator) else 1
+        return torch.optim.Adam(
+            network.parameters(), lr=self.settings.learning_rate * lazy, betas=(0.0, 0.99**lazy), fused=True
+        )
+
+    # --- what is kept
+
+    def _save(self, losses: dict[str, float]) -> None:
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        kept = {**state, "images": self.images, "seconds": self.seconds, "settings": self.settings.model_dump()}
+        buffer = io.BytesIO()
+        torch.save(kept, buffer)
+        write_atomically(self.checkpoint, buffer.getvalue())
+        self._log("saved", **losses)
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "generator": self.generator, "critic": self.critic, "average": self.average,
+            "generator_steps": self.generator_steps, "critic_steps": self.critic_steps,
+        }  # fmt: skip
+
+    def _resume(self) -> None:
+        kept = read_checkpoint(self.checkpoint)
+        free = {"images", "save_every", "sample_every"}
+        before, now = (
+            {key: value for key, value in settings.items() if key not in free}
+            for settings in (kept["settings"], self.settings.model_dump())
+        )
+        if before != now:
+            wrong = sorted(key for key in now if before.get(key) != now[key])
+            raise NavbenchError(
+                f"{self.checkpoint} was trained with another {', '.join(wrong)}; use the same, or another folder."
+            )
+        for name, part in self._parts().items():
+            part.load_state_dict(kept[name])
+        self.images, self.seconds = kept["images"], kept["seconds"]
+
+    def _sheet(self) -> None:
+        """Sixty-four images of the average, as a picture."""
+        with torch.no_grad():
+            images = self.average(self.average.sample(range(64), seeds.derived(self.settings.seed, "sheet")))
+        grid = make_grid((images.float().cpu().clamp(-1, 1) + 1) / 2, nrow=8, padding=0)
+        buffer = io.BytesIO()
+        to_pil_image(grid).save(buffer, "PNG")
+        write_atomically(self.folder / f"samples-{self.images:08d}.png", buffer.getvalue())
+
+    def _log(self, event: str, **values: float) -> None:
+        """One more line of log.csv."""
+        path = self.folder / "log.csv"
+        speed = self.images / self.seconds if self.seconds else 0.0
+        row = {"seconds": round(self.seconds, 1), "images": self.images, "event": event}
+        row |= {key: round(value, 4) for key, value in values.items()} | {"images_per_second": round(speed, 1)}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            new = not path.exists()
+            with path.open("a", newline="") as file:
+                writer = csv.DictWriter(file, LOG)
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+        except OSError as error:
+            raise explained(error, path) from error
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds, as data."""
+    try:
+        kept = torch.load(path, map_location="cpu", weights_only=True)
+        json.dumps(kept["settings"])
+    except Exception:  # torch.load raises whatever a damaged file leads it to
+        raise NavbenchError(f"{path} is not a checkpoint of a training; delete it to start over.") from None
+    return kept
+
+
+def _finite(value: float) -> bool:
+    return abs(value) < float("inf")
+
+
+def _passed(images: int, batch: int, every: int) -> bool:
+    """Whether the last step went past a multiple of `every` images."""
+    return images // every != (images - batch) // every
