@@ -73,6 +73,22 @@ class SvdBasis:
         return moved
 
 
+class IdentityBasis:
+    """The axes of a space: coefficients are the offset itself."""
+
+    def __init__(self, shape: torch.Size) -> None:
+        """Take the shape of one offset."""
+        self.shape, self.count = shape, shape.numel()
+
+    def combine(self, coefficients: Tensor) -> Tensor:
+        """Coefficients (K, B) as offsets (K, *shape)."""
+        return coefficients.unflatten(1, self.shape)
+
+    def to(self, device: torch.device) -> "IdentityBasis":
+        """Itself, as it holds no tensor."""
+        return self
+
+
 def random_basis(shape: torch.Size, count: int, seed: int) -> DenseBasis:
     """`count` offsets drawn uniformly from the unit sphere; offset i depends on (seed, i) only."""
     return DenseBasis(seeds.normal(seeds.derived(seed, "random basis"), range(count), tuple(shape)))

@@ -11,13 +11,14 @@ from typing import Any
 import click
 import pandas as pd
 import torch
-from rich.console import Console
 from rich.table import Column, Table
 
 from navbench import __version__, suite, weights
+from navbench.cli_common import console, example
+from navbench.cli_testbed import testbed
 from navbench.compute import Compute
 from navbench.directions import SHIPPED, Library, SetFile, open_set, relabel
-from navbench.discovery.methods import METHODS
+from navbench.discovery.methods import METHODS, admitted
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
 from navbench.progress import stage
@@ -25,10 +26,8 @@ from navbench.report.html import write_report
 from navbench.runner.discover import discover as discover_sets
 from navbench.runner.local import Run, check_folder
 from navbench.runner.plan import layers_of
-from navbench.spaces import KINDS
-from navbench.suite import PRESETS, Suite
-
-console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)  # names and paths stay as they are
+from navbench.spaces import KINDS, LATENTS, LatentSpace, ParameterSpace, Space
+from navbench.suite import PRESETS, Subject, Suite
 
 
 class Program(click.Group):
@@ -53,11 +52,6 @@ class Program(click.Group):
             sys.exit(error.exit_code if isinstance(error, NavbenchError) else 1)
 
 
-def example(text: str) -> dict[str, str]:
-    """The part of a command's help that shows how it is used."""
-    return {"epilog": f"\b\nExample:\n  {text}"}
-
-
 def computing(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where and how to compute."""
     options = (
@@ -73,6 +67,12 @@ def directions_option(command: Callable[..., Any]) -> Callable[..., Any]:
     folder = click.Path(file_okay=False, path_type=Path)
     text = "A folder of direction sets, before the shipped ones."
     return click.option("--directions", "folder", type=folder, help=text)(command)
+
+
+def calibrate_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that solves for the ranges of directions."""
+    text = "Solve every range for 'effect=0.2', say, or 'wheel radius=+2px'. Default: what the suite says."
+    return click.option("--calibrate", metavar="WHAT=AMOUNT", help=text)(command)
 
 
 def compute_for(chosen: Suite, device: str) -> Compute:
@@ -112,37 +112,43 @@ def main(debug: bool) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.")
 
 
+main.add_command(testbed)
+
+
 @main.command("run-all", **example("navbench run-all quick --out runs/quick"))
 @click.argument("source", metavar="[SUITE]", default="quick")
 @click.option("--generator", help="Measure this one instead of the suite's.")
 @click.option("--layer", "layers", multiple=True, help="Only these layers, by name or index.")
-@click.option("--reference", help="'unshifted', or a folder or zip of real images.")
+@click.option("--reference", help="'unshifted', 'renderings', or a folder or zip of real images.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder. Default: runs/NAME-OF-SUITE.")
 @click.option("--fresh", is_flag=True, help="Start over, instead of going on with the run in the folder.")
 @click.option("--rediscover", is_flag=True, default=None, help="Find the directions anew.")
+@calibrate_option
 @directions_option
 @computing
 def run_all(
     source: str, generator: str | None, layers: tuple[str, ...], reference: str | None, out: Path | None, fresh: bool,
-    rediscover: bool | None, folder: Path | None, device: str, precision: str | None, batch: int | None,
+    rediscover: bool | None, calibrate: str | None, folder: Path | None, device: str, precision: str | None,
+    batch: int | None,
 ) -> None:  # fmt: skip
     """Run a whole suite and write its report.
 
     SUITE is a preset (smoke, quick, standard, paper) or a TOML file. Run again in the same folder, it does only
     what is left.
     """
-    chosen = overridden(source, precision, batch, rediscover=rediscover)
+    chosen = overridden(source, precision, batch, rediscover=rediscover, calibrate=calibrate)
     chosen = _with_subjects(chosen, generator, layers, reference)
     _run(chosen, out or Path("runs") / chosen.name, folder, device, fresh=fresh)
 
 
 def _with_subjects(chosen: Suite, generator: str | None, layers: tuple[str, ...], reference: str | None) -> Suite:
-    given: dict[str, Any] = {"name": generator, "layers": list(layers) or None, "reference": reference}
-    if generator is not None and not layers:
-        given["layers"] = []  # the suite's layers are those of another generator
-    given = {key: value for key, value in given.items() if value is not None}
-    subjects = [subject.model_dump(mode="json") | given for subject in chosen.generators]
-    return chosen.with_values(generators=subjects[:1] if generator else subjects)
+    """The suite with the command line's generator, layers and reference in place of its own."""
+    subjects = list(chosen.generators)
+    if generator is not None:
+        same = [subject for subject in subjects if subject.name == generator]
+        subjects = same or [Subject(name=generator, methods=subjects[0].methods)]
+    replaced = given(layers=list(layers) or None, reference=reference)
+    return chosen.with_values(generators=[subject.model_dump(mode="json") | replaced for subject in subjects])
 
 
 def _run(chosen: Suite, out: Path, folder: Path | None, device: str, *, fresh: bool) -> None:
@@ -188,21 +194,18 @@ def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[st
         @click.option("--preset", default="quick", show_default=True, help="Sizes that no option gives.")
         @click.option("--out", type=click.Path(path_type=Path), help="The run folder.")
         @click.option("--fresh", is_flag=True, help="Start over.")
+        @calibrate_option
         @directions_option
         @computing
         @functools.wraps(values)
         def command(
-            name: str, generator: str | None, preset: str, out: Path | None, fresh: bool, folder: Path | None,
-            device: str, precision: str | None, batch: int | None, **options: Any,
+            name: str, generator: str | None, preset: str, out: Path | None, fresh: bool, calibrate: str | None,
+            folder: Path | None, device: str, precision: str | None, batch: int | None, **options: Any,
         ) -> None:  # fmt: skip
-            chosen = overridden(preset, precision, batch)
+            chosen = overridden(preset, precision, batch, calibrate=calibrate)
             file, index = library(folder).find(name)
             full = file.names()[index]
-            subject = {"name": generator or installed(file), "layers": [file.header["layer"]]}
-            subject |= {
-                "methods": [file.header["method"]],
-                "reference": options.pop("reference", "unshifted"),
-            }
+            subject = _subject_of(chosen, file, generator or installed(file), options.pop("reference", None))
             wanted = {"only": [full], "experiments": [experiment, "strips"], "rediscover": False}
             chosen = chosen.with_values(generators=[subject], **wanted, **values(**options))
             place = out or Path("runs") / f"{experiment}-{full.replace('/', '-')}"
@@ -215,6 +218,17 @@ def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[st
     return decorate
 
 
+def _subject_of(chosen: Suite, file: SetFile, generator: str, reference: str | None) -> dict[str, Any]:
+    """A subject of one direction set, with the reference and scorer that the suite gives its generator."""
+    same = [subject for subject in chosen.generators if subject.name == generator]
+    subject = (same[0] if same else Subject(name=generator)).model_dump(mode="json")
+    if file.header["layer"] is None:
+        where = {"methods": [], "latents": [file.header["space"]], "latent_methods": [file.header["method"]]}
+    else:
+        where = {"layers": [file.header["layer"]], "methods": [file.header["method"]], "latents": []}
+    return subject | where | given(reference=reference)
+
+
 def given(**values: Any) -> dict[str, Any]:
     """The values that were given."""
     return {key: value for key, value in values.items() if value is not None}
@@ -225,7 +239,7 @@ def given(**values: Any) -> dict[str, Any]:
 @click.option("--shifts", type=click.IntRange(3), help="Points of the curve, an odd number.")
 @click.option("--extractor", help="Only inception-v3-compat makes an FID.")
 @click.option("--extractor-weights", help="A file with its weights, instead of downloading them.")
-@click.option("--reference", default="unshifted", show_default=True, help="Or a folder or zip of real images.")
+@click.option("--reference", help="'unshifted', 'renderings', or a folder or zip of real images. Default: the suite's.")
 @one_direction("curves", "FD or FID, KID and effect of one direction as functions of its shift.")
 def fid_curve(
     samples: int | None, shifts: int | None, extractor: str | None, extractor_weights: str | None
@@ -245,7 +259,7 @@ def locality(samples: int | None, shifts: int | None) -> dict[str, Any]:
 
 
 @main.command("reproduce", **example("navbench reproduce --direction faces/svd/main.6/0 --target z --steps 50"))
-@click.option("--target", "targets", multiple=True, type=click.Choice(KINDS[1:]), help="Where to imitate it.")
+@click.option("--target", "targets", multiple=True, type=click.Choice(KINDS), help="Where to imitate it.")
 @click.option("--codes", type=click.IntRange(1), help="Codes on which the imitation is found.")
 @click.option("--held-out", type=click.IntRange(2), help="Codes on which it is measured.")
 @click.option("--steps", type=click.IntRange(1), help="Steps of L-BFGS.")
@@ -264,30 +278,51 @@ def reproduce(targets: tuple[str, ...], codes: int | None, held_out: int | None,
 )
 @click.option("--generator", help="Default: the suite's first.")
 @click.option("--layer", "layers", multiple=True, help="By name or index; again for more. Default: the suite's.")
+@click.option(
+    "--latent", "latents", multiple=True, type=click.Choice(LATENTS), help="In this latent space; again for more."
+)
 @click.option("--preset", default="quick", show_default=True, help="A preset or suite file, for its settings.")
 @click.option("--seed", type=click.IntRange(0), help="Default: the suite's.")
 @click.option("--out", type=click.Path(path_type=Path), default="my-directions", show_default=True, help="Where to.")
 @click.option("--force", is_flag=True, help="Replace sets that are there already.")
 @computing
 def discover(
-    methods: tuple[str, ...], generator: str | None, layers: tuple[str, ...], preset: str, seed: int | None, out: Path,
-    force: bool, device: str, precision: str | None, batch: int | None,
+    methods: tuple[str, ...], generator: str | None, layers: tuple[str, ...], latents: tuple[str, ...], preset: str,
+    seed: int | None, out: Path, force: bool, device: str, precision: str | None, batch: int | None,
 ) -> None:  # fmt: skip
-    """Find directions and write them, one file per method and layer.
+    """Find directions and write them, one file per method and layer or latent space.
 
-    Sets that are there already are kept; a learning that was interrupted goes on from its checkpoint.
+    With --layer or --latent, in those alone. Sets that are there already are kept; a learning that was interrupted
+    goes on from its checkpoint.
     """
-    chosen = _with_subjects(overridden(preset, precision, batch, seed=seed), generator, layers, None)
-    subject = chosen.generators[0]
-    compute = compute_for(chosen, device)
+    chosen = _with_subjects(overridden(preset, precision, batch, seed=seed), generator, (), None)
+    subject, compute = chosen.generators[0], compute_for(chosen, device)
     made = zoo.create(subject.name, compute)
-    names = layers_of(subject, made, library(None)) or tuple(layer.name for layer in made.layers())
+    if layers or latents:
+        subject = subject.model_copy(update={"layers": layers, "latents": latents})
+    names = layers if latents else layers_of(subject, made, library(None)) or tuple(one.name for one in made.layers())
+    places: list[tuple[Space, tuple[str, ...]]] = [
+        (ParameterSpace(made, made.layer(name)), methods or subject.methods) for name in names
+    ]
+    places += [(LatentSpace(made, kind), methods or subject.latent_methods) for kind in subject.latents]
+    _refuse_homeless(methods, [space for space, _ in places])
     paths = discover_sets(
-        made, names, methods or subject.methods, chosen.discovery, compute, chosen.seed, out,
+        made, places, chosen.discovery, compute, chosen.seed, out,
         overwrite=force, stages=lambda title: stage(console, title),
     )  # fmt: skip
     for path in paths:
         console.print(f"Directions: {path}")
+
+
+def _refuse_homeless(methods: tuple[str, ...], spaces: list[Space]) -> None:
+    """Refuse a method that was asked for and is defined in none of the spaces."""
+    for method in methods:
+        if not any(admitted([method], space.kind) for space in spaces):
+            row = METHODS[method]
+            raise NavbenchError(
+                f"Method {method} is defined in {', '.join(row.spaces)} spaces only ({row.source}); "
+                "name such a space by --layer or --latent."
+            )
 
 
 @main.command(**example("navbench report runs/quick"))

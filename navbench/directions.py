@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from navbench import spaces
-from navbench.basis import Basis, DenseBasis, SvdBasis, random_basis
+from navbench.basis import Basis, DenseBasis, IdentityBasis, SvdBasis, random_basis
 from navbench.errors import NavbenchError, unknown
 from navbench.files import write_atomically
 from navbench.generators.base import Generator
@@ -49,9 +49,14 @@ class Direction:
     basis_id: str = ""
 
     @property
+    def place(self) -> str:
+        """Where its offset is added: the layer's name, or the latent space's."""
+        return self.layer or self.space
+
+    @property
     def name(self) -> str:
-        """The full reference: 'faces/hybrid/main.6/3'."""
-        return f"{self.generator}/{self.method}/{self.layer or self.space}/{self.index}"
+        """The full reference: 'faces/hybrid/main.6/3', 'cars/ganspace/w/0'."""
+        return f"{self.generator}/{self.method}/{self.place}/{self.index}"
 
     @property
     def offset(self) -> Tensor:
@@ -93,7 +98,8 @@ class DirectionSet:
 
     Attributes:
         weights: fingerprint of the generator's weights.
-        basis_name: 'stored', 'svd' (the kernel determines it), 'random' (the seed does), or 'set:PATH' for the
+        basis_name: 'stored', 'svd' (the kernel determines it), 'random' (the seed does), 'identity' (the axes of the
+            space), or 'set:PATH' for the
             basis of another set, PATH relative to the folder of this one.
         basis_sha256: of the basis tensor in the file that holds it; '' where no file does.
         coefficients: (K, B), unit-norm rows, float32.
@@ -143,9 +149,14 @@ class DirectionSet:
         )
 
     @property
+    def place(self) -> str:
+        """Where offsets are added: the layer's name, or the latent space's."""
+        return self.layer or self.space
+
+    @property
     def reference(self) -> str:
-        """'generator/method/layer', what the names of its directions begin with."""
-        return f"{self.generator}/{self.method}/{self.layer or self.space}"
+        """'generator/method/place', what the names of its directions begin with."""
+        return f"{self.generator}/{self.method}/{self.place}"
 
 
 # --- files ---------------------------------------------------------------------------------------------------
@@ -187,9 +198,14 @@ class SetFile:
     count: int
 
     @property
+    def place(self) -> str:
+        """Where offsets are added: the layer's name, or the latent space's."""
+        return self.header["layer"] or self.header["space"]
+
+    @property
     def reference(self) -> str:
-        """'generator/method/layer'."""
-        return f"{self.header['generator']}/{self.header['method']}/{self.header['layer'] or self.header['space']}"
+        """'generator/method/place'."""
+        return f"{self.header['generator']}/{self.header['method']}/{self.place}"
 
     @property
     def sha256(self) -> str:
@@ -246,6 +262,8 @@ class SetFile:
         if name == "svd":
             layer = generator.layer(self.header["layer"])
             return SvdBasis(layer, generator.kernel(layer))
+        if name == "identity":
+            return IdentityBasis(spaces.create(generator, self.header["space"], self.header["layer"]).shape)
         if name == "random":
             space = spaces.create(generator, self.header["space"], self.header["layer"])
             return random_basis(space.shape, tensors["coefficients"].shape[1], self.header["seed"])

@@ -10,7 +10,9 @@ from torch import Tensor
 from navbench.errors import NavbenchError, unknown
 from navbench.generators.base import Codes, Generator, Layer, State
 
-KINDS = ("parameter", "activation", "z")
+KINDS = ("parameter", "activation", "z", "w", "w+")
+LATENTS = KINDS[2:]
+"""The kinds that belong to no layer; which of them a generator has is in its `latents`."""
 
 
 class Space(ABC):
@@ -26,6 +28,11 @@ class Space(ABC):
     kind: str
     layer: Layer | None
     shape: torch.Size
+
+    @property
+    def place(self) -> str:
+        """Where offsets are added: the layer's name, or the latent space's."""
+        return self.kind if self.layer is None else self.layer.name
 
     @abstractmethod
     def prepare(self, codes: Codes) -> Any:
@@ -75,30 +82,29 @@ class ActivationSpace(Space):
 
 
 class LatentSpace(Space):
-    """Offsets of the code z: G_theta(z + offset), what latent editing does."""
+    """Offsets of a code: of z, or of what a mapping network makes of it; what latent editing does."""
 
     layer = None
 
     def __init__(self, generator: Generator, kind: str = "z") -> None:
-        if kind != "z":
-            raise unknown(f"latent space of generator {generator.name}", kind, ["z"])
-        self.generator, self.kind = generator, kind
-        self.shape = torch.Size((generator.latent_dim,))
+        if kind not in generator.latents:
+            raise unknown(f"latent space of generator {generator.name}", kind, generator.latents)
+        self.generator, self.kind, self.shape = generator, kind, generator.latent_shape(kind)
 
     def prepare(self, codes: Codes) -> Codes:
-        """Nothing: every offset changes all of the generator's work."""
-        return codes
+        """The codes, past the mapping network where the offset is added behind it."""
+        return codes if self.kind == "z" else self.generator.resolved(codes)
 
     def render(self, state: Codes, offset: Tensor) -> Tensor:
         """The generator on shifted codes."""
-        return self.generator(replace(state, z=state.z + offset))
+        return self.generator(self.generator.moved(state, self.kind, offset))
 
 
 def create(generator: Generator, kind: str, layer: str | None = None) -> Space:
     """The space of that kind; `layer` is a name or an index, and only latent spaces go without."""
     if kind not in KINDS:
         raise unknown("space", kind, KINDS)
-    if kind == "z":
+    if kind in LATENTS:
         return LatentSpace(generator, kind)
     if layer is None:
         raise NavbenchError(f"A {kind} space belongs to a layer; name one of generator {generator.name}.")

@@ -14,8 +14,9 @@ from pydantic import Field, ValidationError
 from navbench.discovery.methods import METHODS
 from navbench.discovery.settings import DiscoverySettings, Settings
 from navbench.errors import NavbenchError, unknown
+from navbench.experiments.calibration import parse_target
 
-Experiment = Literal["curves", "locality", "reproduction", "strips"]
+Experiment = Literal["attributes", "curves", "matched", "locality", "reproduction", "strips"]
 PRESETS = ("smoke", "quick", "standard", "paper")
 
 
@@ -25,14 +26,26 @@ class Subject(Settings):
     Attributes:
         name: an installed generator, or 'package.module:callable'.
         layers: names or indices; empty for the layers of the direction sets there are.
-        methods: whose directions are measured.
-        reference: 'unshifted', the generator itself at t = 0 with other codes; or a folder or zip of images.
+        methods: whose directions are measured on those layers.
+        latents: latent spaces, 'z', 'w' or 'w+', as far as the generator has them.
+        latent_methods: whose directions are measured there; in each space those that are defined in it.
+        reference: 'unshifted', the generator itself at t = 0 with other codes; an installed distribution, such as
+            'renderings', the truth of `cars`; or a folder or zip of images.
+        scorer: an installed attribute scorer, or 'package.module:callable'; '' for none.
     """
 
     name: str
     layers: tuple[str, ...] = ()
     methods: tuple[str, ...] = ("svd", "optimization", "spectrum", "hybrid")
+    latents: tuple[Literal["z", "w", "w+"], ...] = ()
+    latent_methods: tuple[str, ...] = ("ganspace", "sefa", "latent-spectrum", "latent-optimization", "random")
     reference: str = "unshifted"
+    scorer: str = ""
+
+    @property
+    def all_methods(self) -> tuple[str, ...]:
+        """Of layers and of latent spaces."""
+        return (*self.methods, *(self.latent_methods if self.latents else ()))
 
 
 class Curves(Settings):
@@ -42,6 +55,7 @@ class Curves(Settings):
         directions: how many of each set, from the first.
         shifts: points of a curve, odd, t = 0 inside.
         samples: images per point.
+        reference_samples: images of a reference that can be drawn without end; 0 for as many as `samples`.
         shard: images per resumable piece; changes no result.
         extractor: of the features; only 'inception-v3-compat' makes an FID.
         extractor_weights: a file with its weights, '' for the ones it downloads.
@@ -51,6 +65,7 @@ class Curves(Settings):
     directions: int = Field(2, ge=0)
     shifts: int = Field(5, ge=3)
     samples: int = Field(512, ge=2)
+    reference_samples: int = Field(0, ge=0)
     shard: int = Field(256, ge=1)
     extractor: str = "efficientnet-lite0"
     extractor_weights: str = ""
@@ -61,6 +76,32 @@ class Screening(Settings):
     """The effect of every direction of every set, at both ends of its range, over `samples` codes."""
 
     samples: int = Field(32, ge=2)
+
+
+class Attributes(Settings):
+    """What every direction moves, as the generator's attribute scorer reads it.
+
+    Attributes:
+        samples: codes.
+        shifts: from t_min to t_max, odd, t = 0 inside.
+    """
+
+    samples: int = Field(32, ge=2)
+    shifts: int = Field(5, ge=3)
+
+
+class Matched(Settings):
+    """Methods compared where they change one attribute by the same amount, each by its best direction for it.
+
+    Attributes:
+        attribute: of the scorer; '' to leave the comparison out.
+        change: in the attribute's unit, up on one side and down on the other.
+        codes: over which the change is measured when the shifts are solved for.
+    """
+
+    attribute: str = ""
+    change: float = Field(1.0, gt=0)
+    codes: int = Field(32, ge=2)
 
 
 class Locality(Settings):
@@ -75,13 +116,21 @@ class Reproduction(Settings):
     """The test of eq. 5, of the first `directions` of each set at t_max.
 
     Attributes:
-        targets: the spaces that are to imitate: 'z', and 'activation' for the tensor entering the layer.
+        targets: the spaces that are to imitate: of a parameter direction, latent spaces and 'activation', the tensor
+            that enters its layer; of a latent direction, 'parameter', the kernel of each layer of the generator's
+            `layers`. Those that a generator lacks are left out.
         codes: on which the offset is found; held_out: others, on which it is measured.
         steps: of L-BFGS.
     """
 
     directions: int = Field(1, ge=0)
-    targets: tuple[Literal["z", "activation"], ...] = ("z", "activation")
+    targets: tuple[Literal["z", "w", "w+", "activation", "parameter"], ...] = (
+        "z",
+        "w",
+        "w+",
+        "activation",
+        "parameter",
+    )
     codes: int = Field(32, ge=1)
     held_out: int = Field(64, ge=2)
     steps: int = Field(20, ge=1)
@@ -101,6 +150,8 @@ class Suite(Settings):
     Attributes:
         batch: images per forward pass; changes no result.
         rediscover: find directions anew, even where there are some.
+        calibrate: what every direction's range is solved for, 'effect=0.2' or 'wheel radius=+2px'; '' for the ranges
+            of the direction files.
         only: directions by name, to measure those alone; empty for what each experiment's `directions` says.
         experiments: which to do, after the screening.
     """
@@ -110,13 +161,18 @@ class Suite(Settings):
     precision: Literal["float32", "bf16"] = "float32"
     batch: int = Field(32, ge=1)
     rediscover: bool = False
+    calibrate: str = ""
     only: tuple[str, ...] = ()
-    experiments: tuple[Experiment, ...] = ("curves", "locality", "reproduction", "strips")
+    experiments: tuple[Experiment, ...] = (
+        "attributes", "curves", "matched", "locality", "reproduction", "strips",
+    )  # fmt: skip
     generators: tuple[Subject, ...] = Field(min_length=1)
     distance: str = "stlpips-alex"
     discovery: DiscoverySettings = DiscoverySettings()
     screening: Screening = Screening()
+    attributes: Attributes = Attributes()
     curves: Curves = Curves()
+    matched: Matched = Matched()
     locality: Locality = Locality()
     reproduction: Reproduction = Reproduction()
     strips: Strips = Strips()
@@ -164,11 +220,13 @@ def _validated(content: dict[str, Any], source: str) -> Suite:
         suite = Suite.model_validate(content)
     except ValidationError as error:
         raise NavbenchError(f"{source}: {_explain(error)}") from error
-    for method in (method for subject in suite.generators for method in subject.methods if suite.rediscover):
+    for method in (method for subject in suite.generators for method in subject.all_methods if suite.rediscover):
         if method not in METHODS:
             raise unknown(f"method in {source}", method, METHODS)
-    if suite.curves.shifts % 2 == 0 or suite.strips.shifts % 2 == 0:
-        raise NavbenchError(f"{source}: curves.shifts and strips.shifts must be odd, so that t = 0 is among them.")
+    if any(counted.shifts % 2 == 0 for counted in (suite.curves, suite.strips, suite.attributes)):
+        raise NavbenchError(f"{source}: the shifts of curves, strips and attributes must be odd, to have t = 0.")
+    if suite.calibrate:
+        parse_target(suite.calibrate)
     return suite
 
 

@@ -1,7 +1,7 @@
 """The methods: each is a basis of a space and, optionally, coefficients learned on it (one table, one procedure)."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from navbench import seeds
-from navbench.basis import Basis, DenseBasis, SvdBasis, random_basis
+from navbench.basis import Basis, DenseBasis, IdentityBasis, SvdBasis, random_basis
 from navbench.compute import Compute
 from navbench.directions import DirectionSet
 from navbench.discovery.calibration import LARGEST, EffectMeter, calibrate
@@ -21,9 +21,10 @@ from navbench.discovery.hessian import PerceptualHessian, krylov, power
 from navbench.discovery.learn import Pairs, learn
 from navbench.discovery.settings import DiscoverySettings, LearnSettings
 from navbench.errors import NavbenchError, unknown
+from navbench.metrics.frechet import Moments
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
-from navbench.spaces import ParameterSpace
+from navbench.spaces import LATENTS, Space, describe
 
 
 @dataclass(frozen=True)
@@ -31,27 +32,43 @@ class Method:
     """A row of the table.
 
     Attributes:
-        basis: 'svd', 'hessian' or 'random'.
+        basis: 'svd', 'hessian', 'random', 'pca', 'sefa' or 'identity'.
         learned: whether coefficients are learned on it; else each direction is one vector of the basis.
+        spaces: the kinds of spaces in which it is defined.
         source: where it is described.
     """
 
     name: str
     basis: str
     learned: bool
+    spaces: tuple[str, ...]
     source: str
 
 
+_WEIGHTS, _LATENT = ("parameter",), LATENTS
 METHODS = {
     method.name: method
     for method in (
-        Method("svd", "svd", False, "section 4.2, the baseline"),
-        Method("optimization", "svd", True, "section 3.2"),
-        Method("spectrum", "hessian", False, "section 3.3"),
-        Method("hybrid", "hessian", True, "section 3.4"),
-        Method("random", "random", False, "a control: offsets drawn from the unit sphere"),
+        Method("svd", "svd", False, _WEIGHTS, "section 4.2, the baseline"),
+        Method("optimization", "svd", True, _WEIGHTS, "section 3.2"),
+        Method("spectrum", "hessian", False, _WEIGHTS, "section 3.3"),
+        Method("hybrid", "hessian", True, _WEIGHTS, "section 3.4"),
+        Method("ganspace", "pca", False, ("w",), "Härkönen et al., NeurIPS 2020; z has no principal axes"),
+        Method("sefa", "sefa", False, ("z", "w"), "Shen & Zhou, CVPR 2021"),
+        Method("latent-spectrum", "hessian", False, _LATENT, "Wang & Ponce, ICLR 2021"),
+        Method("latent-optimization", "identity", True, _LATENT, "Voynov & Babenko, ICML 2020"),
+        Method("random", "random", False, (*_WEIGHTS, *_LATENT), "a control: offsets drawn from the unit sphere"),
     )
 }
+
+
+def admitted(methods: Sequence[str], kind: str) -> tuple[str, ...]:
+    """Those of some methods that are defined in a kind of space."""
+    for method in methods:
+        if method not in METHODS:
+            raise unknown("method", method, METHODS)
+    return tuple(method for method in methods if kind in METHODS[method].spaces)
+
 
 Stages = Callable[[str], AbstractContextManager[Report]]
 
@@ -76,9 +93,9 @@ class Found:
 
 @dataclass(frozen=True)
 class Discovery:
-    """The discovery of directions in one parameter space: what all methods share."""
+    """The discovery of directions in one space: what all methods share."""
 
-    space: ParameterSpace
+    space: Space
     distance: PerceptualDistance
     settings: DiscoverySettings
     compute: Compute
@@ -96,6 +113,11 @@ class Discovery:
         if method not in METHODS:
             raise unknown("method", method, METHODS)
         row, begun = METHODS[method], time.monotonic()
+        if self.space.kind not in row.spaces:
+            raise NavbenchError(
+                f"Method {method} is not defined in {self.space.kind} spaces ({row.source}); "
+                f"it is in {', '.join(row.spaces)}."
+            )
         found = self._basis(row.basis, spectrum)
         if row.learned:
             found = self._learn(found, method, checkpoint)
@@ -111,7 +133,7 @@ class Discovery:
             generator=generator.name,
             weights=generator.fingerprint,
             space=self.space.kind,
-            layer=self.space.layer.name,
+            layer=None if self.space.layer is None else self.space.layer.name,
             method=method,
             basis_name=found.basis_name,
             basis=found.basis,
@@ -128,26 +150,59 @@ class Discovery:
 
     def _basis(self, name: str, spectrum: DirectionSet | None) -> Found:
         """The basis, with its vectors themselves as the directions."""
+        if name == "hessian" and spectrum is not None:
+            return self._kept(spectrum)
+        makers = {"svd": self._svd, "hessian": self._hessian, "pca": self._pca, "sefa": self._sefa}
+        if name in makers:
+            return makers[name]()
         count = self.settings.directions
-        if name == "svd":
-            svd = SvdBasis(self.space.layer, self.space.generator.kernel(self.space.layer))
-            coefficients = torch.eye(min(count, svd.count), svd.count)
-            return Found(svd, "svd", coefficients, scores={"singular_value": svd.singular_values[:count]})
         if name == "random":
             return Found(random_basis(self.space.shape, count, self.seed), "random", torch.eye(count))
-        if spectrum is None:
-            return self._hessian()
-        if (spectrum.layer, spectrum.weights) != (self.space.layer.name, self.space.generator.fingerprint):
-            raise NavbenchError(f"{spectrum.reference} does not belong to layer {self.space.layer.name}; name its own.")
-        where = f"set:../{spectrum.method}/{spectrum.layer}.safetensors"
+        axes = IdentityBasis(self.space.shape)
+        return Found(axes, "identity", torch.eye(min(count, axes.count), axes.count))
+
+    def _kept(self, spectrum: DirectionSet) -> Found:
+        """The eigenvectors of another set of the same layer."""
+        if (spectrum.place, spectrum.weights) != (self.space.place, self.space.generator.fingerprint):
+            raise NavbenchError(f"{spectrum.reference} does not belong to {describe(self.space)}; name its own.")
+        where = f"set:../{spectrum.method}/{spectrum.place}.safetensors"
         return Found(spectrum.basis, where, torch.eye(spectrum.basis.count), spectrum.basis_sha256)
+
+    def _svd(self) -> Found:
+        layer, count = self.space.layer, self.settings.directions
+        assert layer is not None  # the table admits parameter spaces only
+        svd = SvdBasis(layer, self.space.generator.kernel(layer))
+        coefficients = torch.eye(min(count, svd.count), svd.count)
+        return Found(svd, "svd", coefficients, scores={"singular_value": svd.singular_values[:count]})
+
+    @torch.no_grad()
+    def _pca(self) -> Found:
+        """Principal components of w in falling order of variance, streamed in float64."""
+        generator, settings = self.space.generator, self.settings.ganspace
+        moments = Moments.empty(self.space.shape.numel(), self.compute.device)
+        for rows in self.compute.over(range(settings.samples), lambda rows: rows):
+            codes = generator.sample(rows, seeds.derived(self.seed, "ganspace"))
+            moments.update(generator.latent(codes, self.space.kind).flatten(1))
+        values, vectors = torch.linalg.eigh(moments.covariance)
+        count = min(self.settings.directions, len(values))
+        basis = DenseBasis(vectors.flip(1).T[:count].unflatten(1, self.space.shape).float().cpu())
+        shares = (values.flip(0)[:count] / values.sum()).float()
+        return Found(basis, "stored", torch.eye(count), scores={"variance": shares})
+
+    def _sefa(self) -> Found:
+        """Right singular vectors of the linear maps that a latent enters first."""
+        readers = self.space.generator.readers(self.space.kind).detach().double().cpu()
+        _, values, rows = torch.linalg.svd(readers, full_matrices=False)
+        count = min(self.settings.directions, len(values))
+        basis = DenseBasis(rows[:count].unflatten(1, self.space.shape).float())
+        return Found(basis, "stored", torch.eye(count), scores={"singular_value": values[:count].float()})
 
     def _hessian(self) -> Found:
         """Leading eigenvectors of the perceptual Hessian, by the solver of the settings."""
         settings = self.settings.spectrum
         codes = self.space.generator.sample(range(settings.codes), seeds.derived(self.seed, "spectrum"))
         hessian = PerceptualHessian(self.space, self.distance, codes, self.compute)
-        with self.stages(f"spectrum of {self.space.layer.name}") as report:
+        with self.stages(f"spectrum of {describe(self.space)}") as report:
             if settings.solver == "krylov":
                 found = krylov(
                     hessian,
@@ -173,11 +228,11 @@ class Discovery:
 
     def _learn(self, found: Found, method: str, checkpoint: Path | None) -> Found:
         """Coefficients learned on a basis, in falling order of the reconstructor's accuracy."""
-        settings: LearnSettings = getattr(self.settings, method)
+        settings: LearnSettings = getattr(self.settings, method.replace("-", "_"))
         basis = found.basis.to(self.compute.device)
         limit = settings.shift or self._typical_shift(basis)
         pairs = Pairs(self.space, basis, limit, settings.shift_floor, self.seed)
-        with self.stages(f"{method} on {self.space.layer.name}") as report:
+        with self.stages(f"{method} in {describe(self.space)}") as report:
             learned = learn(
                 pairs, self.settings.directions, settings, self.compute, checkpoint=checkpoint, report=report
             )
@@ -208,7 +263,7 @@ class Discovery:
         rows = found.coefficients.to(self.compute.device).split(1)
         ends = []
         guess = 1.0
-        with self.stages(f"calibration of {method} on {self.space.layer.name}") as report:
+        with self.stages(f"calibration of {method} in {describe(self.space)}") as report:
             for index, row in enumerate(rows):
                 ends.append(calibrate(meter, basis.combine(row), self.settings.effect, guess))
                 guess = float(ends[-1][1]) if float(ends[-1][1]) < LARGEST else guess

@@ -63,6 +63,16 @@ class HybridSettings(LearnSettings):
     batch: int = Field(16, ge=1)
 
 
+class GanspaceSettings(Settings):
+    """Principal components of w over `samples` codes; GANSpace takes a million, of which w's 512 axes need few."""
+
+    samples: int = Field(10_000, ge=2)
+
+
+class LatentOptimizationSettings(LearnSettings):
+    """Learning on the axes of a latent space (Voynov & Babenko, ICML 2020)."""
+
+
 class DiscoverySettings(Settings):
     """What any method needs to know.
 
@@ -80,3 +90,5 @@ class DiscoverySettings(Settings):
     spectrum: SpectrumSettings = SpectrumSettings()
     optimization: OptimizationSettings = OptimizationSettings()
     hybrid: HybridSettings = HybridSettings()
+    ganspace: GanspaceSettings = GanspaceSettings()
+    latent_optimization: LatentOptimizationSettings = LatentOptimizationSettings()

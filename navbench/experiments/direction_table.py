@@ -12,20 +12,26 @@ from navbench.metrics.perceptual import PerceptualDistance
 
 @dataclass(frozen=True)
 class Screening:
-    """Each code's perceptual distance between G(z) and G_t(z), (2, n): at t_min and at t_max."""
+    """Each code's perceptual distance between G(z) and G_t(z), (K, 2, n): of K directions, at t_min and at t_max."""
 
     effects: Tensor
 
 
-def screen(edit: Edit, distance: PerceptualDistance, rows: Sequence[int], seed: int) -> Screening:
-    """Measure a direction at both ends of its range."""
-    direction, generator = edit.direction, edit.space.generator
+def screen(edits: Sequence[Edit], distance: PerceptualDistance, rows: Sequence[int], seed: int) -> Screening:
+    """Measure directions of one space at both ends of their ranges.
+
+    The unshifted images and all work before the shifted layer are shared by the directions.
+    """
+    first = edits[0]
 
     @torch.no_grad()
     def work(chunk: Sequence[int]) -> Tensor:
-        render = edit.prepare(codes_for(generator, "screening", chunk, seed))
-        original = distance.features(render(0.0))
-        ends = (distance.features(render(t)) - original for t in (direction.t_min, direction.t_max))
-        return torch.stack([change.square().sum(1) for change in ends]).cpu()
+        state = first.state(codes_for(first.space.generator, "screening", chunk, seed))
+        original = distance.features(first.renderer(state)(0.0))
+        return torch.stack([_effects(edit, state, original) for edit in edits])
 
-    return Screening(torch.cat(list(edit.compute.over(rows, work)), dim=1))
+    def _effects(edit: Edit, state: object, original: Tensor) -> Tensor:
+        render, ends = edit.renderer(state), (edit.direction.t_min, edit.direction.t_max)
+        return torch.stack([(distance.features(render(t)) - original).square().sum(1).cpu() for t in ends])
+
+    return Screening(torch.cat(list(first.compute.over(rows, work)), dim=2))

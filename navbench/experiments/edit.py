@@ -1,6 +1,7 @@
 """One direction on its generator, ready to be rendered: what every experiment starts from."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,14 +25,21 @@ class Edit:
         self.space = direction.space_of(generator)
         self.offset = direction.offset.to(compute.device)
 
-    @torch.no_grad()
     def prepare(self, codes: Codes) -> Callable[[float], Tensor]:
         """A function from t to the images of these codes, (N, 3, H, W), float32; t = 0 is the generator itself.
 
         What comes before the shifted layer is done here, once for all shifts.
         """
+        return self.renderer(self.state(codes))
+
+    @torch.no_grad()
+    def state(self, codes: Codes) -> Any:
+        """All work that no offset changes: the same for every direction of this space."""
         with self.compute.autocast():
-            state = self.space.prepare(codes)
+            return self.space.prepare(codes)
+
+    def renderer(self, state: Any) -> Callable[[float], Tensor]:
+        """The function from t to images, from a state of this space."""
 
         @torch.no_grad()
         def render(t: float) -> Tensor:

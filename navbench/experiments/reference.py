@@ -1,21 +1,77 @@
-"""A reference of real images: a folder or a zip of them, at exactly the generator's size."""
+"""A reference of real images at the generator's size: a folder, a zip, or a distribution that can be drawn from."""
 
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePath
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from navbench.compute import Compute
+from navbench import plugins, seeds
+from navbench.compute import Compute, finite_images
 from navbench.errors import NavbenchError
+from navbench.files import content_hash
 from navbench.metrics.extractors import Extractor
 
+GROUP = "navbench.references"
+"""Entry points of distributions: callables from (indices, seed) to images (N, 3, H, W), float, [-1, 1]."""
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff"}
+
+
+class Reference(Protocol):
+    """Real images by number."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def images(self, rows: Sequence[int]) -> Tensor:
+        """Images number `rows`, (N, 3, H, W), float, [-1, 1]."""
+
+    def check(self) -> None:
+        """Refuse what cannot be used, before any work is done."""
+
+    def identity(self) -> Any:
+        """What results depend on, as JSON."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The first `count` images of a distribution that can be drawn from without end, such as a testbed's renderings.
+
+    Attributes:
+        draw: from indices and a seed to images; image i depends on (seed, i) only.
+    """
+
+    source: str
+    draw: Callable[[Sequence[int], int], Tensor]
+    count: int
+    resolution: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def images(self, rows: Sequence[int]) -> Tensor:
+        """Images number `rows`, (N, 3, H, W), float, [-1, 1]."""
+        return finite_images(self.draw(rows, seeds.derived(0, "reference", self.source)), f"Reference {self.source!r}")
+
+    def check(self) -> None:
+        """Refuse a distribution of images of another size."""
+        found, side = tuple(self.images([0]).shape), self.resolution
+        if found != (1, 3, side, side):
+            raise NavbenchError(
+                f"Reference {self.source!r} makes images of shape {found[1:]}, but the generator makes "
+                f"{(3, side, side)}; name another reference."
+            )
+
+    def identity(self) -> Any:
+        """Its name, how many images, and what the first of them look like."""
+        first = self.images(range(min(4, self.count))).double()
+        return [self.source, self.count, f"{float(first.mean()):.6f} {float(first.std()):.6f}"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +87,13 @@ class RealImages:
     names: tuple[str, ...]
     read: Callable[[str], bytes]
     resolution: int
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def identity(self) -> str:
+        """The hash of all files with their names."""
+        return content_hash(Path(self.source))
 
     def images(self, rows: Sequence[int]) -> Tensor:
         """Images number `rows`, (N, 3, H, W), float, [-1, 1]."""
@@ -63,8 +126,11 @@ class RealImages:
         return image
 
 
-def open_reference(source: str, resolution: int) -> RealImages:
-    """The images of a folder (with its subfolders) or a zip."""
+def open_reference(source: str, resolution: int, count: int) -> Reference:
+    """All images of a folder (with its subfolders) or a zip, or the first `count` of a distribution by its name."""
+    if ":" in source or source in plugins.known(GROUP):
+        draw = plugins.find(GROUP, "reference", source)
+        return Drawn(source, draw, count, resolution)
     path = Path(source)
     try:
         if path.is_dir():
@@ -75,8 +141,10 @@ def open_reference(source: str, resolution: int) -> RealImages:
             archive = zipfile.ZipFile(path)
             found, read = [entry.filename for entry in archive.infolist() if not entry.is_dir()], archive.read
         else:
+            known = ", ".join(sorted(plugins.known(GROUP)))
             raise NavbenchError(
-                f"Reference {source!r} is neither 'unshifted' nor a folder or zip of images; check the path."
+                f"Reference {source!r} is neither 'unshifted' nor a folder or zip of images, "
+                f"nor the name of an installed distribution ({known}); check the path."
             )
     except (OSError, zipfile.BadZipFile) as error:
         raise NavbenchError(f"Reference {source!r} cannot be read ({error}).") from error
@@ -88,7 +156,7 @@ def open_reference(source: str, resolution: int) -> RealImages:
     return RealImages(source, names, read, resolution)
 
 
-def real_features(images: RealImages, rows: Sequence[int], extractor: Extractor, compute: Compute) -> Tensor:
+def real_features(images: Reference, rows: Sequence[int], extractor: Extractor, compute: Compute) -> Tensor:
     """Features (n, D) of images number `rows` of a reference."""
 
     def work(chunk: Sequence[int]) -> Tensor:

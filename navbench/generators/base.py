@@ -129,6 +129,18 @@ class Generator(nn.Module, ABC):
         """The codes with an offset added in a latent space: of `latent_shape(kind)`, or one per code."""
         return replace(codes, z=codes.z + offset)
 
+    def latent(self, codes: Codes, kind: str) -> Tensor:
+        """What an offset in a latent space is added to, (N, *latent_shape(kind))."""
+        self.latent_shape(kind)
+        return codes.z
+
+    def readers(self, kind: str) -> Tensor:
+        """The linear maps that a latent enters first, stacked, (outputs, dimensions): what SeFa decomposes."""
+        raise NavbenchError(
+            f"Generator {self.name} does not say which linear maps read {kind}, so sefa has nothing to decompose; "
+            "override `readers`."
+        )
+
     def kernel(self, layer: Layer) -> Tensor:
         """The layer's own kernel, in the shape of `layer.shape`."""
         return self.convolution(layer).weight

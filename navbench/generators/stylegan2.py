@@ -8,7 +8,8 @@ leading dimension of 1, and for `w_avg`, which is a buffer.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from itertools import pairwise
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -82,9 +83,10 @@ class StyleGAN2(Generator):
             raise unknown("noise of StyleGAN2", noise, ("const", "none"))
         self.name, self.description = name, description
         self.latent_dim, self.style_dim, self.resolution = latent_dim, style_dim, resolution
+        self.mapping_layers, self.channel_base, self.channel_max = mapping_layers, channel_base, channel_max
         self.truncation, self.noise = truncation, noise
         widths = [latent_dim, *[style_dim] * mapping_layers]
-        mapping = (EqualLinear(a, b, rate=0.01, activate=True) for a, b in zip(widths, widths[1:], strict=False))
+        mapping = (EqualLinear(a, b, rate=0.01, activate=True) for a, b in pairwise(widths))
         self.style = nn.Sequential(PixelNorm(), *mapping)
         self.register_buffer("w_avg", torch.zeros(style_dim))
         sizes = [2**k for k in range(2, resolution.bit_length())]
@@ -93,7 +95,7 @@ class StyleGAN2(Generator):
         self.conv1 = StyledConv(channels[0], channels[0], style_dim)
         self.to_rgb1 = ToRGB(channels[0], style_dim, up=False)
         self.convs, self.to_rgbs, self.noises = nn.ModuleList(), nn.ModuleList(), nn.Module()
-        for inputs, outputs in zip(channels, channels[1:], strict=False):
+        for inputs, outputs in pairwise(channels):
             self.convs.append(StyledConv(inputs, outputs, style_dim, up=True))
             self.convs.append(StyledConv(outputs, outputs, style_dim))
             self.to_rgbs.append(ToRGB(outputs, style_dim, up=True))
@@ -125,6 +127,24 @@ class StyleGAN2(Generator):
         shapes = {"w": (self.style_dim,), "w+": (self.styles_per_image, self.style_dim)}
         return torch.Size(shapes[kind]) if kind in shapes else super().latent_shape(kind)
 
+    def latent(self, codes: Codes, kind: str) -> Tensor:
+        """Of w, the first layer's style, which is every layer's for codes that come from z."""
+        if kind == "z":
+            return codes.z
+        w = self.resolved(codes).w
+        assert w is not None
+        return w if kind == "w+" else w[:, 0]
+
+    def readers(self, kind: str) -> Tensor:
+        """Of w, the modulations of all layers as they run; of z, the first layer of the mapping network."""
+        self.latent_shape(kind)
+        if kind == "z":
+            first = cast(EqualLinear, self.style[1])
+            return first.weight * first.gain
+        convolutions = [self.conv1, self.to_rgb1, *self.convs, *self.to_rgbs]
+        maps = [each.conv.modulation for each in convolutions]
+        return torch.cat([modulation.weight * modulation.gain for modulation in maps])
+
     def moved(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
         """The codes with an offset added in z, in w (to every layer's style alike) or in w+."""
         if kind == "z":
@@ -147,8 +167,9 @@ class StyleGAN2(Generator):
 
     def layers(self) -> tuple[Layer, ...]:
         """The convolutions, first to last; those that make RGB are left out."""
-        found = [("conv1", self.conv1), *((f"convs.{index}", conv) for index, conv in enumerate(self.convs))]
-        return tuple(Layer(name, place - 1, conv.conv.weight.shape, False) for place, (name, conv) in enumerate(found))
+        names = ["conv1", *(f"convs.{index}" for index in range(len(self.convs)))]
+        pairs = ((name, self._conv(place).conv.weight.shape) for place, name in enumerate(names))
+        return tuple(Layer(name, index, shape, False) for index, (name, shape) in enumerate(pairs, start=-1))
 
     def kernel(self, layer: Layer) -> Tensor:
         """The layer's raw kernel, before any scaling or modulation."""
@@ -166,7 +187,7 @@ class StyleGAN2(Generator):
         return self._run(state.input, state.rest, layer.index + 1, len(self.convs) + 1, weight=weight)[1]
 
     def _conv(self, place: int) -> "StyledConv":
-        return self.convs[place - 1] if place else self.conv1
+        return cast(StyledConv, self.convs[place - 1]) if place else self.conv1
 
     def _run(
         self, x: Tensor, rest: _Rest, start: int, stop: int, weight: Tensor | None = None,
@@ -240,7 +261,7 @@ class ModulatedConv2d(nn.Module):
         self.gain, self.demodulate, self.up = 1 / math.sqrt(inputs * size**2), demodulate, up
 
     def forward(self, x: Tensor, w: Tensor, weight: Tensor | None = None) -> Tensor:
-        """(N, in, h, h) to (N, out, h, h), or twice as large; `weight` replaces the raw kernel, or has one per image."""
+        """(N, in, h, h) to (N, out, h, h), or twice as large; `weight` replaces the raw kernel, or one per image."""
         weight = (self.weight if weight is None else weight) * self.gain
         style = self.modulation(w)
         x = x * style[:, :, None, None].to(x.dtype)  # at the precision of x, also under autocast

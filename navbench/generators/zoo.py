@@ -1,15 +1,12 @@
 """Names to generators: installed entry points, or 'package.module:callable'."""
 
-import importlib
-import sys
-from collections.abc import Callable
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
+from importlib.metadata import EntryPoint
 
 from torch import nn
 
+from navbench import plugins
 from navbench.compute import Compute
-from navbench.errors import NavbenchError, unknown
+from navbench.errors import NavbenchError
 from navbench.generators.base import Generator
 from navbench.generators.wrapped import Wrapped
 
@@ -18,7 +15,7 @@ GROUP = "navbench.generators"
 
 def known() -> dict[str, EntryPoint]:
     """The installed generators by name."""
-    return {point.name: point for point in entry_points(group=GROUP)}
+    return plugins.known(GROUP)
 
 
 def create(name: str, compute: Compute) -> Generator:
@@ -27,31 +24,12 @@ def create(name: str, compute: Compute) -> Generator:
     A name is an installed entry point of the group `navbench.generators`, or 'package.module:callable'; either
     gives a callable that returns a `Generator`, or an `nn.Module` with an attribute `code_shape` or `latent_dim`.
     """
-    made = _factory(name)()
+    made = plugins.find(GROUP, "generator", name)()
     if isinstance(made, nn.Module) and not isinstance(made, Generator):
         made = _wrap(made, name)
     if not isinstance(made, Generator):
         raise NavbenchError(f"Generator {name!r} is a {type(made).__name__}; it must be a Generator or an nn.Module.")
     return compute.place(made)
-
-
-def _factory(name: str) -> Callable[[], object]:
-    if ":" not in name:
-        points = known()
-        if name not in points:
-            raise unknown("generator", name, points)
-        return points[name].load()
-    module, _, attribute = name.partition(":")
-    here = str(Path.cwd())  # a console script's path lacks it
-    sys.path.insert(0, here)
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise NavbenchError(f"Generator {name!r}: module {module!r} cannot be imported ({error}).") from error
-    except AttributeError:
-        raise NavbenchError(f"Generator {name!r}: module {module!r} has no {attribute!r}.") from None
-    finally:
-        sys.path.remove(here)
 
 
 def _wrap(module: nn.Module, name: str) -> Wrapped:

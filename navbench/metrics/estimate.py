@@ -1,8 +1,10 @@
 """The one notion of uncertainty: a value, and how much each sample moved it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from navbench.errors import NavbenchError
@@ -58,6 +60,12 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
     """The difference a - b of two estimates on the same codes, in the same order; what they share cancels."""
     _same_length("difference", a.n, b.n)
     return Estimate(a.value - b.value, a.influence - b.influence)
+
+
+def average(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of several estimates on the same codes; its uncertainty is that of the codes alone."""
+    value = sum(each.value for each in estimates) / len(estimates)
+    return Estimate(value, torch.stack([each.influence for each in estimates]).mean(0))
 
 
 def jackknife(value: float, without: Tensor) -> Estimate:

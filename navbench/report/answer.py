@@ -5,8 +5,10 @@ from statistics import NormalDist
 
 import pandas as pd
 
-from navbench.report.figures import target_kinds
-from navbench.report.numbers import counts, listed, metric_name, span, with_stderr
+from navbench.report.attributes import found_sentences
+from navbench.report.claims import claim_sentences
+from navbench.report.figures import best_of_kind
+from navbench.report.numbers import LATENT, counts, listed, metric_name, span, with_stderr
 from navbench.report.tables import RunTables
 
 _MOST_LAYERS_TOLD = 3
@@ -15,9 +17,11 @@ _OFF_TARGET = 0.1
 
 @dataclass(frozen=True)
 class Answer:
-    """What the numbers say of realism, what they say of the rest, and how far they can be trusted."""
+    """What the numbers say of realism, of attributes, of the paper's claims and of the rest, and what to mind."""
 
     realism: str
+    attributes: str
+    claims: tuple[str, ...]
     rest: str
     caution: str
 
@@ -29,41 +33,69 @@ def answer(tables: RunTables) -> Answer:
     caution = [*_off_target(tables), _caution(tables.methods)] if realism else []
     if not realism:
         realism = ["This run has not measured realism, so it does not say which method keeps it best."]
-    return Answer(" ".join(realism), " ".join(rest), " ".join(caution))
+    return Answer(
+        " ".join(realism),
+        " ".join(found_sentences(tables)),
+        tuple(claim_sentences(tables)),
+        " ".join(rest),
+        " ".join(caution),
+    )
 
 
 def _groups(methods: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
-    """The methods of each layer that have a number, and how a sentence names the layer."""
+    """The methods of each layer or latent space that have a number, and how a sentence names it."""
     several = methods["generator"].nunique() > 1
     return [
-        (f"layer {layer} of {generator}" if several else f"layer {layer}", rows[rows[column].notna()])
-        for (generator, layer), rows in methods.groupby(["generator", "layer"], sort=False)
+        (f"{place} of {generator}" if several else str(place), rows[rows[column].notna()])
+        for (generator, place), rows in methods.groupby(["generator", "place"], sort=False)
         if rows[column].notna().any()
     ]
 
 
+def footing(tables: RunTables, generator: str) -> str:
+    """Where the methods of a generator are compared: 'at equal effect', unless its ranges have another meaning."""
+    calibrated = tables.calibration.loc[tables.calibration["generator"] == generator, "quantity"].unique()
+    if len(calibrated) == 1 and calibrated[0] != "effect":
+        return f"at the same change of {calibrated[0]}"
+    methods = tables.methods[tables.methods["generator"] == generator]
+    return "at equal effect" if methods["effect_target"].notna().any() else "at the ends of the ranges"
+
+
 def _realism(tables: RunTables) -> list[str]:
-    groups = _groups(tables.methods, "fd_mean")
-    if not groups:
-        return []
-    if len(groups) > _MOST_LAYERS_TOLD:
-        return _many_layers(groups)
-    told = [f"In {place}, {_compared(rows)}" for place, rows in groups]
+    told, methods = [], tables.methods
+    for generator, own in methods.groupby("generator", sort=False):
+        at, several = footing(tables, str(generator)), methods["generator"].nunique() > 1
+        of = f" of {generator}" if several else ""
+        groups = [(f"{place}{of}", rows) for place, rows in _groups(own, "fd_mean")]
+        if len(groups) > _MOST_LAYERS_TOLD:
+            told += _many_layers(groups, at, of)
+        else:
+            told += [f"In {place}, {_compared(rows, at)}" for place, rows in groups]
+    return [*told, *_floors(tables, methods)] if told else []
+
+
+def _floors(tables: RunTables, methods: pd.DataFrame) -> list[str]:
+    """What unshifted images score; left out where directions do not share it, or there are many layers."""
     floors = tables.curved.drop_duplicates(["generator", "fd_floor"])
-    if len(floors) == 1 and floors["fd_floor"].notna().all():
-        row = floors.iloc[0]
-        floor = with_stderr(row["fd_floor"], row["fd_floor_stderr"])
-        told.append(f"Unshifted images score {floor} against the same reference.")
-    return told
+    once = floors["generator"].is_unique and floors["fd_floor"].notna().all() and len(floors) > 0
+    if not once or (len(floors) == 1 and len(_groups(methods, "fd_mean")) > _MOST_LAYERS_TOLD):
+        return []
+    scores = [
+        (row["generator"], with_stderr(row["fd_floor"], row["fd_floor_stderr"])) for row in floors.to_dict("records")
+    ]
+    if len(scores) == 1:
+        return [f"Unshifted images score {scores[0][1]} against the same reference."]
+    each = listed(f"{score} for {generator}" for generator, score in scores)
+    return [f"Unshifted images score {each}, each against the reference of its generator."]
 
 
-def _compared(rows: pd.DataFrame) -> str:
+def _compared(rows: pd.DataFrame, at: str) -> str:
     rows = rows.sort_values("fd_mean", kind="stable")
     first = rows.iloc[0]
     name = metric_name(first["metric"], first["extractor"])
     least = with_stderr(first["fd_mean"], first["fd_mean_stderr"])
     if len(rows) == 1:
-        return f"only {first['method']} was measured: its mean {name} at the chosen effect is {least}."
+        return f"only {first['method']} was measured: its mean {name} {_chosen(at)} is {least}."
     unfair = _unequal(rows)
     if unfair:
         return f"the methods are not compared, as their numbers were taken with different {unfair}."
@@ -73,20 +105,24 @@ def _compared(rows: pd.DataFrame) -> str:
     values = [with_stderr(row["fd_mean"], row["fd_mean_stderr"]) for row in rows.to_dict("records")]
     if len(tied) == len(rows):
         everyone = listed(rows["method"])
-        return f"{everyone} cannot be told apart: their mean {name} at equal effect, {least} to {values[-1]}, " + (
+        return f"{everyone} cannot be told apart: their mean {name} {at}, {least} to {values[-1]}, " + (
             "differs by no more than the uncertainty."
         )
     after = rows.iloc[len(tied)]
     next_best = f"{after['method']} at {with_stderr(after['fd_mean'], after['fd_mean_stderr'])}"
     if len(tied) == 1:
         return (
-            f"{first['method']} keeps realism best at equal effect: its mean {name} is {least}, "
+            f"{first['method']} keeps realism best {at}: its mean {name} is {least}, "
             f"the next is {next_best}, and the difference is larger than the uncertainty."
         )
     return (
-        f"{listed(tied)} keep realism best at equal effect and cannot be told apart "
+        f"{listed(tied)} keep realism best {at} and cannot be told apart "
         f"(mean {name} of {listed(values[: len(tied)])}); {next_best} is worse by more than the uncertainty."
     )
+
+
+def _chosen(at: str) -> str:
+    return "at the chosen effect" if at == "at equal effect" else at
 
 
 def _tied(rows: pd.DataFrame) -> list[str]:
@@ -113,21 +149,26 @@ def _unequal(rows: pd.DataFrame) -> str:
     return listed(names) if (names := [columns[c] for c in columns if rows[c].nunique() > 1]) else ""
 
 
-def _many_layers(groups: list[tuple[str, pd.DataFrame]]) -> list[str]:
+def _many_layers(groups: list[tuple[str, pd.DataFrame]], at: str, of: str) -> list[str]:
     fair = [
         rows.sort_values("fd_mean", kind="stable")
         for _, rows in groups
         if len(rows) > 1 and not _unequal(rows) and rows["fd_mean_stderr"].notna().all()
     ]
     if not fair:
-        return ["The methods cannot be compared in any layer."]
+        return [f"The methods cannot be compared in any layer{of}."]
     best = [tied[0] for rows in fair if len(tied := _tied(rows)) == 1]
     wins = [f"{method} in {times}" for method, times in pd.Series(best, dtype=str).value_counts().items()]
-    first = f"Methods were compared at equal effect in {len(fair)} layers. "
+    first = f"Methods were compared {at} in {len(fair)} {_places(fair)}{of}. "
     open_ = len(fair) - len(best)
     clear = f"One method keeps realism best by more than the uncertainty in {len(best)} of them"
     clear += f" ({listed(wins)})" if wins else ""
     return [f"{first}{clear}; in {open_} the best cannot be told from the next."]
+
+
+def _places(groups: list[pd.DataFrame]) -> str:
+    latent = any(rows["place"].iloc[0].startswith("latent") for rows in groups)
+    return "layers and latent spaces" if latent else "layers"
 
 
 def _off_target(tables: RunTables) -> list[str]:
@@ -159,6 +200,8 @@ def _kernel(methods: pd.DataFrame) -> list[str]:
             differ.append(f"{by_kid} first in {place}")
     if not compared:
         return []
+    if len(differ) > _MOST_LAYERS_TOLD:
+        return [f"KID, which is unbiased in n, puts another method first in {len(differ)} of {compared} of them."]
     if differ:
         return [f"KID, which is unbiased in n, puts {listed(differ)}."]
     return ["KID, which is unbiased in n, puts the same method first" + (" in each." if compared > 1 else ".")]
@@ -172,16 +215,26 @@ def _locality(measured: pd.DataFrame) -> list[str]:
 
 def _reproduction(reproduction: pd.DataFrame) -> list[str]:
     rows = reproduction[reproduction["residual"].notna()]
-    if rows.empty:
-        return []
-    ranges = [
-        f"{span(part['residual'])} with one offset of {'the activation' if kind == 'activation' else kind}"
-        for kind, part in rows.groupby(target_kinds(rows), sort=False)
-    ]
-    return [
-        f"Imitating the edits from a latent space left a residual of {listed(ranges)} "
-        "(0 is a perfect imitation, 1 no better than doing nothing)."
-    ]
+    latent = rows["space"].isin(LATENT)
+    scale = "(0 is a perfect imitation, 1 no better than doing nothing)."
+    told = []
+    if (~latent).any():
+        told.append(f"Imitating the edits from a latent space left a residual of {_residuals(rows[~latent])} {scale}")
+    if latent.any():
+        scale = "." if told else f" {scale}"
+        told.append(f"Imitating latent edits left a residual of {_residuals(rows[latent])}{scale}")
+    return told
+
+
+def _residuals(rows: pd.DataFrame) -> str:
+    """The least and greatest residuals by kind of target, and by generator; of several layers, each edit's best."""
+    names = {"activation": "the activation", "parameter": "one layer's kernel"}
+    several = rows["generator"].nunique() > 1
+    told = []
+    for (generator, kind), part in best_of_kind(rows).groupby(["generator", "kind"], sort=False):
+        of = f" of {generator}" if several else ""
+        told.append(f"{span(part['residual'])} with one offset of {names.get(str(kind), kind)}{of}")
+    return listed(told)
 
 
 def _caution(methods: pd.DataFrame) -> str:

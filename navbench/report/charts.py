@@ -9,13 +9,25 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from navbench.files import write_atomically
-from navbench.report import figures
+from navbench.report import attribute_figures, figures
+from navbench.report.claims import with_unit
 from navbench.report.drawing import to_svg
-from navbench.report.numbers import SPACE, counts, listed, metric_name, plain, setting, significant, span
-from navbench.report.pictures import Picture, data_uri, heatmap_png, read_heatmap
+from navbench.report.numbers import (
+    SPACE,
+    counts,
+    listed,
+    metric_name,
+    plain,
+    setting,
+    short_direction,
+    significant,
+    span,
+)
+from navbench.report.pictures import Picture, data_uri, heatmap_image, png, read_heatmap, webp
 from navbench.report.tables import RunTables
 from navbench.report.views import anchor, metric_names
 
+_MOST_ROWS, _HEATMAP_QUALITY = 40, 85
 _BAND = "Bands and bars are ± 1.96 standard errors"
 
 
@@ -114,13 +126,15 @@ def method_charts(tables: RunTables) -> list[Chart]:
         floors = tables.curved.loc[tables.curved["generator"] == generator, "fd_floor"].dropna().unique()
         floor = float(floors[0]) if len(floors) == 1 else float("nan")
         figure = figures.method_dots(part, "fd_mean", figures.axis_name(part), floor)
-        effect = span(part["effect_target"])
+        of = f" of {generator}" if tables.several_generators else ""
+        targets = part["effect_target"].notna().any()
+        at = f"at an effect of {span(part['effect_target'])}" if targets else "at the ends of their ranges"
         caption = (
-            f"Mean {name} of each method's directions with curves at an effect of {effect}. {_BAND} of sampling "
+            f"Mean {name} of each method's directions{of} with curves {at}. {_BAND} of sampling "
             f"images{'; the dotted line is t = 0' if np.isfinite(floor) else ''}. {_upper(setting(part))}."
         )
         words = f"{name} by method: " + "; ".join(
-            f"{row['layer']} {row['method']} {significant(row['fd_mean'])}" for row in part.to_dict("records")
+            f"{row['where']} {row['method']} {significant(row['fd_mean'])}" for row in part.to_dict("records")
         )
         charts.append(_chart(tables.run, f"methods-{anchor(str(generator))}", figure, words, caption))
     return charts
@@ -135,6 +149,8 @@ def reproduction_charts(tables: RunTables) -> list[Chart]:
             f"What the best imitation leaves of an edit, on held-out codes (n{SPACE}={SPACE}"
             f"{counts(rows['n'])}). {_BAND}; the dotted line is an imitation no better than doing nothing."
         )
+        if rows.assign(kind=figures.target_kinds(rows)).duplicated(["name", "t", "kind"]).any():
+            caption += " Where several layers were tried, the bar is of the best."
         figure = figures.residual_bars(rows)
         charts.append(_chart(tables.run, f"residual-{anchor(generator)}", figure, words, caption))
     for generator, rows in _by_generator(tables.reproduction_steps, "residual_train"):
@@ -143,6 +159,66 @@ def reproduction_charts(tables: RunTables) -> list[Chart]:
         caption = f"The residual on training codes (n{SPACE}={SPACE}{counts(trained)}) as imitations were sought."
         figure = figures.residual_steps(rows)
         charts.append(_chart(tables.run, f"residual-steps-{anchor(generator)}", figure, words, caption))
+    return charts
+
+
+def movement_charts(tables: RunTables) -> list[Chart]:
+    """What the directions of each generator do to the attributes."""
+    charts = []
+    for generator, rows in _by_generator(tables.attributes, "standardised"):
+        directions, left = _worth_showing(tables, generator, rows)
+        if directions.empty:
+            continue
+        changes = rows.drop_duplicates(["name", "attribute"]).pivot(
+            index="name", columns="attribute", values="standardised"
+        )
+        changes = changes.loc[directions["name"], list(rows["attribute"].unique())]
+        pure = directions[directions["verdict"] == "interpretable"]
+        own = dict(zip(pure["name"], pure["attribute"], strict=True))
+        names = {row["name"]: short_direction(row) for row in directions.to_dict("records")}
+        words = f"What {len(changes)} directions of {generator} do to {len(changes.columns)} attributes, as colours."
+        caption = (
+            f"The change of each attribute of {generator} from end to end of each direction's range, in units of its "
+            "spread over the data. A frame is around the attribute that an interpretable direction is one of"
+            f"{f'; {left} more directions are in the tables' if left else ''}."
+        )
+        figure = attribute_figures.movement_matrix(changes, own, names)
+        charts.append(_chart(tables.run, f"attributes-{anchor(generator)}", figure, words, caption))
+    return charts
+
+
+def _worth_showing(tables: RunTables, generator: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The directions that are some attribute's, else those measured; by attribute; and how many are left."""
+    directions = tables.directions[tables.directions["name"].isin(rows["name"])]
+    judged = directions[directions["verdict"].isin(["interpretable", "entangled"])]
+    chosen = judged if len(judged) else directions[directions["measured"]]
+    order = {name: place for place, name in enumerate(rows["attribute"].unique())}
+    ranked = chosen.sort_values(["verdict", "attribute_share"], ascending=[False, False], kind="stable")
+    first = ranked.iloc[:_MOST_ROWS]
+    first = first.assign(place_of=first["attribute"].map(order)).sort_values("place_of", kind="stable")
+    return first, len(chosen) - len(first)
+
+
+def matched_charts(tables: RunTables) -> list[Chart]:
+    """Realism where each method's best direction changes one attribute by the same amount, a plot per generator."""
+    charts = []
+    frechet = tables.matched[tables.matched["metric"] != "KID"]
+    for (generator, attribute, _), rows in frechet.groupby(["generator", "attribute", "target"], sort=False):
+        rows = rows[rows["value"].notna()]
+        if rows.empty:
+            continue
+        name = metric_name(rows["metric"].iloc[0], rows["extractor"].iloc[0])
+        amount = with_unit(tables, str(generator), str(attribute), rows["target"].iloc[0])
+        missed = int((~rows["is_reached"]).sum())
+        caption = (
+            f"{name} of {generator} where each set's best direction changes {attribute} by {amount}. {_BAND}. "
+            f"{f'Hollow marks: ends that did not reach it ({missed}). ' if missed else ''}{_upper(setting(rows))}."
+        )
+        words = f"{name} at the same change of {attribute}: " + "; ".join(
+            f"{short_direction(row)} {row['side']} {significant(row['value'])}" for row in rows.to_dict("records")
+        )
+        file = f"matched-{anchor(f'{generator}-{attribute}')}"
+        charts.append(_chart(tables.run, file, attribute_figures.matched_dots(rows), words, caption))
     return charts
 
 
@@ -171,10 +247,10 @@ def heatmaps(tables: RunTables) -> dict[str, Heatmap]:
 def _heatmap(run: Path, name: str, heatmap: np.ndarray, mean_image: np.ndarray, top: float) -> Heatmap:
     pictures = []
     for scale, most in (("own", heatmap.max()), ("shared", top)):
-        png, (width, height) = heatmap_png(heatmap, mean_image, most)
-        write_atomically(run / "figures" / f"heatmap-{anchor(name)}-{scale}.png", png)
+        image = heatmap_image(heatmap, mean_image, most)
+        write_atomically(run / "figures" / f"heatmap-{anchor(name)}-{scale}.png", png(image))
         alt = plain(f"Where {name} changes images: heatmap over the mean image, brightest at {significant(most)}.")
-        pictures.append(Picture(data_uri(png, "image/png"), width, height, alt))
+        pictures.append(Picture(data_uri(webp(image, _HEATMAP_QUALITY), "image/webp"), *image.size, alt))
     own, shared = pictures
     return Heatmap(own, shared, significant(heatmap.max(), 2), significant(top, 2))
 

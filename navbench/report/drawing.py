@@ -121,14 +121,25 @@ def to_svg(figure: Figure) -> str:
     if found is None:
         raise Failure("matplotlib wrote no SVG element.")
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", found.group(), flags=re.DOTALL)
-    svg = re.sub(r' d="[^"]*"', lambda path: _rounded(path.group()), svg)
-    svg = svg.replace("'DejaVu Sans'", _FONTS)
+    svg = _slim(svg)
+    return svg.replace(">", f"><style>text{{font-family:{_FONTS}}}{_dark_rules()}</style>", 1)
+
+
+def _slim(svg: str) -> str:
+    """The same drawing in about half the bytes: coordinates to tenths of a point, no defaults."""
+    svg = re.sub(r' (d|x|y|transform)="[^"]*"', lambda numbers: _rounded(numbers.group()), svg)
+    svg = re.sub(r' transform="rotate\(-0 [^"]*\)"| id="(figure|axes|patch|line2d|text|[xy]tick)_\d+"', "", svg)
+    # The stroke of what is used is its own path's.
+    svg = re.sub(r'(<use [^>]*style="fill: (#\w+)); stroke: \2"', r'\1"', svg)
+    svg = svg.replace(" font-family: 'DejaVu Sans';", "")
     svg = re.sub(r"\n\s*", "\n", svg)
-    return svg.replace(">", f"><style>{_dark_rules()}</style>", 1)
+    return svg.replace("<g>\n", "<g>").replace("\n</g>", "</g>")
 
 
 def _rounded(numbers: str) -> str:
-    return re.sub(r"\d+\.\d{2,}", lambda number: f"{float(number.group()):.2f}", numbers).replace("\n", "")
+    return re.sub(r"\d+\.\d{2,}", lambda number: f"{float(number.group()):.1f}".removesuffix(".0"), numbers).replace(
+        "\n", ""
+    )
 
 
 def _dark_rules() -> str:

@@ -24,7 +24,7 @@ from navbench.report.drawing import (
 )
 from navbench.report.numbers import BAND, MINUS, SPACE, counts, metric_name, plain
 
-TARGETS = {"z": "#3b6ea5", "w": "#5d9b76", "w+": "#8a6fb0", "activation": "#c2703d"}
+TARGETS = {"z": "#3b6ea5", "w": "#5d9b76", "w+": "#8a6fb0", "activation": "#c2703d", "parameter": "#a3456b"}
 
 
 def axis_name(rows: pd.DataFrame, width: int = 44) -> str:
@@ -38,15 +38,15 @@ def axis_name(rows: pd.DataFrame, width: int = 44) -> str:
 @styled
 def curves_by_effect(curves: pd.DataFrame) -> Figure:
     """A metric against the signed effect, a panel per layer, a colour per method: the equal footing."""
-    layers = list(curves["layer"].unique())
-    figure, grid = panels(len(layers), 2, 3.3, sharey=True)
-    for axes, layer in zip(grid, layers, strict=True):
-        rows = curves[curves["layer"] == layer]
+    places = list(curves["place"].unique())
+    figure, grid = panels(len(places), 2, 3.3, sharey=True)
+    for axes, place in zip(grid, places, strict=True):
+        rows = curves[curves["place"] == place]
         for line, dash in _lines(rows):
             line = line.assign(signed=np.sign(line["t"]) * line["effect"]).sort_values("signed")
             _band(axes, line["signed"], line, colour(line["method"].iloc[0]), dash)
         _floor(axes, rows)
-        axes.set_title(f"layer {plain(layer)}")
+        axes.set_title(plain(place))
     label_edges(grid, f"effect{_distance(curves)}, signed as t", axis_name(curves), numbers_inside=True)
     _method_legend(figure, curves["method"])
     return finish(figure)
@@ -54,17 +54,17 @@ def curves_by_effect(curves: pd.DataFrame) -> Figure:
 
 @styled
 def curves_by_shift(curves: pd.DataFrame) -> Figure:
-    """A metric against the shift t, a row per layer, a panel per method: each in its own units of t."""
-    layers, methods = list(curves["layer"].unique()), known_first(curves["method"])
-    across = min(len(methods), 4)
-    places = [(layer, method) for layer in layers for method in methods]
-    figure, grid = panels(len(places), across, 2.4, sharey=True)
-    for axes, (layer, method) in zip(grid, places, strict=True):
-        rows = curves[(curves["layer"] == layer) & (curves["method"] == method)]
+    """A metric against the shift t, a panel per layer and method: each in its own units of t."""
+    methods = known_first(curves["method"])
+    present = set(zip(curves["where"], curves["method"], strict=True))
+    sets = [(where, method) for where in curves["where"].unique() for method in methods if (where, method) in present]
+    figure, grid = panels(len(sets), min(len(methods), 4), 2.4, sharey=True)
+    for axes, (where, method) in zip(grid, sets, strict=True):
+        rows = curves[(curves["where"] == where) & (curves["method"] == method)]
         for line, dash in _lines(rows):
             _band(axes, line["t"], line, colour(method), dash)
         _floor(axes, rows)
-        axes.set_title(f"{plain(layer)}, {plain(method)}")
+        axes.set_title(f"{plain(where)}, {plain(method)}")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         _direction_legend(axes, rows, colour(method))
     label_edges(grid, "shift t", "", numbers_inside=True)
@@ -89,10 +89,10 @@ def direction_curve(curve: pd.DataFrame) -> Figure:
 @styled
 def method_dots(methods: pd.DataFrame, column: str, axis: str, floor: float = float("nan")) -> Figure:
     """One number of every method with its 95 % band, a panel per layer."""
-    layers, order = list(methods["layer"].unique()), known_first(methods["method"])
-    figure, grid = panels(len(layers), 2, 0.95 + 0.29 * len(order), sharex=True, sharey=True)
-    for axes, layer in zip(grid, layers, strict=True):
-        for row in methods[methods["layer"] == layer].to_dict("records"):
+    places, order = list(methods["place"].unique()), known_first(methods["method"])
+    figure, grid = panels(len(places), 2, 0.95 + 0.29 * len(order), sharex=True, sharey=True)
+    for axes, place in zip(grid, places, strict=True):
+        for row in methods[methods["place"] == place].to_dict("records"):
             reach = BAND * np.nan_to_num(row.get(f"{column}_stderr", 0.0))
             axes.errorbar(
                 row[column],
@@ -106,7 +106,7 @@ def method_dots(methods: pd.DataFrame, column: str, axis: str, floor: float = fl
             axes.axvline(floor, color=MUTED, linestyle=":", linewidth=1.1)
         axes.set_yticks(range(len(order)), [plain(method) for method in order])
         axes.set_ylim(len(order) - 0.5, -0.5)
-        axes.set_title(f"layer {plain(layer)}")
+        axes.set_title(plain(place))
         axes.grid(axis="y", linewidth=0.7)
         axes.tick_params(axis="y", length=0)
     label_edges(grid, axis, "")
@@ -115,25 +115,26 @@ def method_dots(methods: pd.DataFrame, column: str, axis: str, floor: float = fl
 
 @styled
 def residual_bars(reproduction: pd.DataFrame) -> Figure:
-    """What the best imitation leaves of each edit, by target, a panel per layer."""
-    layers = list(reproduction["layer"].unique())
-    most = max(len(_edits(reproduction[reproduction["layer"] == layer])) for layer in layers)
-    figure, grid = panels(len(layers), 2, 0.95 + 0.36 * most, sharex=True)
+    """What the best imitation leaves of each edit, by kind of target, a panel per layer; of several layers the best."""
+    reproduction = best_of_kind(reproduction)
+    places = list(reproduction["place"].unique())
+    most = max(len(_edits(reproduction[reproduction["place"] == place])) for place in places)
+    figure, grid = panels(len(places), 2, 0.95 + 0.36 * most, sharex=True)
     targets = _targets(reproduction)
     thick = 0.74 / len(targets)
-    for axes, layer in zip(grid, layers, strict=True):
-        rows = reproduction[reproduction["layer"] == layer]
+    for axes, place in zip(grid, places, strict=True):
+        rows = reproduction[reproduction["place"] == place]
         edits = _edits(rows)
-        for place, target in enumerate(targets):
+        for step, target in enumerate(targets):
             part = rows[target_kinds(rows) == target]
-            where = [edits.index(edit) + (place - (len(targets) - 1) / 2) * thick for edit in _edit(part)]
+            where = [edits.index(edit) + (step - (len(targets) - 1) / 2) * thick for edit in _edit(part)]
             error = BAND * part["residual_stderr"].fillna(0.0)
             axes.barh(where, part["residual"], thick * 0.9, color=targets[target])
             axes.errorbar(part["residual"], where, xerr=error, fmt="none", ecolor=INK, elinewidth=0.9)
         axes.axvline(1.0, color=MUTED, linestyle=":", linewidth=1.1)
         axes.set_yticks(range(len(edits)), edits)
         axes.set_ylim(len(edits) - 0.4, -0.6)
-        axes.set_title(f"layer {plain(layer)}")
+        axes.set_title(plain(place))
         axes.set_xlabel("residual: 0 perfect imitation, 1 none")
         axes.tick_params(axis="y", length=0)
         axes.tick_params(axis="x", labelbottom=True)
@@ -201,8 +202,14 @@ def _direction_legend(axes: Axes, rows: pd.DataFrame, shade: str) -> None:
 
 
 def target_kinds(rows: pd.DataFrame) -> pd.Series:
-    """The space that each imitation was sought in, without the layer's name: z, w, activation."""
+    """The space that each imitation was sought in, without the layer's name: z, w, activation, parameter."""
     return rows["target"].str.split(" ").str[0]
+
+
+def best_of_kind(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of imitations of one edit in several layers, the one with the least residual; the column `kind` is new."""
+    order = rows.assign(kind=target_kinds(rows)).sort_values("residual", kind="stable")
+    return order.drop_duplicates(["name", "t", "kind"]).sort_index()
 
 
 def _targets(rows: pd.DataFrame) -> dict[str, str]:

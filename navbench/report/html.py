@@ -11,15 +11,18 @@ from markupsafe import Markup
 
 from navbench.errors import Failure
 from navbench.files import write_atomically
-from navbench.report import charts, views
+from navbench.report import attributes, charts, figures, views
 from navbench.report.answer import answer, threshold
 from navbench.report.charts import Chart, Heatmap
+from navbench.report.claims import claim_sentences, unreached_sentences
 from navbench.report.drawing import colour
-from navbench.report.numbers import FID_EXTRACTOR, counts, plain, setting
+from navbench.report.numbers import FID_EXTRACTOR, LATENT, listed, plain, setting, short_direction
 from navbench.report.pictures import Picture, Sheet, read_sheet, scale_gradient
 from navbench.report.provenance import discovery_seconds, provenance
 from navbench.report.tables import RunTables, load_run
 
+_MANY, _FRUGAL_QUALITY = 24, 60
+"""From that many measured directions on, a page leaves animations to the folder, and compresses strips harder."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -33,6 +36,7 @@ class Card:
     method: str
     colour: str
     label: str
+    automatic: str
     numbers: list[tuple[str, str]]
     setting: str
     curve: Chart | None = None
@@ -77,6 +81,7 @@ def _context(tables: RunTables) -> dict[str, Any]:
     return {
         **_assets(),
         **_heading(tables),
+        **_attributes(tables),
         "answer": answer(tables),
         "fd": fd,
         "kid": kid,
@@ -94,12 +99,46 @@ def _context(tables: RunTables) -> dict[str, Any]:
         "gallery": [card for card in cards.values() if card.heatmap],
         "gradient": scale_gradient(),
         "reproduction_charts": charts.reproduction_charts(tables),
-        "reproduction_n": counts(tables.reproduction["n"]),
+        "reproduced": _reproduced(tables),
+        "targets": _latent_targets(tables),
+        "frugal": len(cards) >= _MANY,
         "groups": _groups(tables, cards),
         "layers": views.layers_table(tables) if len(tables.layers) else None,
         "samples": _samples(tables),
         "provenance": provenance(tables),
     }
+
+
+def _attributes(tables: RunTables) -> dict[str, Any]:
+    """What the page shows of attributes; nothing of it is there where no scorer looked."""
+    quantities = [name for name in tables.calibration["quantity"].unique() if name != "effect"]
+    scorers = sorted(set(tables.attributes["scorer"]) - {""})
+    return {
+        "scored": len(tables.attributes) > 0,
+        "scorers": plain(" or ".join(scorers)),
+        "found_sentences": attributes.found_sentences(tables),
+        "movement_charts": charts.movement_charts(tables),
+        "found_matrices": attributes.found_matrices(tables),
+        "methods_found": attributes.methods_found(tables),
+        "calibration_sentences": attributes.calibration_sentences(tables),
+        "unreached": attributes.unreached_table(tables),
+        "other_target": plain(listed(quantities)) if quantities else "",
+        "matched_charts": charts.matched_charts(tables),
+        "matched": attributes.matched_table(tables),
+        "matched_sentences": [*claim_sentences(tables), *unreached_sentences(tables)],
+        "claims": attributes.claims_table(tables),
+    }
+
+
+def _reproduced(tables: RunTables) -> set[str]:
+    """Which kinds of edits were imitated: 'latent', 'parameter'."""
+    return {"latent" if space in LATENT else "parameter" for space in tables.reproduction["space"]}
+
+
+def _latent_targets(tables: RunTables) -> str:
+    """The latent spaces in which imitations were sought; z where there were none."""
+    kinds = set(figures.target_kinds(tables.reproduction))
+    return ", of ".join(space for space in LATENT if space in kinds) or "z"
 
 
 def _assets() -> dict[str, Any]:
@@ -119,7 +158,7 @@ def _heading(tables: RunTables) -> dict[str, Any]:
     facts = [
         ("Extractor", manifest.get("extractor")),
         ("Distance", manifest.get("distance")),
-        ("Reference", manifest.get("reference")),
+        ("Reference", _references(tables) or manifest.get("reference")),
         ("Samples", ", ".join(f"{key} {value:,}" for key, value in _samples_of(manifest).items())),
         ("Device", manifest.get("device")),
     ]
@@ -131,6 +170,14 @@ def _heading(tables: RunTables) -> dict[str, Any]:
         "version": plain(str(manifest.get("navbench", ""))),
         "facts": [(name, plain(str(value))) for name, value in facts if value],
     }
+
+
+def _references(tables: RunTables) -> str:
+    """The reference of each generator; '' where all have the same, which the manifest tells."""
+    pairs = tables.curved.drop_duplicates(["generator", "reference"])
+    if pairs["reference"].nunique() < 2:
+        return ""
+    return ", ".join(f"{row['reference']} ({row['generator']})" for row in pairs.to_dict("records"))
 
 
 def _samples_of(manifest: dict[str, Any]) -> dict[str, int]:
@@ -148,22 +195,26 @@ def _cards(tables: RunTables) -> dict[str, Card]:
         cards[name] = Card(
             anchor=views.anchor(name),
             title=plain(name),
-            short=plain(f"{row['method']} {row['direction']}, {row['layer']}"),
+            short=plain(short_direction(row)),
             method=plain(row["method"]),
             colour=colour(row["method"]),
             label=plain(row["label"]),
+            automatic=views.automatic_label(row),
             numbers=views.card_numbers(row),
             setting=plain(setting(mine)) if mine["n"].notna().any() else "",
             curve=curves.get(name),
             heatmap=maps.get(name),
         )
+    frugal = len(cards) >= _MANY
+    kinds = ("strip", "reproduction") if frugal else ("strip", "animation", "reproduction")
     for row in tables.images.to_dict("records"):
-        if row["name"] in cards and row["kind"] in ("strip", "animation", "reproduction"):
-            cards[row["name"]].images(row["kind"]).append(_sheet(tables.run, row))
+        if row["name"] in cards and row["kind"] in kinds:
+            sheet = _sheet(tables.run, row, _FRUGAL_QUALITY if frugal else None)
+            cards[row["name"]].images(row["kind"]).append(sheet)
     return cards
 
 
-def _sheet(run: Path, row: dict[Any, Any]) -> Sheet:
+def _sheet(run: Path, row: dict[Any, Any], quality: int | None = None) -> Sheet:
     rows = int(row["rows"]) if row["rows"] == row["rows"] else 1
     shows = {
         "strip": f"Strip of {row['name']}: {rows} codes, one per row, t growing from left to right.",
@@ -172,7 +223,7 @@ def _sheet(run: Path, row: dict[Any, Any]) -> Sheet:
         "samples": f"Unshifted images of {row['generator']}.",
     }
     alt = plain(shows[row["kind"]])
-    return read_sheet(run, row["file"], rows, row["columns"], alt, thumbnail=row["kind"] == "strip")
+    return read_sheet(run, row["file"], rows, row["columns"], alt, thumbnail=row["kind"] == "strip", quality=quality)
 
 
 def _thumbnail(card: Card) -> Picture | None:
@@ -183,7 +234,7 @@ def _groups(tables: RunTables, cards: dict[str, Card]) -> list[tuple[str, list[C
     several = tables.measured["generator"].nunique() > 1
     groups: dict[str, list[Card]] = {}
     for row in tables.measured.to_dict("records"):
-        title = f"Layer {row['layer']}" + (f" of {row['generator']}" if several else "")
+        title = f"{row['place'][:1].upper()}{row['place'][1:]}" + (f" of {row['generator']}" if several else "")
         groups.setdefault(plain(title), []).append(cards[row["name"]])
     return list(groups.items())
 

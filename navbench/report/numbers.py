@@ -2,7 +2,8 @@
 
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -10,6 +11,8 @@ FID_EXTRACTOR = "inception-v3-compat"
 BAND = 1.96  # standard errors to either side: 95 % of a normal distribution
 NOTHING = "\N{EN DASH}"
 SPACE = "\N{NO-BREAK SPACE}"
+LATENT = ("z", "w", "w+")
+"""The spaces of codes; a latent direction's `layer` is the name of its space."""
 MINUS = "\N{MINUS SIGN}"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -19,6 +22,21 @@ def metric_name(metric: str, extractor: str) -> str:
     if extractor == FID_EXTRACTOR and metric in ("FID", "KID"):
         return metric
     return f"{metric} ({extractor})" if extractor else metric
+
+
+def place(layer: str, space: str = "") -> str:
+    """Where a direction lies, as headings and sentences call it: 'layer main.6', 'latent space w'."""
+    return f"latent space {space}" if space in LATENT else f"layer {layer}"
+
+
+def short_place(layer: str, space: str = "") -> str:
+    """The same where there is little room: 'main.6', 'w space'."""
+    return f"{space}{SPACE}space" if space in LATENT else layer
+
+
+def short_direction(row: Mapping[Any, Any]) -> str:
+    """A direction in few words: 'svd 0, main.6'."""
+    return f"{row['method']} {row['direction']}, {row['where']}"
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -86,7 +104,21 @@ def counts(values: pd.Series) -> str:
 
 
 def setting(rows: pd.DataFrame) -> str:
-    """What stands beside every Fréchet or kernel distance: reference, sample counts, resolution."""
+    """What stands beside every Fréchet or kernel distance: reference, sample counts, resolution.
+
+    Where it differs between generators, it is told for each.
+    """
+    generators = list(rows["generator"].unique()) if "generator" in rows else []
+    told = {name: _setting(rows[rows["generator"] == name]) for name in generators}
+    if len(set(told.values())) > 1:
+        return "; ".join(f"{name}: {words}" for name, words in told.items() if words)
+    return _setting(rows)
+
+
+def _setting(rows: pd.DataFrame) -> str:
+    rows = rows[rows["n"].notna()]
+    if rows.empty:
+        return ""
     references = sorted(set(rows["reference"]) - {""})
     parts = [f"reference: {' or '.join(references)}"] if references else []
     size = f"n{SPACE}={SPACE}{counts(rows['n'])}"

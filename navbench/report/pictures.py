@@ -43,8 +43,13 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def read_sheet(run: Path, file: str, rows: int, columns: str, alt: str, thumbnail: bool = False) -> Sheet:
-    """Read one image of a run, which must lie in its folder, and the captions of its columns."""
+def read_sheet(
+    run: Path, file: str, rows: int, columns: str, alt: str, thumbnail: bool = False, quality: int | None = None
+) -> Sheet:
+    """Read one image of a run, which must lie in its folder, and the captions of its columns.
+
+    With a `quality` the page gets a copy that is compressed to it, where that is smaller.
+    """
     path = (run / file).resolve()
     kind = _TYPES.get(path.suffix.lower())
     if not path.is_relative_to(run.resolve()) or kind is None:
@@ -53,12 +58,22 @@ def read_sheet(run: Path, file: str, rows: int, columns: str, alt: str, thumbnai
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
+            copy = webp(image, quality) if quality is not None and getattr(image, "n_frames", 1) == 1 else content
             small = _thumbnail(image, rows, len(_captions(run, columns)), alt) if thumbnail else None
     except FileNotFoundError as error:
         raise NavbenchError(f"{run / 'tables' / 'images.csv'} names {file!r}, which is missing.") from error
     except (OSError, SyntaxError) as error:
         raise NavbenchError(f"{run / file} is not an image that can be read: {error}.") from error
+    if len(copy) < len(content):
+        content, kind = copy, _TYPES[".webp"]
     return Sheet(Picture(data_uri(content, kind), width, height, alt), rows, _captions(run, columns), small)
+
+
+def webp(image: Image.Image, quality: int) -> bytes:
+    """An image as lossy WebP."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "WEBP", quality=quality, method=6)
+    return buffer.getvalue()
 
 
 def _captions(run: Path, columns: str) -> tuple[str, ...]:
@@ -118,14 +133,19 @@ def overlay(heatmap: np.ndarray, mean_image: np.ndarray, top: float) -> np.ndarr
     return np.clip((1 - cover) * grey * 0.85 + cover * shade, 0, 1)
 
 
-def heatmap_png(heatmap: np.ndarray, mean_image: np.ndarray, top: float) -> tuple[bytes, tuple[int, int]]:
-    """A heatmap over its mean image as PNG bytes, and their width and height."""
+def heatmap_image(heatmap: np.ndarray, mean_image: np.ndarray, top: float) -> Image.Image:
+    """A heatmap over its mean image, of a size that a page bears."""
     pixels = np.round(overlay(heatmap, mean_image, top) * 255).astype(np.uint8)
     image = Image.fromarray(pixels)
     image.thumbnail((_WIDEST_HEATMAP, _WIDEST_HEATMAP), Image.Resampling.BOX)
+    return image
+
+
+def png(image: Image.Image) -> bytes:
+    """An image as PNG."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue(), image.size
+    return buffer.getvalue()
 
 
 def scale_gradient(stops: int = 9) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 import pandas as pd
 
 from navbench.errors import NavbenchError
-from navbench.report.numbers import FID_EXTRACTOR
+from navbench.report.numbers import FID_EXTRACTOR, place, short_place
 
 WHO = ("generator", "method", "layer", "direction", "name", "label")
 SETTING = ("metric", "extractor", "reference")
+RESIDUALS = ("z", "w", "w+", "activation", "parameter")
+"""The kinds of spaces in which imitations may be sought."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,13 @@ SCHEMAS = {
             *_with_stderr("effect_min", "effect_max", "fd_floor", "fd_at_min", "fd_at_max"),
             *_with_stderr("kid_floor", "kid_at_min", "kid_at_max"),
             *_with_stderr("area50", "area90", "participation", "entropy_area", "mean_change"),
-            *_with_stderr("residual_z", "residual_activation"),
+            *_with_stderr(*(f"residual_{kind}" for kind in RESIDUALS)),
+            *_with_stderr("attribute_change"),
+            *("attribute_share", "monotonicity", "attribute_dependency"),
             *("rayleigh", "solver_residual", "accuracy", "singular_value"),
             *("n", "n_reference", "n_effect", "n_reproduction", "resolution"),
         ),
-        maybe_text=(*SETTING, "distance"),
+        maybe_text=(*SETTING, "distance", "space", "verdict", "attribute", "auto_label"),
         required=True,
     ),
     "methods": Schema(
@@ -50,25 +54,59 @@ SCHEMAS = {
         maybe=(
             *_with_stderr("fd_mean", "kid_mean"),
             *("effect_target", "accuracy", "n", "n_reference"),
-            *("area50_mean", "residual_z_mean", "residual_activation_mean"),
+            *("area50_mean", *(f"residual_{kind}_mean" for kind in RESIDUALS)),
+            *("interpretable", "entangled", "attributes_found", "dependency_mean"),
         ),
-        maybe_text=SETTING,
+        maybe_text=(*SETTING, "space"),
         required=True,
     ),
     "curves": Schema(
         text=(*WHO, *SETTING),
         numbers=("t", "value", "stderr", "n"),
         maybe=(*_with_stderr("effect"), "n_effect", "n_reference", "resolution"),
-        maybe_text=("distance", "precision"),
+        maybe_text=("distance", "precision", "space"),
     ),
-    "locality": Schema(text=(*WHO, "metric"), numbers=("value", "stderr", "n"), maybe=("t_min", "t_max", "shifts")),
+    "attributes": Schema(
+        text=(*WHO, "attribute"),
+        numbers=("change", "standardised", "share"),
+        maybe=(
+            *("spread", "change_stderr", "standardised_per_effect", "magnitude"),
+            *("consistency", "monotonicity", "n", "shifts"),
+        ),
+        maybe_text=("space", "unit", "scorer"),
+    ),
+    "found": Schema(
+        text=("generator", "attribute", "method", "layer", "direction", "name", "best"), numbers=("share",)
+    ),
+    "calibration": Schema(
+        text=(*WHO, "end", "quantity", "is_reached"),
+        numbers=("target", "t", "reached"),
+        maybe=("n",),
+        maybe_text=("space",),
+    ),
+    "matched": Schema(
+        text=(*WHO, "attribute", "side", "is_reached", *SETTING),
+        numbers=("target", "t", "reached", "value", "stderr", "n"),
+        maybe=("effect", "n_reference"),
+        maybe_text=("space",),
+    ),
+    "claims": Schema(
+        text=("generator", "claim", "layer", "method", "against", "attribute", "holds", *SETTING),
+        numbers=("change", "difference", "stderr", "n"),
+    ),
+    "locality": Schema(
+        text=(*WHO, "metric"),
+        numbers=("value", "stderr", "n"),
+        maybe=("t_min", "t_max", "shifts"),
+        maybe_text=("space",),
+    ),
     "reproduction": Schema(
         text=(*WHO, "target"),
         numbers=("t", "residual", "residual_stderr", "n"),
         maybe=("steps", "n_train", "residual_train", "perceptual", "perceptual_edit"),
-        maybe_text=("distance",),
+        maybe_text=("distance", "space"),
     ),
-    "reproduction_steps": Schema(text=(*WHO, "target"), numbers=("t", "step", "residual_train")),
+    "reproduction_steps": Schema(text=(*WHO, "target"), numbers=("t", "step", "residual_train"), maybe_text=("space",)),
     "layers": Schema(
         text=("generator", "layer", "shape"),
         numbers=("index",),
@@ -80,7 +118,11 @@ SCHEMAS = {
 
 @dataclass(frozen=True)
 class RunTables:
-    """Everything the report reads of a run but its images; a table the run lacks has no rows."""
+    """Everything the report reads of a run but its images; a table the run lacks has no rows.
+
+    Tables of directions, methods and claims have two columns more than their files: `place`, how headings and
+    sentences call the layer or the latent space, and `where`, the same in short.
+    """
 
     run: Path
     manifest: dict[str, Any]
@@ -88,6 +130,11 @@ class RunTables:
     directions: pd.DataFrame
     methods: pd.DataFrame
     curves: pd.DataFrame
+    attributes: pd.DataFrame
+    found: pd.DataFrame
+    calibration: pd.DataFrame
+    matched: pd.DataFrame
+    claims: pd.DataFrame
     locality: pd.DataFrame
     reproduction: pd.DataFrame
     reproduction_steps: pd.DataFrame
@@ -105,6 +152,11 @@ class RunTables:
         return self.directions[self.directions["measured"]]
 
     @property
+    def several_generators(self) -> bool:
+        """Whether sentences and headings must name the generator."""
+        return self.directions["generator"].nunique() > 1
+
+    @property
     def curved(self) -> pd.DataFrame:
         """The directions that have curves."""
         return self.directions[self.directions["fd_at_max"].notna()]
@@ -116,6 +168,10 @@ def load_run(run: Path) -> RunTables:
     manifest = _manifest(run)
     tables = {name: _table(run, name, schema) for name, schema in SCHEMAS.items()}
     tables["directions"] = _directions(tables["directions"], run)
+    for name, column in (("found", "best"), ("calibration", "is_reached"), ("matched", "is_reached")):
+        tables[name] = tables[name].assign(**{column: _flags(tables[name], column, run / "tables" / f"{name}.csv")})
+    spaces = tables["methods"].drop_duplicates(["generator", "layer"]).set_index(["generator", "layer"])["space"]
+    tables |= {name: _placed(table, spaces) for name, table in tables.items() if name != "layers"}
     for name in ("directions", "methods", "curves"):
         _check_fid(tables[name], run / "tables" / f"{name}.csv")
     suite = run / "suite.toml"
@@ -188,11 +244,24 @@ def _directions(frame: pd.DataFrame, run: Path) -> pd.DataFrame:
     twice = frame.loc[frame["name"].duplicated(), "name"]
     if len(twice):
         raise NavbenchError(f"{path} lists the direction {twice.iloc[0]!r} twice.")
-    words = frame["measured"].str.strip().str.lower()
-    odd = frame.loc[~words.isin(["true", "false", "1", "0"]), "measured"]
+    return frame.assign(measured=_flags(frame, "measured", path))
+
+
+def _flags(frame: pd.DataFrame, column: str, path: Path) -> pd.Series:
+    words = frame[column].str.strip().str.lower()
+    odd = frame.loc[~words.isin(["true", "false", "1", "0"]), column]
     if len(odd):
-        raise NavbenchError(f"{path}: column 'measured' holds {odd.iloc[0]!r}, neither True nor False.")
-    return frame.assign(measured=words.isin(["true", "1"]))
+        raise NavbenchError(f"{path}: column {column!r} holds {odd.iloc[0]!r}, neither True nor False.")
+    return words.isin(["true", "1"])
+
+
+def _placed(frame: pd.DataFrame, spaces: pd.Series) -> pd.DataFrame:
+    """A table with words for each row's layer or latent space; a table without spaces has those of the methods."""
+    keys = pd.MultiIndex.from_frame(frame[["generator", "layer"]])
+    space = frame["space"] if "space" in frame else spaces.reindex(keys).fillna("")
+    pairs = list(zip(frame["layer"], space, strict=True))
+    words = {"place": [place(*pair) for pair in pairs], "where": [short_place(*pair) for pair in pairs]}
+    return frame.assign(**{name: pd.Series(column, index=frame.index, dtype=str) for name, column in words.items()})
 
 
 def _check_fid(frame: pd.DataFrame, path: Path) -> None:

@@ -20,29 +20,40 @@ from navbench.report.numbers import (
     with_stderr,
 )
 from navbench.report.pictures import Picture
-from navbench.report.tables import RunTables
+from navbench.report.tables import RESIDUALS, RunTables
 
 Row = dict
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What one place of a table shows; `sort` is the number it is sorted by, where it is a number."""
+    """What one place of a table shows; `sort` is the number it is sorted by, where it is a number.
+
+    Attributes:
+        automatic: a label that no human gave, shown after the text and marked as such.
+        strong: the best of its row.
+    """
 
     text: str
     sort: float | None = None
     link: str = ""
     picture: Picture | None = None
+    automatic: str = ""
+    strong: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its caption; groups are headings over several heads, each with how many it spans."""
+    """A table with its caption; groups are headings over several heads, each with how many it spans.
+
+    Where `total` is set, the last row sums up the others.
+    """
 
     caption: str
     heads: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     groups: tuple[tuple[str, int], ...] = ()
+    total: bool = False
 
     @property
     def numeric(self) -> tuple[bool, ...]:
@@ -85,16 +96,15 @@ def methods_table(tables: RunTables, seconds: dict[str, float]) -> Table:
     methods = methods.assign(seconds=references.map(seconds).astype(float))
     fd, kid = metric_names(methods)
     columns = [
-        *_generator_column(methods),
-        word("Layer", "layer"),
+        *generator_column(methods),
+        place_column(methods),
         word("Method", "method"),
         whole("found", "directions", "Directions"),
         whole("with curves", "curves", "Directions"),
         measured(fd, "fd_mean"),
         measured(kid, "kid_mean"),
         number("area50", "area50_mean"),
-        number("z", "residual_z_mean", "Residual"),
-        number("activation", "residual_activation_mean", "Residual"),
+        *(number(kind, f"residual_{kind}_mean", "Residual") for kind in RESIDUALS),
         number("Reconstructor accuracy", "accuracy"),
         Column("Discovery", lambda row: Cell(duration(row["seconds"]), row["seconds"]), ("seconds",)),
     ]
@@ -102,9 +112,9 @@ def methods_table(tables: RunTables, seconds: dict[str, float]) -> Table:
     caption = [f"Methods at an effect of {target}." if target else "Methods at the ends of the ranges."]
     if methods["fd_mean"].notna().any():
         caption.append(f"{fd} and {kid} are means over both ends of the directions with curves, ± one standard error.")
-    if methods[["area50_mean", "residual_z_mean", "residual_activation_mean"]].notna().any(axis=None):
+    if methods[["area50_mean", *(f"residual_{kind}_mean" for kind in RESIDUALS)]].notna().any(axis=None):
         caption.append("Means of area50 and of residuals are over the directions that have them, and carry none.")
-    return make_table(methods, columns, " ".join([*caption, *_measured_with(fd, methods)]))
+    return make_table(methods, columns, " ".join([*caption, *measured_with(fd, methods)]))
 
 
 def directions_table(tables: RunTables, thumbnails: dict[str, Picture]) -> Table:
@@ -112,19 +122,17 @@ def directions_table(tables: RunTables, thumbnails: dict[str, Picture]) -> Table
     frame = tables.measured
     fd, _ = metric_names(frame)
     columns = [
-        *_generator_column(frame),
+        *generator_column(frame),
         Column("Strip", lambda row: Cell("", picture=thumbnails.get(row["name"]))),
-        *_who_columns(),
+        *who_columns(frame, set(frame["name"])),
         *_range_columns(),
         measured("at t min", "fd_at_min", fd),
         measured("at t max", "fd_at_max", fd),
-        measured("area50", "area50"),
-        measured("z", "residual_z", "Residual"),
-        measured("activation", "residual_activation", "Residual"),
+        *_bare_or_measured(frame),
     ]
     if not thumbnails:
         columns = [column for column in columns if column.head != "Strip"]
-    caption = ["Measured directions; values ± one standard error.", *_measured_with(fd, frame)]
+    caption = ["Measured directions; values ± one standard error.", *measured_with(fd, frame)]
     return make_table(frame, columns, " ".join([*caption, "Click a heading to sort."]))
 
 
@@ -132,22 +140,39 @@ def other_directions_table(tables: RunTables) -> Table:
     """The directions that have a range, and nothing else."""
     frame = tables.directions[~tables.directions["measured"]]
     columns = [
-        *_generator_column(frame),
-        *_who_columns(linked=False),
+        *generator_column(frame),
+        *who_columns(frame, set()),
         *_range_columns(),
+        number("Attribute share", "attribute_share"),
+        *([] if frame["attribute_share"].notna().any() else _score_columns()),
+    ]
+    return make_table(frame, columns, "Directions that were found and calibrated, but not measured.")
+
+
+def _score_columns() -> list[Column]:
+    return [
         number("Rayleigh quotient", "rayleigh"),
         number("Solver residual", "solver_residual"),
         number("Singular value", "singular_value"),
         number("Reconstructor accuracy", "accuracy"),
     ]
-    return make_table(frame, columns, "Directions that were found and calibrated, but not measured.")
+
+
+def _bare_or_measured(frame: pd.DataFrame) -> list[Column]:
+    """The last columns; where attributes need room, without standard errors, which stand on the cards."""
+    column = number if frame["attribute_share"].notna().any() else measured
+    return [
+        number("Attribute share", "attribute_share"),
+        column("area50", "area50"),
+        *(column(kind, f"residual_{kind}", "Residual") for kind in RESIDUALS),
+    ]
 
 
 def layers_table(tables: RunTables) -> Table:
     """One row per layer of each generator."""
     frame = tables.layers
     columns = [
-        *_generator_column(frame),
+        *generator_column(frame),
         Column("Index", lambda row: Cell(count(row["index"]), row["index"])),
         word("Layer", "layer"),
         word("Kernel", "shape"),
@@ -176,8 +201,13 @@ def card_numbers(row: Row) -> list[tuple[str, str]]:
         ("Participation", _pair(row, "participation")),
         ("Area by entropy", _pair(row, "entropy_area")),
         ("Mean squared change", _pair(row, "mean_change")),
-        ("Residual, best z", _pair(row, "residual_z")),
-        ("Residual, best activation", _pair(row, "residual_activation")),
+        ("Verdict", plain(row["verdict"]) or NOTHING),
+        ("Attribute", plain(row["attribute"]) or NOTHING),
+        ("Its change from end to end", _pair(row, "attribute_change")),
+        ("Its share of all changes", significant(row["attribute_share"])),
+        ("Monotonicity", significant(row["monotonicity"])),
+        ("Attribute dependency", significant(row["attribute_dependency"])),
+        *((f"Residual, best {kind}", _pair(row, f"residual_{kind}")) for kind in RESIDUALS),
         ("Rayleigh quotient", significant(row["rayleigh"])),
         ("Solver residual", significant(row["solver_residual"])),
         ("Singular value", significant(row["singular_value"])),
@@ -224,26 +254,42 @@ def _pair(row: Row, column: str) -> str:
     return with_stderr(row[column], row[f"{column}_stderr"])
 
 
-def _measured_with(name: str, frame: pd.DataFrame) -> list[str]:
+def measured_with(name: str, frame: pd.DataFrame) -> list[str]:
     """What the Fréchet distances of a table were measured with, as a sentence; none where it has none."""
     return [f"{name}: {setting(frame)}."] if frame["n"].notna().any() else []
 
 
-def _generator_column(frame: pd.DataFrame) -> list[Column]:
+def generator_column(frame: pd.DataFrame) -> list[Column]:
+    """A column that names the generator, where there are several."""
     return [word("Generator", "generator")] if frame["generator"].nunique() > 1 else []
 
 
-def _who_columns(linked: bool = True) -> list[Column]:
+def place_column(frame: pd.DataFrame) -> Column:
+    """Which layer, or which latent space, where there are any."""
+    return word("Layer or space" if (frame["where"] != frame["layer"]).any() else "Layer", "where")
+
+
+def who_columns(frame: pd.DataFrame, cards: set[str], labelled: bool = True) -> list[Column]:
+    """Which direction a row is about; one of which there is a card is a link to it."""
+
     def direction(row: Row) -> Cell:
         index = float(row["direction"]) if row["direction"].isdecimal() else math.nan
-        return Cell(plain(row["direction"]), index, link=f"#{anchor(row['name'])}" if linked else "")
+        return Cell(plain(row["direction"]), index, link=f"#{anchor(row['name'])}" if row["name"] in cards else "")
 
-    return [
-        word("Layer", "layer"),
-        word("Method", "method"),
-        Column("No.", direction),
-        word("Label", "label"),
-    ]
+    def label(row: Row) -> Cell:
+        return Cell(plain(row["label"]), automatic=automatic_label(row))
+
+    needs = ("label", "auto_label") if "auto_label" in frame else ("label",)
+    columns = [place_column(frame), word("Method", "method"), Column("No.", direction)]
+    if labelled and any((frame[need] != "").any() for need in needs):
+        columns.append(Column("Label", label))
+    return columns
+
+
+def automatic_label(row: Row) -> str:
+    """The label that a network gave, where a human gave none or another; '' where there is nothing more to show."""
+    given = str(row.get("auto_label", ""))
+    return "" if given == row["label"] else re.sub(" -$", f" {MINUS}", plain(given))
 
 
 def _range_columns() -> list[Column]:

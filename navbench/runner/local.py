@@ -14,10 +14,13 @@ from rich.console import Console
 from navbench.compute import Compute
 from navbench.directions import Library
 from navbench.errors import NavbenchError, NavbenchWarning
+from navbench.experiments.calibration import check_target, parse_target
+from navbench.experiments.edit import unshifted
 from navbench.experiments.reference import open_reference
 from navbench.files import explained, write_atomically
 from navbench.generators import zoo
 from navbench.generators.base import Generator
+from navbench.metrics.attributes import Scorer, create_scorer, index_of
 from navbench.metrics.extractors import create_extractor
 from navbench.metrics.perceptual import create_distance
 from navbench.progress import Report, stage
@@ -25,7 +28,7 @@ from navbench.runner import pictures, rows
 from navbench.runner.discover import discover
 from navbench.runner.manifest import Manifest, earlier_stages, environment
 from navbench.runner.measure import Bench, Measurement
-from navbench.runner.plan import Plan, layers_of, plan
+from navbench.runner.plan import Plan, places_of, plan
 from navbench.runner.results import Results
 from navbench.runner.store import Store
 from navbench.suite import Suite
@@ -65,14 +68,16 @@ class Run:
                 settings = self.suite.curves
                 extractor = create_extractor(settings.extractor, self.compute, settings.extractor_weights or None)
                 generators = [zoo.create(subject.name, self.compute) for subject in self.suite.generators]
+                scorers = [self._scorer(subject.scorer) for subject in self.suite.generators]
                 report(1, 1)
-            self._check_references(generators)
+            self._check(generators, scorers)
             plans = [] if self.suite.rediscover else self._plans(generators, self.library)
             self._begin(fresh)
             if self.suite.rediscover:
                 plans = self._plans(generators, self._rediscovered(generators))
             bench = Bench(self.folder, self.suite, self.compute, self.store, distance, extractor, self._stage)
-            results = [Measurement(bench, plan_).results() for plan_ in plans]
+            measurements = [Measurement(bench, *pair) for pair in zip(plans, scorers, strict=True)]
+            results = [measurement.results() for measurement in measurements]
             self._describe(plans, results)
             with self._stage("tables and pictures") as report:
                 rows.write_tables(self.folder / "tables", self.suite, results)
@@ -88,10 +93,20 @@ class Run:
         if fresh or not (self.folder / "suite.toml").exists():
             write_atomically(self.folder / "suite.toml", self.suite.toml())
 
-    def _check_references(self, generators: Sequence[Generator]) -> None:
-        for subject, generator in zip(self.suite.generators, generators, strict=True):
+    def _scorer(self, name: str) -> Scorer | None:
+        return create_scorer(name, self.compute) if name else None
+
+    def _check(self, generators: Sequence[Generator], scorers: Sequence[Scorer | None]) -> None:
+        """Refuse references, scorers and targets that do not fit, before any work is done."""
+        for subject, generator, scorer in zip(self.suite.generators, generators, scorers, strict=True):
             if "curves" in self.suite.experiments and subject.reference != "unshifted":
-                open_reference(subject.reference, generator.resolution).check()
+                open_reference(subject.reference, generator.resolution, 1).check()
+            if scorer is not None:
+                scorer(unshifted(generator, generator.sample([0, 1], seed=0), self.compute))
+            if self.suite.calibrate:
+                check_target(parse_target(self.suite.calibrate), scorer, generator.name)
+            if scorer is not None and self.suite.matched.attribute and "matched" in self.suite.experiments:
+                index_of(scorer, self.suite.matched.attribute)
 
     def _plans(self, generators: Sequence[Generator], library: Library) -> list[Plan]:
         pairs = zip(self.suite.generators, generators, strict=True)
@@ -101,11 +116,9 @@ class Run:
         """The sets that the suite needs, found anew in the run folder."""
         out = self.folder / "directions"
         for subject, generator in zip(self.suite.generators, generators, strict=True):
-            layers = layers_of(subject, generator, self.library)
-            discover(
-                generator, layers, subject.methods, self.suite.discovery, self.compute, self.suite.seed, out,
-                stages=self._stage,
-            )  # fmt: skip
+            places = places_of(subject, generator, self.library)
+            settings, seed = self.suite.discovery, self.suite.seed
+            discover(generator, places, settings, self.compute, seed, out, stages=self._stage)
         return Library([out])
 
     @contextmanager
@@ -171,6 +184,7 @@ class Run:
                 "curve": suite.curves.samples,
                 "reference": [result.reference_samples for result in results],
                 "effect": suite.curves.effect_samples,
+                "attributes": suite.attributes.samples,
                 "screening": suite.screening.samples,
                 "locality": suite.locality.samples,
                 "reproduction": suite.reproduction.held_out,

@@ -11,18 +11,22 @@ import torch
 from torch import Tensor
 
 from navbench.compute import Compute
-from navbench.directions import Direction
-from navbench.experiments import direction_table, fid_curve, locality, reference, reproduction, strips
+from navbench.directions import Direction, DirectionSet
+from navbench.experiments import attributes, direction_table, locality, reproduction, strips
 from navbench.experiments.edit import Edit
-from navbench.files import content_hash
 from navbench.generators.base import Generator
+from navbench.metrics.attributes import Scorer, movement
 from navbench.metrics.extractors import Extractor
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report
 from navbench.runner import pictures
+from navbench.runner.curves import CurveMeasurement
+from navbench.runner.matched import match
 from navbench.runner.plan import Plan
-from navbench.runner.results import Features, Results
-from navbench.runner.store import Store, slices
+from navbench.runner.ranges import calibrated
+from navbench.runner.results import Results
+from navbench.runner.store import Store
+from navbench.spaces import Space, describe
 from navbench.spaces import create as create_space
 from navbench.suite import Suite
 
@@ -44,17 +48,13 @@ class Bench:
     stage: Callable[[str], AbstractContextManager[Report]]
 
 
-def shards_of(count: int, size: int) -> list[range]:
-    """Consecutive ranges of at most `size` that make up `count`: the resumable pieces of a curve."""
-    return [range(start, min(start + size, count)) for start in range(0, count, size)]
-
-
 @dataclass(frozen=True)
 class Measurement:
     """All measurements of one generator's directions within a run."""
 
     bench: Bench
     plan: Plan
+    scorer: Scorer | None = None
 
     @property
     def generator(self) -> Generator:
@@ -62,17 +62,27 @@ class Measurement:
         return self.plan.generator
 
     def results(self) -> Results:
-        """Every piece of every experiment, from the store or made now."""
+        """Every piece of every experiment, from the store or made now; over the ranges that the suite asks for."""
+        over, ranges = calibrated(self)
+        results = over._measured()
+        results.ranges = ranges
+        return results
+
+    def _measured(self) -> Results:
         suite, plan_ = self.bench.suite, self.plan
         results = Results(self.generator, plan_, self.bench.extractor.metric)
         chosen = plan_.all_directions()
-        name = self.generator.name
-        with self._pieces(f"{name}: screening", len(chosen)) as tick:
-            for direction in chosen:
-                results.screenings[direction.name] = self._screen(direction)
-                tick(direction.name)
-        if "curves" in suite.experiments:
-            self._curves(results, plan_.leading(suite.curves.directions))
+        name, names = self.generator.name, {direction.name for direction in chosen}
+        with self.pieces(f"{name}: screening", len(plan_.sets)) as tick:
+            for found in plan_.sets:
+                results.effects |= self._screen([one for one in found if one.name in names])
+                tick(found.reference)
+        curved = plan_.leading(suite.curves.directions) if "curves" in suite.experiments else []
+        matched = self._to_match()
+        if self.scorer is not None and ("attributes" in suite.experiments or matched):
+            self._attributes(results, self.scorer, chosen)
+        if curved or matched:
+            self._curves(results, curved, matched)
         if "locality" in suite.experiments:
             self._locality(results, plan_.leading(suite.locality.directions))
         if "reproduction" in suite.experiments:
@@ -82,7 +92,7 @@ class Measurement:
         return results
 
     @contextmanager
-    def _pieces(self, title: str, total: int) -> Iterator[Callable[[str], None]]:
+    def pieces(self, title: str, total: int) -> Iterator[Callable[[str], None]]:
         """A stage of `total` pieces, with a function that tells that one more is done."""
         with self.bench.stage(title) as report:
             done = 0
@@ -107,148 +117,80 @@ class Measurement:
             "probe": f"{float(image.abs().mean()):.3f} {float(image.std()):.3f}",
         }
 
-    def _key(self, direction: Direction | None = None, **more: Any) -> dict[str, Any]:
+    def key(self, direction: Direction | None = None, **more: Any) -> dict[str, Any]:
         """What a piece depends on, which is neither the device nor the batch size."""
         suite = self.bench.suite
         key = {"generator": self._generator_key, "seed": suite.seed, "precision": suite.precision, **more}
         return key if direction is None else {**key, "direction": direction.identity}
 
-    @cached_property
-    def _extractor_key(self) -> dict[str, str]:
-        settings = self.bench.suite.curves
-        given = settings.extractor_weights
-        return {"extractor": settings.extractor, "extractor_weights": content_hash(Path(given)) if given else ""}
-
-    @cached_property
-    def _reference_key(self) -> str:
-        source = self.plan.subject.reference
-        return source if source == "unshifted" else content_hash(Path(source))
-
-    def _edit(self, direction: Direction) -> Edit:
+    def edit(self, direction: Direction) -> Edit:
+        """The direction on the generator."""
         return Edit(self.generator, direction, self.bench.compute)
 
-    def _screen(self, direction: Direction) -> direction_table.Screening:
-        count = self.bench.suite.screening.samples
-        key = self._key(direction, distance=self.bench.distance.name, samples=count)
-
-        def make() -> direction_table.Screening:
-            return direction_table.screen(
-                self._edit(direction), self.bench.distance, range(count), self.bench.suite.seed
-            )
-
-        return self.bench.store.get(direction_table.Screening, key, make)
-
-    # --- curves ----------------------------------------------------------------------------------------------
-
-    def _curves(self, results: Results, directions: list[Direction]) -> None:
-        settings, name = self.bench.suite.curves, self.generator.name
-        shards = shards_of(settings.samples, settings.shard)
-        with self._pieces(f"{name}: reference", 2 * len(shards)) as tick:
-            prepared = fid_curve.Reference.of(self._reference_features(shards, tick).to(self.bench.compute.device))
-            floor = self._unshifted("curve", shards, tick)
-        results.reference, results.reference_samples = self.plan.subject.reference, prepared.kernel.n
-        key = self._key(None, **self._extractor_key, reference=self._reference_key, samples=settings.samples)
-        zero = torch.zeros(1, settings.effect_samples)
-        results.floor = self.bench.store.get(fid_curve.Curve, key, lambda: fid_curve.assemble([floor], zero, prepared))
-        with self._pieces(f"{name}: curves", len(directions) * len(shards)) as tick:
-            for direction in directions:
-                results.curves[direction.name] = self._curve(direction, shards, prepared, tick)
-
-    def _reference_features(self, shards: list[range], tick: Callable[[str], None]) -> Tensor:
-        source, store = self.plan.subject.reference, self.bench.store
-        if source == "unshifted":
-            return self._unshifted("reference", shards, tick)
-        images = reference.open_reference(source, self.generator.resolution)
-        parts = []
-        for shard in shards_of(len(images.names), self.bench.suite.curves.shard):
-            key = {"reference": self._reference_key, "images": [shard.start, shard.stop], **self._extractor_key}
-            key["precision"] = self.bench.suite.precision
-
-            def make(shard: range = shard) -> Features:
-                return Features(reference.real_features(images, shard, self.bench.extractor, self.bench.compute))
-
-            parts.append(store.get(Features, key, make).features)
-        for _ in shards:
-            tick("real images")
-        return torch.cat(parts)
-
-    def _unshifted(self, role: str, shards: list[range], tick: Callable[[str], None]) -> Tensor:
-        parts = []
-        for shard in shards:
-            key = self._key(None, role=role, codes=[shard.start, shard.stop], **self._extractor_key)
-
-            def make(shard: range = shard) -> Features:
-                features = fid_curve.unshifted_features(
-                    self.generator, role, shard, self.bench.suite.seed, self.bench.extractor, self.bench.compute
-                )
-                return Features(features)
-
-            parts.append(self.bench.store.get(Features, key, make).features)
-            tick(role)
-        return torch.cat(parts)
-
-    def _curve(
-        self,
-        direction: Direction,
-        shards: list[range],
-        prepared: fid_curve.Reference,
-        tick: Callable[[str], None],
-    ) -> fid_curve.Curve:
-        settings, store = self.bench.suite.curves, self.bench.store
-        shifts = [t for t in direction.shifts(settings.shifts).tolist() if t != 0]
-        common = {
-            "distance": self.bench.distance.name,
-            "effect_samples": settings.effect_samples,
-            "shifts": shifts,
-            **self._extractor_key,
-        }
-        key = self._key(direction, samples=settings.samples, reference=self._reference_key, **common)
-        keys = [self._key(direction, codes=[shard.start, shard.stop], **common) for shard in shards]
-
-        def make() -> fid_curve.Curve:
-            effects = []
-            for shard, shard_key in zip(shards, keys, strict=True):
-
-                def make_shard(shard: range = shard) -> fid_curve.Shard:
-                    return self._shard(direction, shifts, shard)
-
-                effects.append(store.get(fid_curve.Shard, shard_key, make_shard).effects)
-                tick(direction.name)
-            with slices([store.path(fid_curve.Shard, shard_key) for shard_key in keys], "features") as at:
-                return fid_curve.assemble(map(at, range(len(shifts))), torch.cat(effects, dim=1), prepared)
-
-        there = store.path(fid_curve.Curve, key).exists()
-        curve = store.get(fid_curve.Curve, key, make)
-        for shard_key in keys:
-            store.drop(fid_curve.Shard, shard_key)
-            if there:
-                tick(direction.name)
-        return curve
-
-    def _shard(self, direction: Direction, shifts: list[float], shard: range) -> fid_curve.Shard:
-        settings, seed = self.bench.suite.curves, self.bench.suite.seed
-        return fid_curve.curve_shard(
-            self._edit(direction),
-            shifts,
-            shard,
-            seed,
-            self.bench.extractor,
-            self.bench.distance,
-            settings.effect_samples,
+    def _to_match(self) -> list[DirectionSet]:
+        """The sets that are compared at an equal change of an attribute: all, if the scorer knows it."""
+        wanted = self.bench.suite.matched.attribute
+        known = self.scorer is not None and wanted in {attribute.name for attribute in self.scorer.attributes}
+        return (
+            list(self.plan.sets) if known and "matched" in self.bench.suite.experiments and not self.plan.only else []
         )
 
-    # --- the other experiments ---------------------------------------------------------------------------------
+    def _screen(self, directions: list[Direction]) -> dict[str, Tensor]:
+        """The effects (2, n) of directions of one set, by name."""
+        if not directions:
+            return {}
+        suite, distance = self.bench.suite, self.bench.distance
+        identities = [direction.identity for direction in directions]
+        key = self.key(distance=distance.name, samples=suite.screening.samples, directions=identities)
+
+        def make() -> direction_table.Screening:
+            edits = [self.edit(direction) for direction in directions]
+            return direction_table.screen(edits, distance, range(suite.screening.samples), suite.seed)
+
+        effects = self.bench.store.get(direction_table.Screening, key, make).effects
+        return dict(zip((direction.name for direction in directions), effects, strict=True))
+
+    def _attributes(self, results: Results, scorer: Scorer, directions: list[Direction]) -> None:
+        settings, seed = self.bench.suite.attributes, self.bench.suite.seed
+        results.scorer = scorer
+        with self.pieces(f"{self.generator.name}: attributes", len(directions)) as tick:
+            for direction in directions:
+                shifts = direction.shifts(settings.shifts).tolist()
+                key = self.key(direction, scorer=scorer.identity, shifts=shifts, samples=settings.samples)
+
+                def make(direction: Direction = direction, shifts: list[float] = shifts) -> attributes.Readings:
+                    return attributes.readings(self.edit(direction), shifts, range(settings.samples), seed, scorer)
+
+                read = self.bench.store.get(attributes.Readings, key, make)
+                results.movements[direction.name] = movement(read.scores, shifts, scorer.attributes)
+                tick(direction.name)
+
+    # --- realism
+
+    def _curves(self, results: Results, directions: list[Direction], matched: list[DirectionSet]) -> None:
+        bench, name = self.bench, self.generator.name
+        measured = CurveMeasurement(self, f"{name}: reference")
+        results.reference, results.reference_samples = self.plan.subject.reference, measured.reference_samples
+        results.floor, shards = measured.floor, len(measured.shards)
+        with self.pieces(f"{name}: curves", len(directions) * shards) as tick:
+            for direction in directions:
+                results.curves[direction.name] = measured.curve(direction, bench.suite.curves.shifts, tick)
+        if matched:
+            with self.pieces(f"{name}: {bench.suite.matched.attribute}", len(matched) * (shards + 1)) as tick:
+                results.matched = match(self, results, matched, measured, tick)
+
+    # --- the other experiments
 
     def _locality(self, results: Results, directions: list[Direction]) -> None:
         settings, seed = self.bench.suite.locality, self.bench.suite.seed
         groups = locality.groups(settings.samples)
-        with self._pieces(f"{self.generator.name}: heatmaps", len(directions) * len(groups)) as tick:
+        with self.pieces(f"{self.generator.name}: heatmaps", len(directions) * len(groups)) as tick:
             for direction in directions:
-                edit = self._edit(direction)
+                edit = self.edit(direction)
                 shifts = torch.linspace(direction.t_min, direction.t_max, settings.shifts, dtype=torch.float64).tolist()
                 heats = []
                 for group in groups:
-                    key = self._key(direction, codes=[group.start, group.stop], shifts=shifts)
+                    key = self.key(direction, codes=[group.start, group.stop], shifts=shifts)
 
                     def make(edit: Edit = edit, group: range = group, shifts: list[float] = shifts) -> locality.Heat:
                         return locality.heat(edit, shifts, group, seed)
@@ -258,44 +200,50 @@ class Measurement:
                 results.heats[direction.name] = heats
 
     def _reproduction(self, results: Results, directions: list[Direction]) -> None:
-        settings = self.bench.suite.reproduction
-        total = len(directions) * len(settings.targets)
-        with self._pieces(f"{self.generator.name}: reproduction", total) as tick:
-            for direction in directions:
-                for target in settings.targets:
-                    key = self._key(
-                        direction, target=target, distance=self.bench.distance.name, **settings.model_dump()
-                    )
+        settings, seed = self.bench.suite.reproduction, self.bench.suite.seed
+        pairs = [(direction, space) for direction in directions for space in self._imitators(direction)]
+        with self.pieces(f"{self.generator.name}: reproduction", len(pairs)) as tick:
+            for direction, space in pairs:
+                target = describe(space)
+                settings_key = settings.model_dump(exclude={"targets", "directions"})
+                key = self.key(direction, target=target, distance=self.bench.distance.name, **settings_key)
 
-                    def make(direction: Direction = direction, target: str = target) -> reproduction.Reproduction:
-                        space = create_space(self.generator, target, direction.layer)
-                        problem = reproduction.Imitation(
-                            self._edit(direction), direction.t_max, space, self.bench.distance, self.bench.suite.seed
-                        )
-                        return problem.solve(settings.codes, settings.held_out, settings.steps)
+                def make(direction: Direction = direction, space: Space = space) -> reproduction.Reproduction:
+                    edit = self.edit(direction)
+                    problem = reproduction.Imitation(edit, direction.t_max, space, self.bench.distance, seed)
+                    return problem.solve(settings.codes, settings.held_out, settings.steps)
 
-                    found = self.bench.store.get(reproduction.Reproduction, key, make)
-                    results.reproductions[direction.name, target] = found
-                    tick(f"{direction.name} into {target}")
+                results.reproductions[direction.name, target] = self.bench.store.get(
+                    reproduction.Reproduction, key, make
+                )
+                tick(f"{direction.name} into {target}")
         results.pictures += pictures.write_reproductions(self.bench.folder, results)
+
+    def _imitators(self, direction: Direction) -> list[Space]:
+        """The spaces that are to imitate a direction: the others of its generator, among the suite's targets."""
+        targets, generator = self.bench.suite.reproduction.targets, self.generator
+        if direction.space == "parameter":
+            kinds = [kind for kind in targets if kind in (*generator.latents, "activation")]
+            return [create_space(generator, kind, direction.layer if kind == "activation" else None) for kind in kinds]
+        return [create_space(generator, "parameter", name) for name in self.plan.layers if "parameter" in targets]
 
     def _strips(self, results: Results, directions: list[Direction]) -> None:
         settings, seed = self.bench.suite.strips, self.bench.suite.seed
         folder = self.bench.folder
-        with self._pieces(f"{self.generator.name}: strips", len(directions) + 1) as tick:
+        with self.pieces(f"{self.generator.name}: strips", len(directions) + 1) as tick:
             sample = self.bench.store.get(
                 strips.Strip,
-                self._key(None, samples=[4, 8]),
+                self.key(None, samples=[4, 8]),
                 lambda: strips.samples(self.generator, 4, 8, seed, self.bench.compute),
             )
             results.pictures += pictures.write_samples(folder, self.generator, sample)
             tick("samples")
             for direction in directions:
                 shifts = direction.shifts(settings.shifts).tolist()
-                key = self._key(direction, shifts=shifts, codes=settings.codes)
+                key = self.key(direction, shifts=shifts, codes=settings.codes)
 
                 def make(direction: Direction = direction, shifts: list[float] = shifts) -> strips.Strip:
-                    return strips.strip(self._edit(direction), shifts, settings.codes, seed)
+                    return strips.strip(self.edit(direction), shifts, settings.codes, seed)
 
                 results.pictures += pictures.write_strip(
                     folder, direction, shifts, self.bench.store.get(strips.Strip, key, make)

@@ -16,8 +16,6 @@ from navbench.files import write_atomically
 from navbench.generators.base import Generator
 from navbench.runner.results import Results
 from navbench.runner.rows import by_name, identity
-from navbench.spaces import create as create_space
-from navbench.spaces import describe
 
 QUALITY = 85
 FRAME_MS = 160
@@ -72,7 +70,7 @@ def write_reproductions(folder: Path, results: Results) -> list[dict[str, Any]]:
         panel = torch.cat([first[:, :2], *(piece.panel[:, 2:] for piece in found.values())], dim=1)
         file = f"strips/{direction.slug}-reproduction.webp"
         write_atomically(folder / file, _webp([sheet(panel)]))
-        targets = [f"best in {describe(create_space(results.generator, target, direction.layer))}" for target in found]
+        targets = [f"best in {target}" for target in found]
         columns = json.dumps(["original", f"edit, t = {direction.t_max:.3g}", *targets])
         row = {"kind": "reproduction", "file": file, "rows": len(panel), "columns": columns}
         table.append({**identity(direction), **row})

@@ -1,11 +1,13 @@
 """From a suite to what is to be done: which sets, which of their directions, in which experiments."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from navbench.directions import Direction, DirectionSet, Library, SetFile
-from navbench.discovery.methods import METHODS
+from navbench.discovery.methods import admitted
 from navbench.errors import NavbenchError, unknown
 from navbench.generators.base import Generator
+from navbench.spaces import LatentSpace, ParameterSpace, Space
 from navbench.suite import Subject, Suite
 
 
@@ -14,13 +16,15 @@ class Plan:
     """The work on one generator.
 
     Attributes:
-        files, sets: the direction sets, loaded; in the order of layers, then methods.
+        layers: of the generator that the run is about; they imitate latent directions.
+        files, sets: the direction sets, loaded; in the order of layers and latent spaces, then methods.
         only: full names of the directions to measure; empty for all.
         left_out: what the suite leaves out, in sentences for the report.
     """
 
     subject: Subject
     generator: Generator
+    layers: tuple[str, ...]
     files: tuple[SetFile, ...]
     sets: tuple[DirectionSet, ...]
     only: tuple[str, ...]
@@ -36,26 +40,34 @@ class Plan:
         return [direction for direction in self.all_directions() if self.only or direction.index < count]
 
 
+def places_of(subject: Subject, generator: Generator, library: Library) -> list[tuple[Space, Sequence[str]]]:
+    """The spaces of a subject, layers first, each with the methods that are defined in it."""
+    layers = [ParameterSpace(generator, generator.layer(name)) for name in layers_of(subject, generator, library)]
+    latents = [LatentSpace(generator, kind) for kind in subject.latents]
+    pairs: list[tuple[Space, Sequence[str]]] = [(space, subject.methods) for space in layers]
+    pairs += [(space, subject.latent_methods) for space in latents]
+    return pairs
+
+
 def layers_of(subject: Subject, generator: Generator, library: Library) -> tuple[str, ...]:
     """The layers of a subject by their names: those that the suite names, or those that have direction sets."""
     if subject.layers:
         return tuple(generator.layer(name).name for name in subject.layers)
-    present = {file.header["layer"] for file in library.of(generator.name)}
+    present = {file.header["layer"] for file in library.of(generator.name) if file.header["layer"]}
     return tuple(layer.name for layer in generator.layers() if layer.name in present)
 
 
 def plan(suite: Suite, subject: Subject, generator: Generator, library: Library) -> Plan:
     """The plan for one generator of a suite; every direction set that it names must be in the library."""
     files = []
-    for layer in layers_of(subject, generator, library):
-        for method in subject.methods:
-            reference = f"{generator.name}/{method}/{layer}"
-            if reference not in library.sets:
+    for space, methods in places_of(subject, generator, library):
+        for method in methods:
+            reference = f"{generator.name}/{method}/{space.place}"
+            if reference in library.sets:
+                files.append(library.sets[reference])
+            elif admitted([method], space.kind):
                 hint = "find it with navbench discover, or run with --rediscover"
-                if method not in METHODS:
-                    raise unknown("method", method, METHODS)
                 raise NavbenchError(f"There are no directions {reference!r}; {hint}.")
-            files.append(library.sets[reference])
     if not files:
         raise NavbenchError(f"There are no directions of generator {generator.name}; run with --rediscover and layers.")
     names = [name for file in files for name in file.names()]
@@ -64,11 +76,12 @@ def plan(suite: Suite, subject: Subject, generator: Generator, library: Library)
     if suite.only and not only:
         raise unknown("direction in this suite", suite.only[0], names)
     sets = tuple(file.load(generator) for file in files)
-    return Plan(subject, generator, tuple(files), sets, only, _left_out(suite, generator, sets, only))
+    layers = layers_of(subject, generator, library)
+    return Plan(subject, generator, layers, tuple(files), sets, only, _left_out(suite, subject, generator, sets, only))
 
 
 def _left_out(
-    suite: Suite, generator: Generator, sets: tuple[DirectionSet, ...], only: tuple[str, ...]
+    suite: Suite, subject: Subject, generator: Generator, sets: tuple[DirectionSet, ...], only: tuple[str, ...]
 ) -> tuple[str, ...]:
     if only:
         return (f"Measured: {', '.join(only)}, with {', '.join(suite.experiments)}; nothing else was asked for.",)
@@ -87,4 +100,6 @@ def _left_out(
     missing = [layer.name for layer in generator.layers() if layer.name not in covered]
     if missing:
         sentences.append(f"Layers of {generator.name} without directions here: {', '.join(missing)}.")
+    if suite.matched.attribute and "matched" in suite.experiments and not subject.scorer:
+        sentences.append(f"{generator.name} has no attribute scorer, so nothing is said of what its directions do.")
     return tuple(sentences)

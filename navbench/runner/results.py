@@ -5,11 +5,13 @@ from typing import Any
 
 from torch import Tensor
 
-from navbench.experiments.direction_table import Screening
+from navbench.directions import Direction
+from navbench.experiments.calibration import Range
 from navbench.experiments.fid_curve import Curve
 from navbench.experiments.locality import Heat
 from navbench.experiments.reproduction import Reproduction
 from navbench.generators.base import Generator
+from navbench.metrics.attributes import Movement, Scorer
 from navbench.runner.plan import Plan
 
 
@@ -20,6 +22,21 @@ class Features:
     features: Tensor
 
 
+@dataclass(frozen=True)
+class Match:
+    """A method's best direction for one attribute, where it changes that attribute by a given amount.
+
+    Attributes:
+        direction: with the range over which it does.
+        range: the same range, and the changes that were reached at its ends.
+        curve: the distances at both ends.
+    """
+
+    direction: Direction
+    range: Range
+    curve: Curve
+
+
 @dataclass
 class Results:
     """The pieces, by full direction name.
@@ -27,8 +44,12 @@ class Results:
     Attributes:
         metric: 'FID' or 'FD'.
         floor: the distances at t = 0, shared by all curves.
+        effects: (2, n), of each code at t_min and at t_max.
+        ranges: what calibration reached, where the suite asks for it.
+        scorer: of the attributes; movements: what each direction does to them.
+        matched: at most one per direction set.
         heats: one per group of codes.
-        reproductions: by direction name and target.
+        reproductions: by direction name and target space, in words.
         pictures: rows of tables/images.csv.
     """
 
@@ -38,8 +59,12 @@ class Results:
     reference: str = ""
     reference_samples: int = 0
     floor: Curve | None = None
-    screenings: dict[str, Screening] = field(default_factory=dict)
+    scorer: Scorer | None = None
+    ranges: dict[str, Range] = field(default_factory=dict)
+    effects: dict[str, Tensor] = field(default_factory=dict)
+    movements: dict[str, Movement] = field(default_factory=dict)
     curves: dict[str, Curve] = field(default_factory=dict)
+    matched: list[Match] = field(default_factory=list)
     heats: dict[str, list[Heat]] = field(default_factory=dict)
     reproductions: dict[tuple[str, str], Reproduction] = field(default_factory=dict)
     pictures: list[dict[str, Any]] = field(default_factory=list)

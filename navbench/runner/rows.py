@@ -7,19 +7,30 @@ from typing import Any
 import pandas as pd
 import torch
 
-from navbench.directions import Direction
+from navbench.directions import Direction, DirectionSet
+from navbench.experiments.calibration import parse_target
 from navbench.experiments.fid_curve import Curve
 from navbench.files import write_atomically
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.locality import locality
+from navbench.runner.attribute_rows import (
+    attribute_rows,
+    calibration_rows,
+    claim_rows,
+    found_rows,
+    matched_rows,
+    of_method,
+    summary,
+)
 from navbench.runner.results import Results
-from navbench.spaces import create as create_space
-from navbench.spaces import describe
+from navbench.spaces import KINDS
 from navbench.suite import Suite
 
 Row = dict[str, Any]
 
+IMITATORS = KINDS
+"""The kinds of spaces that may imitate a direction."""
 SCORES = {
     "rayleigh": "rayleigh",
     "residual": "solver_residual",
@@ -32,6 +43,11 @@ def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None
     """Write every table that has rows; numbers with eight digits, which is more than they are worth."""
     tables: dict[str, list[Row]] = {
         "curves": [row for result in results for row in curve_rows(suite, result)],
+        "attributes": [row for result in results for row in attribute_rows(suite, result, identities(result))],
+        "found": [row for result in results for row in found_rows(result)],
+        "calibration": [row for result in results for row in calibration_rows(suite, result, identities(result))],
+        "matched": [row for result in results for row in matched_rows(suite, result, identities(result))],
+        "claims": [row for result in results for row in claim_rows(suite, result)],
         "locality": [row for result in results for row in locality_rows(suite, result)],
         "reproduction": [row for result in results for row in reproduction_rows(suite, result)],
         "reproduction_steps": [row for result in results for row in step_rows(result)],
@@ -49,15 +65,21 @@ def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None
 
 
 def identity(direction: Direction) -> Row:
-    """The columns that say which direction a row is about."""
+    """The columns that say which direction a row is about; a latent direction's `layer` is its latent space."""
     return {
         "generator": direction.generator,
         "method": direction.method,
-        "layer": direction.layer,
+        "layer": direction.place,
+        "space": direction.space,
         "direction": direction.index,
         "name": direction.name,
         "label": direction.label,
     }
+
+
+def identities(result: Results) -> dict[str, Row]:
+    """The identifying columns of every direction of the plan, by its full name."""
+    return {name: identity(direction) for name, direction in by_name(result).items()}
 
 
 def by_name(result: Results) -> dict[str, Direction]:
@@ -122,10 +144,6 @@ def locality_rows(suite: Suite, result: Results) -> Iterator[Row]:
             }
 
 
-def _target(result: Results, direction: Direction, target: str) -> str:
-    return describe(create_space(result.generator, target, direction.layer))
-
-
 def reproduction_rows(suite: Suite, result: Results) -> Iterator[Row]:
     """Per direction and target space."""
     directions = by_name(result)
@@ -135,7 +153,7 @@ def reproduction_rows(suite: Suite, result: Results) -> Iterator[Row]:
         yield {
             **identity(direction),
             "t": direction.t_max,
-            "target": _target(result, direction, target),
+            "target": target,
             "steps": len(found.steps) - 1,
             "n_train": suite.reproduction.codes,
             "n": residual.n,
@@ -157,7 +175,7 @@ def step_rows(result: Results) -> Iterator[Row]:
             yield {
                 **identity(direction),
                 "t": direction.t_max,
-                "target": _target(result, direction, target),
+                "target": target,
                 "step": step,
                 "residual_train": residual,
             }
@@ -197,9 +215,9 @@ def direction_rows(suite: Suite, result: Results, tables: dict[str, list[Row]]) 
     measured = measured_names(result)
     curves = {(row["name"], row["metric"], row["t"]): row for row in tables["curves"]}
     for direction in result.plan.all_directions():
-        if direction.name not in result.screenings:
+        if direction.name not in result.effects:
             continue
-        low, high = (estimate.mean(end) for end in result.screenings[direction.name].effects)
+        low, high = (estimate.mean(end) for end in result.effects[direction.name])
         row = {
             **identity(direction),
             "t_min": direction.t_min,
@@ -210,6 +228,7 @@ def direction_rows(suite: Suite, result: Results, tables: dict[str, list[Row]]) 
             "effect_max_stderr": high.stderr,
             "distance": suite.distance,
             "n_effect": low.n,
+            **summary(result, direction.name),
             **score_columns(direction),
             "measured": direction.name in measured,
         }
@@ -218,16 +237,18 @@ def direction_rows(suite: Suite, result: Results, tables: dict[str, list[Row]]) 
         if direction.name in result.heats:
             for metric, value in locality_of(result, direction.name).items():
                 row |= {metric: value.value, f"{metric}_stderr": value.stderr}
-        for target in suite.reproduction.targets:
-            if (direction.name, target) in result.reproductions:
-                found = result.reproductions[direction.name, target]
-                residual = estimate.ratio(found.errors, found.sizes)
-                row |= {
-                    f"residual_{target}": residual.value,
-                    f"residual_{target}_stderr": residual.stderr,
-                    "n_reproduction": residual.n,
-                }
-        yield row
+        yield row | _residuals(direction, result)
+
+
+def _residuals(direction: Direction, result: Results) -> Row:
+    """Per kind of imitating space the residual; of several layers, the smallest."""
+    row: Row = {}
+    for (name, target), found in result.reproductions.items():
+        if name == direction.name:
+            residual, column = estimate.ratio(found.errors, found.sizes), f"residual_{target.partition(' ')[0]}"
+            if column not in row or residual.value < row[column]:
+                row |= {column: residual.value, f"{column}_stderr": residual.stderr, "n_reproduction": residual.n}
+    return row
 
 
 def _curve_ends(direction: Direction, result: Results, curves: dict[tuple[str, str, float], Row]) -> Row:
@@ -250,28 +271,32 @@ def method_rows(suite: Suite, results: Sequence[Results], directions: list[Row])
             curves = [curve for name, curve in result.curves.items() if name.startswith(f"{found.reference}/")]
             row: Row = {
                 "generator": found.generator,
-                "layer": found.layer,
+                "layer": found.place,
+                "space": found.space,
                 "method": found.method,
                 "directions": len(found),
                 "curves": len(curves),
                 "accuracy": found.provenance.get("accuracy"),
-                "effect_target": found.settings.get("effect"),
+                "effect_target": _effect_target(suite, found),
             }
             if curves:
-                fd = average([curve.frechet_at(end) for curve in curves for end in (0, -1)])
-                kid = average([curve.kernel_at(end) for curve in curves for end in (0, -1)])
+                fd = estimate.average([curve.frechet_at(end) for curve in curves for end in (0, -1)])
+                kid = estimate.average([curve.kernel_at(end) for curve in curves for end in (0, -1)])
                 row |= {"metric": result.metric, "fd_mean": fd.value, "fd_mean_stderr": fd.stderr}
                 row |= {"kid_mean": kid.value, "kid_mean_stderr": kid.stderr}
                 row |= {"extractor": suite.curves.extractor, "reference": result.reference}
                 row |= {"n": fd.n, "n_reference": result.reference_samples}
-            for column in ("area50", "residual_z", "residual_activation"):
+            row |= of_method(result, [row_["name"] for row_ in of_set])
+            for column in ("area50", *(f"residual_{kind}" for kind in IMITATORS)):
                 values = [row_[column] for row_ in of_set if column in row_]
                 row[f"{column}_mean"] = sum(values) / len(values) if values else None
             table.append(row)
     return table
 
 
-def average(estimates: Sequence[Estimate]) -> Estimate:
-    """The mean of several estimates on the same codes; its uncertainty is that of the codes alone."""
-    value = sum(each.value for each in estimates) / len(estimates)
-    return Estimate(value, torch.stack([each.influence for each in estimates]).mean(0))
+def _effect_target(suite: Suite, found: DirectionSet) -> float | None:
+    """The effect that the ranges of a set were calibrated to; none if it was something else than an effect."""
+    if not suite.calibrate:
+        return found.settings.get("effect")
+    target = parse_target(suite.calibrate)
+    return target.amount if target.is_effect else None

@@ -5,7 +5,7 @@ Every factor is uniform on its range and independent of the others, so no wheel 
 end of its range: a generator that is pushed there leaves the data, one that grows wheels stays longer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,11 @@ def render(factors: Tensor) -> Tensor:
     return _chunked(factors, lambda scene: scene.image())
 
 
+def renderings(indices: Sequence[int], seed: int) -> Tensor:
+    """Images of cars number `indices`, (N, 3, 64, 64): the true distribution, as the reference `renderings`."""
+    return render(sample(indices, seed))
+
+
 def parts(factors: Tensor) -> Tensor:
     """How much of each pixel shows each of `PARTS`, (N, 5, 64, 64), in [0, 1], summing to 1 over parts.
 
@@ -86,7 +91,7 @@ def _check(factors: Tensor) -> None:
         raise NavbenchError("A factor of a car is NaN or infinite; give numbers in the units of the factors.")
 
 
-def _chunked(factors: Tensor, draw) -> Tensor:  # type: ignore[no-untyped-def]
+def _chunked(factors: Tensor, draw: Callable[["_Scene"], Tensor]) -> Tensor:
     drawn = [draw(_Scene(chunk)) for chunk in factors.float().split(CHUNK)]
     return torch.cat(drawn) if drawn else draw(_Scene(factors.float()))
 

@@ -1,5 +1,6 @@
 """StyleGAN2's discriminator: residual blocks, minibatch standard deviation; only training needs it."""
 
+import itertools
 import math
 
 import torch
@@ -55,7 +56,7 @@ class Discriminator(nn.Module):
         sizes = [2**k for k in range(2, resolution.bit_length())][::-1]
         channels = [min(channel_base // size, channel_max) for size in sizes]
         self.from_rgb = EqualConv2d(3, channels[0], 1)
-        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in zip(channels, channels[1:], strict=False)))
+        self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in itertools.pairwise(channels)))
         self.last = EqualConv2d(channels[-1] + 1, channels[-1], 3)
         self.hidden = EqualLinear(channels[-1] * 16, channels[-1], activate=True)
         self.logit = EqualLinear(channels[-1], 1)

@@ -137,7 +137,7 @@ EXPERIMENTS = {
     "curve": lambda made: curve_shard(made, SHIFTS, range(8), 0, Extractor(), Quadratic(), 8),
     "heatmap": lambda made: heat(made, SHIFTS, range(8), 0),
     "strip": lambda made: strip(made, SHIFTS, 8, 0),
-    "screening": lambda made: screen(made, Quadratic(), range(8), 0),
+    "screening": lambda made: screen([made], Quadratic(), range(8), 0),
 }
 
 
@@ -156,7 +156,7 @@ def test_a_screening_is_the_distance_of_each_code_at_both_ends(batch):
     generator = LinearGenerator()
     offset = noise(0, *generator.map.weight.shape)
     made = edit(generator, offset, Compute(batch=batch), layer="map", ends=(-1.0, 3.0))
-    found = screen(made, Quadratic(), range(8), seed=0).effects
+    found = screen([made], Quadratic(), range(8), seed=0).effects[0]
     inputs = generator.inputs(codes_for(generator, "screening", range(8), 0))
     change = torch.einsum("nc,cdyx->ndyx", inputs, made.offset).square().sum((1, 2, 3))
     torch.testing.assert_close(found, torch.stack([change, 9 * change]), rtol=1e-4, atol=1e-5)

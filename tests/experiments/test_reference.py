@@ -12,6 +12,8 @@ from navbench.experiments.reference import open_reference, real_features
 from navbench.metrics.extractors import quantise
 
 SIDE = 16
+COUNT = 5  # of images that are drawn; a folder or zip gives all that it has
+COUNT = 5  # of images that are drawn; a folder or zip gives all it has
 
 
 def pixels(seed, side=SIDE):
@@ -57,7 +59,7 @@ def every(images):
 
 
 def test_images_come_in_the_order_of_their_names_with_their_exact_pixels(source):
-    images = open_reference(source(files()), SIDE)
+    images = open_reference(source(files()), SIDE, COUNT)
     assert images.names == ("a.PNG", "b.png", "c.png", "sub/d.png", "sub/e.png")
     found = every(images)
     assert found.dtype == torch.float32
@@ -66,27 +68,27 @@ def test_images_come_in_the_order_of_their_names_with_their_exact_pixels(source)
 
 
 def test_a_folder_and_a_zip_of_the_same_files_are_the_same_reference(tmp_path):
-    first = open_reference(folder(tmp_path / "images", files()), SIDE)
-    second = open_reference(archive(tmp_path / "images.zip", files()), SIDE)
+    first = open_reference(folder(tmp_path / "images", files()), SIDE, COUNT)
+    second = open_reference(archive(tmp_path / "images.zip", files()), SIDE, COUNT)
     assert first.names == second.names
     assert torch.equal(every(first), every(second))
 
 
 def test_black_is_minus_one_white_is_one_and_every_byte_survives(source):
     ramp = np.arange(256, dtype=np.uint8).reshape(SIDE, SIDE, 1).repeat(3, axis=2)
-    images = every(open_reference(source({"ramp.png": png(ramp), "white.png": png(ramp * 0 + 255)}), SIDE))
+    images = every(open_reference(source({"ramp.png": png(ramp), "white.png": png(ramp * 0 + 255)}), SIDE, COUNT))
     assert (float(images[0, 0, 0, 0]), float(images[0, 0, -1, -1])) == (-1, 1)
     assert (images[1] == 1).all()
     assert torch.equal(quantise(images[0, 0]).flatten(), torch.arange(256, dtype=torch.uint8))
 
 
 def test_any_of_the_images_can_be_had_alone(source):
-    images = open_reference(source(files()), SIDE)
+    images = open_reference(source(files()), SIDE, COUNT)
     assert torch.equal(images.images([3, 1]), every(images)[[3, 1]])
 
 
 def test_features_are_those_of_all_images(source):
-    images = open_reference(source(files()), SIDE)
+    images = open_reference(source(files()), SIDE, COUNT)
 
     def brightness(batch):
         return batch.mean((2, 3))
@@ -112,7 +114,7 @@ REFUSALS = {
 @pytest.mark.parametrize("what", REFUSALS)
 def test_an_image_that_does_not_fit_is_refused_by_name(source, what):
     content, words = REFUSALS[what]
-    images = open_reference(source(files() | {"bad.png": content}), SIDE)
+    images = open_reference(source(files() | {"bad.png": content}), SIDE, COUNT)
     with pytest.raises(NavbenchError, match=words) as caught:
         every(images)
     assert caught.value.exit_code == 2
@@ -127,7 +129,7 @@ def test_a_damaged_image_is_refused_or_read_and_nothing_else(tmp_path, form):
         damaged = content[:spot] + bytes([content[spot] ^ 0x5A]) + content[spot + 1 :]
         path = folder(tmp_path / "images", {"a.png": png(pixels(1)), "b.png": damaged})
         try:
-            assert every(open_reference(path, SIDE)).shape == (2, 3, SIDE, SIDE)
+            assert every(open_reference(path, SIDE, COUNT)).shape == (2, 3, SIDE, SIDE)
         except NavbenchError as error:
             assert "b.png" in str(error)  # noqa: PT017 (either is right)
 
@@ -143,7 +145,7 @@ def test_a_damaged_zip_is_refused_by_the_name_of_the_image(tmp_path, compression
         content[place] ^= 0xFF
     path.write_bytes(bytes(content))
     with pytest.raises(NavbenchError, match=r"a\.bmp in reference .* cannot be read"):
-        every(open_reference(str(path), SIDE))
+        every(open_reference(str(path), SIDE, COUNT))
 
 
 def test_an_encrypted_zip_is_refused(tmp_path):
@@ -156,7 +158,7 @@ def test_an_encrypted_zip_is_refused(tmp_path):
             content[start + place] |= 1
     path.write_bytes(bytes(content))
     with pytest.raises(NavbenchError, match=r"a\.png in reference .* cannot be read"):
-        every(open_reference(str(path), SIDE))
+        every(open_reference(str(path), SIDE, COUNT))
 
 
 def test_folders_within_a_zip_are_no_images(tmp_path):
@@ -164,20 +166,20 @@ def test_folders_within_a_zip_are_no_images(tmp_path):
     archive(path, {"a.png": png(pixels(0)), "b.png": png(pixels(1))})
     with zipfile.ZipFile(path, "a") as file:
         file.mkdir("c.png")
-    assert open_reference(str(path), SIDE).names == ("a.png", "b.png")
+    assert open_reference(str(path), SIDE, COUNT).names == ("a.png", "b.png")
 
 
 @pytest.mark.parametrize("contents", [{}, {"notes.txt": b"x"}, {"one.png": png(pixels(0))}])
 def test_fewer_than_two_images_are_refused(source, contents):
     with pytest.raises(NavbenchError, match="it needs at least 2"):
-        open_reference(source(contents | {"readme.md": b"x"}), SIDE)
+        open_reference(source(contents | {"readme.md": b"x"}), SIDE, COUNT)
 
 
 def test_a_path_that_is_neither_folder_nor_zip_is_refused(tmp_path):
     (tmp_path / "image.png").write_bytes(png(pixels(0)))
     for path in (tmp_path / "absent", tmp_path / "image.png"):
         with pytest.raises(NavbenchError, match="neither 'unshifted' nor a folder or zip"):
-            open_reference(str(path), SIDE)
+            open_reference(str(path), SIDE, COUNT)
 
 
 def test_a_truncated_zip_is_refused(tmp_path):
@@ -187,11 +189,11 @@ def test_a_truncated_zip_is_refused(tmp_path):
     for kept in (content[:-30], content[200:], b"PK\x05\x06" + bytes(10) + b"\xff\xff\xff\xff" * 2 + bytes(2)):
         path.write_bytes(kept)
         with pytest.raises(NavbenchError, match=r"images\.zip"):
-            every(open_reference(str(path), SIDE))
+            every(open_reference(str(path), SIDE, COUNT))
 
 
 def test_a_file_that_vanishes_is_named(tmp_path):
-    images = open_reference(folder(tmp_path / "images", files()), SIDE)
+    images = open_reference(folder(tmp_path / "images", files()), SIDE, COUNT)
     (tmp_path / "images" / "c.png").unlink()
     with pytest.raises(NavbenchError, match=r"c\.png in reference"):
         every(images)

@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+ATTRIBUTES = ("wheel radius", "body hue", "horizon")
+CAR_SETS = (("convs.3", "parameter", ("svd", "hybrid")), ("w", "w", ("ganspace", "random")))
 METHODS = ("svd", "optimization", "spectrum", "hybrid")
-COST = {"svd": 26.0, "optimization": 15.0, "spectrum": 11.5, "hybrid": 11.0}
+COST = {"svd": 26.0, "optimization": 15.0, "spectrum": 11.5, "hybrid": 11.0, "ganspace": 6.0, "random": 9.0}
+REACH = {"svd": 31.0, "optimization": 24.0, "spectrum": 9.6, "hybrid": 12.1, "ganspace": 3.0, "random": 4.0}
 TARGET, FLOOR, SIZE = 0.12, 18.4, 64
 LABELS = {("hybrid", 0): "opens the mouth", ("hybrid", 1): "longer face", ("spectrum", 0): "hair volume"}
 
@@ -54,6 +57,7 @@ class RunBuilder:
         }
         self.rng = np.random.default_rng(0)
         self.tables: dict[str, list[dict]] = {name: [] for name in TABLES}
+        self.generator, self.space = "faces", ""
         for depth, layer in enumerate(layers):
             self.tables["layers"].append(layer_row(layer, depth))
             for method in METHODS:
@@ -64,8 +68,9 @@ class RunBuilder:
         ends = [row[end] for row in rows if row["measured"] for end in ("fd_at_min", "fd_at_max")]
         self.tables["methods"].append(
             {
-                "generator": "faces",
+                "generator": self.generator,
                 "layer": layer,
+                "space": self.space,
                 "method": method,
                 "directions": self.found,
                 "curves": self.measured,
@@ -83,9 +88,10 @@ class RunBuilder:
         )
 
     def _direction(self, layer: str, depth: int, method: str, index: int) -> dict:
-        reach = {"svd": 31.0, "optimization": 24.0, "spectrum": 9.6, "hybrid": 12.1}[method] * (1 + index / 7)
-        who = {"generator": "faces", "method": method, "layer": layer, "direction": index}
-        who |= {"name": f"faces/{method}/{layer}/{index}", "label": LABELS.get((method, index), "")}
+        reach = REACH[method] * (1 + index / 7)
+        who = {"generator": self.generator, "method": method, "layer": layer, "direction": index}
+        who |= {"name": f"{self.generator}/{method}/{layer}/{index}", "space": self.space}
+        who |= {"label": LABELS.get((method, index), "") if self.generator == "faces" else ""}
         row = {
             **who,
             "t_min": -reach,
@@ -133,7 +139,9 @@ class RunBuilder:
 
     def _reproduction(self, who: dict, row: dict) -> dict:
         kept = {"n_reproduction": 256}
-        for target, level in (("z", 0.92), (f"activation {who['layer']}", 0.61)):
+        of_kernel = (("z", 0.92), (f"activation {who['layer']}", 0.61))
+        of_latent = (("parameter convs.3", 0.55), ("parameter convs.5", 0.75))
+        for target, level in of_latent if self.space == "w" else of_kernel:
             value = level + float(self.rng.normal(0, 0.03))
             at = {**who, "t": row["t_max"], "target": target}
             self.tables["reproduction"].append(
@@ -153,8 +161,22 @@ class RunBuilder:
             for step in range(0, 301, 10):
                 fallen = value - 0.02 + (1 - value + 0.02) * np.exp(-step / 60)
                 self.tables["reproduction_steps"].append({**at, "step": step, "residual_train": fallen})
-            kept |= {f"residual_{target.split()[0]}": value, f"residual_{target.split()[0]}_stderr": 0.012}
+            column = f"residual_{target.split()[0]}"
+            kept |= {column: min(value, kept.get(column, value)), f"{column}_stderr": 0.012}
         return kept
+
+    def add_cars(self, attributes: tuple[str, ...] = ATTRIBUTES) -> "RunBuilder":
+        """A second generator with latent directions, measured against another reference, and what was read of it."""
+        self.generator, faces = "cars", self.setting
+        self.setting = faces | {"reference": "renderings", "n": 4000}
+        for depth, (layer, space, methods) in enumerate(CAR_SETS):
+            self.space = space
+            for method in methods:
+                self._method(layer, depth, method)
+        self.generator, self.space, self.setting = "faces", "", faces
+        for name, rows in attribute_tables(self.tables, attributes).items():
+            self.tables[name] = rows
+        return self
 
     def write(self, run: Path, without: tuple[str, ...] = (), **manifest: object) -> Path:
         """Write the folder, but for the named tables, with other entries of the manifest."""
@@ -174,6 +196,7 @@ class RunBuilder:
         for place, row in enumerate(row for row in self.tables["directions"] if row["measured"]):
             slug, kind = row["name"].replace("/", "-"), place % 3
             who = {key: row[key] for key in ("generator", "method", "layer", "direction", "name", "label")}
+            best = "best parameter" if row["space"] == "w" else "best activation"
             shares = np.linspace(-1, 1, 7)
             shifts = [f"{-row['t_min'] * share if share < 0 else row['t_max'] * share:.1f}" for share in shares]
             strip = self._sheet([[(code, share, kind) for share in shares] for code in range(4)])
@@ -181,7 +204,7 @@ class RunBuilder:
             frames = [self._sheet([[(code, share, kind) for code in range(4)]]) for share in np.linspace(-1, 1, 8)]
             for name, sheet, rows, columns in (
                 ("strip", strip, 4, shifts),
-                ("reproduction", self._sheet(same), 3, ["original", "edit", "best z", "best activation"]),
+                ("reproduction", self._sheet(same), 3, ["original", "edit", "best z", best]),
                 ("animation", frames[0], 1, []),
             ):
                 file = f"strips/{name}-{slug}.webp"
@@ -216,6 +239,78 @@ class RunBuilder:
         mean = np.mean([a for a, _ in pairs], axis=0).transpose(2, 0, 1) * 2 - 1
         np.savez(path, heatmap=change.astype(np.float32), mean_image=mean.astype(np.float32))
 
+
+def attribute_tables(tables: dict[str, list[dict]], attributes: tuple[str, ...]) -> dict[str, list[dict]]:
+    """The tables that a scorer of the cars adds, with known numbers; the directions' and methods' rows grow columns.
+
+    Direction 0 of each set but `random` is of the first attribute, direction 1 is entangled, others are of none.
+    """
+    made: dict[str, list[dict]] = {name: [] for name in ("attributes", "found", "calibration", "matched", "claims")}
+    cars = [row for row in tables["directions"] if row["generator"] == "cars"]
+    for row in cars:
+        who = {key: row[key] for key in ("generator", "method", "layer", "space", "direction", "name", "label")}
+        own = row["direction"] == 0 and row["method"] != "random"
+        verdict = "interpretable" if own else "entangled" if row["direction"] == 1 else "none"
+        share = SHARES[row["method"]] if own else 0.3
+        row |= {"verdict": verdict, "attribute": "" if verdict == "none" else attributes[0], "monotonicity": 0.97}
+        row |= {"auto_label": f"{attributes[0]} +" if own else "", "attribute_change": 1.8 if own else np.nan}
+        row |= {"attribute_change_stderr": 0.05, "attribute_share": share, "attribute_dependency": 1 - share}
+        for place, attribute in enumerate(attributes):
+            change = (2.1 if own else 0.7) * (-1) ** row["direction"] * (1 if place == 0 else -0.2)
+            numbers = {"spread": 0.9, "change": change * 0.9, "change_stderr": 0.03, "standardised": change}
+            numbers |= {"standardised_per_effect": change / 0.24, "magnitude": abs(change), "share": share}
+            numbers |= {"consistency": 0.93, "monotonicity": 0.97, "n": 256, "shifts": 5}
+            made["attributes"].append({**who, "attribute": attribute, "unit": "px", "scorer": "cars", **numbers})
+        for end, t in (("t_min", row["t_min"]), ("t_max", row["t_max"])):
+            missed = row["method"] == "random" and end == "t_min"
+            reached = {"t": t, "reached": 0.07 if missed else 0.12, "is_reached": not missed, "n": 256}
+            made["calibration"].append({**who, "end": end, "quantity": "effect", "target": 0.12, **reached})
+        if own:
+            found = {key: who[key] for key in ("generator", "method", "layer", "direction", "name")}
+            found |= {"attribute": attributes[0], "share": share, "best": share == max(SHARES.values())}
+            made["found"].append(found)
+        if row["direction"] == 0:
+            made["matched"] += matched_ends(who, attributes[0])
+    made["claims"] = [claim(*outcome, attributes[0]) for outcome in OUTCOMES]
+    for row in tables["methods"]:
+        if row["generator"] == "cars":
+            some = row["method"] != "random"
+            row |= {"interpretable": int(some), "entangled": 1, "attributes_found": int(some), "dependency_mean": 0.41}
+    return made
+
+
+def matched_ends(who: dict, attribute: str) -> list[dict]:
+    """Both ends of a set's best direction at a change of 1; `random` does not reach the one to less."""
+    rows = []
+    for side, t in (("-", -2.5), ("+", 2.5)):
+        missed = who["method"] == "random" and side == "-"
+        at = {**who, "attribute": attribute, "target": 1.0, "side": side, "t": t, "is_reached": not missed}
+        at |= {"reached": -0.41 if missed else float(f"{side}1"), "effect": 0.1, "extractor": "efficientnet-lite0"}
+        at |= {"reference": "renderings", "n": 4000, "n_reference": 4000}
+        cost = 20 + COST[who["method"]]
+        rows.append({**at, "metric": "FD", "value": cost, "stderr": 0.8})
+        rows.append({**at, "metric": "KID", "value": cost / 9e3, "stderr": 1e-4})
+    return rows
+
+
+def claim(claim: str, method: str, against: str, layer: str, difference: float, holds: str, attribute: str) -> dict:
+    """One row of claims.csv."""
+    row = {"generator": "cars", "claim": claim, "layer": layer, "method": method, "against": against}
+    row |= {"attribute": attribute, "change": 1.0, "metric": "FD", "extractor": "efficientnet-lite0"}
+    return row | {"reference": "renderings", "n": 4000, "difference": difference, "stderr": 1.0, "holds": holds}
+
+
+SHARES = {"svd": 0.62, "hybrid": 0.81, "ganspace": 0.74}
+FASTER, LESS = "svd loses realism faster", "less costs more than more"
+OUTCOMES = (
+    (FASTER, "svd", "hybrid", "convs.3", 12.1, "yes"),
+    (FASTER, "svd", "spectrum", "convs.3", -3.4, "no"),
+    (FASTER, "svd", "optimization", "convs.3", -7.5, "no"),
+    (FASTER, "svd", "random", "convs.3", 0.6, "undecided"),
+    (LESS, "svd", "", "convs.3", 5.0, "yes"),
+    (LESS, "hybrid", "", "convs.3", 6.0, "yes"),
+    (LESS, "ganspace", "", "w", -4.2, "no"),
+)
 
 TABLES = ("directions", "methods", "curves", "locality", "reproduction", "reproduction_steps", "layers")
 

@@ -265,7 +265,13 @@ def test_only_the_network_of_fid_lends_its_name() -> None:
 
 def methods(means: list[float], stderr: float = 0.4, **columns: object) -> pd.DataFrame:
     names = ["svd", "optimization", "spectrum", "hybrid"][: len(means)]
-    same = {"generator": "faces", "layer": "main.6", "metric": "FD", "extractor": "efficientnet-lite0"}
+    same = {
+        "generator": "faces",
+        "layer": "main.6",
+        "place": "layer main.6",
+        "metric": "FD",
+        "extractor": "efficientnet-lite0",
+    }
     same |= {
         "reference": "r",
         "n": 2000.0,

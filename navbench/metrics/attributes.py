@@ -1,0 +1,262 @@
+"""Attributes: numbers that a scorer reads from images, and what a direction does to them.
+
+A scorer is any network from images to one number per named attribute: a testbed's own reader of true factors, a
+face-attribute network, a set of CLIP prompts.  Packages add theirs as entry points of the group
+`navbench.attributes`.
+"""
+
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from navbench import plugins
+from navbench.compute import Compute
+from navbench.errors import Failure, NavbenchError, unknown
+from navbench.metrics import estimate
+from navbench.metrics.estimate import Estimate
+
+GROUP = "navbench.attributes"
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One thing that a scorer reads.
+
+    Attributes:
+        unit: of its numbers, '' for none.
+        spread: its standard deviation over the data: what one sigma of change is.
+        period: of a circular one, such as an angle; none for the others.
+    """
+
+    name: str
+    unit: str
+    spread: float
+    period: float | None = None
+
+
+class Scores(Protocol):
+    """What everything here needs of a scorer."""
+
+    name: str
+
+    @property
+    def attributes(self) -> tuple[Attribute, ...]:
+        """What it reads, in the order of its numbers."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Numbers (N, A), in the attributes' units, of images (N, 3, H, W), float, [-1, 1]."""
+
+
+class AttributeScorer(nn.Module, ABC):
+    """What a package that adds a scorer implements."""
+
+    name: str
+    attributes: tuple[Attribute, ...]
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Numbers (N, A), in the attributes' units, of images (N, 3, H, W), float, [-1, 1]."""
+
+
+class Scorer:
+    """A scorer on a device, in float32, whose every answer is checked."""
+
+    def __init__(self, name: str, network: nn.Module, compute: Compute) -> None:
+        """Take a network with a tuple `attributes`; `name` is what it is called in tables."""
+        self.name, self.attributes = name, _checked(name, getattr(network, "attributes", None))
+        self._network, self._device = network.to(compute.device).float().eval().requires_grad_(False), compute.device
+
+    @cached_property
+    def identity(self) -> list[Any]:
+        """What its numbers depend on, as JSON."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self._network.state_dict().items()):
+            digest.update(f"{key} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return [self.name, digest.hexdigest(), [attribute.name for attribute in self.attributes]]
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """Numbers (N, A), float32, in the attributes' units, of images (N, 3, H, W), float, [-1, 1]."""
+        scores = self._network(images.to(self._device).float())
+        wanted = (len(images), len(self.attributes))
+        if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
+            found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+            raise NavbenchError(
+                f"Scorer {self.name} gave {found} for {len(images)} images; it names {len(self.attributes)} "
+                f"attributes, so it must give {wanted}."
+            )
+        wrong = (~torch.isfinite(scores)).any(dim=0).nonzero().flatten().tolist()
+        if wrong:
+            raise Failure(
+                f"Scorer {self.name} read NaN or infinity for {self.attributes[wrong[0]].name!r}; "
+                "check its weights and the range of images it expects, which is [-1, 1]."
+            )
+        return scores.float()
+
+
+def create_scorer(name: str, compute: Compute) -> Scorer:
+    """The scorer of that name: an installed entry point of `navbench.attributes`, or 'package.module:callable'.
+
+    Either gives a callable that returns an `AttributeScorer`, or any `nn.Module` with a tuple `attributes`.
+    """
+    network = plugins.find(GROUP, "attribute scorer", name)()
+    if not isinstance(network, nn.Module):
+        raise NavbenchError(f"Attribute scorer {name!r} is a {type(network).__name__}; it must be an nn.Module.")
+    return Scorer(name, network, compute)
+
+
+def _checked(name: str, attributes: object) -> tuple[Attribute, ...]:
+    if not isinstance(attributes, tuple) or not attributes or not all(isinstance(a, Attribute) for a in attributes):
+        raise NavbenchError(f"Scorer {name} names no attributes; give it a tuple `attributes` of Attribute.")
+    names = [attribute.name for attribute in attributes]
+    for attribute in attributes:
+        if names.count(attribute.name) > 1 or not attribute.name:
+            raise NavbenchError(f"Scorer {name} has the attribute {attribute.name!r} twice or without a name.")
+        sizes = (attribute.spread,) if attribute.period is None else (attribute.spread, attribute.period)
+        if not all(0 < size < math.inf for size in sizes):
+            raise NavbenchError(f"Scorer {name}: spread and period of {attribute.name!r} must be positive numbers.")
+    return attributes
+
+
+def index_of(scorer: Scores, name: str) -> int:
+    """The place of an attribute; an unknown one is refused with the nearest known."""
+    names = [attribute.name for attribute in scorer.attributes]
+    if name not in names:
+        raise unknown(f"attribute of scorer {scorer.name}", name, names)
+    return names.index(name)
+
+
+# --- what a direction does ---------------------------------------------------------------------------------------
+
+
+def changes(scores: Tensor, zero: int, attributes: Sequence[Attribute]) -> Tensor:
+    """Changes (T, n, A), float64, from the scores (T, n, A) at shift number `zero`, in the attributes' units.
+
+    Circular attributes are followed outward from `zero`: each step is the shortest way round.
+    """
+    scores = scores.double()
+    steps = scores.diff(dim=0)
+    for index, attribute in enumerate(attributes):
+        if attribute.period is not None:
+            half = attribute.period / 2
+            steps[..., index] = (steps[..., index] + half) % attribute.period - half
+    path = torch.cat([torch.zeros_like(scores[:1]), steps.cumsum(dim=0)])
+    return path - path[zero]
+
+
+@dataclass(frozen=True)
+class Movement:
+    """What a direction does to each attribute from the first shift to the last; (A,) each, float64.
+
+    Attributes:
+        change: the mean over codes, in the attribute's unit, one estimate per attribute.
+        standardised: the same in sigmas.
+        magnitude: the mean over codes of the size of the change, in sigmas.
+        consistency: |mean| / mean size, from 0 (codes change either way) to 1 (all the same way).
+        monotonicity: the mean over codes of Spearman's rank correlation of t and the attribute, in [-1, 1].
+        share: of all magnitudes.
+        dependency: the mean magnitude of the other attributes over that of the dominant one: the attribute
+            dependency of StyleSpace (Wu, Lischinski, Shechtman, CVPR 2021); NaN where nothing moves.
+    """
+
+    change: tuple[Estimate, ...]
+    standardised: Tensor
+    magnitude: Tensor
+    consistency: Tensor
+    monotonicity: Tensor
+    share: Tensor
+    dependency: float
+
+    @property
+    def dominant(self) -> int:
+        """The attribute that moves most in the mean over codes, in sigmas."""
+        return int(self.standardised.abs().argmax())
+
+
+def movement(scores: Tensor, shifts: Sequence[float], attributes: Sequence[Attribute]) -> Movement:
+    """What a direction does, from scores (T, n, A) at ascending shifts, t = 0 among them."""
+    path = changes(scores, list(shifts).index(0), attributes)
+    spread = torch.tensor([attribute.spread for attribute in attributes], dtype=torch.float64)
+    across = path[-1] - path[0]  # (n, A)
+    standardised, magnitude = across.mean(0) / spread, across.abs().mean(0) / spread
+    total, dominant = float(magnitude.sum()), int(standardised.abs().argmax())
+    others = (total - float(magnitude[dominant])) / max(len(attributes) - 1, 1)
+    return Movement(
+        change=tuple(estimate.mean(column) for column in across.unbind(1)),
+        standardised=standardised,
+        magnitude=magnitude,
+        consistency=_ratio(standardised.abs(), magnitude),
+        monotonicity=_rank_correlation(path).mean(0),
+        share=_ratio(magnitude, magnitude.sum()),
+        dependency=others / float(magnitude[dominant]) if magnitude[dominant] > 0 else math.nan,
+    )
+
+
+def _ratio(part: Tensor, whole: Tensor) -> Tensor:
+    """Elementwise; 0 where nothing moves."""
+    return torch.where(whole > 0, part / whole.clamp_min(torch.finfo(whole.dtype).tiny), 0.0)
+
+
+def _rank_correlation(path: Tensor) -> Tensor:
+    """Spearman's rho of shift and attribute, (n, A), of (T, n, A) at ascending shifts; 0 where nothing moves."""
+    below = (path[:, None] > path[None]).sum(dim=1).double()
+    equal = (path[:, None] == path[None]).sum(dim=1).double()
+    ranks = below + (equal - 1) / 2  # ties share their mean rank
+    order = torch.arange(len(path), dtype=torch.float64).view(-1, 1, 1)
+    a, b = order - order.mean(), ranks - ranks.mean(dim=0)
+    return _ratio((a * b).sum(0), (a.square().sum(0) * b.square().sum(0)).sqrt())
+
+
+# --- what it is called -------------------------------------------------------------------------------------------
+
+LEAST_CHANGE = 0.25
+"""Sigmas from end to end that an attribute must move in the mean for a direction to be a direction of anything."""
+LEAST_SHARE = 0.5
+"""Of an interpretable direction, the dominant attribute moves as much as all others together ..."""
+LEAST_LEAD = 2.0
+"""... and twice as much as any other: two that move alike share half each, give or take a reading's error ..."""
+LEAST_CONSISTENCY = 0.8
+"""... for nearly all codes to the same side (a normal change of mean 1.25 deviations has consistency 0.8) ..."""
+LEAST_MONOTONICITY = 0.8
+"""... and steadily: of five shifts, one pair of neighbours may be out of order (rho = 0.9), not three (0.7)."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a direction is.
+
+    Attributes:
+        kind: 'interpretable': one attribute dominates; 'entangled': several move; 'none': none moves for all codes.
+        attribute: the dominant one, '' if none moves.
+        label: of an interpretable direction, the attribute and the sign of its change as t grows: 'wheel radius +'.
+    """
+
+    kind: Literal["interpretable", "entangled", "none"]
+    attribute: str
+    label: str
+
+
+def verdict(moved: Movement, attributes: Sequence[Attribute]) -> Verdict:
+    """Judge a direction by what it moves."""
+    index = moved.dominant
+    change, name = float(moved.standardised[index]), attributes[index].name
+    if abs(change) < LEAST_CHANGE:
+        return Verdict("none", "", "")
+    others = torch.cat([moved.magnitude[:index], moved.magnitude[index + 1 :]])
+    pure = (
+        float(moved.share[index]) >= LEAST_SHARE
+        and bool((moved.magnitude[index] >= LEAST_LEAD * others).all())
+        and float(moved.consistency[index]) >= LEAST_CONSISTENCY
+        and abs(float(moved.monotonicity[index])) >= LEAST_MONOTONICITY
+    )
+    if not pure:
+        return Verdict("entangled", name, "")
+    return Verdict("interpretable", name, f"{name} {'+' if change > 0 else '-'}")

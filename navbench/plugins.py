@@ -1,0 +1,41 @@
+"""What other packages add by name: entry points of a group, or 'package.module:callable'."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from navbench.errors import NavbenchError, unknown
+
+
+def known(group: str) -> dict[str, EntryPoint]:
+    """The installed entry points of a group, by name."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def find(group: str, kind: str, name: str) -> Callable[..., Any]:
+    """The callable of that name, loaded: an entry point's, or 'package.module:callable' from here or installed.
+
+    Args:
+        group: of the entry points.
+        kind: what it makes, for errors: 'generator', 'attribute scorer', 'reference'.
+        name: as the user gave it.
+    """
+    if ":" not in name:
+        points = known(group)
+        if name not in points:
+            raise unknown(kind, name, points)
+        return points[name].load()
+    module, _, attribute = name.partition(":")
+    here = str(Path.cwd())  # a console script's path lacks it
+    sys.path.insert(0, here)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise NavbenchError(f"{kind.capitalize()} {name!r}: module {module!r} cannot be imported ({error}).") from error
+    except AttributeError:
+        raise NavbenchError(f"{kind.capitalize()} {name!r}: module {module!r} has no {attribute!r}.") from None
+    finally:
+        sys.path.remove(here)

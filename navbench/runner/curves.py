@@ -1,0 +1,153 @@
+"""Curves of one generator's directions against one reference: shard by shard, each piece stored."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from navbench.directions import Direction
+from navbench.experiments import fid_curve
+from navbench.experiments.reference import open_reference, real_features
+from navbench.files import content_hash
+from navbench.runner.results import Features
+from navbench.runner.store import slices
+
+if TYPE_CHECKING:
+    from navbench.runner.measure import Measurement
+
+Tick = Callable[[str], None]
+
+
+def shards_of(count: int, size: int) -> list[range]:
+    """Consecutive ranges of at most `size` that make up `count`: the resumable pieces of a curve."""
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+class CurveMeasurement:
+    """What all curves of a generator share: the reference, the distances at t = 0, and how a curve is made.
+
+    Attributes:
+        shards: the codes of a curve, in pieces.
+        floor: the distances at t = 0; reference_samples: images of the reference.
+    """
+
+    def __init__(self, measurement: "Measurement", title: str) -> None:
+        """Make the reference's features and those at t = 0, in a stage of their own."""
+        self._measurement = measurement
+        self._settings, self._store = measurement.bench.suite.curves, measurement.bench.store
+        self.shards = shards_of(self._settings.samples, self._settings.shard)
+        with measurement.pieces(title, 2 * len(self.shards)) as tick:
+            features = self._reference_features(tick)
+            self.reference = fid_curve.Reference.of(features.to(measurement.bench.compute.device))
+            at_zero = self._unshifted("curve", tick)
+        self.reference_samples = self.reference.kernel.n
+        key = measurement.key(**self._extractor, reference=self._reference_key, samples=self._settings.samples)
+        zero = torch.zeros(1, self._settings.effect_samples)
+        self.floor = self._store.get(fid_curve.Curve, key, lambda: fid_curve.assemble([at_zero], zero, self.reference))
+
+    def curve(self, direction: Direction, points: int, tick: Tick) -> fid_curve.Curve:
+        """The curve of a direction at `points` shifts of its range, without t = 0."""
+        settings, store = self._settings, self._store
+        shifts = [t for t in direction.shifts(points).tolist() if t != 0]
+        common = {
+            "distance": self._measurement.bench.distance.name,
+            "effect_samples": settings.effect_samples,
+            "shifts": shifts,
+            **self._extractor,
+        }
+        key = self._measurement.key(direction, samples=settings.samples, reference=self._reference_key, **common)
+        keys = [self._measurement.key(direction, codes=[shard.start, shard.stop], **common) for shard in self.shards]
+
+        def make() -> fid_curve.Curve:
+            effects = []
+            for shard, shard_key in zip(self.shards, keys, strict=True):
+
+                def make_shard(shard: range = shard) -> fid_curve.Shard:
+                    return self._shard(direction, shifts, shard)
+
+                effects.append(store.get(fid_curve.Shard, shard_key, make_shard).effects)
+                tick(direction.name)
+            with slices([store.path(fid_curve.Shard, shard_key) for shard_key in keys], "features") as at:
+                return fid_curve.assemble(map(at, range(len(shifts))), torch.cat(effects, dim=1), self.reference)
+
+        there = store.path(fid_curve.Curve, key).exists()
+        found = store.get(fid_curve.Curve, key, make)
+        for shard_key in keys:
+            store.drop(fid_curve.Shard, shard_key)
+            if there:
+                tick(direction.name)
+        return found
+
+    def _shard(self, direction: Direction, shifts: list[float], shard: range) -> fid_curve.Shard:
+        bench = self._measurement.bench
+        return fid_curve.curve_shard(
+            self._measurement.edit(direction),
+            shifts,
+            shard,
+            bench.suite.seed,
+            bench.extractor,
+            bench.distance,
+            self._settings.effect_samples,
+        )
+
+    # --- features of unshifted and of real images
+
+    @cached_property
+    def _extractor(self) -> dict[str, Any]:
+        given = self._settings.extractor_weights
+        return {
+            "extractor": self._settings.extractor,
+            "extractor_weights": content_hash(Path(given)) if given else "",
+        }
+
+    @property
+    def _source(self) -> str:
+        return self._measurement.plan.subject.reference
+
+    @cached_property
+    def _reference_key(self) -> Any:
+        source, count = self._source, self._reference_count
+        if source == "unshifted":
+            return source if count == self._settings.samples else [source, count]
+        return open_reference(source, self._measurement.generator.resolution, count).identity()
+
+    @property
+    def _reference_count(self) -> int:
+        """How many images of a reference that can be drawn without end."""
+        return self._settings.reference_samples or self._settings.samples
+
+    def _reference_features(self, tick: Tick) -> Tensor:
+        if self._source == "unshifted":
+            return self._unshifted("reference", tick, self._reference_count)
+        images = open_reference(self._source, self._measurement.generator.resolution, self._reference_count)
+        bench, parts = self._measurement.bench, []
+        for shard in shards_of(len(images), self._settings.shard):
+            key = {"reference": self._reference_key, "images": [shard.start, shard.stop], **self._extractor}
+            key["precision"] = bench.suite.precision
+
+            def make(shard: range = shard) -> Features:
+                return Features(real_features(images, shard, bench.extractor, bench.compute))
+
+            parts.append(self._store.get(Features, key, make).features)
+        for _ in self.shards:
+            tick("real images")
+        return torch.cat(parts)
+
+    def _unshifted(self, role: str, tick: Tick, count: int = 0) -> Tensor:
+        measurement, parts = self._measurement, []
+        for shard in shards_of(count, self._settings.shard) if count else self.shards:
+            key = measurement.key(role=role, codes=[shard.start, shard.stop], **self._extractor)
+
+            def make(shard: range = shard) -> Features:
+                bench = measurement.bench
+                features = fid_curve.unshifted_features(
+                    measurement.generator, role, shard, bench.suite.seed, bench.extractor, bench.compute
+                )
+                return Features(features)
+
+            parts.append(self._store.get(Features, key, make).features)
+            tick(role)
+        return torch.cat(parts)

@@ -1,0 +1,59 @@
+"""Methods compared where each changes one attribute by the same amount, by its best direction for that."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from navbench.directions import Direction, DirectionSet
+from navbench.experiments.calibration import Range, by_attribute
+from navbench.metrics.attributes import Movement, Scorer, index_of
+from navbench.runner.curves import CurveMeasurement, Tick
+from navbench.runner.results import Match, Results
+
+if TYPE_CHECKING:
+    from navbench.runner.measure import Measurement
+
+LEAST_SHARE = 0.1
+"""A direction of which an attribute gets less than this share of the change is no direction of that attribute."""
+
+
+def match(
+    measurement: "Measurement", results: Results, sets: list[DirectionSet], curves: CurveMeasurement, tick: Tick
+) -> list[Match]:
+    """For each set that has one, its best direction for the suite's attribute, at the suite's change of it."""
+    settings, scorer = measurement.bench.suite.matched, measurement.scorer
+    assert scorer is not None
+    matches = []
+    for found in sets:
+        direction = _best(found, results.movements, index_of(scorer, settings.attribute))
+        if direction is not None:
+            reached = _solve(measurement, scorer, direction)
+            tick(direction.name)
+            t_min, t_max = reached.t.tolist()
+            moved = replace(direction, t_min=t_min, t_max=t_max)
+            matches.append(Match(moved, reached, curves.curve(moved, 3, tick)))
+    return matches
+
+
+def _best(found: DirectionSet, movements: dict[str, Movement], attribute: int) -> Direction | None:
+    """The direction of a set that moves an attribute most purely and consistently; none if none is its own."""
+
+    def purity(direction: Direction) -> float:
+        moved = movements[direction.name]
+        return float(moved.share[attribute] * moved.consistency[attribute])
+
+    best = max(found, key=purity)
+    return best if purity(best) >= LEAST_SHARE else None
+
+
+def _solve(measurement: "Measurement", scorer: Scorer, direction: Direction) -> Range:
+    suite = measurement.bench.suite
+    settings = suite.matched
+    key = measurement.key(
+        direction, scorer=scorer.identity, attribute=settings.attribute, change=settings.change, codes=settings.codes
+    )
+
+    def make() -> Range:
+        edit = measurement.edit(direction)
+        return by_attribute(edit, scorer, settings.attribute, settings.change, settings.codes, suite.seed)
+
+    return measurement.bench.store.get(Range, key, make)

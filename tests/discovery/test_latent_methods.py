@@ -1,0 +1,190 @@
+"""Methods in latent spaces, on a generator whose latents and response to them are linear and known."""
+
+from dataclasses import replace
+
+import analytic
+import pytest
+import torch
+from torch import Tensor, nn
+
+from navbench import spaces
+from navbench.compute import Compute
+from navbench.directions import open_set, place_of, write_set
+from navbench.discovery import learn as learning
+from navbench.discovery.methods import METHODS, Discovery, admitted
+from navbench.discovery.settings import DiscoverySettings, GanspaceSettings, LatentOptimizationSettings
+from navbench.errors import NavbenchError
+from navbench.generators.base import Codes
+from navbench.generators.stylegan2 import StyleCodes
+from navbench.spaces import LATENTS
+
+DIM = 4
+SCALES = torch.tensor([3.0, 2.0, 1.0, 0.5])
+
+
+def rotation(seed: int) -> Tensor:
+    """An orthogonal matrix."""
+    return torch.linalg.qr(analytic.noise(seed, DIM, DIM))[0]
+
+
+class Mapped(analytic.LinearGenerator):
+    """w = z times a known matrix; images are linear in w."""
+
+    latents = ("z", "w")
+
+    def __init__(self) -> None:
+        super().__init__(latent_dim=DIM)
+        self.name = "mapped"
+        self.axes = nn.Parameter(rotation(1), requires_grad=False)  # rows: the principal axes of w
+
+    def resolved(self, codes: Codes) -> StyleCodes:
+        w = getattr(codes, "w", None)
+        return StyleCodes(codes.z, (codes.z * SCALES) @ self.axes if w is None else w)
+
+    def latent_shape(self, kind: str) -> torch.Size:
+        return torch.Size((DIM,)) if kind == "w" else super().latent_shape(kind)
+
+    def latent(self, codes: Codes, kind: str) -> Tensor:
+        return codes.z if kind == "z" else self.resolved(codes).w
+
+    def moved(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
+        if kind == "z":
+            return StyleCodes(codes.z + offset)
+        codes = self.resolved(codes)
+        return replace(codes, w=codes.w + offset)
+
+    def readers(self, kind: str) -> Tensor:
+        assert kind == "w"
+        return self.kernel(self.layers()[0])[:DIM].flatten(1).T
+
+    def forward(self, codes: Codes) -> Tensor:
+        return super().forward(Codes(self.resolved(codes).w))
+
+
+class Tiny(nn.Module):
+    """A reconstructor of one layer."""
+
+    def __init__(self, directions: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(96, directions + 1))
+
+    def forward(self, original: Tensor, shifted: Tensor) -> tuple[Tensor, Tensor]:
+        out = self.net(torch.cat([original, shifted], dim=1))
+        return out[:, :-1], out[:, -1]
+
+
+SETTINGS = DiscoverySettings(
+    directions=3,
+    effect=0.3,
+    effect_codes=6,
+    ganspace=GanspaceSettings(samples=4000),
+    latent_optimization=LatentOptimizationSettings(steps=4, batch=4, evaluation=8),
+)
+
+
+def found(method: str, kind: str = "w", **changes: object):
+    space = spaces.create(Mapped(), kind)
+    settings = SETTINGS.model_copy(update=changes)
+    return Discovery(space, analytic.Quadratic(), settings, Compute(batch=500), 3).run(method)
+
+
+def offsets(directions) -> Tensor:
+    return torch.stack([direction.offset for direction in directions])
+
+
+def assert_same_lines(ours: Tensor, theirs: Tensor, tolerance: float) -> None:
+    """The rows of both are the same up to their signs."""
+    torch.testing.assert_close((ours * theirs).sum(1).abs(), torch.ones(len(ours)), atol=tolerance, rtol=0)
+
+
+def test_ganspace_finds_the_principal_axes_of_w_in_falling_order():
+    directions = found("ganspace")
+    assert_same_lines(offsets(directions), Mapped().axes[:3], 5e-3)
+    shares = SCALES.square() / SCALES.square().sum()
+    torch.testing.assert_close(directions.scores["variance"], shares[:3], atol=0.02, rtol=0)
+
+
+def test_ganspace_does_not_depend_on_the_batch_size():
+    space = spaces.create(Mapped(), "w")
+    runs = [
+        Discovery(space, analytic.Quadratic(), SETTINGS, Compute(batch=size), 3).run("ganspace") for size in (7, 900)
+    ]
+    torch.testing.assert_close(*[offsets(run) for run in runs], atol=1e-5, rtol=0)
+
+
+def test_sefa_finds_what_the_first_linear_map_amplifies_most():
+    generator = Mapped()
+    kernel = generator.kernel(generator.layers()[0])[:DIM].flatten(1)
+    values, vectors = torch.linalg.eigh(kernel @ kernel.T)
+    directions = found("sefa")
+    assert_same_lines(offsets(directions), vectors.flip(1).T[:3], 1e-3)
+    torch.testing.assert_close(directions.scores["singular_value"], values.flip(0)[:3].sqrt(), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["z", "w"])
+def test_the_latent_spectrum_is_that_of_the_linear_response(kind):
+    generator = Mapped()
+    jacobian = generator.kernel(generator.layers()[0])[:DIM].flatten(1)
+    if kind == "z":
+        jacobian = torch.diag(SCALES) @ generator.axes @ jacobian
+    values, vectors = torch.linalg.eigh(2 * jacobian @ jacobian.T)
+    directions = found("latent-spectrum", kind)
+    assert_same_lines(offsets(directions)[:3], vectors.flip(1).T[:3], 1e-3)
+    torch.testing.assert_close(directions.scores["rayleigh"][:3], values.flip(0)[:3], rtol=1e-3, atol=0)
+
+
+def test_latent_optimization_learns_unit_offsets_of_the_space(monkeypatch):
+    monkeypatch.setattr(learning, "Reconstructor", Tiny)
+    directions = found("latent-optimization")
+    assert directions.basis_name == "identity"
+    torch.testing.assert_close(offsets(directions).norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(offsets(directions), directions.coefficients)
+
+
+@pytest.mark.parametrize("method", [*admitted(list(METHODS), "w")])
+def test_a_set_in_w_reads_back_as_it_was_written(method, tmp_path, monkeypatch):
+    monkeypatch.setattr(learning, "Reconstructor", Tiny)
+    written = found(method)
+    path = place_of(tmp_path, written.reference)
+    write_set(written, path)
+    assert path == tmp_path / "mapped" / method / "w.safetensors"
+    read = open_set(path).load(Mapped())
+    assert (read.reference, read.place, read.layer) == (f"mapped/{method}/w", "w", None)
+    torch.testing.assert_close(offsets(read), offsets(written), atol=1e-3, rtol=0)
+    assert read[1].name == f"mapped/{method}/w/1"
+
+
+@pytest.mark.parametrize("method", [*admitted(list(METHODS), "w")])
+def test_both_ends_of_a_latent_direction_reach_the_effect(method, monkeypatch):
+    monkeypatch.setattr(learning, "Reconstructor", Tiny)
+    generator = Mapped()
+    kernel = generator.kernel(generator.layers()[0])[:DIM].flatten(1)
+    for direction in found(method):
+        effect = (direction.offset @ kernel).square().sum()
+        for t in (direction.t_min, direction.t_max):
+            assert t * t * float(effect) == pytest.approx(0.3, rel=0.02)
+
+
+@pytest.mark.parametrize(("method", "kind"), [("ganspace", "z"), ("svd", "w"), ("hybrid", "z"), ("spectrum", "w")])
+def test_a_method_is_refused_where_it_is_not_defined(method, kind):
+    with pytest.raises(NavbenchError, match=rf"Method {method} is not defined in {kind} spaces"):
+        found(method, kind)
+
+
+def test_a_latent_space_that_a_generator_lacks_is_refused():
+    with pytest.raises(NavbenchError, match="Unknown latent space of generator mapped 'w\\+'"):
+        spaces.create(Mapped(), "w+")
+
+
+def test_a_generator_that_names_no_linear_maps_cannot_be_decomposed():
+    space = spaces.create(analytic.wrapped(), "z")
+    with pytest.raises(NavbenchError, match="override `readers`"):
+        Discovery(space, analytic.Curved(), SETTINGS, Compute(), 0).run("sefa")
+
+
+def test_the_table_admits_every_method_somewhere_and_passes_over_the_rest():
+    assert admitted(["svd", "ganspace", "random"], "z") == ("random",)
+    assert admitted(["svd", "ganspace", "random"], "w") == ("ganspace", "random")
+    assert all(any(admitted([name], kind) for kind in ("parameter", *LATENTS)) for name in METHODS)
+    with pytest.raises(NavbenchError, match="Unknown method 'ganspce'"):
+        admitted(["ganspce"], "w")

@@ -1,0 +1,125 @@
+"""Calibration on a generator whose response to a shift is known: images move by t times one image, for all codes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import analytic
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from navbench.compute import Compute
+from navbench.errors import NavbenchError
+from navbench.experiments.calibration import Target, by_attribute, by_effect, check_target, parse_target
+from navbench.metrics.attributes import Attribute
+
+
+BRIGHTNESS = Attribute("brightness", "lx", 1.0)
+
+
+@dataclass
+class Reader:
+    """A scorer that reads the mean of an image, through a function."""
+
+    through: Callable[[Tensor], Tensor] = lambda mean: mean
+    attribute: Attribute = BRIGHTNESS
+    name: str = "reader"
+    asked: list[int] = field(default_factory=list)
+
+    @property
+    def attributes(self) -> tuple[Attribute, ...]:
+        return (self.attribute,)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        self.asked.append(len(images))
+        return self.through(images.mean(dim=(1, 2, 3)))[:, None]
+
+
+def brightening(ends: tuple[float, float] = (-2.0, 2.0), batch: int = 32):
+    """A direction under which every pixel rises by t / 7: its image is constant and of unit norm (48 pixels)."""
+    generator = analytic.LinearGenerator()
+    offset = generator.row(generator.latent_dim, torch.ones(3, 4, 4))
+    return analytic.edit(generator, offset, Compute(batch=batch), layer="map", ends=ends)
+
+
+PER_SHIFT = 48**-0.5  # the mean of that image
+
+
+@pytest.mark.parametrize("amount", [0.03, 0.2, 0.7])
+def test_an_attribute_that_is_linear_in_t_is_reached_at_its_shift(amount):
+    found = by_attribute(brightening(), Reader(), "brightness", amount, codes=5, seed=0)
+    assert found.t.tolist() == pytest.approx([-amount / PER_SHIFT, amount / PER_SHIFT], rel=0.006)
+    assert found.reached.tolist() == pytest.approx([-amount, amount], rel=0.006)
+    assert found.is_reached(Target("brightness", amount)).all()
+
+
+def test_a_direction_that_cannot_reach_the_target_says_how_far_it_got():
+    saturating = Reader(lambda mean: 0.1 * torch.tanh(9 * mean))
+    found = by_attribute(brightening(), saturating, "brightness", 0.5, codes=5, seed=0)
+    assert not found.is_reached(Target("brightness", 0.5)).any()
+    assert (found.reached.abs() < 0.2).all()
+    assert found.t[0] < 0 < found.t[1]
+
+
+def test_the_first_shift_that_reaches_it_is_taken_where_the_attribute_turns_back():
+    humped = Reader(lambda mean: torch.sin(4 * mean))
+    edit = brightening()
+    flat = Reader()
+    first = by_attribute(edit, flat, "brightness", 0.1, codes=1, seed=0)
+    found = by_attribute(edit, humped, "brightness", 0.2, codes=1, seed=0)
+    assert found.t.abs().max() < 4 * first.t.abs().max()
+    assert found.reached.abs().tolist() == pytest.approx([0.2, 0.2], rel=0.02)
+
+
+def test_turns_of_a_circular_attribute_add_up_beyond_one_turn():
+    turning = Reader(lambda mean: (10 * mean) % 1.0, Attribute("angle", "turns", 0.29, period=1.0))
+    found = by_attribute(brightening(ends=(-0.8, 0.8)), turning, "angle", 1.5, codes=4, seed=0)
+    assert found.reached.tolist() == pytest.approx([-1.5, 1.5], rel=0.006)
+    assert found.t.tolist() == pytest.approx([-0.15 / PER_SHIFT, 0.15 / PER_SHIFT], rel=0.01)
+
+
+def test_the_batch_size_changes_nothing():
+    ranges = [by_attribute(brightening(batch=size), Reader(), "brightness", 0.2, codes=7, seed=1) for size in (1, 3, 7)]
+    for other in ranges[1:]:
+        torch.testing.assert_close(other.t, ranges[0].t, rtol=1e-4, atol=0)
+
+
+@given(amount=st.floats(1e-3, 10))
+@settings(max_examples=20, deadline=None)
+def test_a_quadratic_effect_is_reached_at_the_square_root(amount):
+    found = by_effect(brightening(), analytic.Quadratic(), amount, codes=3, seed=0)
+    assert found.t.tolist() == pytest.approx([-(amount**0.5), amount**0.5], rel=0.02)
+    assert found.is_reached(Target("effect", amount)).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("effect=0.2", Target("effect", 0.2)),
+        ("wheel radius=+2px", Target("wheel radius", 2.0, "px")),
+        ("wheel radius = -1.5 px", Target("wheel radius", 1.5, "px")),
+        ("body hue=30degrees", Target("body hue", 30.0, "degrees")),
+        ("sky tone=.5", Target("sky tone", 0.5)),
+        ("effect=2e-3", Target("effect", 0.002)),
+    ],
+)
+def test_a_target_reads_as_it_is_written(text, target):
+    assert parse_target(text) == target
+
+
+@pytest.mark.parametrize("text", ["", "effect", "effect=", "=3", "effect=much", "effect=0", "effect=-1", "effect=1px"])
+def test_what_is_no_target_is_refused_in_one_sentence(text):
+    with pytest.raises(NavbenchError, match=r"^Cannot calibrate to .*\.$"):
+        parse_target(text)
+
+
+def test_an_attribute_that_no_scorer_knows_is_refused():
+    with pytest.raises(NavbenchError, match="has no attribute scorer"):
+        check_target(Target("brightness", 1.0), None, "faces")
+    with pytest.raises(NavbenchError, match="did you mean 'brightness'"):
+        check_target(Target("brightnes", 1.0), Reader(), "faces")
+    with pytest.raises(NavbenchError, match="measured in lx, not in px"):
+        check_target(Target("brightness", 1.0, "px"), Reader(), "faces")
+    check_target(Target("effect", 1.0), None, "faces")

@@ -1,0 +1,82 @@
+"""Precision and recall against torch-fidelity's, and on sets whose overlap is known."""
+
+import pytest
+import torch
+from torch_fidelity.metric_prc import calculate_precision_recall_full
+
+from navbench.errors import NavbenchError
+from navbench.metrics.precision_recall import precision_recall
+
+
+def normal(seed, *shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def shares(features, reference, **options):
+    found = precision_recall(features, reference, **options)
+    return found.precision.value, found.recall.value
+
+
+@pytest.mark.parametrize(("scale", "away"), [(1.0, 0.0), (0.6, 0.0), (1.3, 0.2), (1.0, 0.8)])
+def test_both_are_those_of_torch_fidelity(scale, away):
+    features, reference = scale * normal(0, 230, 12) + away, normal(1, 190, 12)
+    theirs = calculate_precision_recall_full(features.double(), reference.double(), 3)
+    assert shares(features, reference) == pytest.approx(theirs, abs=1e-6)  # theirs averages in float32
+    assert 0 < theirs[0] <= 1
+
+
+def test_a_collapse_onto_one_mode_keeps_precision_and_loses_recall():
+    modes = torch.repeat_interleave(20 * torch.eye(4), 50, dim=0)
+    reference = modes + normal(0, 200, 4)
+    collapsed = 20 * torch.eye(4)[0] + 0.5 * normal(1, 200, 4)
+    precision, recall = shares(collapsed, reference)
+    assert precision > 0.95
+    assert recall < 0.25  # one of four modes at most
+
+
+def test_inventions_beside_every_mode_lose_precision_and_keep_recall():
+    reference = normal(0, 200, 4)
+    inventive = torch.cat([normal(1, 200, 4), normal(2, 200, 4) + 50])
+    precision, recall = shares(inventive, reference)
+    assert precision == pytest.approx(0.5, abs=0.06)
+    assert recall > 0.85
+
+
+def test_samples_that_are_all_one_reference_image_are_precise_and_recall_nothing_else():
+    reference = 100 + normal(0, 60, 7)
+    copies = reference[:1].expand(30, -1)
+    assert shares(copies, reference) == (1.0, pytest.approx(1 / 60))
+
+
+def test_a_set_is_its_own_equal_far_from_the_origin():
+    features = 1e4 + normal(0, 50, 6)
+    assert shares(features, features) == (1.0, 1.0)
+
+
+def test_exchanging_the_sets_exchanges_precision_and_recall():
+    x, y = normal(0, 80, 5), 0.7 * normal(1, 120, 5)
+    assert shares(x, y) == shares(y, x)[::-1]
+
+
+@pytest.mark.parametrize("block", [1, 7, 64, 1000])
+def test_the_block_size_changes_nothing(block):
+    x, y = normal(0, 90, 5), normal(1, 70, 5)
+    assert shares(x, y, block=block) == shares(x, y)
+
+
+def test_their_uncertainties_are_those_of_shares():
+    found = precision_recall(0.8 * normal(0, 200, 6) + 0.5, normal(1, 150, 6))
+    for share, n in ((found.precision, 200), (found.recall, 150)):
+        assert share.n == n
+        assert share.stderr == pytest.approx((share.value * (1 - share.value) / (n - 1)) ** 0.5)
+        assert share.stderr > 0
+
+
+def test_features_of_other_dimensions_are_refused():
+    with pytest.raises(NavbenchError, match="5 dimensions"):
+        precision_recall(normal(0, 9, 5), normal(0, 9, 6))
+
+
+def test_too_few_samples_are_refused():
+    with pytest.raises(NavbenchError, match="more than 3 samples"):
+        precision_recall(normal(0, 3, 5), normal(0, 9, 5))

@@ -1,0 +1,96 @@
+"""The paper's claims as paired differences, on made-up curves whose distances are known."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+import toy
+
+from navbench.experiments.calibration import Range
+from navbench.experiments.fid_curve import Curve
+from navbench.runner.attribute_rows import claim_rows, matched_rows
+from navbench.runner.results import Match
+
+CODES = 50
+
+
+def curve(shrunk, grown, noise=0.0, seed=0):
+    """Distances at both ends, with influences of mean zero that all curves of a seed share."""
+    shared = torch.randn(2, CODES, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    own = torch.randn(2, CODES, generator=torch.Generator().manual_seed(int(100 * grown)), dtype=torch.float64)
+    influence = shared * 30 + own * noise
+    influence -= influence.mean(1, keepdim=True)
+    values = torch.tensor([shrunk, grown], dtype=torch.float64)
+    return Curve(values, influence, values / 100, influence / 100, torch.ones(2, 4))
+
+
+def match(method, shrunk, grown, *, place="convs.3", reached=(-1.0, 1.0), noise=0.0):
+    """A method's direction whose attribute goes down at t_min and up at t_max."""
+    direction = SimpleNamespace(place=place, method=method, name=f"cars/{method}/{place}/0")
+    ends = Range(torch.tensor([-2.0, 3.0]), torch.tensor(reached))
+    return Match(direction, ends, curve(shrunk, grown, noise))
+
+
+def result(*matches):
+    generator = SimpleNamespace(name="cars")
+    return SimpleNamespace(
+        generator=generator, matched=list(matches), metric="FD", reference="renderings", reference_samples=9
+    )
+
+
+SUITE = toy.tiny(matched={"attribute": "wheel radius", "change": 1.0})
+
+
+def claims(*matches):
+    return {(row["claim"], row["method"], row["against"]): row for row in claim_rows(SUITE, result(*matches))}
+
+
+def test_the_baseline_is_compared_with_each_method_of_its_layer():
+    rows = claims(match("svd", 50, 40), match("hybrid", 20, 10), match("spectrum", 50, 40, place="convs.5"))
+    row = rows["svd loses realism faster", "svd", "hybrid"]
+    assert row["difference"] == pytest.approx(30)
+    assert row["holds"] == "yes"
+    assert ("svd loses realism faster", "svd", "spectrum") not in rows
+
+
+def test_a_claim_that_is_contradicted_is_said_to_be():
+    assert (
+        claims(match("svd", 5, 5), match("hybrid", 20, 20))["svd loses realism faster", "svd", "hybrid"]["holds"]
+        == "no"
+    )
+
+
+def test_a_difference_within_its_uncertainty_is_undecided():
+    row = claims(match("svd", 20.4, 20.2, noise=9.0), match("hybrid", 20, 20.1, noise=9.0))
+    assert row["svd loses realism faster", "svd", "hybrid"]["holds"] == "undecided"
+
+
+def test_what_both_share_cancels_from_the_uncertainty():
+    row = claims(match("svd", 21, 21), match("hybrid", 20, 20))["svd loses realism faster", "svd", "hybrid"]
+    assert row["stderr"] == pytest.approx(0, abs=1e-12)
+    assert row["holds"] == "yes"
+
+
+def test_shrinking_is_compared_with_growing_whichever_way_t_goes():
+    forward = claims(match("svd", 50, 40))["less costs more than more", "svd", ""]
+    backward = claims(match("svd", 40, 50, reached=(1.0, -1.0)))["less costs more than more", "svd", ""]
+    assert forward["difference"] == backward["difference"] == pytest.approx(10)
+
+
+def test_an_end_that_does_not_reach_the_change_takes_part_in_no_claim():
+    rows = claims(match("svd", 50, 40, reached=(-0.5, 1.0)), match("hybrid", 20, 10))
+    assert rows["svd loses realism faster", "svd", "hybrid"]["difference"] == pytest.approx(30)
+    assert ("less costs more than more", "svd", "") not in rows
+    assert not claims(match("svd", 50, 40, reached=(-0.5, 0.5)), match("hybrid", 20, 10)).keys() & {
+        ("svd loses realism faster", "svd", "hybrid")
+    }
+
+
+def test_both_sides_of_a_match_stand_in_the_table_with_what_was_reached():
+    found = match("svd", 50, 40, reached=(-0.98, 0.4))
+    rows = list(matched_rows(SUITE, result(found), {found.direction.name: {"name": found.direction.name}}))
+    table = {(row["metric"], row["side"]): row for row in rows}
+    assert len(rows) == 4
+    assert table["FD", "-"]["value"] == 50
+    assert table["FD", "+"]["value"] == 40
+    assert (table["FD", "-"]["is_reached"], table["FD", "+"]["is_reached"]) == (True, False)
