@@ -292,7 +292,8 @@ def discover(
 ) -> None:  # fmt: skip
     """Find directions and write them, one file per method and layer or latent space.
 
-    With --layer or --latent, in those alone. Sets that are there already are kept; a learning that was interrupted
+    With --layer or --latent, in those alone: '--generator cars --latent w --method ganspace'. Methods that are not
+    defined in a space are passed over there. Sets that are there already are kept; a learning that was interrupted
     goes on from its checkpoint.
     """
     chosen = _with_subjects(overridden(preset, precision, batch, seed=seed), generator, (), None)
@@ -382,7 +383,8 @@ def show_direction(name: str, generator: str | None, folder: Path | None) -> Non
     table = folding("", "", header=False)
     table.add_row("name", direction.name)
     table.add_row("label", direction.label or "-")
-    table.add_row("space", f"{direction.space} {direction.layer or ''}, {tuple(direction.offset.shape)}")
+    table.add_row("space", f"{direction.space}, {tuple(direction.offset.shape)}")
+    table.add_row("layer", direction.layer or "-")
     table.add_row("t", f"[{direction.t_min:.4g}, {direction.t_max:.4g}]")
     for key, value in direction.scores.items():
         table.add_row(key.replace("_", " "), f"{value:.4g}")
@@ -413,9 +415,10 @@ def list_generators() -> None:
 def show_generator(name: str) -> None:
     """Show what a generator is: its size, its layers and their kernels."""
     made = zoo.create(name, Compute())
+    spaces = [kind for kind in KINDS if kind not in LATENTS or kind in made.latents]
     console.print(f"{made.name}: {made.description}")
     console.print(
-        f"resolution {made.resolution}, codes of {made.latent_dim}, spaces {', '.join(KINDS)}",
+        f"resolution {made.resolution}, codes of {made.latent_dim}, spaces {', '.join(spaces)}",
     )
     console.print(
         f"{sum(tensor.numel() for tensor in made.parameters()):,} parameters, sha256 {made.fingerprint}",

@@ -17,7 +17,7 @@ from navbench.basis import Basis, DenseBasis, IdentityBasis, SvdBasis, random_ba
 from navbench.errors import NavbenchError, unknown
 from navbench.files import write_atomically
 from navbench.generators.base import Generator
-from navbench.spaces import Space
+from navbench.spaces import LATENTS, ParameterSpace, Space
 
 FORMAT = 1
 SHIPPED = Path(__file__).resolve().parent.parent / "directions"
@@ -98,9 +98,9 @@ class DirectionSet:
 
     Attributes:
         weights: fingerprint of the generator's weights.
+        layer: its name; none for a latent space.
         basis_name: 'stored', 'svd' (the kernel determines it), 'random' (the seed does), 'identity' (the axes of the
-            space), or 'set:PATH' for the
-            basis of another set, PATH relative to the folder of this one.
+            space), or 'set:PATH' for the basis of another set, PATH relative to the folder of this one.
         basis_sha256: of the basis tensor in the file that holds it; '' where no file does.
         coefficients: (K, B), unit-norm rows, float32.
         t_min, t_max: (K,), the range of each direction.
@@ -224,7 +224,7 @@ class SetFile:
                 f"Directions {self.reference} were found on weights {header['weights'][:12]}, but generator "
                 f"{generator.name} has {generator.fingerprint[:12]}; rediscover them for these weights."
             )
-        tensors = _tensors(self.path)
+        tensors, space = _tensors(self.path), spaces.create(generator, header["space"], header["layer"])
         loaded = DirectionSet(
             header["generator"],
             header["weights"],
@@ -232,7 +232,7 @@ class SetFile:
             header["layer"],
             header["method"],
             header["basis"],
-            self._basis(generator, tensors),
+            self._basis(space, tensors),
             tensors["coefficients"],
             tensors["t_min"],
             tensors["t_max"],
@@ -243,7 +243,6 @@ class SetFile:
             header["settings"],
             header["provenance"],
         )
-        space = spaces.create(generator, loaded.space, loaded.layer)
         if loaded.basis.shape != space.shape or loaded.basis.count != loaded.coefficients.shape[1]:
             raise NavbenchError(
                 f"{self.path}: {loaded.basis.count} offsets of shape {tuple(loaded.basis.shape)} and coefficients of "
@@ -257,15 +256,15 @@ class SetFile:
             raise NavbenchError(f"{self.path}: every direction needs a finite range with t_min < 0 < t_max.")
         return loaded
 
-    def _basis(self, generator: Generator, tensors: dict[str, Tensor]) -> Basis:
+    def _basis(self, space: Space, tensors: dict[str, Tensor]) -> Basis:
         name = self.header["basis"]
         if name == "svd":
-            layer = generator.layer(self.header["layer"])
-            return SvdBasis(layer, generator.kernel(layer))
+            if not isinstance(space, ParameterSpace):
+                raise NavbenchError(f"{self.path}: only a kernel has an svd, {spaces.describe(space)} has none.")
+            return SvdBasis(space.layer, space.generator.kernel(space.layer))
         if name == "identity":
-            return IdentityBasis(spaces.create(generator, self.header["space"], self.header["layer"]).shape)
+            return IdentityBasis(space.shape)
         if name == "random":
-            space = spaces.create(generator, self.header["space"], self.header["layer"])
             return random_basis(space.shape, tensors["coefficients"].shape[1], self.header["seed"])
         holder = self.path
         if name != "stored":
@@ -317,6 +316,9 @@ def open_set(path: Path) -> SetFile:
         raise NavbenchError(f"{path}: its header lacks {', '.join(sorted(missing))}; write the set again.")
     if header["format"] != FORMAT:
         raise NavbenchError(f"{path} has format {header['format']}; this navbench reads format {FORMAT}.")
+    if (header["layer"] is None) != (header["space"] in LATENTS):
+        where = f"space {header['space']!r} and layer {header['layer']!r}"
+        raise NavbenchError(f"{path}: its header names {where}, but latent spaces belong to no layer, and others to one.")
     return SetFile(path, {"settings": {}, "provenance": {}} | header, count)
 
 

@@ -27,7 +27,7 @@ class Subject(Settings):
         name: an installed generator, or 'package.module:callable'.
         layers: names or indices; empty for the layers of the direction sets there are.
         methods: whose directions are measured on those layers.
-        latents: latent spaces, 'z', 'w' or 'w+', as far as the generator has them.
+        latents: latent spaces, 'z', 'w' or 'w+'; one that the generator lacks is refused.
         latent_methods: whose directions are measured there; in each space those that are defined in it.
         reference: 'unshifted', the generator itself at t = 0 with other codes; an installed distribution, such as
             'renderings', the truth of `cars`; or a folder or zip of images.

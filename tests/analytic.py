@@ -1,6 +1,7 @@
 """Generators, distances and extractors so small that what an edit does to them is known in closed form."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +11,31 @@ from navbench.compute import Compute
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.edit import Edit
 from navbench.generators.base import Codes, Generator, Layer, State, convolve
+from navbench.generators.stylegan2 import StyleGAN2
 from navbench.generators.wrapped import Wrapped
 
 
 def noise(seed: int, *shape: int) -> Tensor:
     """Standard normal numbers, float32, the same on every call."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def styled(resolution: int = 8, style_dim: int = 8, strength: float = 0.3, **options: Any) -> StyleGAN2:
+    """A small StyleGAN2 whose biases, noise strengths and mean style are not zero; the same on every call."""
+    sizes = {"latent_dim": 8, "style_dim": style_dim, "mapping_layers": 2, "channel_base": 64}
+    made = StyleGAN2("styled", "a small StyleGAN2", resolution, **sizes | options)
+    for index, (key, value) in enumerate(made.state_dict().items()):
+        drawn = noise(index, *value.shape)
+        if key.endswith("noise.weight"):
+            drawn = strength * (1 + drawn.abs())
+        elif key.endswith("modulation.bias"):
+            drawn = 1 + 0.3 * drawn
+        elif key.startswith("style."):  # stored at 100 times its size (see EqualLinear)
+            drawn = 100 * drawn if key.endswith("weight") else 30 * drawn
+        elif key.endswith("bias"):
+            drawn = 0.3 * drawn
+        value.copy_(drawn)
+    return made.requires_grad_(False).eval()
 
 
 def unit(offset: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from analytic import noise, wrapped
 from hypothesis import given
 from hypothesis import strategies as st
 
-from navbench.basis import DenseBasis, SvdBasis, random_basis
+from navbench.basis import DenseBasis, IdentityBasis, SvdBasis, random_basis
 from navbench.generators.base import Layer
 
 sides = st.integers(1, 4)
@@ -21,13 +21,14 @@ def kernel_of(layer, seed=0):
 
 
 def bases():
-    """Every kind of basis on one layer, six vectors each but for the SVD's eight."""
+    """Every kind of basis on one layer: six vectors each but for the SVD's eight and one for every axis."""
     generator = wrapped()
     layer = generator.layer("wide")
     return {
         "svd": SvdBasis(layer, generator.kernel(layer)),
         "random": random_basis(layer.shape, 6, seed=3),
         "stored": DenseBasis(noise(4, 6, *layer.shape)),
+        "identity": IdentityBasis(layer.shape),
     }
 
 
@@ -99,7 +100,7 @@ def test_a_shift_along_the_svd_shifts_the_singular_values():
     torch.testing.assert_close(moved.singular_values, basis.singular_values + shift, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["svd", "random", "stored"])
+@pytest.mark.parametrize("kind", ["svd", "random", "stored", "identity"])
 def test_every_vector_of_a_basis_has_unit_norm(kind):
     basis = bases()[kind]
     vectors = basis.combine(torch.eye(basis.count))
@@ -107,7 +108,7 @@ def test_every_vector_of_a_basis_has_unit_norm(kind):
     torch.testing.assert_close(vectors.flatten(1).norm(dim=1), torch.ones(basis.count))
 
 
-@pytest.mark.parametrize("kind", ["svd", "random", "stored"])
+@pytest.mark.parametrize("kind", ["svd", "random", "stored", "identity"])
 def test_combining_is_the_sum_of_vectors_by_their_coefficients(kind):
     basis = bases()[kind]
     vectors = basis.combine(torch.eye(basis.count))
@@ -116,7 +117,7 @@ def test_combining_is_the_sum_of_vectors_by_their_coefficients(kind):
     torch.testing.assert_close(basis.combine(coefficients), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["svd", "random", "stored"])
+@pytest.mark.parametrize("kind", ["svd", "random", "stored", "identity"])
 def test_a_basis_on_another_device_is_the_same_basis(kind):
     basis = bases()[kind]
     coefficients = noise(0, 2, basis.count)
@@ -126,7 +127,7 @@ def test_a_basis_on_another_device_is_the_same_basis(kind):
     assert (moved.count, moved.shape) == (basis.count, basis.shape)
 
 
-@pytest.mark.parametrize("kind", ["svd", "random", "stored"])
+@pytest.mark.parametrize("kind", ["svd", "random", "stored", "identity"])
 def test_gradients_reach_the_coefficients(kind):
     basis = bases()[kind]
     coefficients = noise(0, 2, basis.count).requires_grad_()
@@ -155,6 +156,16 @@ def test_random_vectors_have_no_favourite_direction():
     vectors = random_basis(torch.Size((4,)), 4000, seed=0).vectors
     torch.testing.assert_close(vectors.T @ vectors / 4000, torch.eye(4) / 4, rtol=0, atol=0.02)
     assert float(vectors.mean(0).abs().max()) < 0.03
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3)])
+def test_coefficients_on_the_axes_are_the_offsets_themselves(shape):
+    basis = IdentityBasis(torch.Size(shape))
+    coefficients = noise(0, 4, basis.count)
+    offsets = basis.combine(coefficients)
+    assert offsets.shape == (4, *shape)
+    assert torch.equal(offsets.flatten(1), coefficients)
+    assert offsets.data_ptr() == coefficients.data_ptr()
 
 
 def test_a_stored_vector_of_zeros_stays_zero():

@@ -127,11 +127,12 @@ class Generator(nn.Module, ABC):
 
     def moved(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
         """The codes with an offset added in a latent space: of `latent_shape(kind)`, or one per code."""
+        self.latent_shape(kind)  # refuses a kind that is not there
         return replace(codes, z=codes.z + offset)
 
     def latent(self, codes: Codes, kind: str) -> Tensor:
         """What an offset in a latent space is added to, (N, *latent_shape(kind))."""
-        self.latent_shape(kind)
+        self.latent_shape(kind)  # refuses a kind that is not there
         return codes.z
 
     def readers(self, kind: str) -> Tensor:

@@ -129,6 +129,7 @@ class StyleGAN2(Generator):
 
     def latent(self, codes: Codes, kind: str) -> Tensor:
         """Of w, the first layer's style, which is every layer's for codes that come from z."""
+        self.latent_shape(kind)  # refuses a kind that is not there
         if kind == "z":
             return codes.z
         w = self.resolved(codes).w
@@ -137,16 +138,18 @@ class StyleGAN2(Generator):
 
     def readers(self, kind: str) -> Tensor:
         """Of w, the modulations of all layers as they run; of z, the first layer of the mapping network."""
-        self.latent_shape(kind)
         if kind == "z":
             first = cast(EqualLinear, self.style[1])
             return first.weight * first.gain
+        if kind != "w":
+            return super().readers(kind)
         convolutions = [self.conv1, self.to_rgb1, *self.convs, *self.to_rgbs]
         maps = [each.conv.modulation for each in convolutions]
         return torch.cat([modulation.weight * modulation.gain for modulation in maps])
 
     def moved(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
         """The codes with an offset added in z, in w (to every layer's style alike) or in w+."""
+        self.latent_shape(kind)  # refuses a kind that is not there
         if kind == "z":
             return StyleCodes(codes.z + offset)
         codes = self.resolved(codes)
@@ -219,7 +222,11 @@ class PixelNorm(nn.Module):
 
 
 class EqualLinear(nn.Module):
-    """A linear layer whose weights are stored at unit variance and scaled as it runs (ProGAN, section 4.1)."""
+    """A linear layer whose weights are stored at unit variance and scaled as it runs (ProGAN, section 4.1).
+
+    It runs at the precision of its weights also under autocast, as the published half-precision networks have it:
+    small steps of a style would be lost otherwise.
+    """
 
     def __init__(self, inputs: int, outputs: int, bias: float = 0.0, rate: float = 1.0, activate: bool = False):
         """Build it; `rate` slows its learning by being left out of the stored weights."""
@@ -230,7 +237,8 @@ class EqualLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs) to (N, outputs)."""
-        x = F.linear(x, self.weight * self.gain, self.bias * self.rate)
+        with torch.autocast(x.device.type, enabled=False):
+            x = F.linear(x.to(self.weight.dtype), self.weight * self.gain, self.bias * self.rate)
         return activated(x) if self.activate else x
 
 

@@ -97,7 +97,8 @@ def decode(encoded: Tensor) -> Tensor:
         size = factor.high - factor.low
         if factor.circular:
             angle = torch.atan2(left.pop(0), left.pop(0))
-            columns.append(factor.low + size * (angle / (2 * math.pi) % 1))
+            turn = size * (angle / (2 * math.pi) % 1)
+            columns.append(factor.low + turn % size)  # just below 0, a remainder rounds to the divisor
         else:
             columns.append((factor.low + factor.high) / 2 + left.pop(0) * size / math.sqrt(12))
     return torch.stack(columns, dim=1)

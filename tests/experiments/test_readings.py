@@ -63,6 +63,18 @@ def test_every_image_is_read_once():
     assert sum(scorer.shown) == len(SHIFTS) * len(ROWS)
 
 
+@pytest.mark.parametrize(("batch", "batches"), [(11, 1), (4, 3)])
+def test_the_work_before_the_layer_is_done_once_per_batch_for_all_shifts(monkeypatch, batch, batches):
+    made, prepared, rendered = reddening(batch), [], []
+    generator = made.space.generator
+    before, after = generator.before, generator.after
+    monkeypatch.setattr(generator, "before", lambda codes, *rest: prepared.append(len(codes)) or before(codes, *rest))
+    monkeypatch.setattr(generator, "after", lambda *given: rendered.append(given[0]) or after(*given))
+    readings(made, SHIFTS, ROWS, 0, Means())
+    assert (len(prepared), sum(prepared)) == (batches, len(ROWS))
+    assert len(rendered) == batches * len(SHIFTS)
+
+
 def test_another_seed_is_other_codes():
     scores = [readings(reddening(), SHIFTS, ROWS, seed, Means()).scores for seed in (0, 1)]
     assert not torch.isclose(*scores).any()

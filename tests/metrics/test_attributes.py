@@ -131,6 +131,74 @@ def test_where_nothing_moves_all_is_zero_and_dependency_unknown():
     assert found.dependency != found.dependency
 
 
+@given(st.lists(st.floats(-3, 3), min_size=2, max_size=4), st.integers(0, 99))
+def test_shares_of_what_moves_sum_to_one(slopes, seed):
+    scores = moving(*slopes, codes=6) + noise(seed, len(SHIFTS), 6, len(slopes))
+    assert float(movement(scores, SHIFTS, PLAIN[: len(slopes)]).share.sum()) == pytest.approx(1)
+
+
+def test_the_standard_error_is_that_of_a_mean_over_codes():
+    scores = moving(1.0, 0.5, codes=30, error=0.3)
+    found = movement(scores, SHIFTS, PLAIN[:2])
+    across = scores[-1] - scores[0]
+    assert [each.stderr for each in found.change] == pytest.approx((across.std(dim=0) / 30**0.5).tolist())
+
+
+# --- what movement and verdict do not depend on
+
+
+MIXED = (*PLAIN[:2], TURN[0])
+
+
+def mixed(slopes: tuple[float, float, float]) -> Tensor:
+    """Scores in `MIXED`, whose slopes are in sigmas per unit of t, and whose angle goes round."""
+    spread = [attribute.spread for attribute in MIXED]
+    scores = moving(*(slope * size for slope, size in zip(slopes, spread, strict=True)), codes=12, error=0.05)
+    scores[..., 2] %= 360
+    return scores
+
+
+def columns(found) -> Tensor:
+    return torch.stack([found.standardised, found.magnitude, found.consistency, found.monotonicity, found.share])
+
+
+SLOPES = st.tuples(*[st.sampled_from([-0.4, -0.1, 0.0, 0.03, 0.2, 0.4])] * 3)
+
+
+@given(SLOPES, st.lists(st.floats(0.01, 100), min_size=3, max_size=3))
+def test_units_change_nothing_but_the_changes_own(slopes, units):
+    scores = mixed(slopes)
+    other = tuple(
+        Attribute(each.name, "another", each.spread * unit, None if each.period is None else each.period * unit)
+        for each, unit in zip(MIXED, units, strict=True)
+    )
+    sizes = torch.tensor(units, dtype=torch.float64)
+    found, scaled = movement(scores, SHIFTS, MIXED), movement(scores * sizes, SHIFTS, other)
+    torch.testing.assert_close(columns(scaled), columns(found))
+    assert verdict(scaled, other) == verdict(found, MIXED)
+    for each, own, unit in zip(scaled.change, found.change, units, strict=True):
+        assert (each.value, each.stderr) == pytest.approx((unit * own.value, unit * own.stderr), rel=1e-5, abs=1e-9)
+
+
+@given(SLOPES, st.permutations(range(12)))
+def test_the_order_of_codes_changes_nothing(slopes, order):
+    scores = mixed(slopes)
+    found, other = movement(scores, SHIFTS, MIXED), movement(scores[:, order], SHIFTS, MIXED)
+    torch.testing.assert_close(columns(other), columns(found))
+    assert verdict(other, MIXED) == verdict(found, MIXED)
+
+
+@given(SLOPES)
+def test_the_opposite_direction_has_the_opposite_sign(slopes):
+    scores = mixed(slopes)
+    found, other = movement(scores, SHIFTS, MIXED), movement(scores.flip(0), SHIFTS, MIXED)
+    sign = torch.tensor([-1.0, 1, 1, -1, 1]).double()[:, None]
+    torch.testing.assert_close(columns(other), sign * columns(found))
+    here, there = verdict(found, MIXED), verdict(other, MIXED)
+    assert (here.kind, here.attribute) == (there.kind, there.attribute)
+    assert there.label == here.label.translate(str.maketrans("+-", "-+"))
+
+
 # --- verdict
 
 
@@ -244,6 +312,17 @@ def test_nan_is_refused_with_the_attribute_it_is_in(value):
 def test_a_wrong_count_is_refused_with_both_numbers():
     with pytest.raises(NavbenchError, match=r"^Scorer means gave \(2, 3\) for 2 images; it names 2 .* \(2, 2\)\.$"):
         reader(Means.attributes[:2])(noise(0, 2, 3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [(lambda x: x.mean(), r"gave \(\)"), (lambda x: x.mean((1, 2, 3)), r"gave \(2,\)"), (lambda x: [x], "gave list")],
+)
+def test_an_answer_that_is_no_table_is_refused_with_what_it_is(answer, words):
+    network = Means()
+    network.forward = answer
+    with pytest.raises(NavbenchError, match=rf"^Scorer means {words} for 2 images; .* must give \(2, 3\)\.$"):
+        Scorer("means", network, Compute())(noise(0, 2, 3, 8, 8))
 
 
 @pytest.mark.parametrize(

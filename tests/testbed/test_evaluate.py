@@ -115,6 +115,12 @@ def test_the_floor_does_not_depend_on_the_generator(true, timid):
     assert true.factors[0].floor == timid.factors[0].floor
 
 
+def test_the_floor_is_of_other_renderings_than_the_reference(true):
+    assert true.floor.frechet.value > 3 * true.floor.frechet.stderr
+    assert true.floor.precision.value < 1
+    assert true.factors[0].floor > 0.01
+
+
 def test_the_batch_changes_nothing(true):
     other = quality(Draughtsman(), batch=7)
     assert other.generated.frechet.value == pytest.approx(true.generated.frechet.value, rel=1e-4)

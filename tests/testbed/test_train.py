@@ -7,10 +7,12 @@ import re
 import pytest
 import torch
 
+from navbench import seeds
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError
 from navbench.generators.files import read_generator, read_header
-from navbench.testbed.discriminator import Discriminator
+from navbench.testbed import cars
+from navbench.testbed.discriminator import Discriminator, EqualConv2d
 from navbench.testbed.export import changes, export
 from navbench.testbed.train import Training, TrainSettings, read_checkpoint
 
@@ -120,6 +122,36 @@ def test_the_average_moves_as_its_half_life_says(tmp_path):
     assert torch.allclose(training.average.conv1.conv.weight, keep * before + (1 - keep) * now, atol=1e-6)
 
 
+def test_a_step_has_the_non_saturating_losses_on_the_next_renderings(tmp_path):
+    training = Training(SETTINGS.model_copy(update={"r1_every": 5}), Compute(), tmp_path)
+    training.step()  # with a penalty; the next is without
+
+    seen = []
+    training.critic.register_forward_hook(lambda _, images, logits: seen.append((images[0], logits.detach())))
+    losses = training.step()
+    (fake, on_fake), (real, on_real), (same_fake, judged) = seen
+    assert torch.equal(real, cars.renderings([2, 3], seeds.derived(SETTINGS.seed, "renderings")))
+    assert torch.equal(fake, same_fake)
+    expected = -torch.sigmoid(-on_fake).log().mean() - torch.sigmoid(on_real).log().mean()
+    assert losses["discriminator_loss"] == pytest.approx(float(expected), rel=1e-4)
+    assert losses["generator_loss"] == pytest.approx(float(-torch.sigmoid(judged).log().mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize("mixing", [0.0, 1.0])
+def test_styles_and_noise_are_new_in_each_step_and_mixed_as_asked(tmp_path, mixing):
+    training = Training(SETTINGS.model_copy(update={"mixing": mixing}), Compute(), tmp_path)
+    first, last = [], []
+    training.generator.conv1.register_forward_pre_hook(lambda _, given: first.append(given[1:3]))
+    training.generator.to_rgbs[-1].register_forward_pre_hook(lambda _, given: last.append(given[1]))
+    for _ in range(2):
+        training.step()
+    (w, noise), (later_w, later_noise) = first
+    assert not torch.allclose(w, later_w)
+    assert not torch.equal(noise, later_noise)
+    for (early, _), late in zip(first, last, strict=True):
+        assert torch.equal(early, late) == (mixing == 0)
+
+
 def test_the_penalty_is_the_squared_slope_of_the_discriminator(tmp_path):
     training = Training(SETTINGS, Compute(), tmp_path)
     weight = torch.randn(3 * 64 * 64, generator=torch.Generator().manual_seed(0)) / 100
@@ -181,6 +213,27 @@ def test_a_logit_depends_on_its_own_group_of_images_only():
     assert torch.allclose(together, apart, atol=1e-4)
     lonely = critic(images[:1])
     assert not torch.allclose(together[:1], lonely, atol=1e-4)
+
+
+def test_every_image_is_told_the_deviation_within_its_group():
+    critic = Discriminator(64, 64, 8)
+    told = []
+    critic.last.register_forward_pre_hook(lambda _, given: told.append(given[0]))
+    strength = torch.tensor([1.0, 9.0] * 4).view(8, 1, 1, 1)  # the groups, every second image each, deviate unequally
+    critic(strength * torch.randn(8, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    features, deviation = told[0][:, :-1], told[0][:, -1]
+    for group in (slice(0, None, 2), slice(1, None, 2)):
+        expected = features[group].std(dim=0, unbiased=False).mean()
+        assert torch.allclose(deviation[group], expected.expand(4, 4, 4), rtol=1e-3)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_halving_keeps_a_constant_image(size):
+    layer = EqualConv2d(1, 1, size, down=True, activate=False)
+    torch.nn.init.constant_(layer.weight, 1 / (size * size * layer.gain))
+    inner = layer(torch.full((1, 1, 16, 16), 3.0))[..., 2:-2, 2:-2]
+    assert inner.shape == (1, 1, 4, 4)
+    assert torch.allclose(inner, torch.tensor(3.0))
 
 
 # --- export

@@ -1,0 +1,401 @@
+"""StyleGAN2 against the formulas of its paper, written out one image and one channel at a time."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from analytic import noise as normal
+from analytic import styled
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.signal import convolve2d, correlate2d
+
+from navbench.compute import Compute
+from navbench.errors import NavbenchError
+from navbench.generators.base import Codes
+from navbench.generators.stylegan2 import StyleCodes, StyleGAN2
+
+GENERATOR = styled(16)
+LAYERS = pytest.mark.parametrize("layer", GENERATOR.layers(), ids=lambda layer: layer.name)
+
+
+def close(found, expected, tolerance=1e-5):
+    torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def differ(found, other):
+    return float((found - other).abs().flatten(1).amax(1).min()) > 1e-2  # every image
+
+
+def shifted(generator, codes, layer, weight=None):
+    return generator.after(generator.before(codes, layer), layer, weight)
+
+
+# --- the paper's formulas, in float64 -------------------------------------------------------------------------
+
+FILTER = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 16
+"""Of sum 4, as it follows an insertion of three zeros for every pixel."""
+
+
+def rectified(x):
+    return math.sqrt(2) * np.where(x > 0, x, 0.2 * x)
+
+
+def zeros_inserted(plane):
+    spread = np.zeros((2 * len(plane) - 1, 2 * len(plane) - 1))
+    spread[::2, ::2] = plane
+    return spread
+
+
+def filtered(plane):
+    """The filter on 2 h + 1 pixels, centred on the 2 h that are the image."""
+    return convolve2d(plane, FILTER)[2:-2, 2:-2]
+
+
+def enlarged(plane):
+    """Zeros between pixels, then the filter, centred."""
+    return convolve2d(zeros_inserted(plane), FILTER)[1:-1, 1:-1]
+
+
+def style_of(modulation, w):
+    weight, bias = (each.double().numpy() for each in (modulation.weight, modulation.bias))
+    return weight @ w / math.sqrt(weight.shape[1]) + bias
+
+
+def modulated(conv, x, w):
+    """Equations 1 and 3 of StyleGAN2: the kernel of one image, made and used; (in, h, h) to (out, ...)."""
+    raw = conv.weight.double().numpy()
+    kernel = raw / math.sqrt(raw[0].size) * style_of(conv.modulation, w)[None, :, None, None]
+    if conv.demodulate:
+        kernel = kernel / np.sqrt((kernel**2).sum(axis=(1, 2, 3), keepdims=True) + 1e-8)
+    if conv.up:
+        spread = [zeros_inserted(plane) for plane in x]
+        return np.array([
+            filtered(sum(convolve2d(plane, window) for plane, window in zip(spread, windows, strict=True)))
+            for windows in kernel
+        ])  # fmt: skip
+    return np.array([
+        sum(correlate2d(plane, window, "same") for plane, window in zip(x, windows, strict=True)) for windows in kernel
+    ])  # fmt: skip
+
+
+def textbook(generator, w):
+    """The image of one style per layer, (L, style_dim)."""
+    x, image = generator.input.input[0].double().numpy(), 0
+    for place, conv in enumerate([generator.conv1, *generator.convs]):
+        grain = generator.noises.get_buffer(f"noise_{place}")[0, 0].double().numpy()
+        x = modulated(conv.conv, x, w[place]) + float(conv.noise.weight) * grain
+        x = rectified(x + conv.activate.bias.double().numpy()[:, None, None])
+        if place % 2 == 0:
+            to_rgb = generator.to_rgbs[place // 2 - 1] if place else generator.to_rgb1
+            colour = modulated(to_rgb.conv, x, w[place + 1]) + to_rgb.bias[0].double().numpy()
+            image = colour + np.array([enlarged(plane) for plane in image]) if place else colour
+    return image
+
+
+def test_images_are_those_of_the_papers_formulas():
+    codes = GENERATOR.resolved(GENERATOR.sample(range(2), seed=0))
+    offset = 0.5 * normal(0, 2, *codes.w.shape[1:])  # another style for every layer
+    codes = replace(codes, w=codes.w + offset)
+    expected = np.stack([textbook(GENERATOR, w) for w in codes.w.double().numpy()])
+    assert expected.shape == (2, 3, 16, 16)
+    close(GENERATOR(codes), torch.from_numpy(expected).float())
+
+
+@pytest.mark.parametrize("conv", [GENERATOR.conv1, *GENERATOR.convs], ids=[each.name for each in GENERATOR.layers()])
+def test_demodulation_is_the_normalisation_of_each_images_kernel(conv):
+    side = 5
+    x, w = normal(0, 3, conv.conv.weight.shape[1], side, side), normal(1, 3, 8)
+    expected = [modulated(conv.conv, *pair) for pair in zip(x.double().numpy(), w.double().numpy(), strict=True)]
+    found = conv.conv(x, w)
+    assert found.shape[-1] == (2 * side if conv.conv.up else side)
+    close(found, torch.from_numpy(np.stack(expected)).float())
+
+
+def test_the_mapping_network_is_the_papers():
+    z = normal(0, 4, 8)
+    w = (z / z.square().mean(1, keepdim=True).sqrt()).double().numpy()
+    for layer in GENERATOR.style[1:]:
+        weight, bias = 0.01 * layer.weight.double().numpy(), 0.01 * layer.bias.double().numpy()
+        w = rectified(w @ weight.T / math.sqrt(8) + bias)
+    found = GENERATOR.resolved(StyleCodes(z)).w
+    assert found.shape == (4, GENERATOR.styles_per_image, 8)
+    close(found, torch.from_numpy(w).float()[:, None].expand_as(found))
+
+
+def test_the_published_networks_have_the_published_count_of_parameters():
+    """Exactly 30,370,060 at 1024 pixels, which the paper (table 1, config F) rounds to 30.37 M.
+
+    The mapping network has 8 (512² + 512) = 2,101,248 of them, the synthesis network the other 28,268,812.
+    Stored noise and w_avg are no parameters.  Config E halves the channels from 64 pixels on.
+    """
+    with torch.device("meta"):
+        large = StyleGAN2("large", "config f", 1024)
+        half = StyleGAN2("half", "config e", 1024, channel_base=16384)
+    assert sum(each.numel() for each in large.parameters()) == 30_370_060
+    assert sum(each.numel() for each in large.style.parameters()) == 2_101_248
+    assert [layer.shape[0] for layer in large.layers()] == [512] * 9 + [256] * 2 + [128] * 2 + [64] * 2 + [32] * 2
+    assert [layer.shape[0] for layer in half.layers()][7:9] == [256, 256]
+    assert large.styles_per_image == 18
+    assert large.noise_sizes() == [4] + [2**k for k in range(3, 11) for _ in range(2)]
+
+
+# --- one layer at a time
+
+
+def test_layers_are_counted_as_in_the_paper():
+    names = [layer.name for layer in GENERATOR.layers()]
+    assert names == ["conv1", "convs.0", "convs.1", "convs.2", "convs.3"]
+    assert [layer.index for layer in GENERATOR.layers()] == [-1, 0, 1, 2, 3]
+    for layer in GENERATOR.layers():
+        assert layer.shape == GENERATOR.kernel(layer).shape
+        assert GENERATOR.kernel(layer) is GENERATOR.get_parameter(f"{layer.name}.conv.weight")
+        assert GENERATOR.layer(layer.name) == GENERATOR.layer(str(layer.index)) == layer
+    assert GENERATOR.layer("3").name == "convs.3"
+    with pytest.raises(
+        NavbenchError, match=r"^Unknown layer of generator styled 'convs\.4'; did you mean 'convs\.\d'\?$"
+    ):
+        GENERATOR.layer("convs.4")
+
+
+@LAYERS
+def test_flattening_puts_each_output_in_a_column_and_is_undone(layer):
+    kernels = normal(0, 3, *layer.shape)
+    matrices = torch.stack([layer.flatten(kernel) for kernel in kernels])
+    outputs, inputs, *_ = layer.shape
+    assert matrices.shape == (3, 9 * inputs, outputs)
+    assert torch.equal(matrices[1, :, 2].sort().values, kernels[1, 2].flatten().sort().values)
+    assert torch.equal(layer.unflatten(matrices), kernels)
+    assert torch.equal(layer.unflatten(matrices[0]), kernels[0])
+
+
+@LAYERS
+def test_before_and_after_are_the_forward_pass_bit_for_bit(layer):
+    codes = GENERATOR.sample(range(3), seed=0)
+    images = GENERATOR(codes)
+    assert torch.equal(shifted(GENERATOR, codes, layer), images)
+    assert torch.equal(shifted(GENERATOR, codes, layer, GENERATOR.kernel(layer).clone()), images)
+
+
+@LAYERS
+def test_one_kernel_a_kernel_per_image_and_replaced_weights_make_the_same_images(layer):
+    codes = GENERATOR.sample(range(3), seed=0)
+    kernel = GENERATOR.kernel(layer) + 0.5 * normal(layer.index + 1, *layer.shape)
+    expected = torch.func.functional_call(GENERATOR, {f"{layer.name}.conv.weight": kernel}, (codes,))
+    assert differ(expected, GENERATOR(codes))
+    assert torch.equal(shifted(GENERATOR, codes, layer, kernel), expected)
+    close(shifted(GENERATOR, codes, layer, kernel.expand(3, *layer.shape)), expected)
+
+
+@LAYERS
+def test_each_image_has_its_own_kernel_whatever_the_others_have(layer):
+    codes = GENERATOR.sample(range(3), seed=0)
+    kernels = GENERATOR.kernel(layer) + 0.5 * normal(0, 3, *layer.shape)
+    together = shifted(GENERATOR, codes, layer, kernels)
+    each = [shifted(GENERATOR, codes[i : i + 1], layer, kernels[i]) for i in range(3)]
+    close(together, torch.cat(each))
+
+
+@LAYERS
+def test_demodulation_takes_the_size_of_a_kernel_away(layer):
+    codes = GENERATOR.sample(range(2), seed=0)
+    close(shifted(GENERATOR, codes, layer, 2 * GENERATOR.kernel(layer)), GENERATOR(codes), 1e-4)
+
+
+@LAYERS
+@pytest.mark.parametrize("per_image", [False, True])
+def test_the_derivative_by_the_kernel_is_that_of_finite_differences(layer, per_image):
+    generator = styled(16).double()
+    codes = Codes(normal(0, 2, 8).double())
+    state = generator.before(codes, layer)
+    kernel = generator.kernel(layer)
+    kernel = torch.stack([kernel, kernel]) if per_image else kernel
+    offset = normal(1, *kernel.shape).double()
+
+    def images(weight):
+        return generator.after(state, layer, weight)
+
+    _, derivative = torch.func.jvp(images, (kernel,), (offset,))
+    step = 1e-6
+    close(derivative, (images(kernel + step * offset) - images(kernel - step * offset)) / (2 * step), 1e-5)
+
+
+def test_an_image_does_not_depend_on_the_others_of_its_batch():
+    codes = GENERATOR.sample(range(4), seed=0)
+    close(GENERATOR(codes), torch.cat([GENERATOR(codes[i : i + 1]) for i in range(4)]))
+
+
+# --- codes and latent spaces
+
+
+@given(st.lists(st.integers(0, 10**9), max_size=4), st.integers(0, 2**62))
+def test_a_code_and_its_style_depend_on_the_seed_and_its_number_only(indices, seed):
+    codes = GENERATOR.sample(indices, seed)
+    assert codes.z.shape == (len(indices), 8)
+    styles = GENERATOR.resolved(codes).w
+    for row, index in enumerate(indices):
+        alone = GENERATOR.sample([index], seed)
+        assert torch.equal(codes.z[row], alone.z[0])
+        close(styles[row], GENERATOR.resolved(alone).w[0])
+        assert not torch.equal(codes.z[row], GENERATOR.sample([index], seed + 1).z[0])
+
+
+def test_codes_are_cut_by_rows_with_and_without_styles():
+    codes = GENERATOR.sample(range(5), seed=0)
+    assert codes[1:3].w is None
+    resolved = GENERATOR.resolved(codes)
+    part = resolved[1:3]
+    assert (len(part), type(part)) == (2, StyleCodes)
+    assert torch.equal(part.z, codes.z[1:3])
+    assert torch.equal(part.w, resolved.w[1:3])
+    assert torch.equal(GENERATOR(part), GENERATOR(codes[1:3]))
+
+
+@pytest.mark.parametrize("truncation", [1.0, 0.7])
+def test_styles_are_not_rounded_at_bf16(truncation):
+    generator = styled(16, truncation=truncation)
+    codes, conv = generator.sample(range(3), seed=0), generator.convs[0].conv
+    expected = generator.resolved(codes).w
+    with Compute(precision="bf16").autocast():
+        found = generator.resolved(codes).w
+        style = conv.modulation(found[:, 1])
+    assert torch.equal(found, expected)
+    assert torch.equal(style, conv.modulation(expected[:, 1]))
+
+
+def test_resolved_codes_are_resolved_once():
+    generator = styled(16, truncation=0.5)
+    resolved = generator.resolved(generator.sample(range(2), seed=0))
+    assert generator.resolved(resolved) is resolved
+    assert torch.equal(generator(resolved), generator(generator.sample(range(2), seed=0)))
+
+
+def test_the_same_offset_of_every_layers_style_is_an_offset_in_w():
+    codes = GENERATOR.sample(range(3), seed=0)
+    for offset in (normal(0, 8), normal(0, 3, 8)):  # one for all, and one per code
+        rows = offset[..., None, :].expand(*offset.shape[:-1], GENERATOR.styles_per_image, 8)
+        images = GENERATOR(GENERATOR.moved(codes, "w", offset))
+        assert torch.equal(images, GENERATOR(GENERATOR.moved(codes, "w+", rows)))
+        assert differ(images, GENERATOR(codes))
+
+
+def test_an_offset_in_z_is_another_code():
+    codes, offset = GENERATOR.sample(range(3), seed=0), normal(0, 8)
+    expected = GENERATOR(StyleCodes(codes.z + offset))
+    for each in (codes, GENERATOR.resolved(codes)):  # styles that are there already go with the old code
+        assert torch.equal(GENERATOR(GENERATOR.moved(each, "z", offset)), expected)
+
+
+def test_an_offset_of_one_row_of_w_plus_leaves_what_runs_before_it():
+    codes = GENERATOR.sample(range(2), seed=0)
+    for place, layer in enumerate(GENERATOR.layers()):
+        offset = torch.zeros(GENERATOR.latent_shape("w+"))
+        offset[place + 1] = 1.0  # the style that is next after this layer's
+        moved = GENERATOR.moved(codes, "w+", offset)
+        assert torch.equal(GENERATOR.before(moved, layer).input, GENERATOR.before(codes, layer).input)
+        assert differ(GENERATOR(moved), GENERATOR(codes))
+
+
+def test_latents_are_what_their_offsets_are_added_to():
+    codes, zero = GENERATOR.sample(range(3), seed=0), GENERATOR.resolved(GENERATOR.sample(range(3), seed=0))
+    for kind in GENERATOR.latents:
+        offset = normal(1, *GENERATOR.latent_shape(kind))
+        latent = GENERATOR.latent(codes, kind)
+        assert latent.shape == (3, *offset.shape)
+        close(GENERATOR.latent(GENERATOR.moved(codes, kind, offset), kind), latent + offset)
+        close(GENERATOR.latent(zero, kind), latent)
+
+
+def test_what_no_reader_sees_changes_no_image():
+    generator = styled(16, channel_base=16, style_dim=32)  # fewer channels in all than dimensions of w
+    readers = generator.readers("w")
+    unseen = torch.linalg.svd(readers, full_matrices=True).Vh[len(readers) :]
+    assert len(unseen) > 0
+    codes = generator.sample(range(2), seed=0)
+    close(generator(generator.moved(codes, "w", unseen.sum(0))), generator(codes))
+    assert differ(generator(generator.moved(codes, "w", readers[0])), generator(codes))
+
+
+def before_activation(layer, z):
+    """What the layer computes, its activation undone."""
+    y = layer(z[None])[0] / math.sqrt(2)
+    return torch.where(y > 0, y, 5 * y)
+
+
+def test_the_reader_of_z_is_the_first_map_of_the_mapping_network():
+    first = GENERATOR.style[1]
+    z, other = normal(0, 8), normal(1, 8)
+    linear = before_activation(first, z) - before_activation(first, other)
+    close(linear, GENERATOR.readers("z") @ (z - other))
+
+
+def test_an_unknown_latent_space_is_refused():
+    codes, offset = GENERATOR.sample([0], seed=0), torch.zeros(8)
+    for ask in (
+        lambda: GENERATOR.latent_shape("v"),
+        lambda: GENERATOR.latent(codes, "v"),
+        lambda: GENERATOR.moved(codes, "v", offset),
+    ):
+        with pytest.raises(NavbenchError, match=r"^Unknown latent space of generator styled 'v'; known: w, w\+, z\.$"):
+            ask()
+
+
+def test_the_styles_of_all_layers_together_are_read_by_no_one_map():
+    with pytest.raises(NavbenchError, match=r"^Generator styled does not say which linear maps read w\+, "):
+        GENERATOR.readers("w+")
+
+
+# --- truncation and noise
+
+
+def test_truncation_goes_from_the_code_to_the_mean_style():
+    codes = GENERATOR.sample(range(3), seed=0)
+    full, half, none = (styled(16, truncation=psi) for psi in (1.0, 0.5, 0.0))
+    other = styled(16)
+    other.w_avg.add_(1)
+    assert torch.equal(full(codes), other(codes))  # without truncation the mean has no say
+    mean = none.w_avg.expand(3, none.styles_per_image, -1)
+    close(none(codes), none.synthesise(mean))
+    assert float((none(codes) - none(codes)[:1]).abs().max()) < 1e-5
+    close(half.resolved(codes).w, (full.resolved(codes).w + mean) / 2)
+
+
+def test_noise_matters_by_its_strengths():
+    codes = GENERATOR.sample(range(2), seed=0)
+    assert torch.equal(styled(16, strength=0.0)(codes), styled(16, strength=0.0, noise="none")(codes))
+    assert differ(GENERATOR(codes), styled(16, noise="none")(codes))
+    assert torch.equal(styled(16, noise="none")(codes), styled(16, strength=0.0)(codes))
+
+
+def test_the_stored_noise_is_the_default_and_other_noise_is_used_per_image():
+    w = GENERATOR.resolved(GENERATOR.sample(range(2), seed=0)).w
+    stored = [GENERATOR.noises.get_buffer(f"noise_{place}") for place in range(5)]
+    assert [grain.shape[-1] for grain in stored] == GENERATOR.noise_sizes() == [4, 8, 8, 16, 16]
+    assert torch.equal(GENERATOR.synthesise(w, stored), GENERATOR.synthesise(w))
+    other = [torch.cat([grain, normal(9, *grain.shape)]) for grain in stored]
+    images = GENERATOR.synthesise(w, other)
+    close(images[:1], GENERATOR.synthesise(w[:1]))
+    assert differ(images[1:], GENERATOR.synthesise(w[1:]))
+
+
+@pytest.mark.parametrize("size", [0, 4, 12, 100])
+def test_a_size_that_is_no_power_of_two_is_refused(size):
+    with pytest.raises(NavbenchError, match=rf"^StyleGAN2 makes images of 8, 16, 32, \.\.\. pixels, not {size}\.$"):
+        styled(size)
+
+
+def test_an_unknown_noise_is_refused():
+    with pytest.raises(NavbenchError, match=r"^Unknown noise of StyleGAN2 'random'; did you mean 'none'\?$"):
+        styled(16, noise="random")
+
+
+@pytest.mark.parametrize("resolution", [8, 32])
+def test_images_have_the_resolution_asked_for(resolution):
+    generator = styled(resolution)
+    images = generator(generator.sample(range(2), seed=0))
+    assert images.shape == (2, 3, resolution, resolution)
+    assert torch.isfinite(images).all()
+    w = generator.resolved(generator.sample([0], seed=0)).w[0].double().numpy()
+    close(images[0], torch.from_numpy(textbook(generator, w)).float())
