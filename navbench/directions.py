@@ -318,7 +318,9 @@ def open_set(path: Path) -> SetFile:
         raise NavbenchError(f"{path} has format {header['format']}; this navbench reads format {FORMAT}.")
     if (header["layer"] is None) != (header["space"] in LATENTS):
         where = f"space {header['space']!r} and layer {header['layer']!r}"
-        raise NavbenchError(f"{path}: its header names {where}, but latent spaces belong to no layer, and others to one.")
+        raise NavbenchError(
+            f"{path}: its header names {where}, but latent spaces belong to no layer, and others to one."
+        )
     return SetFile(path, {"settings": {}, "provenance": {}} | header, count)
 
 

@@ -77,8 +77,9 @@ class ActivationSpace(Space):
         return self.generator.before(codes, self.layer)
 
     def render(self, state: State, offset: Tensor) -> Tensor:
-        """The rest of the generator from a shifted tensor."""
-        return self.generator.after(replace(state, input=state.input + offset), self.layer)
+        """The rest of the generator from a shifted tensor, at the precision that the tensor had."""
+        shifted = (state.input + offset).to(state.input.dtype)
+        return self.generator.after(replace(state, input=shifted), self.layer)
 
 
 class LatentSpace(Space):

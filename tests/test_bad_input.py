@@ -96,6 +96,15 @@ FACES = "--preset tiny.toml --directions sets --out run"
             "discover --layer main.7 --method svd --generator faces",
             "Unknown layer of generator faces 'main.7'; did",
         ),
+        (
+            "discover --latent w --method random --generator faces",
+            "Unknown latent space of generator faces 'w'; known: z.",
+        ),
+        (
+            "discover --layer main.6 --method ganspace --generator faces",
+            "Method ganspace is defined in w spaces only (Härkönen et al., NeurIPS 2020; z has no principal axes)",
+        ),
+        ("discover --latent z --method sefa --generator toy:make", "Generator toy.make does not say which linear maps"),
         ("generators show face", "Unknown generator 'face'; did you mean 'faces'?"),
         ("directions list --directions nowhere", "nowhere is not a folder of directions; name one that navbench disco"),
     ],
@@ -110,7 +119,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_or_with_all(work, line, se
         ("distance", "lpips", "Unknown perceptual distance 'lpips'; did you mean"),
         ("extractor", "inception", "Unknown extractor 'inception'; did you mean 'inception-v3-compat'?"),
         ("methods", "spectral", "Unknown method 'spectral'; did you mean 'spectrum'?"),
-        ("targets", "w+", "wrong.toml: reproduction.targets.0: "),
+        ("targets", "y", "wrong.toml: reproduction.targets.0: "),
     ],
 )
 def test_an_unknown_name_in_a_suite_is_answered_in_the_same_way(work, key, value, sentence):
@@ -210,7 +219,8 @@ def test_a_reference_without_images_says_how_many_it_needs(work):
 def test_a_reference_that_is_no_folder_says_to_check_the_path(work):
     for source in ("nowhere", "tiny.toml"):
         assert complaint(f"{RUN} --reference {source}", 2) == (
-            f"Reference {source!r} is neither 'unshifted' nor a folder or zip of images; check the path."
+            f"Reference {source!r} is neither 'unshifted' nor a folder or zip of images, "
+            "nor the name of an installed distribution (renderings); check the path."
         )
 
 
@@ -348,7 +358,7 @@ def test_an_unknown_device_is_answered_with_those_that_there_are(work, device):
         (f"{RUN} --precision float16", "Invalid value for '--precision'"),
         (f"{RUN} --sampels 3", "No such option"),
         (f"fid-curve {FACES}", "Missing option '--direction'"),
-        (f"reproduce --direction svd/up/0 --target w {FACES}", "Invalid value for '--target'"),
+        (f"reproduce --direction svd/up/0 --target v {FACES}", "Invalid value for '--target'"),
         ("run-al", "No such command 'run-al'"),
     ],
 )
@@ -374,7 +384,7 @@ def test_a_set_does_not_get_to_name_code_that_is_run(work):
 
 def test_an_even_number_of_shifts_is_refused(work):
     sentence = complaint(f"fid-curve --direction svd/up/0 --generator toy:make --shifts 4 {FACES}", 2)
-    assert sentence.endswith("must be odd, so that t = 0 is among them.")
+    assert sentence.endswith("must be odd, to have t = 0.")
 
 
 # --- disks -----------------------------------------------------------------------------------------------------

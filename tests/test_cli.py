@@ -15,7 +15,7 @@ from click.testing import CliRunner
 sys.path.insert(0, str(Path(__file__).parent / "runner"))
 import toy
 
-from navbench import __version__, weights
+from navbench import __version__, plugins, weights
 from navbench.cli import main
 from navbench.directions import Library
 from navbench.generators import zoo
@@ -34,12 +34,17 @@ def generator():
     return zoo.Wrapped(toy.make(), (4,), "toy", "a small random network")
 
 
+def install(patch, there=plugins.known):
+    """Install the toy generator."""
+    ours = {zoo.GROUP: {"toy": EntryPoint("toy", "test_cli:generator", zoo.GROUP)}}
+    patch.setattr(plugins, "known", lambda group: there(group) | ours.get(group, {}))
+    patch.setitem(sys.modules, "test_cli", sys.modules[__name__])
+
+
 @pytest.fixture(autouse=True)
 def installed(monkeypatch):
     """The toy generator is installed beside those that there are."""
-    points = zoo.known() | {"toy": EntryPoint("toy", "test_cli:generator", zoo.GROUP)}
-    monkeypatch.setattr(zoo, "known", lambda: points)
-    monkeypatch.setitem(sys.modules, "test_cli", sys.modules[__name__])
+    install(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +53,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("work")
     (place / "tiny.toml").write_text(toy.TINY.replace("toy:make", "toy"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(zoo, "known", lambda: {"toy": EntryPoint("toy", "test_cli:generator", zoo.GROUP)})
-        patch.setitem(sys.modules, "test_cli", sys.modules[__name__])
+        install(patch)
         toy.write_sets(place / "sets", "toy")
     return place
 
@@ -71,8 +75,7 @@ def finished(folder):
     """A run folder that `run-all` left, and what it printed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(zoo, "known", lambda: {"toy": EntryPoint("toy", "test_cli:generator", zoo.GROUP)})
-        patch.setitem(sys.modules, "test_cli", sys.modules[__name__])
+        install(patch)
         result = CliRunner().invoke(main, ["run-all", "tiny.toml", "--directions", "sets", "--out", "run [a] :b:"])
     return folder / "run [a] :b:", checked(result, 0)
 
@@ -246,6 +249,23 @@ def test_directions_are_found_written_and_kept(call, folder):
     assert path.stat().st_mtime_ns == before
     call(f"{line} --force")
     assert path.stat().st_mtime_ns > before
+
+
+def test_latent_directions_are_found_where_they_are_asked_for_and_shown(call, folder):
+    printed = call("discover --generator toy --latent z --method random --preset tiny.toml --out latent").stdout
+    assert [text for text in printed.splitlines() if text.startswith("Directions: ")] == [
+        "Directions: latent/toy/random/z.safetensors"
+    ]
+    assert list(Library([folder / "latent"]).sets) == ["toy/random/z"]
+    rows = [line.split() for line in call("directions show random/z/1 --directions latent").stdout.splitlines()]
+    assert ["name", "toy/random/z/1"] in rows
+    assert ["space", "z,", "(4,)"] in rows
+    assert ["layer", "-"] in rows
+
+
+def test_each_method_goes_to_the_spaces_that_it_is_defined_in(call, folder):
+    call("discover --generator toy --layer up --latent z --method svd --method random --preset tiny.toml --out both")
+    assert sorted(Library([folder / "both"]).sets) == ["toy/random/up", "toy/random/z", "toy/svd/up"]
 
 
 # --- generators, doctor ----------------------------------------------------------------------------------------

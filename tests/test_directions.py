@@ -3,12 +3,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from analytic import LinearGenerator, direction, direction_set, noise, unit, wrapped
+from analytic import LinearGenerator, direction, direction_set, noise, styled, unit, wrapped
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from navbench.basis import SvdBasis, random_basis
+from navbench.basis import IdentityBasis, SvdBasis, random_basis
 from navbench.directions import Library, SetFile, open_set, place_of, relabel, write_set
 from navbench.errors import NavbenchError, unknown
 
@@ -70,6 +70,7 @@ def test_a_direction_is_named_by_generator_method_place_and_index(generator):
     assert found.name == "convolutions/spectrum/wide/2"
     assert found.slug == "convolutions-spectrum-wide-2"
     assert direction(generator, noise(0, 6), space="z").name == "convolutions/made/z/0"
+    assert [each.place for each in (found, direction(generator, noise(0, 6), space="z"))] == ["wide", "z"]
 
 
 def test_a_direction_of_another_shape_is_refused(generator):
@@ -126,6 +127,65 @@ def test_a_stored_basis_takes_two_bytes_a_number(tmp_path, generator):
     write_set(made(generator, count=8), tmp_path / "set.safetensors")
     assert load_file(tmp_path / "set.safetensors")["basis"].dtype == torch.float16
     assert (tmp_path / "set.safetensors").stat().st_size < 8 * 8 * 8 * 9 * 2 + 2000
+
+
+STYLED = styled()
+
+
+def latent_set(kind, basis_name="stored", **changes):
+    """Three directions in a latent space of a small StyleGAN2."""
+    shape = STYLED.latent_shape(kind)
+    axes = IdentityBasis(shape)
+    values = {"space": kind, "method": "latent-spectrum"} | changes
+    if basis_name == "random":
+        values |= {"basis_name": "random", "basis": random_basis(shape, 3, 5)}
+    if basis_name == "identity":
+        values |= {"basis_name": "identity", "basis": axes, "coefficients": noise(1, 3, axes.count)}
+    return direction_set(STYLED, None, noise(0, 3, *shape), **values)
+
+
+@pytest.mark.parametrize("kind", ["z", "w", "w+"])
+@pytest.mark.parametrize(("basis_name", "tolerance"), [("stored", 2e-3), ("random", 0), ("identity", 0)])
+def test_a_latent_set_is_read_as_it_was_written_from_the_file_of_its_space(tmp_path, kind, basis_name, tolerance):
+    written = latent_set(kind, basis_name)
+    path = place_of(tmp_path, written.reference)
+    assert path == tmp_path / "styled" / "latent-spectrum" / f"{kind}.safetensors"
+    write_set(written, path)
+    file = open_set(path)
+    assert (file.place, file.reference, file.header["layer"]) == (kind, f"styled/latent-spectrum/{kind}", None)
+    assert ("basis" in load_file(path)) == (basis_name == "stored")
+    read = file.load(STYLED)
+    assert (read.space, read.layer, read.place, read.basis_name) == (kind, None, kind, basis_name)
+    for ours, theirs in zip(read, written, strict=True):
+        assert float((ours.offset - theirs.offset).norm()) <= tolerance
+        assert ours.name == theirs.name == f"styled/latent-spectrum/{kind}/{ours.index}"
+        assert ours.space_of(STYLED).shape == ours.offset.shape == STYLED.latent_shape(kind)
+    assert found(Library([tmp_path]), f"{kind}/1") == f"styled/latent-spectrum/{kind}/1"
+
+
+@pytest.mark.parametrize("header", [{"layer": "conv1"}, {"space": "parameter"}])
+def test_a_latent_set_with_a_layer_and_a_kernels_set_without_are_refused(tmp_path, header):
+    path = tmp_path / "set.safetensors"
+    write_set(latent_set("w"), path)
+    rewrite(path, header=header)
+    with pytest.raises(NavbenchError, match=r"set\.safetensors: its header names space .* latent spaces belong to no"):
+        open_set(path)
+
+
+def test_a_latent_set_on_the_svd_of_a_kernel_is_refused(tmp_path):
+    path = tmp_path / "set.safetensors"
+    write_set(latent_set("w"), path)
+    rewrite(path, header={"basis": "svd"})
+    with pytest.raises(NavbenchError, match=r"set\.safetensors: only a kernel has an svd, w has none\.$"):
+        open_set(path).load(STYLED)
+
+
+def test_a_latent_set_of_other_shapes_is_refused(tmp_path):
+    path = tmp_path / "set.safetensors"
+    write_set(latent_set("w"), path)
+    rewrite(path, header={"space": "w+"})
+    with pytest.raises(NavbenchError, match=r"3 offsets of shape \(8,\) .* do not fit w\+, \(4, 8\)"):
+        open_set(path).load(STYLED)
 
 
 def hybrid_on(generator, tmp_path):

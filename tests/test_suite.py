@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from navbench import suite
 from navbench.errors import NavbenchError
-from navbench.suite import PRESETS, Suite
+from navbench.suite import PRESETS, Subject, Suite
 
 MINIMAL = 'name = "mine"\n[[generators]]\nname = "faces"\n'
 """The shortest suite there is; the tests add keys after it."""
@@ -127,7 +127,8 @@ def test_a_key_like_no_other_is_answered_with_those_that_there_are():
         (MINIMAL + "[discovery]\neffect = nan\n", "discovery.effect", "nan"),
         (MINIMAL + "[discovery.hybrid]\nshift_floor = 1.0\n", "discovery.hybrid.shift_floor", "1.0"),
         (MINIMAL + "[discovery.spectrum]\nsolver = 'lanczos'\n", "discovery.spectrum.solver", "'lanczos'"),
-        (MINIMAL + "[reproduction]\ntargets = ['w']\n", "reproduction.targets.0", "'w'"),
+        (MINIMAL + "[reproduction]\ntargets = ['v']\n", "reproduction.targets.0", "'v'"),
+        (MINIMAL + "latents = ['v']\n", "generators.0.latents.0", "'v'"),
         ("name = 'x'\ngenerators = []\n", "generators", "[]"),
     ],
 )
@@ -149,11 +150,11 @@ def test_a_missing_key_is_named(text, missing):
     assert refusal(text).startswith(f"mine.toml: {missing}: ")
 
 
-@pytest.mark.parametrize("part", ["curves", "strips"])
+@pytest.mark.parametrize("part", ["curves", "strips", "attributes"])
 @pytest.mark.parametrize("shifts", [4, 10])
 def test_an_even_number_of_shifts_is_refused(part, shifts):
     assert refusal(MINIMAL + f"[{part}]\nshifts = {shifts}\n") == (
-        "mine.toml: curves.shifts and strips.shifts must be odd, so that t = 0 is among them."
+        "mine.toml: the shifts of curves, strips and attributes must be odd, to have t = 0."
     )
 
 
@@ -161,6 +162,15 @@ def test_an_unknown_method_to_discover_is_answered_with_the_nearest_one():
     assert refusal("rediscover = true\n" + MINIMAL + "methods = ['spectral']\n") == (
         "Unknown method in mine.toml 'spectral'; did you mean 'spectrum'?"
     )
+    assert refusal("rediscover = true\n" + MINIMAL + "latents = ['w']\nlatent_methods = ['ganspce']\n") == (
+        "Unknown method in mine.toml 'ganspce'; did you mean 'ganspace'?"
+    )
+
+
+def test_latent_methods_are_of_no_account_without_a_latent_space():
+    text = "rediscover = true\n" + MINIMAL + "methods = ['svd']\nlatent_methods = ['random']\n"
+    assert suite.parse(text, "mine.toml").generators[0].all_methods == ("svd",)
+    assert suite.parse(text + "latents = ['z']\n", "mine.toml").generators[0].all_methods == ("svd", "random")
 
 
 def test_what_is_not_toml_is_said_with_the_line():
@@ -202,6 +212,7 @@ positive = st.floats(min_value=1e-300, max_value=1e300)
     seed=st.integers(0, 2**62),
     precision=st.sampled_from(["float32", "bf16"]),
     layers=st.lists(names, max_size=3),
+    latents=st.lists(st.sampled_from(["z", "w", "w+"]), max_size=2),
     reference=names,
     effect=positive,
     shift=st.none() | positive,
@@ -210,14 +221,14 @@ positive = st.floats(min_value=1e-300, max_value=1e300)
     rediscover=st.booleans(),
 )
 def test_a_suite_written_and_read_is_the_same_suite(
-    name, seed, precision, layers, reference, effect, shift, samples, targets, rediscover
+    name, seed, precision, layers, latents, reference, effect, shift, samples, targets, rediscover
 ):
     chosen = suite.read("quick").with_values(
         name=name,
         seed=seed,
         precision=precision,
-        generators=[{"name": name, "layers": layers, "reference": reference}],
-        discovery={"effect": effect, "hybrid": {"shift": shift}},
+        generators=[{"name": name, "layers": layers, "latents": latents, "reference": reference}],
+        discovery={"effect": effect, "hybrid": {"shift": shift}, "ganspace": {"samples": samples}},
         curves={"samples": samples},
         reproduction={"targets": targets},
         rediscover=rediscover,
@@ -236,7 +247,8 @@ def test_a_written_suite_spells_out_every_key_that_has_a_value():
 # --- identity --------------------------------------------------------------------------------------------------
 
 FULL = suite.parse(MINIMAL, "mine.toml").with_values(
-    only=["a"], discovery={"optimization": {"shift": 2.0}, "hybrid": {"shift": 3.0}}
+    only=["a"],
+    discovery={"optimization": {"shift": 2.0}, "hybrid": {"shift": 3.0}, "latent_optimization": {"shift": 4.0}},
 )
 CHOICES = {
     "precision": "bf16",
@@ -245,6 +257,7 @@ CHOICES = {
     "targets": ["z"],
     "generators": [{"name": "faces", "layers": ["main.6"]}],
     "only": ["b"],
+    "calibrate": "effect=0.3",
     "shift_floor": 0.5,
 }
 
@@ -269,9 +282,19 @@ def test_identity_ignores_batch_and_shard_and_changes_with_anything_else(path):
     assert (other.identity() == FULL.identity()) == (path in {("batch",), ("curves", "shard")})
 
 
-@pytest.mark.parametrize("key", ["name", "layers", "methods", "reference"])
+SUBJECT = {
+    "name": "other",
+    "layers": ["main.3"],
+    "methods": ["svd"],
+    "latents": ["z"],
+    "latent_methods": ["random"],
+    "reference": "photos",
+    "scorer": "mine",
+}
+
+
+@pytest.mark.parametrize("key", Subject.model_fields)
 def test_identity_changes_with_anything_of_a_generator(key):
-    values = {"name": "other", "layers": ["main.3"], "methods": ["svd"], "reference": "photos"}
     subject = FULL.generators[0].model_dump(mode="json")
-    assert FULL.with_values(generators=[subject | {key: values[key]}]).identity() != FULL.identity()
-    assert FULL.with_values(generators=[subject, subject | {key: values[key]}]).identity() != FULL.identity()
+    assert FULL.with_values(generators=[subject | {key: SUBJECT[key]}]).identity() != FULL.identity()
+    assert FULL.with_values(generators=[subject, subject | {key: SUBJECT[key]}]).identity() != FULL.identity()

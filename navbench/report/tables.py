@@ -42,7 +42,7 @@ SCHEMAS = {
             *_with_stderr(*(f"residual_{kind}" for kind in RESIDUALS)),
             *_with_stderr("attribute_change"),
             *("attribute_share", "monotonicity", "attribute_dependency"),
-            *("rayleigh", "solver_residual", "accuracy", "singular_value"),
+            *("rayleigh", "solver_residual", "accuracy", "singular_value", "variance"),
             *("n", "n_reference", "n_effect", "n_reproduction", "resolution"),
         ),
         maybe_text=(*SETTING, "distance", "space", "verdict", "attribute", "auto_label"),
@@ -112,7 +112,7 @@ SCHEMAS = {
         numbers=("index",),
         maybe=("parameters", "input_size", "directions"),
     ),
-    "images": Schema(text=(*WHO, "kind", "file", "columns"), numbers=("rows",)),
+    "images": Schema(text=(*WHO, "kind", "file", "columns"), numbers=("rows",), maybe_text=("space",)),
 }
 
 

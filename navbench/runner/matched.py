@@ -25,12 +25,15 @@ def match(
     matches = []
     for found in sets:
         direction = _best(found, results.movements, index_of(scorer, settings.attribute))
-        if direction is not None:
-            reached = _solve(measurement, scorer, direction)
-            tick(direction.name)
-            t_min, t_max = reached.t.tolist()
-            moved = replace(direction, t_min=t_min, t_max=t_max)
-            matches.append(Match(moved, reached, curves.curve(moved, 3, tick)))
+        if direction is None:
+            for _ in range(1 + len(curves.shards)):
+                tick(f"{found.reference} has none")
+            continue
+        reached = _solve(measurement, scorer, direction)
+        tick(direction.name)
+        t_min, t_max = reached.t.tolist()
+        moved = replace(direction, t_min=t_min, t_max=t_max)
+        matches.append(Match(moved, reached, curves.curve(moved, 3, tick)))
     return matches
 
 

@@ -46,7 +46,7 @@ def write_samples(folder: Path, generator: Generator, strip: Strip) -> list[dict
     """Unshifted images as a sheet; its row of tables/images.csv, which names no direction."""
     file = f"strips/{generator.name}-samples.webp"
     write_atomically(folder / file, _webp([sheet(strip.images)]))
-    nothing = {"method": "", "layer": "", "direction": None, "name": "", "label": ""}
+    nothing = {"method": "", "layer": "", "space": "", "direction": None, "name": "", "label": ""}
     return [
         {
             "generator": generator.name,

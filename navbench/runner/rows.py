@@ -36,6 +36,7 @@ SCORES = {
     "residual": "solver_residual",
     "accuracy": "accuracy",
     "singular_value": "singular_value",
+    "variance": "variance",
 }
 
 

@@ -5,14 +5,23 @@ from dataclasses import replace
 import analytic
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from navbench import spaces
+from navbench import seeds, spaces
+from navbench.basis import random_basis
 from navbench.compute import Compute
 from navbench.directions import open_set, place_of, write_set
 from navbench.discovery import learn as learning
+from navbench.discovery.calibration import EffectMeter
+from navbench.discovery.hessian import PerceptualHessian, krylov
 from navbench.discovery.methods import METHODS, Discovery, admitted
-from navbench.discovery.settings import DiscoverySettings, GanspaceSettings, LatentOptimizationSettings
+from navbench.discovery.settings import (
+    DiscoverySettings,
+    GanspaceSettings,
+    LatentOptimizationSettings,
+    SpectrumSettings,
+)
 from navbench.errors import NavbenchError
 from navbench.generators.base import Codes
 from navbench.generators.stylegan2 import StyleCodes
@@ -20,6 +29,7 @@ from navbench.spaces import LATENTS
 
 DIM = 4
 SCALES = torch.tensor([3.0, 2.0, 1.0, 0.5])
+MEAN = 5.0
 
 
 def rotation(seed: int) -> Tensor:
@@ -28,7 +38,7 @@ def rotation(seed: int) -> Tensor:
 
 
 class Mapped(analytic.LinearGenerator):
-    """w = z times a known matrix; images are linear in w."""
+    """w = z times a known matrix, plus a mean; images are linear in w."""
 
     latents = ("z", "w")
 
@@ -39,7 +49,7 @@ class Mapped(analytic.LinearGenerator):
 
     def resolved(self, codes: Codes) -> StyleCodes:
         w = getattr(codes, "w", None)
-        return StyleCodes(codes.z, (codes.z * SCALES) @ self.axes if w is None else w)
+        return StyleCodes(codes.z, (codes.z * SCALES) @ self.axes + MEAN if w is None else w)
 
     def latent_shape(self, kind: str) -> torch.Size:
         return torch.Size((DIM,)) if kind == "w" else super().latent_shape(kind)
@@ -78,7 +88,7 @@ SETTINGS = DiscoverySettings(
     effect=0.3,
     effect_codes=6,
     ganspace=GanspaceSettings(samples=4000),
-    latent_optimization=LatentOptimizationSettings(steps=4, batch=4, evaluation=8),
+    latent_optimization=LatentOptimizationSettings(steps=4, batch=4, evaluation=8, learning_rate=1e-2),
 )
 
 
@@ -102,6 +112,16 @@ def test_ganspace_finds_the_principal_axes_of_w_in_falling_order():
     assert_same_lines(offsets(directions), Mapped().axes[:3], 5e-3)
     shares = SCALES.square() / SCALES.square().sum()
     torch.testing.assert_close(directions.scores["variance"], shares[:3], atol=0.02, rtol=0)
+
+
+def test_no_more_directions_are_found_than_the_space_has_dimensions():
+    for method in ("ganspace", "sefa"):
+        assert len(found(method, directions=64)) == DIM
+    assert len(found("random", directions=64)) == 64
+
+
+def test_random_directions_are_those_of_the_seed():
+    assert torch.equal(offsets(found("random")), random_basis(torch.Size((DIM,)), 3, seed=3).vectors)
 
 
 def test_ganspace_does_not_depend_on_the_batch_size():
@@ -133,12 +153,51 @@ def test_the_latent_spectrum_is_that_of_the_linear_response(kind):
     torch.testing.assert_close(directions.scores["rayleigh"][:3], values.flip(0)[:3], rtol=1e-3, atol=0)
 
 
+@pytest.mark.parametrize("products", [16, 200])
+def test_the_spectrum_of_a_small_space_is_found_with_as_many_vectors_as_it_nearly_has(products):
+    generator = analytic.LinearGenerator(latent_dim=20, side=4)
+    space = spaces.create(generator, "z")
+    codes = generator.sample(range(3), seed=0)
+    jacobian = generator.kernel(generator.layers()[0])[:20].flatten(1)
+    exact, vectors = torch.linalg.eigh(2 * jacobian @ jacobian.T)
+    result = krylov(
+        PerceptualHessian(space, analytic.Quadratic(), codes, Compute()), 16, products=products, tolerance=1e-4
+    )
+    assert result.products <= min(products, 20)
+    torch.testing.assert_close(result.vectors @ result.vectors.T, torch.eye(16), rtol=0, atol=1e-5)
+    if products > 20:
+        torch.testing.assert_close(result.values, exact.flip(0)[:16], rtol=1e-4, atol=0)
+        assert_same_lines(result.vectors, vectors.flip(1).T[:16], 1e-3)
+
+
+@pytest.mark.parametrize("kind", ["z", "w", "w+"])
+def test_the_latent_spectrum_of_a_stylegan2_holds_what_changes_its_images_most(kind):
+    """Its first direction does more than any random one, as 2 d / t^2 = v H v for small t."""
+    generator = analytic.styled()
+    settings = SETTINGS.model_copy(update={"spectrum": SpectrumSettings(vectors=3, codes=6, tolerance=1e-4)})
+    space = spaces.create(generator, kind)
+    made = Discovery(space, analytic.Curved(), settings, Compute(), 3).run("latent-spectrum")
+    codes = generator.sample(range(6), seeds.derived(3, "spectrum"))
+    meter = EffectMeter(space, analytic.Curved(), codes, Compute())
+    small = 1e-2
+    effects = [meter.effect(small * direction.offset) for direction in made]
+    rayleigh = made.scores["rayleigh"].tolist()
+    assert [2 * effect / small**2 for effect in effects] == pytest.approx(rayleigh, rel=0.05)
+    for other in random_basis(space.shape, 8, seed=0).vectors:
+        assert meter.effect(small * other) < effects[0]
+
+
 def test_latent_optimization_learns_unit_offsets_of_the_space(monkeypatch):
     monkeypatch.setattr(learning, "Reconstructor", Tiny)
     directions = found("latent-optimization")
     assert directions.basis_name == "identity"
     torch.testing.assert_close(offsets(directions).norm(dim=1), torch.ones(3))
     torch.testing.assert_close(offsets(directions), directions.coefficients)
+    start = F.normalize(seeds.normal(seeds.derived(3, "coefficients"), range(3), (DIM,)), dim=1)
+    distances = torch.cdist(directions.coefficients, start).amin(1)  # four steps from where each started
+    assert (distances > 1e-3).all()
+    assert (distances < 0.2).all()
+    assert (directions.scores["accuracy"].diff() <= 0).all()
 
 
 @pytest.mark.parametrize("method", [*admitted(list(METHODS), "w")])

@@ -140,7 +140,7 @@ def test_a_hybrid_takes_the_vectors_of_a_spectrum_on_disk(found, tmp_path, monke
 
 @pytest.mark.parametrize("other", [{"layer": "last"}, {"weights": "0" * 64}])
 def test_a_spectrum_of_another_layer_or_other_weights_is_refused(found, other):
-    with pytest.raises(NavbenchError, match=r"does not belong to layer wide"):
+    with pytest.raises(NavbenchError, match=r"does not belong to parameter wide"):
         discovery().run("hybrid", replace(found["spectrum"], **other))
 
 

@@ -15,7 +15,6 @@ from navbench.errors import NavbenchError
 from navbench.experiments.calibration import Target, by_attribute, by_effect, check_target, parse_target
 from navbench.metrics.attributes import Attribute
 
-
 BRIGHTNESS = Attribute("brightness", "lx", 1.0)
 
 

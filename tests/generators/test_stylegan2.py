@@ -126,7 +126,7 @@ def test_the_mapping_network_is_the_papers():
 
 
 def test_the_published_networks_have_the_published_count_of_parameters():
-    """Exactly 30,370,060 at 1024 pixels, which the paper (table 1, config F) rounds to 30.37 M.
+    """Exactly 30,370,060 of config F at 1024 pixels, quoted as 30.37 million.
 
     The mapping network has 8 (512² + 512) = 2,101,248 of them, the synthesis network the other 28,268,812.
     Stored noise and w_avg are no parameters.  Config E halves the channels from 64 pixels on.

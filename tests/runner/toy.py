@@ -18,9 +18,10 @@ from navbench.directions import Library, place_of, write_set
 from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings
 from navbench.generators import zoo
+from navbench.metrics.attributes import Attribute
 from navbench.metrics.perceptual import create_distance
 from navbench.runner.local import Run
-from navbench.spaces import ParameterSpace
+from navbench.spaces import LatentSpace, ParameterSpace
 
 
 class Toy(nn.Module):
@@ -53,6 +54,21 @@ def broken():
     module = Toy()
     module.last.weight.data.fill_(float("nan"))
     return module
+
+
+class Reader(nn.Module):
+    """Reads two attributes that are linear in the pixels."""
+
+    attributes = (Attribute("brightness", "lx", 0.05), Attribute("redness", "", 0.05))
+
+    def forward(self, images):
+        """The mean of all pixels, and of red less blue."""
+        return torch.stack([images.mean(dim=(1, 2, 3)), (images[:, 0] - images[:, 2]).mean(dim=(1, 2))], dim=1)
+
+
+def scorer():
+    """The attribute scorer, `toy:scorer`."""
+    return Reader()
 
 
 def picture(array):
@@ -131,6 +147,27 @@ shifts = 3
 def tiny(**values):
     """A suite that takes a second, with other values where they are given."""
     return suite.parse(TINY, "tiny.toml").with_values(**values)
+
+
+def judged(**values):
+    """The same with an attribute scorer, and with directions in z."""
+    subject = tiny().generators[0].model_dump() | {
+        "latents": ["z"],
+        "latent_methods": ["random"],
+        "scorer": "toy:scorer",
+    }
+    more = {"attributes": {"samples": 5, "shifts": 3}}
+    more["matched"] = {"attribute": "brightness", "change": 0.002, "codes": 4}
+    return tiny(**({"generators": [subject], **more} | values))
+
+
+def write_latent_set(root, name="toy:make"):
+    """Two random directions in z, in a folder of direction sets."""
+    compute = Compute()
+    settings = DiscoverySettings(directions=2, effect_codes=2, effect=0.01)
+    space = LatentSpace(zoo.create(name, compute), "z")
+    found = Discovery(space, create_distance("stlpips-alex", compute), settings, compute, 0).run("random")
+    write_set(found, place_of(root, found.reference))
 
 
 def write_sets(root, name="toy:make", layers=("up",), methods=("svd", "random")):

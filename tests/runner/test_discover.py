@@ -1,0 +1,141 @@
+"""Discovery as a suite asks for it, and the plan that takes what was found."""
+
+import pytest
+from analytic import direction_set, noise, styled
+
+from navbench import suite
+from navbench.compute import Compute
+from navbench.directions import Library, open_set, place_of, write_set
+from navbench.discovery.methods import METHODS
+from navbench.discovery.settings import DiscoverySettings, GanspaceSettings, SpectrumSettings
+from navbench.errors import NavbenchError
+from navbench.runner.discover import discover
+from navbench.runner.plan import places_of, plan
+from navbench.spaces import LatentSpace, ParameterSpace
+from navbench.suite import Subject
+
+GENERATOR = styled(32)
+QUICK = ("svd", "spectrum", "random", "ganspace", "sefa", "latent-spectrum")
+"""The methods that learn nothing."""
+SETTINGS = DiscoverySettings(
+    directions=1,
+    effect=0.01,
+    effect_codes=2,
+    spectrum=SpectrumSettings(vectors=1, codes=2, products=2, block=1),
+    ganspace=GanspaceSettings(samples=64),
+)
+
+
+def found(places, out, seed=0, **options):
+    return discover(GENERATOR, places, SETTINGS, Compute(), seed, out, **options)
+
+
+def layer(name):
+    return ParameterSpace(GENERATOR, GENERATOR.layer(name))
+
+
+def written(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_each_space_gets_the_methods_that_are_defined_in_it(tmp_path):
+    places = [(layer("convs.0"), QUICK), *((LatentSpace(GENERATOR, kind), QUICK) for kind in ("z", "w", "w+"))]
+    paths = found(places, tmp_path)
+    expected = {
+        "convs.0": ("svd", "spectrum", "random"),
+        "z": ("sefa", "latent-spectrum", "random"),
+        "w": ("ganspace", "sefa", "latent-spectrum", "random"),
+        "w+": ("latent-spectrum", "random"),
+    }
+    names = {f"styled/{method}/{place}.safetensors" for place, methods in expected.items() for method in methods}
+    assert written(tmp_path) == names == {str(path.relative_to(tmp_path)) for path in paths}
+    for path in paths:
+        assert len(open_set(path).load(GENERATOR)) == 1
+
+
+def test_sets_that_are_there_are_kept_unless_told_otherwise(tmp_path):
+    places = [(LatentSpace(GENERATOR, "w"), ("random",))]
+    (path,) = found(places, tmp_path, seed=1)
+    assert found(places, tmp_path, seed=2) == [path]
+    assert open_set(path).header["seed"] == 1
+    found(places, tmp_path, seed=2, overwrite=True)
+    assert open_set(path).header["seed"] == 2
+
+
+def test_a_set_of_other_weights_in_the_way_is_refused(tmp_path):
+    other = styled(32, strength=0.5)
+    assert other.fingerprint != GENERATOR.fingerprint
+    discover(other, [(LatentSpace(other, "w"), ("random",))], SETTINGS, Compute(), 0, tmp_path)
+    with pytest.raises(NavbenchError, match=r"random.w\.safetensors was found on other weights; .* --force\.$"):
+        found([(LatentSpace(GENERATOR, "w"), ("random",))], tmp_path)
+
+
+# --- the plan --------------------------------------------------------------------------------------------------
+
+
+def library(folder, *sets):
+    """A library of sets with two directions each, named as 'method/place'."""
+    for name in sets:
+        method, place = name.split("/")
+        kind = place if place in GENERATOR.latents else "parameter"
+        name = None if kind == place else place
+        shape = GENERATOR.latent_shape(kind) if name is None else GENERATOR.layer(name).shape
+        made = direction_set(GENERATOR, name, noise(0, 2, *shape), space=kind, method=method)
+        write_set(made, place_of(folder, made.reference))
+    return Library([folder])
+
+
+def planned(folder, *sets, only=(), **subject):
+    chosen = suite.read("quick").with_values(only=list(only))
+    return plan(chosen, Subject(name="styled", **subject), GENERATOR, library(folder, *sets))
+
+
+def test_a_plan_has_the_sets_of_layers_then_those_of_latent_spaces(tmp_path):
+    sets = ("svd/conv1", "svd/convs.1", "random/conv1", "random/convs.1", "random/z", "random/w", "ganspace/w")
+    made = planned(
+        tmp_path, *sets, layers=("convs.1", "conv1"), methods=("svd", "random"), latents=("w", "z"),
+        latent_methods=("random", "ganspace"),
+    )  # fmt: skip
+    assert [f"{each.method}/{each.place}" for each in made.sets] == [
+        "svd/convs.1", "random/convs.1", "svd/conv1", "random/conv1", "random/w", "ganspace/w", "random/z",
+    ]  # fmt: skip
+    assert [file.reference for file in made.files] == [each.reference for each in made.sets]
+    assert made.layers == ("convs.1", "conv1")
+    assert len(made.all_directions()) == 14
+    assert [each.name for each in made.leading(1)] == [f"{each.reference}/0" for each in made.sets]
+    assert "Curves were measured for the first 2 directions of each set" not in " ".join(made.left_out)
+    assert any("Reproduction was measured for the first 1 directions of each set: 7 of 14." in s for s in made.left_out)
+
+
+def test_a_plan_of_latent_spaces_alone_needs_no_layer(tmp_path):
+    made = planned(tmp_path, "random/w", methods=(), latents=("w",), latent_methods=("random",))
+    assert [each.reference for each in made.sets] == ["styled/random/w"]
+    assert made.layers == ()
+    assert any("Layers of styled without directions here: conv1, convs.0, convs.1, " in s for s in made.left_out)
+
+
+def test_a_set_that_a_space_can_have_and_the_library_lacks_is_named(tmp_path):
+    with pytest.raises(NavbenchError, match=r"^There are no directions 'styled/sefa/z'; find it with navbench disc"):
+        planned(tmp_path, "random/z", methods=(), latents=("z",), latent_methods=("ganspace", "random", "sefa"))
+
+
+def test_only_the_named_directions_are_planned(tmp_path):
+    made = planned(
+        tmp_path, "random/w", "random/z", only=["random/w/1"], latents=("w", "z"), latent_methods=("random",)
+    )
+    assert [each.name for each in made.all_directions()] == ["styled/random/w/1"]
+    assert [each.name for each in made.leading(1)] == ["styled/random/w/1"]
+
+
+def test_a_latent_space_that_the_generator_lacks_is_refused():
+    class OneLatent(type(GENERATOR)):
+        latents = ("z",)
+
+    plain = OneLatent("plain", "without w", 8, 8, 8, 2, 64)
+    with pytest.raises(NavbenchError, match=r"^Unknown latent space of generator plain 'w'; known: z\.$"):
+        places_of(Subject(name="plain", layers=("conv1",), latents=("w",)), plain, Library([]))
+
+
+def test_every_default_method_is_in_the_table():
+    subject = Subject(name="styled", latents=("w",))
+    assert set(subject.all_methods) <= set(METHODS)

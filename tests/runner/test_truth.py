@@ -1,0 +1,154 @@
+"""What a scorer adds to a run: attributes, verdicts, the comparison at an equal change, and calibration."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import toy
+
+from navbench.compute import Compute
+from navbench.directions import Library
+from navbench.errors import NavbenchError
+from navbench.experiments.edit import Edit, codes_for
+from navbench.generators import zoo
+from navbench.report.tables import SCHEMAS, load_run
+from navbench.runner.plan import plan
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """Direction sets of the toy generator, in its layer and in z."""
+    root = toy.write_sets(tmp_path_factory.mktemp("sets"))
+    toy.write_latent_set(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, sets):
+    """A finished run; tests do not change its folder."""
+    return toy.execute(tmp_path_factory.mktemp("runs") / "judged", toy.judged(), sets)
+
+
+def table(run, name):
+    return pd.read_csv(run.folder / "tables" / f"{name}.csv")
+
+
+def directions(sets, suite=None):
+    """The directions of the toy suite, as a run measures them."""
+    suite = suite or toy.judged()
+    generator = zoo.create("toy:make", Compute())
+    return generator, plan(suite, suite.generators[0], generator, Library([sets])).all_directions()
+
+
+def test_each_direction_has_a_row_per_attribute_with_the_change_from_end_to_end(finished, sets):
+    rows = table(finished, "attributes").set_index(["name", "attribute"])
+    generator, chosen = directions(sets)
+    assert len(rows) == 2 * len(chosen)
+    for direction in chosen:
+        render = Edit(generator, direction, Compute()).prepare(codes_for(generator, "attributes", range(5), 0))
+        ends = [toy.scorer()(render(t)) for t in (direction.t_min, direction.t_max)]
+        change = (ends[1] - ends[0]).mean(0)
+        for index, name in enumerate(("brightness", "redness")):
+            row = rows.loc[(direction.name, name)]
+            assert row["change"] == pytest.approx(float(change[index]), rel=1e-3, abs=1e-7)
+            assert row["standardised"] == pytest.approx(row["change"] / 0.05, rel=1e-5)
+            assert row["n"] == 5
+
+
+def test_change_per_effect_is_set_against_both_ends_effects(finished):
+    rows, every = table(finished, "attributes"), table(finished, "directions").set_index("name")
+    for row in rows.to_dict("records"):
+        both = every.loc[row["name"], "effect_min"] + every.loc[row["name"], "effect_max"]
+        assert row["standardised_per_effect"] == pytest.approx(row["standardised"] / both, rel=1e-5)
+
+
+def test_latent_directions_are_measured_beside_parameter_directions(finished):
+    every = table(finished, "directions")
+    assert set(zip(every["space"], every["layer"], strict=True)) == {("parameter", "up"), ("z", "z")}
+    curves = table(finished, "curves")
+    assert set(curves["name"]) == {"toy.make/svd/up/0", "toy.make/random/up/0", "toy.make/random/z/0"}
+
+
+def test_the_kernel_imitates_latent_directions_and_latents_imitate_the_kernels(finished):
+    targets = table(finished, "reproduction").groupby("name")["target"].apply(set).to_dict()
+    assert targets == {
+        "toy.make/svd/up/0": {"z", "activation up"},
+        "toy.make/random/up/0": {"z", "activation up"},
+        "toy.make/random/z/0": {"parameter up"},
+    }
+
+
+def test_directions_are_matched_where_they_change_the_attribute_by_the_same_amount(finished, sets):
+    rows = table(finished, "matched")
+    generator, chosen = directions(sets)
+    by_name = {direction.name: direction for direction in chosen}
+    assert len(rows)
+    for row in rows[rows["metric"] == "FD"].to_dict("records"):
+        render = Edit(generator, by_name[row["name"]], Compute()).prepare(
+            codes_for(generator, "calibration", range(4), 0)
+        )
+        change = float((toy.scorer()(render(row["t"])) - toy.scorer()(render(0.0)))[:, 0].mean())
+        assert row["reached"] == pytest.approx(change, rel=1e-3)
+        assert row["is_reached"] == (abs(abs(change) / 0.002 - 1) <= 0.05)
+
+
+def test_every_range_reaches_the_effect_that_it_is_calibrated_to(tmp_path, sets):
+    run = toy.execute(tmp_path / "run", toy.judged(calibrate="effect=0.02", experiments=[]), sets)
+    rows = table(run, "calibration")
+    assert rows["is_reached"].all()
+    np.testing.assert_allclose(rows["reached"], 0.02, rtol=0.05)
+    every = table(run, "directions").set_index("name")
+    for row in rows.to_dict("records"):
+        assert every.loc[row["name"], row["end"]] == pytest.approx(row["t"], rel=1e-6)
+
+
+def test_every_range_reaches_the_change_that_it_is_calibrated_to_or_says_how_far_it_got(tmp_path, sets):
+    suite = toy.judged(calibrate="brightness=+0.001lx", experiments=[])
+    run = toy.execute(tmp_path / "run", suite, sets)
+    rows = table(run, "calibration")
+    assert rows["is_reached"].any()
+    reached = rows["reached"].abs()
+    assert ((reached / 0.001 - 1).abs() <= 0.05).eq(rows["is_reached"]).all()
+    generator, chosen = directions(sets)
+    by_name = {direction.name: direction for direction in chosen}
+    for row in rows[rows["is_reached"]].head(3).to_dict("records"):
+        render = Edit(generator, by_name[row["name"]], Compute()).prepare(
+            codes_for(generator, "calibration", range(2), 0)
+        )
+        change = toy.scorer()(render(row["t"])) - toy.scorer()(render(0.0))
+        assert row["reached"] == pytest.approx(float(change[:, 0].mean()), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"calibrate": "brightnes=1"}, "did you mean 'brightness'"),
+        ({"calibrate": "brightness=1px"}, "measured in lx, not in px"),
+        ({"matched": {"attribute": "hue"}}, "Unknown attribute of scorer toy:scorer 'hue'"),
+    ],
+)
+def test_an_attribute_that_the_scorer_does_not_know_is_refused_before_any_work(tmp_path, sets, values, words):
+    with pytest.raises(NavbenchError, match=words):
+        toy.execute(tmp_path / "run", toy.judged(**values), sets)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_attribute_target_without_a_scorer_is_refused(tmp_path, sets):
+    subject = toy.judged().generators[0].model_dump() | {"scorer": ""}
+    with pytest.raises(NavbenchError, match="has no attribute scorer"):
+        toy.execute(tmp_path / "run", toy.judged(generators=[subject], calibrate="brightness=1"), sets)
+
+
+def test_without_a_scorer_there_are_no_tables_of_attributes(tmp_path, sets):
+    subject = toy.judged().generators[0].model_dump() | {"scorer": ""}
+    run = toy.execute(tmp_path / "run", toy.judged(generators=[subject]), sets)
+    names = {path.stem for path in (run.folder / "tables").iterdir()}
+    assert not names & {"attributes", "found", "matched", "claims", "calibration"}
+    assert "verdict" not in table(run, "directions")
+
+
+def test_the_tables_of_attributes_have_the_columns_that_the_report_reads(finished):
+    for name in ("attributes", "matched", "directions", "methods"):
+        schema, written = SCHEMAS[name], set(table(finished, name).columns)
+        assert written <= {*schema.text, *schema.numbers, *schema.maybe, *schema.maybe_text}, name
+        assert {*schema.text, *schema.numbers} <= written, name
+    load_run(finished.folder)
