@@ -15,6 +15,7 @@ from navbench.generators import zoo
 from navbench.generators.files import read_generator, read_header
 from navbench.metrics.attributes import create_scorer
 from navbench.metrics.extractors import create_extractor
+from navbench.metrics.perceptual import create_distance
 from navbench.progress import stage
 from navbench.testbed import card as cards
 from navbench.testbed.evaluate import evaluate as measure_quality
@@ -106,6 +107,7 @@ def export(folder: Path, out: Path, hardware: str, notes: tuple[str, ...], force
 @click.option("--samples", type=click.IntRange(4), default=10_000, show_default=True, help="Images of each kind.")
 @click.option("--extractor", default="efficientnet-lite0", show_default=True, help="Of the features.")
 @click.option("--scorer", default="cars", show_default=True, help="What reads the factors.")
+@click.option("--distance", default="stlpips-alex", show_default=True, help="In which images also count as alike.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of codes and renderings.")
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Images per pass.")
 @click.option("--card", type=FILE, required=True, help="The model card, Markdown; its picture goes beside it.")
@@ -113,8 +115,8 @@ def export(folder: Path, out: Path, hardware: str, notes: tuple[str, ...], force
 @device_option
 @precision_option("float32")
 def evaluate(
-    file: Path | None, samples: int, extractor: str, scorer: str, seed: int, batch: int, card: Path, force: bool,
-    device: str, precision: Precision,
+    file: Path | None, samples: int, extractor: str, scorer: str, distance: str, seed: int, batch: int, card: Path,
+    force: bool, device: str, precision: Precision,
 ) -> None:  # fmt: skip
     """Compare a generator of cars with renderings, and write its model card."""
     picture = card.with_suffix(".png")
@@ -122,7 +124,7 @@ def evaluate(
         free(path, force)
     compute, path = Compute(device, precision, batch), file or GENERATOR
     generator = compute.place(read_generator(path))
-    networks = create_extractor(extractor, compute), create_scorer(scorer, compute)
+    networks = create_extractor(extractor, compute), create_scorer(scorer, compute), create_distance(distance, compute)
     with stage(console, "quality") as report:
         quality = measure_quality(generator, *networks, samples, seed, compute, report)
     parameters = sum(weight.numel() for weight in generator.parameters())

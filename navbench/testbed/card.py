@@ -11,7 +11,7 @@ from navbench.generators.base import Generator
 from navbench.generators.files import Header
 from navbench.metrics.estimate import Estimate
 from navbench.testbed import cars
-from navbench.testbed.evaluate import Distances, FactorQuality, Quality
+from navbench.testbed.evaluate import PERCEPTUAL, Distances, FactorQuality, Quality
 from navbench.testbed.pictures import png, sheet
 
 COUNT = 64
@@ -104,8 +104,10 @@ def quality_rows(quality: Quality) -> list[tuple[str, str, str]]:
     rows = (
         (f"{quality.metric} ({quality.extractor})", "frechet", 2),
         (f"KID ({quality.extractor}) x 1000", "kernel", 2),
-        ("precision", "precision", 3),
-        ("recall", "recall", 3),
+        (f"precision ({quality.extractor})", "precision", 3),
+        (f"recall ({quality.extractor})", "recall", 3),
+        (f"precision ({quality.distance})", "perceptual_precision", 3),
+        (f"recall ({quality.distance})", "perceptual_recall", 3),
     )
     return [
         (title, _cell(quality.generated, name, digits), _cell(quality.floor, name, digits))
@@ -117,7 +119,11 @@ def _quality(quality: Quality) -> list[str]:
     return [
         f"{quality.n:,} generated images against {quality.n:,} fresh renderings (seed {quality.seed}), and as many "
         "other renderings against the same, the floor. Precision and recall after Kynkäänniemi et al. (2019), k = 3; "
-        "uncertainties are standard errors, the reference held fixed.", "",
+        "uncertainties are standard errors, the reference held fixed. Those in the features of the perceptual distance "
+        f"are of the first {min(quality.n, PERCEPTUAL):,} images of each kind: renderings are smooth to the last bit, "
+        "which a classifier's features see and an eye does not. Grain of one grey level (0.01 on [-1, 1]) on "
+        "renderings themselves takes their precision from 0.88 to 0.01 in the features of efficientnet-lite0, and "
+        "from 0.94 to 0.92 in those of stlpips-alex (n = 300).", "",
         "| | generated | renderings |", "| --- | --- | --- |", *map(_line, quality_rows(quality)),
     ]  # fmt: skip
 

@@ -18,6 +18,7 @@ from navbench.generators.base import Generator
 from navbench.metrics.attributes import Attribute, Scores
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.extractors import Extractor
+from navbench.metrics.perceptual import PerceptualDistance
 from navbench.metrics.precision_recall import precision_recall
 from navbench.metrics.wasserstein import wasserstein
 from navbench.progress import Report, silent
@@ -25,16 +26,23 @@ from navbench.testbed import cars
 
 NEIGHBOURS = 3
 """k of precision and recall."""
+PERCEPTUAL = 1000
+"""Images at most whose precision and recall are also taken in the features of a perceptual distance, which are large.
+
+The renderings are smooth to the last bit, and features of a classifier see that: grain of one grey level, which no
+eye does, puts renderings outside the reference's balls. A perceptual distance is as blind to it as an eye is.
+"""
 Images = Callable[[Sequence[int]], Tensor]
 """From indices to images (N, 3, 64, 64)."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Features (n, D) and readings (n, A) of the same n images."""
+    """Features (n, D) and readings (n, A) of the same n images, and perceptual features of the first of them."""
 
     features: Tensor
     readings: Tensor
+    perceptual: Tensor
 
 
 @dataclass(frozen=True)
@@ -45,12 +53,15 @@ class Distances:
         frechet: the squared Fréchet distance of the extractor's features.
         kernel: the squared MMD, unbiased.
         precision, recall: with k = 3 (see `PrecisionRecall`).
+        perceptual_precision, perceptual_recall: in the features of the perceptual distance, of the first images.
     """
 
     frechet: Estimate
     kernel: Estimate
     precision: Estimate
     recall: Estimate
+    perceptual_precision: Estimate
+    perceptual_recall: Estimate
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,7 @@ class Quality:
 
     Attributes:
         extractor, metric: what the features are of, and 'FID' or 'FD'.
+        distance: whose features the perceptual precision and recall are taken in.
         n: how many images of each kind.
         generated: of the generator.
         floor: of other renderings.
@@ -92,6 +104,7 @@ class Quality:
 
     extractor: str
     metric: str
+    distance: str
     n: int
     seed: int
     generated: Distances
@@ -100,8 +113,8 @@ class Quality:
 
 
 def evaluate(
-    generator: Generator, extractor: Extractor, scorer: Scores, n: int, seed: int, compute: Compute,
-    report: Report = silent,
+    generator: Generator, extractor: Extractor, scorer: Scores, distance: PerceptualDistance, n: int, seed: int,
+    compute: Compute, report: Report = silent,
 ) -> Quality:  # fmt: skip
     """Compare n images of a generator, and n other renderings, with n fresh renderings.
 
@@ -116,13 +129,14 @@ def evaluate(
 
     kinds = (generated, rendered(seed, "quality"), rendered(seed, "quality floor"))
     images, reference, floor = (
-        measure(kind, n, extractor, scorer, compute, _part(report, index, n)) for index, kind in enumerate(kinds)
+        measure(kind, n, extractor, scorer, distance, compute, _part(report, index, n))
+        for index, kind in enumerate(kinds)
     )
     prepared = Reference.of(reference.features.to(compute.device))
     return Quality(
-        extractor.name, extractor.metric, n, seed,
-        distances(images.features, reference.features, prepared),
-        distances(floor.features, reference.features, prepared),
+        extractor.name, extractor.metric, distance.name, n, seed,
+        distances(images, reference, prepared),
+        distances(floor, reference, prepared),
         factors(scorer.attributes, images.readings, reference.readings, floor.readings),
     )  # fmt: skip
 
@@ -133,25 +147,30 @@ def rendered(seed: int, role: str) -> Images:
 
 
 def measure(
-    images: Images, n: int, extractor: Extractor, scorer: Scores, compute: Compute, report: Report = silent
-) -> Measured:
-    """Features and readings of images 0 to n - 1, each made once and seen by both, on the CPU."""
+    images: Images, n: int, extractor: Extractor, scorer: Scores, distance: PerceptualDistance, compute: Compute,
+    report: Report = silent,
+) -> Measured:  # fmt: skip
+    """What is measured of images 0 to n - 1, each made once and seen by all, on the CPU."""
 
-    def work(chunk: Sequence[int]) -> tuple[Tensor, Tensor]:
+    @torch.no_grad()
+    def work(chunk: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         made = images(chunk).to(compute.device)
         report(chunk[-1] + 1, n)
-        return extractor(made).cpu(), scorer(made).cpu()
+        looked_at = made[: max(0, PERCEPTUAL - chunk[0])]
+        return extractor(made).cpu(), scorer(made).cpu(), distance.features(looked_at).cpu()
 
-    features, readings = zip(*compute.over(range(n), work), strict=True)
-    return Measured(torch.cat(features), torch.cat(readings))
+    return Measured(*map(torch.cat, zip(*compute.over(range(n), work), strict=True)))
 
 
-def distances(features: Tensor, reference: Tensor, prepared: Reference) -> Distances:
-    """All distances of features (n, D) from a reference's, which come as they are and prepared."""
+def distances(images: Measured, reference: Measured, prepared: Reference) -> Distances:
+    """All distances of some images from a reference, which comes as measured and prepared."""
     device = prepared.kernel.features.device
-    shares = precision_recall(features.to(device), reference.to(device), NEIGHBOURS)
-    frechet, kernel = prepared.frechet.estimate(features), prepared.kernel.estimate(features)
-    return Distances(frechet, kernel, shares.precision, shares.recall)
+    shares, perceptual = (
+        precision_recall(ours.to(device), theirs.to(device), NEIGHBOURS)
+        for ours, theirs in ((images.features, reference.features), (images.perceptual, reference.perceptual))
+    )
+    frechet, kernel = prepared.frechet.estimate(images.features), prepared.kernel.estimate(images.features)
+    return Distances(frechet, kernel, shares.precision, shares.recall, perceptual.precision, perceptual.recall)
 
 
 def factors(

@@ -60,6 +60,15 @@ class Tiles:
         return torch.nn.functional.adaptive_avg_pool2d(images, 4).flatten(1)
 
 
+class Small:
+    """A perceptual distance that compares images at an eighth of their size."""
+
+    name = "small"
+
+    def features(self, images):
+        return torch.nn.functional.avg_pool2d(images, 8).flatten(1)
+
+
 class Horizon:
     """A scorer of the one factor that can be read without a network: the share of sky in the first column."""
 
@@ -80,7 +89,7 @@ def read_horizon():
 
 
 def quality(generator, n=N, batch=32, seed=0):
-    return evaluate(generator, Tiles(), Horizon(), n, seed, Compute(batch=batch))
+    return evaluate(generator, Tiles(), Horizon(), Small(), n, seed, Compute(batch=batch))
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +103,7 @@ def timid():
 
 
 def test_the_renderer_itself_is_as_good_as_other_renderings(true):
-    for name in ("frechet", "kernel", "precision", "recall"):
+    for name in ("frechet", "kernel", "precision", "recall", "perceptual_precision", "perceptual_recall"):
         ours, floor = getattr(true.generated, name), getattr(true.floor, name)
         assert abs(ours.value - floor.value) < 4 * (ours.stderr**2 + floor.stderr**2) ** 0.5, name
     assert true.factors[0].ratio == pytest.approx(1, abs=0.25)
@@ -104,6 +113,7 @@ def test_a_generator_of_less_variety_is_precise_but_recalls_less(true, timid):
     assert timid.generated.frechet.value > 4 * true.generated.frechet.value
     assert timid.generated.precision.value >= true.generated.precision.value - 0.05
     assert timid.generated.recall.value < 0.5 * true.generated.recall.value
+    assert timid.generated.perceptual_recall.value < 0.5 * true.generated.perceptual_recall.value
     assert timid.factors[0].ratio == pytest.approx(0.4, abs=0.1)
     # A uniform distribution shrunk to 0.4 of its width moved by 0.6 / 4 of it in the mean, of 1 / sqrt(12) spread.
     assert timid.factors[0].distance == pytest.approx(0.6 / 4 * 12**0.5, abs=0.15)
@@ -131,7 +141,10 @@ def test_the_numbers_are_those_of_the_projects_own_metrics(true):
     compute = Compute()
     made = Draughtsman()
     images = made(codes_for(made, "quality", range(N), 0))
-    features, reference = Tiles()(images), measure(rendered(0, "quality"), N, Tiles(), Horizon(), compute).features
+    features, reference = (
+        Tiles()(images),
+        measure(rendered(0, "quality"), N, Tiles(), Horizon(), Small(), compute).features,
+    )
     frechet = FrechetReference.from_moments(Moments.of(reference)).distance(Moments.of(features))
     assert true.generated.frechet.value == pytest.approx(frechet, rel=1e-4)
     kernel = KernelReference(reference).distance(features)
@@ -157,7 +170,7 @@ def test_progress_counts_all_three_kinds_of_images():
     def report(done, total, note=""):
         told.append((done, total))
 
-    evaluate(Draughtsman(), Tiles(), Horizon(), 8, 0, Compute(batch=4), report)
+    evaluate(Draughtsman(), Tiles(), Horizon(), Small(), 8, 0, Compute(batch=4), report)
     assert told == [(done, 24) for done in (4, 8, 12, 16, 20, 24)]
 
 
@@ -237,7 +250,7 @@ def test_evaluate_prints_every_number_of_its_card(folder, tmp_path, monkeypatch)
     assert done.exit_code == 0, done.output
     lines = (tmp_path / "card.md").read_text().splitlines()
     rows = [line for line in lines if line.startswith(("| FD", "| KID", "| precision", "| recall", "| horizon"))]
-    assert len(rows) == 5
+    assert len(rows) == 7
     printed = done.output.splitlines()
     for row in rows:
         cells = [cell.strip() for cell in row.strip("|").split("|")]
