@@ -1,7 +1,8 @@
-"""What a direction does to the attributes of images, as a scorer reads them along its shifts."""
+"""What directions do to the attributes of images, as a scorer reads them along their shifts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,16 +13,25 @@ from navbench.metrics.attributes import Scores
 
 @dataclass(frozen=True)
 class Readings:
-    """Scores (T, n, A) of each code's image at each shift."""
+    """Scores (K, T, n, A) of each code's image, of K directions at T shifts each."""
 
     scores: Tensor
 
 
-def readings(edit: Edit, shifts: Sequence[float], rows: Sequence[int], seed: int, scorer: Scores) -> Readings:
-    """Read the attributes of codes number `rows` at each shift, in one pass over the images."""
+def readings(edits: Sequence[Edit], points: int, rows: Sequence[int], seed: int, scorer: Scores) -> Readings:
+    """Read the attributes of codes number `rows` at `points` shifts of each of some directions of one space.
+
+    The unshifted images and all work before the shifted layer are shared by the directions.
+    """
+    first = edits[0]
 
     def work(chunk: Sequence[int]) -> Tensor:
-        render = edit.prepare(codes_for(edit.space.generator, "attributes", chunk, seed))
-        return torch.stack([scorer(render(t)).cpu() for t in shifts])
+        state = first.state(codes_for(first.space.generator, "attributes", chunk, seed))
+        unshifted = scorer(first.renderer(state)(0.0)).cpu()
+        return torch.stack([_along(edit, state, unshifted) for edit in edits])
 
-    return Readings(torch.cat(list(edit.compute.over(rows, work)), dim=1))
+    def _along(edit: Edit, state: Any, unshifted: Tensor) -> Tensor:
+        render, shifts = edit.renderer(state), edit.direction.shifts(points).tolist()
+        return torch.stack([scorer(render(t)).cpu() if t else unshifted for t in shifts])
+
+    return Readings(torch.cat(list(first.compute.over(rows, work)), dim=2))

@@ -15,7 +15,7 @@ from navbench.directions import Direction, DirectionSet
 from navbench.experiments import attributes, direction_table, locality, reproduction, strips
 from navbench.experiments.edit import Edit
 from navbench.generators.base import Generator
-from navbench.metrics.attributes import Scorer, movement
+from navbench.metrics.attributes import Movement, Scorer, movement
 from navbench.metrics.extractors import Extractor
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report
@@ -151,19 +151,30 @@ class Measurement:
         return dict(zip((direction.name for direction in directions), effects, strict=True))
 
     def _attributes(self, results: Results, scorer: Scorer, directions: list[Direction]) -> None:
-        settings, seed = self.bench.suite.attributes, self.bench.suite.seed
         results.scorer = scorer
-        with self.pieces(f"{self.generator.name}: attributes", len(directions)) as tick:
-            for direction in directions:
-                shifts = direction.shifts(settings.shifts).tolist()
-                key = self.key(direction, scorer=scorer.identity, shifts=shifts, samples=settings.samples)
+        chosen = {direction.name for direction in directions}
+        with self.pieces(f"{self.generator.name}: attributes", len(self.plan.sets)) as tick:
+            for found in self.plan.sets:
+                group = [one for one in found if one.name in chosen]
+                if group:
+                    results.movements |= self._read(scorer, group)
+                tick(found.reference)
 
-                def make(direction: Direction = direction, shifts: list[float] = shifts) -> attributes.Readings:
-                    return attributes.readings(self.edit(direction), shifts, range(settings.samples), seed, scorer)
+    def _read(self, scorer: Scorer, group: list[Direction]) -> dict[str, Movement]:
+        """What directions of one set do to the attributes, by name."""
+        settings, seed = self.bench.suite.attributes, self.bench.suite.seed
+        identities = [direction.identity for direction in group]
+        key = self.key(scorer=scorer.identity, directions=identities, **settings.model_dump())
 
-                read = self.bench.store.get(attributes.Readings, key, make)
-                results.movements[direction.name] = movement(read.scores, shifts, scorer.attributes)
-                tick(direction.name)
+        def make() -> attributes.Readings:
+            edits = [self.edit(direction) for direction in group]
+            return attributes.readings(edits, settings.shifts, range(settings.samples), seed, scorer)
+
+        scores = self.bench.store.get(attributes.Readings, key, make).scores
+        return {
+            direction.name: movement(own, direction.shifts(settings.shifts).tolist(), scorer.attributes)
+            for direction, own in zip(group, scores, strict=True)
+        }
 
     # --- realism
 

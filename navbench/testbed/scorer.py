@@ -121,6 +121,8 @@ def read_scorer(path: Path) -> CarsScorer:
         if key not in tensors or tensors[key].shape != tensor.shape:
             found = f"{tuple(tensors[key].shape)}" if key in tensors else "nothing"
             raise NavbenchError(f"{path}: {key!r} is to be {tuple(tensor.shape)}, found {found}; train it anew.")
+    if extra := sorted(tensors.keys() - scorer.state_dict().keys()):
+        raise NavbenchError(f"{path}: {extra[0]!r} is no part of a scorer of cars; train it anew.")
     scorer.load_state_dict(tensors)  # copied into float32
     return scorer.eval().requires_grad_(False)
 

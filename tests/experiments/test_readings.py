@@ -12,7 +12,8 @@ from navbench.experiments.attributes import readings
 from navbench.experiments.edit import codes_for, unshifted
 from navbench.metrics.attributes import Attribute, movement, verdict
 
-SHIFTS = [-2.0, -0.5, 0.0, 1.0, 3.0]
+SHIFTS = [-2.0, -1.0, 0.0, 1.5, 3.0]
+POINTS = len(SHIFTS)
 ROWS = range(11)
 
 
@@ -34,12 +35,19 @@ def reddening(batch: int = 32):
     image = torch.zeros(3, 4, 4)
     image[0] = 1
     generator = LinearGenerator()
-    return edit(generator, generator.row(generator.latent_dim, image), Compute(batch=batch), layer="map")
+    return edit(
+        generator, generator.row(generator.latent_dim, image), Compute(batch=batch), layer="map", ends=(-2.0, 3.0)
+    )
+
+
+def read(made, rows=ROWS, seed=0, scorer=None):
+    """The scores (T, n, A) of one direction."""
+    return readings([made], POINTS, rows, seed, scorer or Means()).scores[0]
 
 
 def test_scores_are_the_generators_own_plus_the_known_response():
     made = reddening()
-    found = readings(made, SHIFTS, ROWS, 0, Means()).scores
+    found = read(made)
     generator = made.space.generator
     own = unshifted(generator, codes_for(generator, "attributes", ROWS, 0), made.compute).mean(dim=(2, 3))
     response = torch.tensor(SHIFTS).view(-1, 1, 1) / 4 * torch.tensor([1.0, 0.0, 0.0])
@@ -48,18 +56,18 @@ def test_scores_are_the_generators_own_plus_the_known_response():
 
 @pytest.mark.parametrize("batch", [1, 3, 11])
 def test_scores_do_not_depend_on_the_batch(batch):
-    expected = readings(reddening(), SHIFTS, ROWS, 0, Means()).scores
-    torch.testing.assert_close(readings(reddening(batch), SHIFTS, ROWS, 0, Means()).scores, expected)
+    expected = read(reddening())
+    torch.testing.assert_close(read(reddening(batch)), expected)
 
 
 def test_a_part_of_the_codes_gives_that_part_of_the_scores():
-    whole = readings(reddening(), SHIFTS, ROWS, 0, Means()).scores
-    torch.testing.assert_close(readings(reddening(), SHIFTS, range(4, 9), 0, Means()).scores, whole[:, 4:9])
+    whole = read(reddening())
+    torch.testing.assert_close(read(reddening(), range(4, 9)), whole[:, 4:9])
 
 
 def test_every_image_is_read_once():
     scorer = Means()
-    readings(reddening(4), SHIFTS, ROWS, 0, scorer)
+    read(reddening(4), scorer=scorer)
     assert sum(scorer.shown) == len(SHIFTS) * len(ROWS)
 
 
@@ -70,18 +78,26 @@ def test_the_work_before_the_layer_is_done_once_per_batch_for_all_shifts(monkeyp
     before, after = generator.before, generator.after
     monkeypatch.setattr(generator, "before", lambda codes, *rest: prepared.append(len(codes)) or before(codes, *rest))
     monkeypatch.setattr(generator, "after", lambda *given: rendered.append(given[0]) or after(*given))
-    readings(made, SHIFTS, ROWS, 0, Means())
+    read(made)
     assert (len(prepared), sum(prepared)) == (batches, len(ROWS))
     assert len(rendered) == batches * len(SHIFTS)
 
 
 def test_another_seed_is_other_codes():
-    scores = [readings(reddening(), SHIFTS, ROWS, seed, Means()).scores for seed in (0, 1)]
+    scores = [read(reddening(), seed=seed) for seed in (0, 1)]
     assert not torch.isclose(*scores).any()
 
 
 def test_the_direction_is_called_by_what_it_moves():
     scorer = Means()
-    moved = movement(readings(reddening(), SHIFTS, ROWS, 0, scorer).scores, SHIFTS, scorer.attributes)
+    moved = movement(read(reddening(), scorer=scorer), SHIFTS, scorer.attributes)
     assert moved.change[0].value == pytest.approx(5 / 4, rel=1e-4)
     assert verdict(moved, scorer.attributes).label == "red +"
+
+
+def test_directions_of_one_space_share_the_unshifted_images():
+    one, other = reddening(4), reddening(4)
+    scorer = Means()
+    both = readings([one, other], POINTS, ROWS, 0, scorer).scores
+    torch.testing.assert_close(both, torch.stack([read(one), read(other)]))
+    assert sum(scorer.shown) == (1 + 2 * (POINTS - 1)) * len(ROWS)

@@ -263,6 +263,9 @@ def test_a_file_that_holds_no_scorer_is_refused_in_one_sentence(tmp_path):
     save_file(cut, other)
     with pytest.raises(NavbenchError, match=r"'trunk.0.weight' is to be \(16, 3, 3, 3\), found nothing"):
         read_scorer(other)
+    save_file({**tensors, "tail.weight": torch.zeros(1)}, other)
+    with pytest.raises(NavbenchError, match=r"'tail.weight' is no part of a scorer of cars; train it anew\.$"):
+        read_scorer(other)
 
 
 @given(st.floats(-1, 1), st.integers(0, 1000))
