@@ -71,7 +71,7 @@ def directions_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def calibrate_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the option that solves for the ranges of directions."""
-    text = "Solve every range for 'effect=0.2', say, or 'wheel radius=+2px'. Default: what the suite says."
+    text = "Solve every range for 'effect=0.2', say, or 'wheel radius=+1px'. Default: what the suite says."
     return click.option("--calibrate", metavar="WHAT=AMOUNT", help=text)(command)
 
 

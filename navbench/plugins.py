@@ -32,10 +32,11 @@ def find(group: str, kind: str, name: str) -> Callable[..., Any]:
     here = str(Path.cwd())  # a console script's path lacks it
     sys.path.insert(0, here)
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
+        found = getattr(importlib.import_module(module), attribute, None)
+    except (ImportError, ValueError) as error:
         raise NavbenchError(f"{kind.capitalize()} {name!r}: module {module!r} cannot be imported ({error}).") from error
-    except AttributeError:
-        raise NavbenchError(f"{kind.capitalize()} {name!r}: module {module!r} has no {attribute!r}.") from None
     finally:
         sys.path.remove(here)
+    if found is None:
+        raise NavbenchError(f"{kind.capitalize()} {name!r}: module {module!r} has no {attribute!r}.")
+    return found

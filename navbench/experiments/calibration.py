@@ -24,6 +24,8 @@ TOLERANCE = 0.05
 _ACCURACY, _HALVINGS = 0.005, 16
 _WIDEST = 4.0
 """Shifts are tried up to this multiple of the direction's own range: beyond it, images are rubble."""
+_WIDEST_EFFECT = 16.0
+"""The same for an effect, which grows with the square of the shift at first."""
 _STEPS = 12
 
 
@@ -73,8 +75,12 @@ class Range:
     reached: Tensor
 
     def is_reached(self, target: Target) -> Tensor:
-        """(2,), whether each end is within `TOLERANCE` of the target."""
-        return (self.reached.abs() / target.amount - 1).abs() <= TOLERANCE
+        """(2,), whether each end is within `TOLERANCE` of the target.
+
+        An attribute has to go up at one end and down at the other: if it goes the same way, neither end counts.
+        """
+        near = (self.reached.abs() / target.amount - 1).abs() <= TOLERANCE
+        return near if target.is_effect or float(self.reached.prod()) < 0 else torch.zeros_like(near)
 
 
 def by_effect(edit: Edit, distance: PerceptualDistance, amount: float, codes: int, seed: int) -> Range:
@@ -82,7 +88,9 @@ def by_effect(edit: Edit, distance: PerceptualDistance, amount: float, codes: in
     generator, own = edit.space.generator, edit.direction
     sample = generator.sample(range(codes), seeds.derived(seed, "calibration"))
     meter = EffectMeter(edit.space, distance, sample, edit.compute)
-    ends = [meter.reach(edit.offset, amount, guess) for guess in (own.t_min, own.t_max)]
+    wanted = [meter.reach(edit.offset, amount, guess) for guess in (own.t_min, own.t_max)]
+    limits = [_WIDEST_EFFECT * own.t_min, _WIDEST_EFFECT * own.t_max]
+    ends = [min(t, limit, key=abs) for t, limit in zip(wanted, limits, strict=True)]
     reached = [meter.effect(edit.offset * t) for t in ends]
     return Range(torch.tensor(ends, dtype=torch.float64), torch.tensor(reached, dtype=torch.float64))
 

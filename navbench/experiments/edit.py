@@ -53,7 +53,8 @@ class Edit:
 def codes_for(generator: Generator, role: str, rows: Sequence[int], seed: int) -> Codes:
     """Codes number `rows` of a role: the same for every t, direction and method (common random numbers).
 
-    Roles differ in all codes: 'screening', 'curve', 'reference', 'locality', 'reproduction', 'held out', 'strip'.
+    Roles differ in all codes: 'screening', 'attributes', 'calibration', 'curve', 'reference', 'locality',
+    'reproduction', 'held out', 'strip', 'quality'.
     """
     return generator.sample(rows, seeds.derived(seed, role))
 

@@ -128,7 +128,7 @@ class RealImages:
 
 def open_reference(source: str, resolution: int, count: int) -> Reference:
     """All images of a folder (with its subfolders) or a zip, or the first `count` of a distribution by its name."""
-    if ":" in source or source in plugins.known(GROUP):
+    if not Path(source).exists() and (":" in source or source in plugins.known(GROUP)):
         draw = plugins.find(GROUP, "reference", source)
         return Drawn(source, draw, count, resolution)
     path = Path(source)

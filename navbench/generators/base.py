@@ -162,10 +162,15 @@ class Generator(nn.Module, ABC):
         """Where the weights are."""
         return next(self.parameters()).device
 
+    @property
+    def variant(self) -> str:
+        """What else than weights its images depend on, such as a truncation; '' for nothing or the usual."""
+        return ""
+
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all weights with their names: what results and directions are tied to."""
-        digest = hashlib.sha256()
+        """SHA-256 of all weights with their names, and of the variant: what results and directions are tied to."""
+        digest = hashlib.sha256(self.variant.encode())
         for key, value in sorted(self.state_dict().items()):
             digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())

@@ -107,6 +107,12 @@ class StyleGAN2(Generator):
         """The side of each layer's noise, in forward order."""
         return [4] + [2 ** (3 + index // 2) for index in range(len(self.convs))]
 
+    @property
+    def variant(self) -> str:
+        """The truncation and the noise, where they are not the usual ones."""
+        usual = (self.truncation, self.noise) == (1.0, "const")
+        return "" if usual else f"truncation {self.truncation:g}, noise {self.noise}"
+
     # --- codes and latent spaces
 
     def sample(self, indices: Sequence[int], seed: int) -> StyleCodes:

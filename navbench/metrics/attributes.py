@@ -9,7 +9,7 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -80,12 +80,12 @@ class Scorer:
         for key, value in sorted(self._network.state_dict().items()):
             digest.update(f"{key} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return [self.name, digest.hexdigest(), [attribute.name for attribute in self.attributes]]
+        return [self.name, digest.hexdigest(), [list(astuple(attribute)) for attribute in self.attributes]]
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Numbers (N, A), float32, in the attributes' units, of images (N, 3, H, W), float, [-1, 1]."""
-        scores = self._network(images.to(self._device).float())
+        scores = self._network(images.to(self._device).float().clamp(-1, 1))  # generators overshoot a little
         wanted = (len(images), len(self.attributes))
         if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
             found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
@@ -183,9 +183,13 @@ class Movement:
 
 def movement(scores: Tensor, shifts: Sequence[float], attributes: Sequence[Attribute]) -> Movement:
     """What a direction does, from scores (T, n, A) at ascending shifts, t = 0 among them."""
-    path = changes(scores, list(shifts).index(0), attributes)
+    zero = list(shifts).index(0)
+    path = changes(scores, zero, attributes)
     spread = torch.tensor([attribute.spread for attribute in attributes], dtype=torch.float64)
-    across = path[-1] - path[0]  # (n, A)
+    # Circular attributes turn at most half way round on either side of t = 0: followed from shift to shift, readings
+    # that are mere noise would seem to move the further, the more shifts there are.
+    ends = changes(scores[[0, zero, len(scores) - 1]], 1, attributes)
+    across = ends[2] - ends[0]  # (n, A)
     standardised, magnitude = across.mean(0) / spread, across.abs().mean(0) / spread
     total, dominant = float(magnitude.sum()), int(standardised.abs().argmax())
     others = (total - float(magnitude[dominant])) / max(len(attributes) - 1, 1)

@@ -30,6 +30,9 @@ def discover(
     `hybrid`, which learns on its eigenvectors. Learning saves checkpoints beside its file, goes on from them when it
     is run again, and removes them when it is done. A set that is there already is kept, unless `overwrite`.
     """
+    for space, methods in places:
+        if "sefa" in admitted(methods, space.kind):
+            generator.readers(space.kind)  # refused now, not after hours of learning
     distance = create_distance(settings.distance, compute)
     written = []
     for space, methods in places:

@@ -77,6 +77,8 @@ class Run:
                 plans = self._plans(generators, self._rediscovered(generators))
             bench = Bench(self.folder, self.suite, self.compute, self.store, distance, extractor, self._stage)
             measurements = [Measurement(bench, *pair) for pair in zip(plans, scorers, strict=True)]
+            for measurement in measurements:
+                measurement.check()
             results = [measurement.results() for measurement in measurements]
             self._describe(plans, results)
             with self._stage("tables and pictures") as report:
@@ -99,7 +101,8 @@ class Run:
     def _check(self, generators: Sequence[Generator], scorers: Sequence[Scorer | None]) -> None:
         """Refuse references, scorers and targets that do not fit, before any work is done."""
         for subject, generator, scorer in zip(self.suite.generators, generators, scorers, strict=True):
-            if "curves" in self.suite.experiments and subject.reference != "unshifted":
+            compared = {"curves", "matched"} & set(self.suite.experiments)
+            if compared and subject.reference != "unshifted":
                 open_reference(subject.reference, generator.resolution, 1).check()
             if scorer is not None:
                 scorer(unshifted(generator, generator.sample([0, 1], seed=0), self.compute))

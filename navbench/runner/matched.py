@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.calibration import Range, by_attribute
-from navbench.metrics.attributes import Movement, Scorer, index_of
+from navbench.metrics.attributes import LEAST_CHANGE, Movement, Scorer, index_of
 from navbench.runner.curves import CurveMeasurement, Tick
 from navbench.runner.results import Match, Results
 
 if TYPE_CHECKING:
     from navbench.runner.measure import Measurement
 
-LEAST_SHARE = 0.1
-"""A direction of which an attribute gets less than this share of the change is no direction of that attribute."""
+LEAST_PURITY = 0.1
+"""A direction whose share of change for an attribute, times its consistency, is less is none of that attribute."""
 
 
 def match(
@@ -44,15 +44,20 @@ def _best(found: DirectionSet, movements: dict[str, Movement], attribute: int) -
         moved = movements[direction.name]
         return float(moved.share[attribute] * moved.consistency[attribute])
 
-    best = max(found, key=purity)
-    return best if purity(best) >= LEAST_SHARE else None
+    movers = [one for one in found if abs(float(movements[one.name].standardised[attribute])) >= LEAST_CHANGE]
+    best = max(movers, key=purity, default=None)
+    return best if best is not None and purity(best) >= LEAST_PURITY else None
 
 
 def _solve(measurement: "Measurement", scorer: Scorer, direction: Direction) -> Range:
     suite = measurement.bench.suite
     settings = suite.matched
     key = measurement.key(
-        direction, scorer=scorer.identity, attribute=settings.attribute, change=settings.change, codes=settings.codes
+        direction,
+        scorer=measurement.scorer_key,
+        attribute=settings.attribute,
+        change=settings.change,
+        codes=settings.codes,
     )
 
     def make() -> Range:

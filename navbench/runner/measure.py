@@ -12,8 +12,9 @@ from torch import Tensor
 
 from navbench.compute import Compute
 from navbench.directions import Direction, DirectionSet
+from navbench.errors import NavbenchError
 from navbench.experiments import attributes, direction_table, locality, reproduction, strips
-from navbench.experiments.edit import Edit
+from navbench.experiments.edit import Edit, unshifted
 from navbench.generators.base import Generator
 from navbench.metrics.attributes import Movement, Scorer, movement
 from navbench.metrics.extractors import Extractor
@@ -117,6 +118,25 @@ class Measurement:
             "probe": f"{float(image.abs().mean()):.3f} {float(image.std()):.3f}",
         }
 
+    @cached_property
+    def scorer_key(self) -> list[Any]:
+        """What the scorer is: its weights and attributes, and what it reads from one image, for its code may change."""
+        assert self.scorer is not None
+        read = self.scorer(unshifted(self.generator, self.generator.sample([0], seed=0), self.bench.compute))
+        return [*self.scorer.identity, [f"{value:.3g}" for value in read[0].tolist()]]
+
+    def check(self) -> None:
+        """Refuse an imitation that was asked for by a direction's name and for which there is no space."""
+        if "reproduction" in self.bench.suite.experiments and self.plan.only:
+            for direction in self.plan.all_directions():
+                if not self._imitators(direction):
+                    targets = ", ".join(self.bench.suite.reproduction.targets)
+                    raise NavbenchError(
+                        f"{direction.name} cannot be imitated in {targets}: generator {self.generator.name} has the "
+                        f"latent spaces {', '.join(self.generator.latents)}; a direction of weights is imitated there "
+                        "or in 'activation', and a latent one in 'parameter'."
+                    )
+
     def key(self, direction: Direction | None = None, **more: Any) -> dict[str, Any]:
         """What a piece depends on, which is neither the device nor the batch size."""
         suite = self.bench.suite
@@ -164,7 +184,7 @@ class Measurement:
         """What directions of one set do to the attributes, by name."""
         settings, seed = self.bench.suite.attributes, self.bench.suite.seed
         identities = [direction.identity for direction in group]
-        key = self.key(scorer=scorer.identity, directions=identities, **settings.model_dump())
+        key = self.key(scorer=self.scorer_key, directions=identities, **settings.model_dump())
 
         def make() -> attributes.Readings:
             edits = [self.edit(direction) for direction in group]

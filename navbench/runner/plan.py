@@ -52,22 +52,23 @@ def places_of(subject: Subject, generator: Generator, library: Library) -> list[
 def layers_of(subject: Subject, generator: Generator, library: Library) -> tuple[str, ...]:
     """The layers of a subject by their names: those that the suite names, or those that have direction sets."""
     if subject.layers:
-        return tuple(generator.layer(name).name for name in subject.layers)
+        return tuple(dict.fromkeys(generator.layer(name).name for name in subject.layers))
     present = {file.header["layer"] for file in library.of(generator.name) if file.header["layer"]}
     return tuple(layer.name for layer in generator.layers() if layer.name in present)
 
 
 def plan(suite: Suite, subject: Subject, generator: Generator, library: Library) -> Plan:
     """The plan for one generator of a suite; every direction set that it names must be in the library."""
-    files = []
+    by_reference = {}  # a set that the suite names twice is measured once
     for space, methods in places_of(subject, generator, library):
         for method in methods:
             reference = f"{generator.name}/{method}/{space.place}"
             if reference in library.sets:
-                files.append(library.sets[reference])
+                by_reference[reference] = library.sets[reference]
             elif admitted([method], space.kind):
                 hint = "find it with navbench discover, or run with --rediscover"
                 raise NavbenchError(f"There are no directions {reference!r}; {hint}.")
+    files = tuple(by_reference.values())
     if not files:
         raise NavbenchError(f"There are no directions of generator {generator.name}; run with --rediscover and layers.")
     names = [name for file in files for name in file.names()]
@@ -77,7 +78,7 @@ def plan(suite: Suite, subject: Subject, generator: Generator, library: Library)
         raise unknown("direction in this suite", suite.only[0], names)
     sets = tuple(file.load(generator) for file in files)
     layers = layers_of(subject, generator, library)
-    return Plan(subject, generator, layers, tuple(files), sets, only, _left_out(suite, subject, generator, sets, only))
+    return Plan(subject, generator, layers, files, sets, only, _left_out(suite, subject, generator, sets, only))
 
 
 def _left_out(

@@ -39,7 +39,7 @@ def _with_ranges(found: DirectionSet, reached: dict[str, Range]) -> DirectionSet
 def _solve(measurement: "Measurement", direction: Direction, target: Target) -> Range:
     bench, scorer = measurement.bench, measurement.scorer
     codes, seed = bench.suite.discovery.effect_codes, bench.suite.seed
-    what = bench.distance.name if target.is_effect or scorer is None else scorer.identity
+    what = bench.distance.name if target.is_effect or scorer is None else measurement.scorer_key
     key = measurement.key(direction, target=[target.quantity, target.amount], codes=codes, by=what)
 
     def make() -> Range:

@@ -280,9 +280,15 @@ def method_rows(suite: Suite, results: Sequence[Results], directions: list[Row])
                 "accuracy": found.provenance.get("accuracy"),
                 "effect_target": _effect_target(suite, found),
             }
-            if curves:
-                fd = estimate.average([curve.frechet_at(end) for curve in curves for end in (0, -1)])
-                kid = estimate.average([curve.kernel_at(end) for curve in curves for end in (0, -1)])
+            ends = [
+                (result.curves[name], end)
+                for name in result.curves
+                for end in _fair_ends(suite, result, name)
+                if name.startswith(f"{found.reference}/")
+            ]
+            if ends:
+                fd = estimate.average([curve.frechet_at(end) for curve, end in ends])
+                kid = estimate.average([curve.kernel_at(end) for curve, end in ends])
                 row |= {"metric": result.metric, "fd_mean": fd.value, "fd_mean_stderr": fd.stderr}
                 row |= {"kid_mean": kid.value, "kid_mean_stderr": kid.stderr}
                 row |= {"extractor": suite.curves.extractor, "reference": result.reference}
@@ -293,6 +299,14 @@ def method_rows(suite: Suite, results: Sequence[Results], directions: list[Row])
                 row[f"{column}_mean"] = sum(values) / len(values) if values else None
             table.append(row)
     return table
+
+
+def _fair_ends(suite: Suite, result: Results, name: str) -> list[int]:
+    """The ends of a direction's curve that may be compared with others': both, or those that calibration reached."""
+    if name not in result.ranges:
+        return [0, -1]
+    there = result.ranges[name].is_reached(parse_target(suite.calibrate)).tolist()
+    return [end for end, reached in zip((0, -1), there, strict=True) if reached]
 
 
 def _effect_target(suite: Suite, found: DirectionSet) -> float | None:

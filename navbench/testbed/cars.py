@@ -1,8 +1,8 @@
 """Cars: side views drawn by signed distances from thirteen independent factors, so that an edit's truth is known.
 
 Lengths are pixels of a 64x64 image with x to the right and y down; the car faces right and stands at `GROUND`.
-Every factor is uniform on its range and independent of the others, so no wheel is ever smaller than the lower
-end of its range: a generator that is pushed there leaves the data, one that grows wheels stays longer.
+Every factor is uniform on its range and independent of the others, so there is no car without wheels, nor one with
+wheels under 4.5 pixels: a generator that is pushed there leaves the data.
 """
 
 from collections.abc import Callable, Sequence

@@ -31,6 +31,8 @@ class ScorerSettings(Settings):
 
     Attributes:
         steps, batch, learning_rate: of Adam; the rate falls to 0 as half a cosine.
+        beyond: how far factors are drawn beyond either end of their range, as a share of it, so that the scorer does
+            not saturate where edits push them; circular ones have no ends.
         noise: the largest standard deviation of the grain that is added, as generated images have some.
         seed: of everything random.
     """
@@ -38,6 +40,7 @@ class ScorerSettings(Settings):
     steps: int = Field(1200, ge=1)
     batch: int = Field(96, ge=2)
     learning_rate: float = Field(2e-3, gt=0)
+    beyond: float = Field(0.3, ge=0)
     noise: float = Field(0.06, ge=0)
     seed: int = Field(0, ge=0)
 
@@ -139,9 +142,9 @@ def train(settings: ScorerSettings, compute: Compute, report: Report = silent) -
     adam = torch.optim.Adam(scorer.parameters(), lr=settings.learning_rate)
     for step in range(settings.steps):
         rows = range(step * settings.batch, (step + 1) * settings.batch)
-        factors = cars.sample(rows, seeds.derived(settings.seed, "scorer renderings"))
+        factors = stretched(cars.sample(rows, seeds.derived(settings.seed, "scorer renderings")), settings.beyond)
         random = torch.Generator().manual_seed(seeds.derived(settings.seed, "grain", step))
-        images = worn(cars.render(factors), settings.noise, random)
+        images = worn(cars.render(factors), settings.noise, random).clamp(-1, 1)
         with compute.autocast():
             read = scorer.encoded(images.to(compute.device, memory_format=torch.channels_last))
         loss = F.mse_loss(read.float(), encode(factors).to(compute.device))
@@ -152,6 +155,15 @@ def train(settings: ScorerSettings, compute: Compute, report: Report = silent) -
         adam.step()
         report(step + 1, settings.steps, f"loss {float(loss.detach()):.4f}")
     return scorer.eval().requires_grad_(False)
+
+
+def stretched(factors: Tensor, beyond: float) -> Tensor:
+    """Factors (N, 13) over ranges that are longer by a share `beyond` at either end; circular ones as they are."""
+    columns = []
+    for column, factor in zip(factors.unbind(1), cars.FACTORS, strict=True):
+        middle = (factor.low + factor.high) / 2
+        columns.append(column if factor.circular else middle + (1 + 2 * beyond) * (column - middle))
+    return torch.stack(columns, dim=1)
 
 
 def worn(images: Tensor, noise: float, random: torch.Generator) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
-from navbench.experiments.calibration import Target, by_attribute, by_effect, check_target, parse_target
+from navbench.experiments.calibration import Range, Target, by_attribute, by_effect, check_target, parse_target
 from navbench.metrics.attributes import Attribute
 
 BRIGHTNESS = Attribute("brightness", "lx", 1.0)
@@ -122,3 +122,9 @@ def test_an_attribute_that_no_scorer_knows_is_refused():
     with pytest.raises(NavbenchError, match="measured in lx, not in px"):
         check_target(Target("brightness", 1.0, "px"), Reader(), "faces")
     check_target(Target("effect", 1.0), None, "faces")
+
+
+def test_an_attribute_that_goes_the_same_way_at_both_ends_is_reached_at_neither():
+    assert not Range(torch.tensor([-1.0, 1.0]), torch.tensor([2.0, 2.0])).is_reached(Target("brightness", 2.0)).any()
+    assert Range(torch.tensor([-1.0, 1.0]), torch.tensor([2.0, -2.0])).is_reached(Target("brightness", 2.0)).all()
+    assert Range(torch.tensor([-1.0, 1.0]), torch.tensor([2.0, 2.0])).is_reached(Target("effect", 2.0)).all()

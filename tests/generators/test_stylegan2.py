@@ -318,6 +318,13 @@ def test_what_no_reader_sees_changes_no_image():
     assert differ(generator(generator.moved(codes, "w", readers[0])), generator(codes))
 
 
+def test_the_readers_of_w_are_what_changes_every_style_as_it_runs():
+    w, other = normal(0, 8), normal(1, 8)
+    makers = [GENERATOR.conv1, GENERATOR.to_rgb1, *GENERATOR.convs, *GENERATOR.to_rgbs]
+    styles = [torch.cat([each.conv.modulation(row[None])[0] for each in makers]) for row in (w, other)]
+    close(GENERATOR.readers("w") @ (w - other), styles[0] - styles[1])
+
+
 def before_activation(layer, z):
     """What the layer computes, its activation undone."""
     y = layer(z[None])[0] / math.sqrt(2)

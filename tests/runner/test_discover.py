@@ -7,7 +7,7 @@ from navbench import suite
 from navbench.compute import Compute
 from navbench.directions import Library, open_set, place_of, write_set
 from navbench.discovery.methods import METHODS
-from navbench.discovery.settings import DiscoverySettings, GanspaceSettings, SpectrumSettings
+from navbench.discovery.settings import DiscoverySettings, GanspaceSettings, HybridSettings, SpectrumSettings
 from navbench.errors import NavbenchError
 from navbench.runner.discover import discover
 from navbench.runner.plan import places_of, plan
@@ -23,6 +23,7 @@ SETTINGS = DiscoverySettings(
     effect_codes=2,
     spectrum=SpectrumSettings(vectors=1, codes=2, products=2, block=1),
     ganspace=GanspaceSettings(samples=64),
+    hybrid=HybridSettings(steps=1, batch=2, evaluation=2, shift=1.0),
 )
 
 
@@ -51,6 +52,14 @@ def test_each_space_gets_the_methods_that_are_defined_in_it(tmp_path):
     assert written(tmp_path) == names == {str(path.relative_to(tmp_path)) for path in paths}
     for path in paths:
         assert len(open_set(path).load(GENERATOR)) == 1
+
+
+def test_hybrid_learns_on_the_spectrum_that_is_found_before_it(tmp_path):
+    found([(layer("convs.0"), ("hybrid", "spectrum"))], tmp_path)
+    spectrum, hybrid = (open_set(tmp_path / f"styled/{name}/convs.0.safetensors") for name in ("spectrum", "hybrid"))
+    assert hybrid.header["basis"] == "set:../spectrum/convs.0.safetensors"
+    assert hybrid.header["basis_sha256"] == spectrum.header["basis_sha256"]
+    assert abs(float((hybrid.load(GENERATOR)[0].offset * spectrum.load(GENERATOR)[0].offset).sum())) > 0.999
 
 
 def test_sets_that_are_there_are_kept_unless_told_otherwise(tmp_path):
@@ -105,6 +114,16 @@ def test_a_plan_has_the_sets_of_layers_then_those_of_latent_spaces(tmp_path):
     assert [each.name for each in made.leading(1)] == [f"{each.reference}/0" for each in made.sets]
     assert "Curves were measured for the first 2 directions of each set" not in " ".join(made.left_out)
     assert any("Reproduction was measured for the first 1 directions of each set: 7 of 14." in s for s in made.left_out)
+    assert "Layers of styled without directions here: convs.0, convs.2, convs.3, convs.4, convs.5." in made.left_out
+
+
+def test_a_set_that_is_named_twice_is_planned_once(tmp_path):
+    made = planned(
+        tmp_path, "svd/convs.1", "random/w", layers=("convs.1", "1"), methods=("svd", "svd"), latents=("w", "w"),
+        latent_methods=("random", "random"),
+    )  # fmt: skip
+    assert [each.reference for each in made.sets] == ["styled/svd/convs.1", "styled/random/w"]
+    assert made.layers == ("convs.1",)
 
 
 def test_a_plan_of_latent_spaces_alone_needs_no_layer(tmp_path):

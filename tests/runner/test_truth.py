@@ -107,7 +107,9 @@ def test_every_range_reaches_the_change_that_it_is_calibrated_to_or_says_how_far
     rows = table(run, "calibration")
     assert rows["is_reached"].any()
     reached = rows["reached"].abs()
-    assert ((reached / 0.001 - 1).abs() <= 0.05).eq(rows["is_reached"]).all()
+    assert ((reached / 0.001 - 1).abs() <= 0.05)[rows["is_reached"]].all()
+    sides = rows.groupby("name")["reached"].prod()
+    assert (sides[rows.loc[rows["is_reached"], "name"]] < 0).all()  # up at one end and down at the other
     generator, chosen = directions(sets)
     by_name = {direction.name: direction for direction in chosen}
     for row in rows[rows["is_reached"]].head(3).to_dict("records"):
@@ -152,3 +154,26 @@ def test_the_tables_of_attributes_have_the_columns_that_the_report_reads(finishe
         assert written <= {*schema.text, *schema.numbers, *schema.maybe, *schema.maybe_text}, name
         assert {*schema.text, *schema.numbers} <= written, name
     load_run(finished.folder)
+
+
+def test_an_imitation_for_which_there_is_no_space_is_refused_before_any_work(tmp_path, sets):
+    only = {"only": ["toy.make/svd/up/0"], "experiments": ["reproduction"], "reproduction": {"targets": ["w"]}}
+    with pytest.raises(NavbenchError, match=r"cannot be imitated in w: generator toy\.make has the latent spaces z;"):
+        toy.execute(tmp_path / "run", toy.judged(**only), sets)
+
+
+def test_methods_are_not_compared_on_ends_that_did_not_reach_the_target(tmp_path, sets):
+    values = {"calibrate": "brightness=0.001", "experiments": ["curves"]}
+    run = toy.execute(tmp_path / "run", toy.judged(**values), sets)
+    reached = table(run, "calibration").set_index(["name", "end"])["is_reached"]
+    curves = table(run, "curves")
+    curves = curves[(curves["metric"] == "FD") & (curves["t"] != 0)]
+    for row in table(run, "methods").to_dict("records"):
+        name = f"toy.make/{row['method']}/{row['layer']}/0"
+        points = curves[curves["name"] == name]
+        fair = [
+            value
+            for t, value in zip(points["t"], points["value"], strict=True)
+            if reached[name, "t_min" if t < 0 else "t_max"]
+        ]
+        assert row["fd_mean"] == pytest.approx(np.mean(fair)) if fair else np.isnan(row.get("fd_mean", np.nan))
