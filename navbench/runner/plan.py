@@ -101,6 +101,6 @@ def _left_out(
     missing = [layer.name for layer in generator.layers() if layer.name not in covered]
     if missing:
         sentences.append(f"Layers of {generator.name} without directions here: {', '.join(missing)}.")
-    if suite.matched.attribute and "matched" in suite.experiments and not subject.scorer:
+    if not subject.scorer and any(other.scorer for other in suite.generators):
         sentences.append(f"{generator.name} has no attribute scorer, so nothing is said of what its directions do.")
     return tuple(sentences)

@@ -44,11 +44,7 @@ class Draughtsman(Generator):
     def layers(self):
         return ()
 
-    def before(self, codes, layer):
-        raise NotImplementedError
-
-    def after(self, state, layer, weight=None):
-        raise NotImplementedError
+    before = after = None  # there is no layer to stop at
 
 
 class Tiles:
