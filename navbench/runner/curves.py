@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,11 +12,9 @@ from navbench.directions import Direction
 from navbench.experiments import fid_curve
 from navbench.experiments.reference import open_reference, real_features
 from navbench.files import content_hash
+from navbench.runner.bench import Measurement
 from navbench.runner.results import Features
 from navbench.runner.store import slices
-
-if TYPE_CHECKING:
-    from navbench.runner.measure import Measurement
 
 Tick = Callable[[str], None]
 
@@ -34,7 +32,7 @@ class CurveMeasurement:
         floor: the distances at t = 0; reference_samples: images of the reference.
     """
 
-    def __init__(self, measurement: "Measurement", title: str) -> None:
+    def __init__(self, measurement: Measurement, title: str) -> None:
         """Make the reference's features and those at t = 0, in a stage of their own."""
         self._measurement = measurement
         self._settings, self._store = measurement.bench.suite.curves, measurement.bench.store
@@ -42,7 +40,7 @@ class CurveMeasurement:
         with measurement.pieces(title, 2 * len(self.shards)) as tick:
             features = self._reference_features(tick)
             self.reference = fid_curve.Reference.of(features.to(measurement.bench.compute.device))
-            at_zero = self._unshifted("curve", tick)
+            at_zero = self._unshifted("curve", self.shards, tick)
         self.reference_samples = self.reference.kernel.n
         key = measurement.key(**self._extractor, reference=self._reference_key, samples=self._settings.samples)
         zero = torch.zeros(1, self._settings.effect_samples)
@@ -121,7 +119,8 @@ class CurveMeasurement:
 
     def _reference_features(self, tick: Tick) -> Tensor:
         if self._source == "unshifted":
-            return self._unshifted("reference", tick, self._reference_count)
+            shards = shards_of(self._reference_count, self._settings.shard)
+            return self._unshifted("reference", shards, tick)
         images = open_reference(self._source, self._measurement.generator.resolution, self._reference_count)
         bench, parts = self._measurement.bench, []
         for shard in shards_of(len(images), self._settings.shard):
@@ -136,9 +135,9 @@ class CurveMeasurement:
             tick("real images")
         return torch.cat(parts)
 
-    def _unshifted(self, role: str, tick: Tick, count: int = 0) -> Tensor:
+    def _unshifted(self, role: str, shards: list[range], tick: Tick) -> Tensor:
         measurement, parts = self._measurement, []
-        for shard in shards_of(count, self._settings.shard) if count else self.shards:
+        for shard in shards:
             key = measurement.key(role=role, codes=[shard.start, shard.stop], **self._extractor)
 
             def make(shard: range = shard) -> Features:

@@ -25,9 +25,10 @@ from navbench.metrics.extractors import create_extractor
 from navbench.metrics.perceptual import create_distance
 from navbench.progress import Report, stage
 from navbench.runner import pictures, rows
+from navbench.runner.bench import Bench
 from navbench.runner.discover import discover
 from navbench.runner.manifest import Manifest, earlier_stages, environment
-from navbench.runner.measure import Bench, Measurement
+from navbench.runner.measure import Experiments
 from navbench.runner.plan import Plan, places_of, plan
 from navbench.runner.results import Results
 from navbench.runner.store import Store
@@ -76,7 +77,7 @@ class Run:
             if self.suite.rediscover:
                 plans = self._plans(generators, self._rediscovered(generators))
             bench = Bench(self.folder, self.suite, self.compute, self.store, distance, extractor, self._stage)
-            measurements = [Measurement(bench, *pair) for pair in zip(plans, scorers, strict=True)]
+            measurements = [Experiments(bench, *pair) for pair in zip(plans, scorers, strict=True)]
             for measurement in measurements:
                 measurement.check()
             results = [measurement.results() for measurement in measurements]

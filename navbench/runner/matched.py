@@ -1,23 +1,20 @@
 """Methods compared where each changes one attribute by the same amount, by its best direction for that."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.calibration import Range, by_attribute
 from navbench.metrics.attributes import LEAST_CHANGE, Movement, Scorer, index_of
+from navbench.runner.bench import Measurement
 from navbench.runner.curves import CurveMeasurement, Tick
 from navbench.runner.results import Match, Results
-
-if TYPE_CHECKING:
-    from navbench.runner.measure import Measurement
 
 LEAST_PURITY = 0.1
 """A direction whose share of change for an attribute, times its consistency, is less is none of that attribute."""
 
 
 def match(
-    measurement: "Measurement", results: Results, sets: list[DirectionSet], curves: CurveMeasurement, tick: Tick
+    measurement: Measurement, results: Results, sets: list[DirectionSet], curves: CurveMeasurement, tick: Tick
 ) -> list[Match]:
     """For each set that has one, its best direction for the suite's attribute, at the suite's change of it."""
     settings, scorer = measurement.bench.suite.matched, measurement.scorer
@@ -49,7 +46,7 @@ def _best(found: DirectionSet, movements: dict[str, Movement], attribute: int) -
     return best if best is not None and purity(best) >= LEAST_PURITY else None
 
 
-def _solve(measurement: "Measurement", scorer: Scorer, direction: Direction) -> Range:
+def _solve(measurement: Measurement, scorer: Scorer, direction: Direction) -> Range:
     suite = measurement.bench.suite
     settings = suite.matched
     key = measurement.key(

@@ -1,66 +1,28 @@
-"""Measuring one generator: every piece of every experiment is taken from the store, or made and stored."""
+"""The experiments on one generator: every piece is taken from the store, or made and stored."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from navbench.compute import Compute
 from navbench.directions import Direction, DirectionSet
 from navbench.errors import NavbenchError
 from navbench.experiments import attributes, direction_table, locality, reproduction, strips
-from navbench.experiments.edit import Edit, unshifted
-from navbench.generators.base import Generator
+from navbench.experiments.edit import Edit
 from navbench.metrics.attributes import Movement, Scorer, movement
-from navbench.metrics.extractors import Extractor
-from navbench.metrics.perceptual import PerceptualDistance
-from navbench.progress import Report
 from navbench.runner import pictures
+from navbench.runner.bench import Measurement
 from navbench.runner.curves import CurveMeasurement
 from navbench.runner.matched import match
-from navbench.runner.plan import Plan
 from navbench.runner.ranges import calibrated
 from navbench.runner.results import Results
-from navbench.runner.store import Store
 from navbench.spaces import Space, describe
 from navbench.spaces import create as create_space
-from navbench.suite import Suite
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What all measurements of a run share.
-
-    Attributes:
-        stage: opens a stage of that title, which is timed and shown.
-    """
-
-    folder: Path
-    suite: Suite
-    compute: Compute
-    store: Store
-    distance: PerceptualDistance
-    extractor: Extractor
-    stage: Callable[[str], AbstractContextManager[Report]]
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """All measurements of one generator's directions within a run."""
-
-    bench: Bench
-    plan: Plan
-    scorer: Scorer | None = None
-
-    @property
-    def generator(self) -> Generator:
-        """The generator that is measured."""
-        return self.plan.generator
+class Experiments(Measurement):
+    """All experiments of a suite on one generator."""
 
     def results(self) -> Results:
         """Every piece of every experiment, from the store or made now; over the ranges that the suite asks for."""
@@ -92,39 +54,6 @@ class Measurement:
             self._strips(results, plan_.leading(suite.strips.directions))
         return results
 
-    @contextmanager
-    def pieces(self, title: str, total: int) -> Iterator[Callable[[str], None]]:
-        """A stage of `total` pieces, with a function that tells that one more is done."""
-        with self.bench.stage(title) as report:
-            done = 0
-
-            def tick(note: str = "") -> None:
-                nonlocal done
-                done += 1
-                report(done, total, note)
-
-            yield tick
-
-    @cached_property
-    def _generator_key(self) -> dict[str, str]:
-        """What the generator is: its weights, its class, and what it makes of one code, for its class may change."""
-        generator = self.generator
-        with torch.no_grad():
-            image = generator(generator.sample([0], seed=0)).double()
-        kind = type(getattr(generator, "module", generator))
-        return {
-            "weights": generator.fingerprint,
-            "class": f"{kind.__module__}.{kind.__qualname__}",
-            "probe": f"{float(image.abs().mean()):.3f} {float(image.std()):.3f}",
-        }
-
-    @cached_property
-    def scorer_key(self) -> list[Any]:
-        """What the scorer is: its weights and attributes, and what it reads from one image, for its code may change."""
-        assert self.scorer is not None
-        read = self.scorer(unshifted(self.generator, self.generator.sample([0], seed=0), self.bench.compute))
-        return [*self.scorer.identity, [f"{value:.3g}" for value in read[0].tolist()]]
-
     def check(self) -> None:
         """Refuse an imitation that was asked for by a direction's name and for which there is no space."""
         if "reproduction" in self.bench.suite.experiments and self.plan.only:
@@ -136,16 +65,6 @@ class Measurement:
                         f"latent spaces {', '.join(self.generator.latents)}; a direction of weights is imitated there "
                         "or in 'activation', and a latent one in 'parameter'."
                     )
-
-    def key(self, direction: Direction | None = None, **more: Any) -> dict[str, Any]:
-        """What a piece depends on, which is neither the device nor the batch size."""
-        suite = self.bench.suite
-        key = {"generator": self._generator_key, "seed": suite.seed, "precision": suite.precision, **more}
-        return key if direction is None else {**key, "direction": direction.identity}
-
-    def edit(self, direction: Direction) -> Edit:
-        """The direction on the generator."""
-        return Edit(self.generator, direction, self.bench.compute)
 
     def _to_match(self) -> list[DirectionSet]:
         """The sets that are compared at an equal change of an attribute: all, if the scorer knows it."""

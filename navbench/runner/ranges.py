@@ -1,18 +1,18 @@
 """A plan whose directions all reach one target, instead of the ends that their files give."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import torch
 
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.calibration import Range, Target, by_attribute, by_effect, check_target, parse_target
+from navbench.runner.bench import Measurement
 
-if TYPE_CHECKING:
-    from navbench.runner.measure import Measurement
+Kind = TypeVar("Kind", bound=Measurement)
 
 
-def calibrated(measurement: "Measurement") -> tuple["Measurement", dict[str, Range]]:
+def calibrated(measurement: Kind) -> tuple[Kind, dict[str, Range]]:
     """The measurement over the ranges that the suite asks for, and what was reached, by direction."""
     suite, plan = measurement.bench.suite, measurement.plan
     if not suite.calibrate:
@@ -36,7 +36,7 @@ def _with_ranges(found: DirectionSet, reached: dict[str, Range]) -> DirectionSet
     return replace(found, t_min=t_min, t_max=t_max)
 
 
-def _solve(measurement: "Measurement", direction: Direction, target: Target) -> Range:
+def _solve(measurement: Measurement, direction: Direction, target: Target) -> Range:
     bench, scorer = measurement.bench, measurement.scorer
     codes, seed = bench.suite.discovery.effect_codes, bench.suite.seed
     what = bench.distance.name if target.is_effect or scorer is None else measurement.scorer_key
