@@ -11,13 +11,13 @@ from typing import Any
 import click
 import pandas as pd
 import torch
-from rich.table import Column, Table
 
 from navbench import __version__, suite, weights
-from navbench.cli_common import console, example
+from navbench.cli_catalogue import directions, generators
+from navbench.cli_common import console, directions_option, example, folding, installed, library
 from navbench.cli_testbed import testbed
 from navbench.compute import Compute
-from navbench.directions import SHIPPED, Library, SetFile, open_set, relabel
+from navbench.directions import SetFile
 from navbench.discovery.methods import METHODS, admitted
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
@@ -62,13 +62,6 @@ def computing(command: Callable[..., Any]) -> Callable[..., Any]:
     return functools.reduce(lambda inner, option: option(inner), reversed(options), command)
 
 
-def directions_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the option that names another folder of directions."""
-    folder = click.Path(file_okay=False, path_type=Path)
-    text = "A folder of direction sets, before the shipped ones."
-    return click.option("--directions", "folder", type=folder, help=text)(command)
-
-
 def calibrate_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the option that solves for the ranges of directions."""
     text = "Solve every range for 'effect=0.2', say, or 'wheel radius=+1px'. Default: what the suite says."
@@ -79,22 +72,6 @@ def compute_for(chosen: Suite, device: str) -> Compute:
     """The compute of a suite; at float32, CUDA is kept from rounding to TF32."""
     torch.backends.cudnn.allow_tf32 = False
     return Compute(device, chosen.precision, chosen.batch)
-
-
-def library(folder: Path | None) -> Library:
-    """The direction sets of a folder, then the shipped ones."""
-    shipped = [SHIPPED] if SHIPPED.is_dir() else []
-    return Library([folder, *shipped] if folder else shipped)
-
-
-def installed(file: SetFile) -> str:
-    """The name of the generator that a set was found on; files do not get to name code to import."""
-    name = file.header["generator"]
-    if name not in zoo.known():
-        raise NavbenchError(
-            f"{file.path} was found on generator {name!r}, which is not installed; name it by --generator."
-        )
-    return name
 
 
 def overridden(source: str, precision: str | None, batch: int | None, **values: Any) -> Suite:
@@ -112,7 +89,8 @@ def main(debug: bool) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.")
 
 
-main.add_command(testbed)
+for group in (directions, generators, testbed):
+    main.add_command(group)
 
 
 @main.command("run-all", **example("navbench run-all quick --out runs/quick"))
@@ -166,11 +144,6 @@ COLUMNS = {
     "locality": ("metric", "n", "value", "stderr"),
     "reproduction": ("target", "t", "steps", "n", "residual", "residual_stderr"),
 }
-
-
-def folding(*columns: str, header: bool = True) -> Table:
-    """A table that folds what is too wide for the screen, and cuts nothing off."""
-    return Table(*(Column(name, overflow="fold") for name in columns), box=None, show_header=header)
 
 
 def show(frame: pd.DataFrame) -> None:
@@ -331,102 +304,6 @@ def _refuse_homeless(methods: tuple[str, ...], spaces: list[Space]) -> None:
 def report(run: Path) -> None:
     """Write the report of a run folder anew, from what the folder holds."""
     console.print(f"Report: {write_report(run).resolve()}")
-
-
-@main.group(**example("navbench directions list"))
-def directions() -> None:
-    """The directions that there are."""
-
-
-@directions.command("list", **example("navbench directions list --generator faces"))
-@click.option("--generator", help="Only those of one generator.")
-@click.option("--csv", is_flag=True, help="As a table for programs, such as directions/index.csv.")
-@directions_option
-def list_directions(generator: str | None, csv: bool, folder: Path | None) -> None:
-    """List the direction sets."""
-    rows = [
-        (reference, str(file.count), "; ".join(filter(None, file.header["labels"])), file.sha256)
-        for reference, file in sorted(library(folder).sets.items())
-        if generator in (None, file.header["generator"])
-    ]
-    columns = ("set", "directions", "labels", "sha256")
-    if csv:
-        click.echo(pd.DataFrame(rows, columns=columns).to_csv(index=False), nl=False)
-        return
-    table = folding(*columns)
-    for row in rows:
-        table.add_row(*row[:3], row[3][:12])
-    console.print(table)
-
-
-@directions.command("label", **example('navbench directions label my-directions/faces/svd/main.6.safetensors 3 "hair"'))
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.argument("index", type=click.IntRange(0))
-@click.argument("label")
-def label_direction(file: Path, index: int, label: str) -> None:
-    """Name a direction by hand; from then on it answers to that name."""
-    found = open_set(file)
-    if index >= found.count:
-        raise NavbenchError(f"{file} has directions 0 to {found.count - 1}; there is no {index}.")
-    relabel(found, index, label)
-    console.print(f"{found.names()[index]} is now {label!r}")
-
-
-@directions.command("show", **example("navbench directions show faces/hybrid/main.6/3"))
-@click.argument("name")
-@click.option("--generator", help="'package.module:callable', for one that is not installed under its name.")
-@directions_option
-def show_direction(name: str, generator: str | None, folder: Path | None) -> None:
-    """Show what is known of one direction."""
-    file, index = library(folder).find(name)
-    direction = file.load(zoo.create(generator or installed(file), Compute()))[index]
-    table = folding("", "", header=False)
-    table.add_row("name", direction.name)
-    table.add_row("label", direction.label or "-")
-    table.add_row("space", f"{direction.space}, {tuple(direction.offset.shape)}")
-    table.add_row("layer", direction.layer or "-")
-    table.add_row("t", f"[{direction.t_min:.4g}, {direction.t_max:.4g}]")
-    for key, value in direction.scores.items():
-        table.add_row(key.replace("_", " "), f"{value:.4g}")
-    for key, value in file.header["provenance"].items():
-        if key != "log":
-            table.add_row(key, str(value))
-    table.add_row("file", str(file.path))
-    table.add_row("sha256", file.sha256)
-    console.print(table)
-
-
-@main.group(**example("navbench generators list"))
-def generators() -> None:
-    """The generators that there are."""
-
-
-@generators.command("list", **example("navbench generators list"))
-def list_generators() -> None:
-    """List the installed generators."""
-    table = folding("name", "from")
-    for name, point in sorted(zoo.known().items()):
-        table.add_row(name, point.value)
-    console.print(table)
-
-
-@generators.command("show", **example("navbench generators show faces"))
-@click.argument("name")
-def show_generator(name: str) -> None:
-    """Show what a generator is: its size, its layers and their kernels."""
-    made = zoo.create(name, Compute())
-    spaces = [kind for kind in KINDS if kind not in LATENTS or kind in made.latents]
-    console.print(f"{made.name}: {made.description}")
-    console.print(
-        f"resolution {made.resolution}, codes of {made.latent_dim}, spaces {', '.join(spaces)}",
-    )
-    console.print(
-        f"{sum(tensor.numel() for tensor in made.parameters()):,} parameters, sha256 {made.fingerprint}",
-    )
-    table = folding("index", "layer", "kernel", "parameters")
-    for layer in made.layers():
-        table.add_row(str(layer.index), layer.name, "x".join(map(str, layer.shape)), f"{layer.shape.numel():,}")
-    console.print(table)
 
 
 @main.command(**example("navbench doctor"))

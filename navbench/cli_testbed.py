@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 
-from navbench.cli_common import console, example
+from navbench.cli_common import console, example, folding
 from navbench.compute import Compute, Precision
 from navbench.errors import NavbenchError
 from navbench.files import write_atomically
@@ -136,7 +135,7 @@ def evaluate(
 
 
 def _show(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(*columns, box=None)
+    table = folding(*columns)
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -7,7 +7,6 @@ face-attribute network, a set of CLIP prompts.  Packages add theirs as entry poi
 
 import hashlib
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
@@ -42,7 +41,7 @@ class Attribute:
 
 
 class Scores(Protocol):
-    """What everything here needs of a scorer."""
+    """What everything needs of a scorer, and what a package that adds one implements, as an `nn.Module`."""
 
     name: str
 
@@ -51,17 +50,6 @@ class Scores(Protocol):
         """What it reads, in the order of its numbers."""
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Numbers (N, A), in the attributes' units, of images (N, 3, H, W), float, [-1, 1]."""
-
-
-class AttributeScorer(nn.Module, ABC):
-    """What a package that adds a scorer implements."""
-
-    name: str
-    attributes: tuple[Attribute, ...]
-
-    @abstractmethod
-    def forward(self, images: Tensor) -> Tensor:
         """Numbers (N, A), in the attributes' units, of images (N, 3, H, W), float, [-1, 1]."""
 
 
@@ -105,7 +93,7 @@ class Scorer:
 def create_scorer(name: str, compute: Compute) -> Scorer:
     """The scorer of that name: an installed entry point of `navbench.attributes`, or 'package.module:callable'.
 
-    Either gives a callable that returns an `AttributeScorer`, or any `nn.Module` with a tuple `attributes`.
+    Either gives a callable that returns an `nn.Module` with a tuple `attributes`, and numbers for them (see `Scores`).
     """
     network = plugins.find(GROUP, "attribute scorer", name)()
     if not isinstance(network, nn.Module):

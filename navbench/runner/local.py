@@ -188,7 +188,7 @@ class Run:
                 "curve": suite.curves.samples,
                 "reference": [result.reference_samples for result in results],
                 "effect": suite.curves.effect_samples,
-                "attributes": suite.attributes.samples,
+                **({"attributes": suite.attributes.samples} if any(result.movements for result in results) else {}),
                 "screening": suite.screening.samples,
                 "locality": suite.locality.samples,
                 "reproduction": suite.reproduction.held_out,

@@ -16,7 +16,7 @@ from navbench import seeds
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
 from navbench.files import write_atomically
-from navbench.metrics.attributes import Attribute, AttributeScorer, Scores
+from navbench.metrics.attributes import Attribute, Scores
 from navbench.progress import Report, silent
 from navbench.settings import Settings
 from navbench.testbed import cars
@@ -45,7 +45,7 @@ class ScorerSettings(Settings):
     seed: int = Field(0, ge=0)
 
 
-class CarsScorer(AttributeScorer):
+class CarsScorer(nn.Module):
     """Images (N, 3, 64, 64) to factors (N, 13), in `cars.FACTORS`' units."""
 
     name = "cars"
