@@ -281,7 +281,7 @@ def discover(
     places += [(LatentSpace(made, kind), methods or subject.latent_methods) for kind in subject.latents]
     _refuse_homeless(methods, [space for space, _ in places])
     paths = discover_sets(
-        made, places, chosen.discovery, compute, chosen.seed, out,
+        made, places, chosen.discovery_of(subject), compute, chosen.seed, out,
         overwrite=force, stages=lambda title: stage(console, title),
     )  # fmt: skip
     for path in paths:
@@ -327,7 +327,8 @@ def doctor() -> None:
 
 def _needs(chosen: Suite) -> set[str]:
     names = {subject.name for subject in chosen.generators}
-    return names | {chosen.distance, chosen.discovery.distance, chosen.curves.extractor}
+    distances = {chosen.discovery_of(subject).distance for subject in chosen.generators}
+    return names | {chosen.distance, chosen.curves.extractor} | distances
 
 
 if __name__ == "__main__":

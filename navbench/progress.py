@@ -28,18 +28,24 @@ def silent(done: int, total: int, note: str = "") -> None:
 
 
 class Lines:
-    """A plain line when a stage ends, and every `seconds` before that."""
+    """A plain line when a stage ends, and every `seconds` before that.
+
+    What a first report within a second calls done was done before, as in work that goes on from a checkpoint.
+    """
 
     def __init__(self, console: Console, stage: str, seconds: float = 20) -> None:
         self.console, self.stage, self.seconds = console, stage, seconds
         self.begun = self.told = time.monotonic()
+        self.before: int | None = None
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Tell, unless it was told a moment ago."""
         now = time.monotonic()
+        if self.before is None:
+            self.before = done if now - self.begun < 1 else 0
         if done >= total or now - self.told >= self.seconds:
             self.told = now
-            left = (now - self.begun) / max(done, 1) * (total - done)
+            left = (now - self.begun) / max(done - self.before, 1) * (total - done)
             when = f"done in {now - self.begun:.0f} s" if done >= total else f"about {left:.0f} s left"
             line = f"{self.stage}: {done}/{total}, {when}{f', {note}' if note else ''}"
             self.console.print(line, markup=False, emoji=False, highlight=False)

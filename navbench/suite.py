@@ -32,6 +32,7 @@ class Subject(Settings):
         reference: 'unshifted', the generator itself at t = 0 with other codes; an installed distribution, such as
             'renderings', the truth of `cars`; or a folder or zip of images.
         scorer: an installed attribute scorer, or 'package.module:callable'; '' for none.
+        discovery: how its directions are found, all of it; none for what the suite says of all generators.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Subject(Settings):
     latent_methods: tuple[str, ...] = ("ganspace", "sefa", "latent-spectrum", "latent-optimization", "random")
     reference: str = "unshifted"
     scorer: str = ""
+    discovery: DiscoverySettings | None = None
 
     @property
     def all_methods(self) -> tuple[str, ...]:
@@ -180,6 +182,10 @@ class Suite(Settings):
     def toml(self) -> str:
         """The suite as a file that reads back as the same suite, every key spelled out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def discovery_of(self, subject: Subject) -> DiscoverySettings:
+        """How directions of one of its generators are found."""
+        return subject.discovery or self.discovery
 
     def with_values(self, **values: Any) -> "Suite":
         """The suite with other values, given by their keys: `seed=3`, `curves={"samples": 99}`; validated anew."""

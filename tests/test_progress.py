@@ -57,6 +57,15 @@ def test_an_estimate_is_the_time_that_the_rest_takes_at_this_pace(clock):
     ]
 
 
+def test_what_was_done_before_says_nothing_of_the_pace(clock):
+    console = plain()
+    told = Lines(console, "training", seconds=20)
+    told(900, 1000)
+    clock.now = 30.0
+    told(930, 1000)
+    assert printed(console) == ["training: 930/1000, about 70 s left"]
+
+
 def test_work_that_has_not_begun_gives_a_line_without_dividing_by_zero(clock):
     console = plain()
     told = Lines(console, "curves", seconds=20)

@@ -290,6 +290,7 @@ SUBJECT = {
     "latent_methods": ["random"],
     "reference": "photos",
     "scorer": "mine",
+    "discovery": {"directions": 3},
 }
 
 
@@ -298,3 +299,11 @@ def test_identity_changes_with_anything_of_a_generator(key):
     subject = FULL.generators[0].model_dump(mode="json")
     assert FULL.with_values(generators=[subject | {key: SUBJECT[key]}]).identity() != FULL.identity()
     assert FULL.with_values(generators=[subject, subject | {key: SUBJECT[key]}]).identity() != FULL.identity()
+
+
+def test_a_generator_is_discovered_by_its_own_settings_where_it_has_some():
+    chosen = FULL.with_values(generators=[{"name": "a", "discovery": {"directions": 3}}, {"name": "b"}])
+    own, shared = (chosen.discovery_of(subject) for subject in chosen.generators)
+    assert own.directions == 3
+    assert shared == chosen.discovery
+    assert suite.parse(chosen.toml(), "again") == chosen

@@ -33,7 +33,11 @@ class EffectMeter:
 
     def effect(self, offset: Tensor) -> float:
         """The mean distance of images under `offset` from the unshifted ones."""
-        return float((self._features(offset) - self.originals).square().sum(1).mean())
+        return float(self.effects(offset).mean())
+
+    def effects(self, offset: Tensor) -> Tensor:
+        """(N,), the distance of each code's image under `offset` from its unshifted one."""
+        return (self._features(offset) - self.originals).square().sum(1)
 
     @torch.no_grad()
     def _features(self, offset: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from navbench import seeds
 from navbench.discovery.calibration import EffectMeter
 from navbench.errors import NavbenchError
 from navbench.experiments.edit import Edit, codes_for
+from navbench.metrics import estimate
 from navbench.metrics.attributes import Attribute, Scorer, changes, index_of
 from navbench.metrics.perceptual import PerceptualDistance
 
@@ -69,10 +70,12 @@ class Range:
     Attributes:
         t: the ends, t_min < 0 < t_max.
         reached: the effect, or the mean change of the attribute, with its sign.
+        stderr: the standard error of that mean over codes: how well the ends are known.
     """
 
     t: Tensor
     reached: Tensor
+    stderr: Tensor
 
     def is_reached(self, target: Target) -> Tensor:
         """(2,), whether each end is within `TOLERANCE` of the target.
@@ -91,8 +94,7 @@ def by_effect(edit: Edit, distance: PerceptualDistance, amount: float, codes: in
     wanted = [meter.reach(edit.offset, amount, guess) for guess in (own.t_min, own.t_max)]
     limits = [_WIDEST_EFFECT * own.t_min, _WIDEST_EFFECT * own.t_max]
     ends = [min(t, limit, key=abs) for t, limit in zip(wanted, limits, strict=True)]
-    reached = [meter.effect(edit.offset * t) for t in ends]
-    return Range(torch.tensor(ends, dtype=torch.float64), torch.tensor(reached, dtype=torch.float64))
+    return _range(ends, [meter.effects(edit.offset * t) for t in ends])
 
 
 def by_attribute(edit: Edit, scorer: Scorer, attribute: str, amount: float, codes: int, seed: int) -> Range:
@@ -102,7 +104,14 @@ def by_attribute(edit: Edit, scorer: Scorer, attribute: str, amount: float, code
     """
     meter = _ChangeMeter(edit, scorer, index_of(scorer, attribute), range(codes), seed)
     ends = [meter.reach(end, amount) for end in (edit.direction.t_min, edit.direction.t_max)]
-    return Range(*(torch.tensor(column, dtype=torch.float64) for column in zip(*ends, strict=True)))
+    return _range(ends, [meter.changes(t) for t in ends])
+
+
+def _range(ends: list[float], reached: list[Tensor]) -> Range:
+    """From both ends and what each code reached there, (n,) each."""
+    means = [estimate.mean(values) for values in reached]
+    columns = (ends, [mean.value for mean in means], [mean.stderr for mean in means])
+    return Range(*(torch.tensor(column, dtype=torch.float64) for column in columns))
 
 
 class _ChangeMeter:
@@ -119,34 +128,37 @@ class _ChangeMeter:
 
     def change(self, t: float) -> float:
         """The mean over codes of the change from t = 0, in the attribute's unit."""
+        return float(self.changes(t).mean())
+
+    def changes(self, t: float) -> Tensor:
+        """(n,), the change of each code from t = 0, in the attribute's unit."""
         if t not in self._known:
             nearer = [other for other in self._known if other * t > 0 and abs(other) < abs(t)]
             start = max(nearer, key=abs, default=0.0)
             behind = self._known.get(start, torch.zeros(()))
             here = torch.stack([_wrapped(self._unshifted + behind, self.attribute), self._scores(t)])
             self._known[t] = behind + changes(here[..., None], 0, (self.attribute,))[1, :, 0]
-        return float(self._known[t].mean())
+        return self._known[t]
 
-    def reach(self, end: float, amount: float) -> tuple[float, float]:
-        """The shift on the side of `end` at which the change first has the size `amount`, and the change there."""
+    def reach(self, end: float, amount: float) -> float:
+        """The shift on the side of `end` at which the change first has the size `amount`, or comes nearest to it."""
         below, tried = 0.0, []
         for share in torch.linspace(0, 1, _STEPS + 1)[1:].square().tolist():
             t = end * _WIDEST * share
-            change = self.change(t)
-            tried.append((t, change))
-            if abs(change) >= amount:
+            if abs(self.change(t)) >= amount:
                 return self._between(below, t, amount)
+            tried.append(t)
             below = t
-        return max(tried, key=lambda pair: abs(pair[1]))
+        return max(tried, key=lambda t: abs(self.change(t)))
 
-    def _between(self, low: float, high: float, amount: float) -> tuple[float, float]:
+    def _between(self, low: float, high: float, amount: float) -> float:
         for _ in range(_HALVINGS):
             t = (low + high) / 2
             change = self.change(t)
             if abs(abs(change) / amount - 1) <= _ACCURACY:
-                return t, change
+                return t
             low, high = (t, high) if abs(change) < amount else (low, t)
-        return high, self.change(high)
+        return high
 
     def _scores(self, t: float) -> Tensor:
         """(n,), float64."""

@@ -81,18 +81,19 @@ SCHEMAS = {
     "calibration": Schema(
         text=(*WHO, "end", "quantity", "is_reached"),
         numbers=("target", "t", "reached"),
-        maybe=("n",),
+        maybe=("reached_stderr", "n"),
         maybe_text=("space",),
     ),
     "matched": Schema(
         text=(*WHO, "attribute", "side", "is_reached", *SETTING),
         numbers=("target", "t", "reached", "value", "stderr", "n"),
-        maybe=("effect", "n_reference"),
+        maybe=("effect", "reached_stderr", "n_reference"),
         maybe_text=("space",),
     ),
     "claims": Schema(
         text=("generator", "claim", "layer", "method", "against", "attribute", "holds", *SETTING),
         numbers=("change", "difference", "stderr", "n"),
+        maybe=("stderr_of_change",),
     ),
     "locality": Schema(
         text=(*WHO, "metric"),

@@ -1,6 +1,8 @@
 """The tables that an attribute scorer makes possible: what each direction moves, what each method found, what holds."""
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 
 from navbench.directions import Direction
@@ -141,6 +143,7 @@ def calibration_rows(suite: Suite, result: Results, who: dict[str, Row]) -> Iter
                 "target": target.amount,
                 "t": float(t),
                 "reached": float(reached),
+                "reached_stderr": float(found.stderr[end]),
                 "is_reached": bool(there),
                 "n": suite.discovery.effect_codes,
             }
@@ -157,6 +160,7 @@ def matched_rows(suite: Suite, result: Results, who: dict[str, Row]) -> Iterator
                 "side": _side(found, end),
                 "t": float(found.range.t[end]),
                 "reached": float(found.range.reached[end]),
+                "reached_stderr": float(found.range.stderr[end]),
                 "is_reached": bool(found.range.is_reached(_target(suite))[end]),
                 "effect": estimate.mean(found.curve.effects[end]).value,
                 "metric": metric,
@@ -183,11 +187,37 @@ def _side(found: Match, end: int) -> str:
     return "+" if float(found.range.reached[end]) > 0 else "-"
 
 
-def _at_side(suite: Suite, found: Match, side: str) -> Estimate | None:
-    """The Fréchet distance where the attribute changes to that side, if the target is reached there."""
+@dataclass(frozen=True)
+class _Cost:
+    """A Fréchet distance, or a difference of such, at a given change of the attribute.
+
+    Attributes:
+        estimate: with the influence of each code of the curve.
+        solving: the standard error that it has from that of the change, which was solved for on other codes.
+    """
+
+    estimate: Estimate
+    solving: float
+
+    def less(self, other: "_Cost") -> "_Cost":
+        """The difference, paired on the curve's codes."""
+        return _Cost(estimate.difference(self.estimate, other.estimate), math.hypot(self.solving, other.solving))
+
+    @property
+    def stderr(self) -> float:
+        """Of both sources together."""
+        return math.hypot(self.estimate.stderr, self.solving)
+
+
+def _cost(suite: Suite, result: Results, found: Match, side: str) -> _Cost | None:
+    """What the change of the attribute to that side costs, if the target is reached there."""
+    assert result.floor is not None
     for end, there in enumerate(found.range.is_reached(_target(suite))):
         if bool(there) and _side(found, end) == side:
-            return found.curve.frechet_at(end)
+            there_is, unshifted = found.curve.frechet_at(end), result.floor.frechet_at(0)
+            # A distance between Gaussians grows with the square of what moves them, hence the factor of 2.
+            slope = 2 * (there_is.value - unshifted.value) / abs(float(found.range.reached[end]))
+            return _Cost(there_is, abs(slope) * float(found.range.stderr[end]))
     return None
 
 
@@ -195,10 +225,10 @@ def claim_rows(suite: Suite, result: Results) -> Iterator[Row]:
     """The paper's claims at an equal change of the attribute, each as a paired difference on the same codes."""
     yield from _baseline_claims(suite, result)
     for found in result.matched:
-        grown, shrunk = (_at_side(suite, found, side) for side in "+-")
+        grown, shrunk = (_cost(suite, result, found, side) for side in "+-")
         if grown is not None and shrunk is not None:
             subject: Row = {"layer": found.direction.place, "method": found.direction.method, "against": ""}
-            yield _claim(suite, result, "less costs more than more", subject, estimate.difference(shrunk, grown))
+            yield _claim(suite, result, "less costs more than more", subject, shrunk.less(grown))
 
 
 def _baseline_claims(suite: Suite, result: Results) -> Iterator[Row]:
@@ -208,16 +238,18 @@ def _baseline_claims(suite: Suite, result: Results) -> Iterator[Row]:
         svd = matches.pop("svd", None)
         for method, other in matches.items() if svd is not None else ():
             assert svd is not None
-            pairs = [(_at_side(suite, svd, side), _at_side(suite, other, side)) for side in "+-"]
-            both = [estimate.difference(a, b) for a, b in pairs if a is not None and b is not None]
+            pairs = [(_cost(suite, result, svd, side), _cost(suite, result, other, side)) for side in "+-"]
+            both = [a.less(b) for a, b in pairs if a is not None and b is not None]
             if both:
                 subject: Row = {"layer": place, "method": "svd", "against": method}
-                yield _claim(suite, result, "svd loses realism faster", subject, estimate.average(both))
+                mean = estimate.average([each.estimate for each in both])
+                cost = _Cost(mean, math.hypot(*(each.solving for each in both)) / len(both))
+                yield _claim(suite, result, "svd loses realism faster", subject, cost)
 
 
-def _claim(suite: Suite, result: Results, claim: str, subject: Row, difference: Estimate) -> Row:
+def _claim(suite: Suite, result: Results, claim: str, subject: Row, cost: _Cost) -> Row:
     """One claim about one pair: it holds if the difference is positive beyond its uncertainty."""
-    limit = SIGNIFICANT * difference.stderr
+    difference, limit = cost.estimate, SIGNIFICANT * cost.stderr
     holds = "yes" if difference.value > limit else "no" if difference.value < -limit else "undecided"
     return {
         "generator": result.generator.name,
@@ -230,6 +262,7 @@ def _claim(suite: Suite, result: Results, claim: str, subject: Row, difference: 
         "reference": result.reference,
         "n": difference.n,
         "difference": difference.value,
-        "stderr": difference.stderr,
+        "stderr": cost.stderr,
+        "stderr_of_change": cost.solving,
         "holds": holds,
     }

@@ -121,7 +121,7 @@ class Run:
         out = self.folder / "directions"
         for subject, generator in zip(self.suite.generators, generators, strict=True):
             places = places_of(subject, generator, self.library)
-            settings, seed = self.suite.discovery, self.suite.seed
+            settings, seed = self.suite.discovery_of(subject), self.suite.seed
             discover(generator, places, settings, self.compute, seed, out, stages=self._stage)
         return Library([out])
 

@@ -143,6 +143,7 @@ class Training:
         """
         settings, begun, saved = self.settings, time.monotonic() - self.seconds, self.images
         self._log(self._begun_as)
+        report(self.images, settings.images)
         while self.images < settings.images:
             losses = self.step()
             self.seconds = time.monotonic() - begun

@@ -13,6 +13,7 @@ from torch import Tensor
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
 from navbench.experiments.calibration import Range, Target, by_attribute, by_effect, check_target, parse_target
+from navbench.experiments.edit import codes_for
 from navbench.metrics.attributes import Attribute
 
 BRIGHTNESS = Attribute("brightness", "lx", 1.0)
@@ -79,6 +80,15 @@ def test_turns_of_a_circular_attribute_add_up_beyond_one_turn():
     assert found.t.tolist() == pytest.approx([-0.15 / PER_SHIFT, 0.15 / PER_SHIFT], rel=0.01)
 
 
+def test_the_uncertainty_of_the_change_is_that_of_its_mean_over_codes():
+    edit, count = brightening(), 9
+    found = by_attribute(edit, Reader(lambda mean: mean.square()), "brightness", 0.2, codes=count, seed=3)
+    codes = codes_for(edit.space.generator, "calibration", range(count), 3)
+    means = edit.space.generator(codes).mean(dim=(1, 2, 3)).double()
+    moved = found.t[:, None] * PER_SHIFT  # (m + s)^2 - m^2 = 2 m s + s^2, whose second term all codes share
+    torch.testing.assert_close(found.stderr, (2 * means * moved).std(dim=1) / count**0.5, rtol=1e-4, atol=1e-7)
+
+
 def test_the_batch_size_changes_nothing():
     ranges = [by_attribute(brightening(batch=size), Reader(), "brightness", 0.2, codes=7, seed=1) for size in (1, 3, 7)]
     for other in ranges[1:]:
@@ -124,7 +134,10 @@ def test_an_attribute_that_no_scorer_knows_is_refused():
     check_target(Target("effect", 1.0), None, "faces")
 
 
-def test_an_attribute_that_goes_the_same_way_at_both_ends_is_reached_at_neither():
-    assert not Range(torch.tensor([-1.0, 1.0]), torch.tensor([2.0, 2.0])).is_reached(Target("brightness", 2.0)).any()
-    assert Range(torch.tensor([-1.0, 1.0]), torch.tensor([2.0, -2.0])).is_reached(Target("brightness", 2.0)).all()
-    assert Range(torch.tensor([-1.0, 1.0]), torch.tensor([2.0, 2.0])).is_reached(Target("effect", 2.0)).all()
+@pytest.mark.parametrize(
+    ("reached", "quantity", "is_reached"),
+    [((2.0, 2.0), "brightness", False), ((2.0, -2.0), "brightness", True), ((2.0, 2.0), "effect", True)],
+)
+def test_an_attribute_that_goes_the_same_way_at_both_ends_is_reached_at_neither(reached, quantity, is_reached):
+    ends = Range(torch.tensor([-1.0, 1.0]), torch.tensor(reached), torch.zeros(2))
+    assert ends.is_reached(Target(quantity, 2.0)).tolist() == [is_reached, is_reached]

@@ -11,7 +11,7 @@ from navbench.experiments.fid_curve import Curve
 from navbench.runner.attribute_rows import claim_rows, matched_rows
 from navbench.runner.results import Match
 
-CODES = 50
+CODES, FLOOR = 50, 2.0
 
 
 def curve(shrunk, grown, noise=0.0, seed=0):
@@ -24,17 +24,22 @@ def curve(shrunk, grown, noise=0.0, seed=0):
     return Curve(values, influence, values / 100, influence / 100, torch.ones(2, 4))
 
 
-def match(method, shrunk, grown, *, place="convs.3", reached=(-1.0, 1.0), noise=0.0):
+def match(method, shrunk, grown, *, place="convs.3", reached=(-1.0, 1.0), noise=0.0, solved=0.0):
     """A method's direction whose attribute goes down at t_min and up at t_max."""
     direction = SimpleNamespace(place=place, method=method, name=f"cars/{method}/{place}/0")
-    ends = Range(torch.tensor([-2.0, 3.0]), torch.tensor(reached))
+    ends = Range(torch.tensor([-2.0, 3.0]), torch.tensor(reached), torch.tensor([solved, solved]))
     return Match(direction, ends, curve(shrunk, grown, noise))
 
 
 def result(*matches):
     generator = SimpleNamespace(name="cars")
     return SimpleNamespace(
-        generator=generator, matched=list(matches), metric="FD", reference="renderings", reference_samples=9
+        generator=generator,
+        matched=list(matches),
+        metric="FD",
+        reference="renderings",
+        reference_samples=9,
+        floor=curve(FLOOR, FLOOR),
     )
 
 
@@ -63,6 +68,23 @@ def test_a_claim_that_is_contradicted_is_said_to_be():
 def test_a_difference_within_its_uncertainty_is_undecided():
     row = claims(match("svd", 20.4, 20.2, noise=9.0), match("hybrid", 20, 20.1, noise=9.0))
     assert row["svd loses realism faster", "svd", "hybrid"]["holds"] == "undecided"
+
+
+def test_how_well_the_change_is_known_is_part_of_the_uncertainty():
+    # FD - floor = a c^2 with c the change, known to 10 %: FD is known to 20 % of its excess over the floor
+    svd, other = 2 + 30.0, 2 + 5.0
+    rows = claims(match("svd", svd, svd, solved=0.1), match("hybrid", other, other, solved=0.1))
+    row = rows["svd loses realism faster", "svd", "hybrid"]
+    both_sides = (6.0**2 + 1.0**2) * 2
+    assert row["stderr_of_change"] == pytest.approx(both_sides**0.5 / 2)
+    assert row["stderr"] == pytest.approx(row["stderr_of_change"])
+    assert row["holds"] == "yes"
+    assert (
+        claims(match("svd", 9, 9, solved=0.3), match("hybrid", 7, 7, solved=0.3))[
+            "svd loses realism faster", "svd", "hybrid"
+        ]["holds"]
+        == "undecided"
+    )
 
 
 def test_what_both_share_cancels_from_the_uncertainty():
