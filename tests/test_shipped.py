@@ -1,4 +1,4 @@
-"""What the project ships: direction sets that fit their generator, their index, a report, and a preset that runs."""
+"""What the project ships: direction sets that fit their generators, their index, a report, and a preset that runs."""
 
 import io
 import json
@@ -14,31 +14,45 @@ from navbench.directions import SHIPPED, Library
 from navbench.generators import zoo
 
 REPORTS = SHIPPED.parent / "reports"
-METHODS = ("hybrid", "optimization", "spectrum", "svd")
+WEIGHTS = ("hybrid", "optimization", "spectrum", "svd")
+CODES = ("latent-optimization", "latent-spectrum", "random", "sefa")
+LAYERS = {"cars": 3, "faces": 2}
 
 
-@pytest.fixture(scope="module")
-def faces():
-    return zoo.create("faces", Compute())
+@pytest.fixture(scope="module", params=LAYERS)
+def generator(request):
+    return zoo.create(request.param, Compute())
 
 
-def test_all_four_methods_are_shipped_on_two_layers_of_different_depth(faces):
-    layers = {method: {file.header["layer"] for file in Library().of("faces") if file.header["method"] == method}
-              for method in METHODS}  # fmt: skip
-    assert len(set(map(frozenset, layers.values()))) == 1
-    depths = {faces.layer(layer).index for layer in layers["svd"]}
-    assert len(depths) >= 2
+def places(name: str, method: str) -> set[str]:
+    return {file.header["layer"] or file.header["space"] for file in of(name, method)}
 
 
-def test_every_shipped_set_loads_on_its_generator_with_unit_norm_directions_and_a_range(faces):
-    for file in Library().of("faces"):
-        for direction in file.load(faces):
+def of(name: str, method: str) -> list:
+    return [file for file in Library().of(name) if file.header["method"] == method]
+
+
+def test_every_method_is_shipped_on_the_same_layers_of_different_depth(generator):
+    layers = [places(generator.name, method) for method in WEIGHTS]
+    assert all(each == layers[0] for each in layers)
+    assert len({generator.layer(layer).index for layer in layers[0]}) >= LAYERS[generator.name]
+
+
+def test_every_latent_method_is_shipped_in_each_space_of_cars_that_it_is_defined_in():
+    assert places("cars", "ganspace") == {"w"}
+    assert all(places("cars", method) >= {"z", "w"} for method in CODES)
+
+
+def test_every_shipped_set_loads_on_its_generator_with_unit_norm_directions_and_a_range(generator):
+    for file in Library().of(generator.name):
+        for direction in file.load(generator):
             assert float(direction.offset.norm()) == pytest.approx(1, abs=1e-5)
             assert direction.t_min < 0 < direction.t_max
 
 
-def test_shipped_directions_take_less_than_25_mb():
-    assert sum(path.stat().st_size for path in SHIPPED.rglob("*") if path.is_file()) < 25e6
+@pytest.mark.parametrize("name", LAYERS)
+def test_shipped_directions_of_a_generator_take_less_than_25_mb(name):
+    assert sum(path.stat().st_size for path in (SHIPPED / name).rglob("*") if path.is_file()) < 25e6
 
 
 def test_the_index_says_what_is_there():
@@ -51,11 +65,11 @@ def test_the_shipped_report_is_of_the_shipped_directions_and_small():
     manifest = json.loads((REPORTS / "quick" / "manifest.json").read_text())
     assert manifest["complete"]
     hashes = {item["reference"]: item["sha256"] for item in manifest["direction_sets"]}
-    assert hashes == {
-        file.reference: file.sha256 for file in Library().of("faces") if file.header["method"] != "random"
-    }
+    shipped = {file.reference: file.sha256 for name in LAYERS for file in Library().of(name)}
+    assert hashes == {reference: shipped[reference] for reference in hashes}
+    assert {reference.partition("/")[0] for reference in hashes} == set(LAYERS)
     kept = [path for path in (REPORTS / "quick").rglob("*") if path.is_file() and "cache" not in path.parts]
-    assert sum(path.stat().st_size for path in kept) < 6e6
+    assert sum(path.stat().st_size for path in kept) < 10e6
 
 
 def test_the_smoke_preset_ends_with_a_report_and_does_nothing_the_second_time(tmp_path):

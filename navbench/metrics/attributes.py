@@ -150,7 +150,8 @@ class Movement:
         magnitude: the mean over codes of the size of the change, in sigmas.
         consistency: |mean| / mean size, from 0 (codes change either way) to 1 (all the same way).
         monotonicity: the mean over codes of Spearman's rank correlation of t and the attribute, in [-1, 1].
-        share: of all magnitudes.
+        share: of the squared magnitudes of all: changes of independent attributes add up in squares, and twelve that
+            move by a reading's error do not outweigh one that moves.
         dependency: the mean magnitude of the other attributes over that of the dominant one: the attribute
             dependency of StyleSpace (Wu, Lischinski, Shechtman, CVPR 2021); NaN where nothing moves.
     """
@@ -187,7 +188,7 @@ def movement(scores: Tensor, shifts: Sequence[float], attributes: Sequence[Attri
         magnitude=magnitude,
         consistency=_ratio(standardised.abs(), magnitude),
         monotonicity=_rank_correlation(path).mean(0),
-        share=_ratio(magnitude, magnitude.sum()),
+        share=_ratio(magnitude.square(), magnitude.square().sum()),
         dependency=others / float(magnitude[dominant]) if magnitude[dominant] > 0 else math.nan,
     )
 
@@ -212,9 +213,9 @@ def _rank_correlation(path: Tensor) -> Tensor:
 LEAST_CHANGE = 0.25
 """Sigmas from end to end that an attribute must move in the mean for a direction to be a direction of anything."""
 LEAST_SHARE = 0.5
-"""Of an interpretable direction, the dominant attribute moves as much as all others together ..."""
+"""Of an interpretable direction, the dominant attribute has half of the squared change or more ..."""
 LEAST_LEAD = 2.0
-"""... and twice as much as any other: two that move alike share half each, give or take a reading's error ..."""
+"""... and moves twice as much as any other: of two that move alike neither does ..."""
 LEAST_CONSISTENCY = 0.8
 """... for nearly all codes to the same side (a normal change of mean 1.25 deviations has consistency 0.8) ..."""
 LEAST_MONOTONICITY = 0.8

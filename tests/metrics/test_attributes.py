@@ -76,7 +76,7 @@ def test_a_known_slope_is_found_in_units_and_in_sigmas():
     assert [each.stderr for each in found.change] == pytest.approx([0, 0, 0], abs=1e-9)
     assert found.standardised.tolist() == pytest.approx([2, -1, 0], abs=1e-9)
     assert found.magnitude.tolist() == pytest.approx([2, 1, 0], abs=1e-9)
-    assert found.share.tolist() == pytest.approx([2 / 3, 1 / 3, 0], abs=1e-9)
+    assert found.share.tolist() == pytest.approx([4 / 5, 1 / 5, 0], abs=1e-9)
     assert found.consistency.tolist() == pytest.approx([1, 1, 0], abs=1e-9)
     assert found.monotonicity.tolist() == pytest.approx([1, -1, 0], abs=1e-9)
     assert found.dominant == 0
@@ -221,7 +221,13 @@ def test_two_attributes_that_move_alike_are_entangled_whatever_the_reading_error
 
 
 def test_one_attribute_against_many_small_ones_is_entangled():
-    assert judged(moving(1.0, 0.4, 0.4, 0.4)).kind == "entangled"
+    many = tuple(Attribute(f"no. {number}", "px", 1.0) for number in range(7))
+    assert judged(moving(1.0, *[0.45] * 6), many).kind == "entangled"  # 6 * 0.45**2 > 1
+
+
+def test_many_attributes_that_only_a_reading_error_moves_do_not_hide_the_one_that_moves():
+    many = tuple(Attribute(f"no. {number}", "px", 1.0) for number in range(30))
+    assert judged(moving(0.25, *[0.0] * 29, error=0.1), many).label == "no. 0 +"
 
 
 def test_side_effects_below_the_thresholds_do_not_spoil_a_direction():
