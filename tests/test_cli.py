@@ -257,7 +257,7 @@ def test_latent_directions_are_found_where_they_are_asked_for_and_shown(call, fo
         "Directions: latent/toy/random/z.safetensors"
     ]
     assert list(Library([folder / "latent"]).sets) == ["toy/random/z"]
-    rows = [line.split() for line in call("directions show random/z/1 --directions latent").stdout.splitlines()]
+    rows = [line.split() for line in call("directions show toy/random/z/1 --directions latent").stdout.splitlines()]
     assert ["name", "toy/random/z/1"] in rows
     assert ["space", "z,", "(4,)"] in rows
     assert ["layer", "-"] in rows
