@@ -158,6 +158,11 @@ class Generator(nn.Module, ABC):
         raise unknown(f"layer of generator {self.name}", name, [layer.name for layer in self.layers()])
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images; the resolution twice, unless they are not square."""
+        return self.resolution, self.resolution
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
