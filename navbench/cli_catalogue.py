@@ -6,6 +6,7 @@ import click
 import pandas as pd
 
 from navbench.cli_common import console, directions_option, example, folding, installed, library
+from navbench.cli_navigan import export_directions, import_directions
 from navbench.compute import Compute
 from navbench.directions import open_set, relabel
 from navbench.errors import NavbenchError
@@ -16,6 +17,10 @@ from navbench.spaces import KINDS, LATENTS
 @click.group("directions", cls=click.Group, **example("navbench directions list"))
 def directions() -> None:
     """The directions that there are."""
+
+
+directions.add_command(import_directions)
+directions.add_command(export_directions)
 
 
 @directions.command("list", **example("navbench directions list --generator faces"))

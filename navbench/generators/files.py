@@ -1,4 +1,4 @@
-"""This project's own file of a StyleGAN2: safetensors at half precision, and a header that says how to build it.
+"""This project's own file of a StyleGAN2: safetensors, and a header that says how to build it.
 
 Only data is read: the header is JSON that is checked like a suite file, and no tensor is looked at before all
 names and shapes are those of the architecture that the header names.
@@ -12,11 +12,12 @@ import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
 
 from navbench.errors import NavbenchError
 from navbench.files import write_atomically
-from navbench.generators.stylegan2 import Noise, StyleGAN2
+from navbench.generators.loading import check_shapes, load_strictly
+from navbench.generators.options import Noise, Options
+from navbench.generators.stylegan2 import StyleGAN2
 from navbench.settings import Settings
 
 FORMAT = 1
@@ -35,6 +36,9 @@ class Architecture(Settings):
     channel_max: int = Field(ge=1)
     truncation: float = Field(allow_inf_nan=False)
     noise: Noise
+    class_count: int = Field(0, ge=0)
+    classes: tuple[int, ...] = ()
+    size: tuple[int, int] | None = None
 
 
 class Header(Settings):
@@ -63,24 +67,25 @@ class _Opened:
     shapes: dict[str, list[int]]
 
 
-def write_generator(generator: StyleGAN2, path: Path, card: dict[str, Any]) -> None:
+def write_generator(generator: StyleGAN2, path: Path, card: dict[str, Any], dtype: torch.dtype = torch.float16) -> None:
     """Write a generator to one file, atomically.
 
     Args:
-        generator: its tensors are stored at half precision; one that does not fit is refused.
+        generator: one whose tensors do not fit the precision is refused.
         path: of the file, which is replaced.
         card: how the generator was made; whatever JSON holds.
+        dtype: of the tensors, float16 or float32.
     """
     described = Architecture(**{name: getattr(generator, name) for name in Architecture.model_fields})
     header = Header(
         format=FORMAT, kind="stylegan2", name=generator.name, description=generator.description,
         architecture=described, card=card,
     )  # fmt: skip
-    halves = {key: value.detach().cpu().half().contiguous() for key, value in generator.state_dict().items()}
-    for key, value in halves.items():
+    stored = {key: value.detach().cpu().to(dtype).contiguous() for key, value in generator.state_dict().items()}
+    for key, value in stored.items():
         if not torch.isfinite(value).all():
-            raise NavbenchError(f"{path}: {key} has values that half precision cannot hold; train it anew.")
-    write_atomically(path, save(halves, {KEY: header.model_dump_json()}))
+            raise NavbenchError(f"{path}: {key} has values that {dtype} cannot hold; train it anew.")
+    write_atomically(path, save(stored, {KEY: header.model_dump_json()}))
 
 
 def read_header(path: Path) -> Header:
@@ -88,40 +93,31 @@ def read_header(path: Path) -> Header:
     return _open(path).header
 
 
-def read_generator(path: Path) -> StyleGAN2:
+def read_generator(path: Path, options: Options = Options(), name: str = "") -> StyleGAN2:  # noqa: B008 (frozen)
     """The generator in a file, float32, on the CPU, frozen.
 
+    Args:
+        path: of the file.
+        options: truncation, noise, classes and size, in place of those in the header.
+        name: of the generator, in place of that in the header.
+
     Raises:
-        NavbenchError: there is no such file, it is not one of a generator, or its tensors are not those of the
-            architecture that it names.
+        NavbenchError: there is no such file, it is not one of a generator, its tensors are not those of the
+            architecture that it names, or it does not take one of the options.
     """
+    options.refuse("labels", "instances", family="StyleGAN2")
     opened = _open(path)
     header = opened.header
+    chosen = options.model_dump(include={"truncation", "noise", "classes", "size"}, exclude_defaults=True)
     with torch.device("meta"):  # no memory, and none of the global random numbers
         try:
-            generator = StyleGAN2(header.name, header.description, **header.architecture.model_dump())
+            architecture = header.architecture.model_dump() | chosen
+            generator = StyleGAN2(name or header.name, header.description, **architecture)
         except (NavbenchError, RuntimeError, ArithmeticError) as error:
-            raise NavbenchError(f"{path} names an architecture that cannot be built ({error}).") from None
-    _check_shapes(path, opened.shapes, {key: list(value.shape) for key, value in generator.state_dict().items()})
-    generator.load_state_dict(_tensors(path), strict=True, assign=True)
-    return generator.eval().requires_grad_(False)
-
-
-def _check_shapes(path: Path, found: dict[str, list[int]], expected: dict[str, list[int]]) -> None:
-    if missing := sorted(expected.keys() - found.keys()):
-        raise NavbenchError(f"{path} lacks the tensor {missing[0]!r}, which is to be {_size(expected[missing[0]])}.")
-    if extra := sorted(found.keys() - expected.keys()):
-        raise NavbenchError(f"{path} holds a tensor {extra[0]!r} that its architecture does not have.")
-    for key, shape in expected.items():
-        if found[key] != shape:
-            raise NavbenchError(
-                f"{path}: {key!r} is {_size(found[key])}, but the architecture in its header wants {_size(shape)}; "
-                "the weights are of another one."
-            )
-
-
-def _size(shape: list[int]) -> str:
-    return "x".join(map(str, shape)) or "a single number"
+            raise NavbenchError(f"{path} and the options given name what cannot be built ({error}).") from None
+    check_shapes(opened.shapes, generator, str(path))
+    with safe_open(path, framework="pt") as file:
+        return load_strictly(generator, {key: file.get_tensor(key) for key in opened.shapes}, str(path))
 
 
 def _open(path: Path) -> _Opened:
@@ -145,14 +141,3 @@ def _open(path: Path) -> _Opened:
         raise NavbenchError(
             f"{path}: {where} of its header cannot be used ({first['msg']}); export the generator again."
         ) from None
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    tensors = {}
-    with safe_open(path, framework="pt") as file:
-        for key in file.keys():  # noqa: SIM118 (not a mapping)
-            tensor = file.get_tensor(key).float().clone()
-            if not torch.isfinite(tensor).all():
-                raise NavbenchError(f"{path}: {key!r} has NaN or infinite values; fetch or export it again.")
-            tensors[key] = tensor
-    return tensors

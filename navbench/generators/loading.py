@@ -23,10 +23,9 @@ def load_strictly(network: Network, state: Mapping[str, Tensor], source: str) ->
         NavbenchError: a tensor is missing, superfluous, of another shape, or not finite.
     """
     check_shapes({key: value.shape for key, value in state.items()}, network, source)
+    check_finite(state, source)
     tensors = {}
     for key, value in state.items():
-        if not torch.isfinite(value).all():
-            raise NavbenchError(f"{source}: {key!r} has NaN or infinite values; fetch the file again.")
         value = value.detach().cpu()
         tensors[key] = (value.float() if value.is_floating_point() else value).clone().contiguous()
     network.load_state_dict(tensors, strict=True, assign=True)
@@ -35,7 +34,11 @@ def load_strictly(network: Network, state: Mapping[str, Tensor], source: str) ->
 
 def check_shapes(found: Mapping[str, Sequence[int]], network: nn.Module, source: str) -> None:
     """Refuse names or shapes of tensors that are not the network's."""
-    expected = {key: value.shape for key, value in network.state_dict().items()}
+    check_expected(found, {key: value.shape for key, value in network.state_dict().items()}, source)
+
+
+def check_expected(found: Mapping[str, Sequence[int]], expected: Mapping[str, Sequence[int]], source: str) -> None:
+    """Refuse names or shapes of tensors other than the expected ones."""
     if missing := [key for key in expected if key not in found]:
         raise NavbenchError(f"{source} lacks the tensor {missing[0]!r}, which is to be {_size(expected[missing[0]])}.")
     if extra := [key for key in found if key not in expected]:
@@ -45,6 +48,13 @@ def check_shapes(found: Mapping[str, Sequence[int]], network: nn.Module, source:
             raise NavbenchError(
                 f"{source}: {key!r} is {_size(found[key])}, but a generator of its kind and size has {_size(shape)}."
             )
+
+
+def check_finite(state: Mapping[str, Tensor], source: str) -> None:
+    """Refuse values that are NaN or infinite."""
+    for key, value in state.items():
+        if not torch.isfinite(value).all():
+            raise NavbenchError(f"{source}: {key!r} has NaN or infinite values; fetch the file again.")
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from navbench.generators.stylegan2 import EqualLinear, activated, blur
+from navbench.generators.stylegan2_layers import EqualLinear, activated, blur
 
 
 class EqualConv2d(nn.Module):

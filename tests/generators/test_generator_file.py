@@ -11,6 +11,8 @@ from navbench.generators.files import read_generator, read_header, write_generat
 from navbench.generators.stylegan2 import StyleGAN2
 
 CARD = {"images": 5, "settings": {"seed": 1}}
+NEWER = ("class_count", "classes", "size")
+"""Entries of the header that files of the first version lack."""
 
 
 def small(channel_base=64, noise="const", truncation=0.7):
@@ -146,7 +148,7 @@ def test_an_architecture_that_cannot_be_built_is_refused(path, changed):
 def test_an_enormous_architecture_takes_no_memory_before_it_is_refused(path):
     header = read_header(path).model_dump()
     huge = {"style_dim": 10**6, "channel_base": 10**9, "channel_max": 10**6}
-    assert "of another one" in refusal(rewritten(path, architecture=header["architecture"] | huge))
+    assert "of its kind and size has 1000000" in refusal(rewritten(path, architecture=header["architecture"] | huge))
 
 
 def test_weights_beyond_half_precision_are_refused_when_written(tmp_path):
@@ -155,3 +157,22 @@ def test_weights_beyond_half_precision_are_refused_when_written(tmp_path):
     with pytest.raises(NavbenchError, match=r"conv1\.conv\.weight"):
         write_generator(made, tmp_path / "a", CARD)
     assert not (tmp_path / "a").exists()
+
+
+def test_a_generator_can_be_kept_at_whole_precision(tmp_path):
+    write_generator(small(), tmp_path / "a", CARD, torch.float32)
+    read = read_generator(tmp_path / "a")
+    assert read.fingerprint == small().fingerprint
+
+
+def test_a_header_without_classes_and_size_is_of_a_generator_without(path):
+    header = json.loads(read_header(path).model_dump_json())
+    old = {key: header["architecture"][key] for key in header["architecture"] if key not in NEWER}
+    read = read_generator(rewritten(path, architecture=old))
+    assert (read.class_count, read.classes, read.size) == (0, (), (8, 8))
+
+
+@pytest.mark.parametrize("changed", [{"size": [9, 8]}, {"classes": [0]}, {"class_count": 3, "classes": [3]}])
+def test_classes_and_sizes_that_cannot_be_are_refused(path, changed):
+    header = read_header(path).model_dump()
+    assert "cannot be built" in refusal(rewritten(path, architecture=header["architecture"] | changed))

@@ -394,8 +394,8 @@ def test_a_size_that_is_no_power_of_two_is_refused(size):
 
 
 def test_an_unknown_noise_is_refused():
-    with pytest.raises(NavbenchError, match=r"^Unknown noise of StyleGAN2 'random'; did you mean 'none'\?$"):
-        styled(16, noise="random")
+    with pytest.raises(NavbenchError, match=r"^Unknown noise of StyleGAN2 'rand'; did you mean 'random'\?$"):
+        styled(16, noise="rand")
 
 
 @pytest.mark.parametrize("resolution", [8, 32])
@@ -406,3 +406,174 @@ def test_images_have_the_resolution_asked_for(resolution):
     assert torch.isfinite(images).all()
     w = generator.resolved(generator.sample([0], seed=0)).w[0].double().numpy()
     close(images[0], torch.from_numpy(textbook(generator, w)).float())
+
+
+# --- noise by code
+
+
+RANDOM = styled(16, noise="random")
+
+
+def test_random_noise_depends_on_the_code_only():
+    images = RANDOM(RANDOM.sample(range(4), seed=1))
+    close(RANDOM(RANDOM.sample([2, 0], seed=1)), images[[2, 0]])
+    assert torch.equal(RANDOM(RANDOM.sample(range(4), seed=1)), images)
+    other = RANDOM.sample(range(4), seed=2)
+    assert differ(RANDOM(replace(other, z=RANDOM.sample(range(4), seed=1).z)), images)
+    same_code = replace(RANDOM.sample(range(4), seed=1), z=RANDOM.sample([0], seed=1).z.expand(4, -1))
+    assert differ(RANDOM(same_code)[1:], RANDOM(same_code)[:1])
+
+
+def test_random_noise_is_normal_and_another_for_every_layer_and_code():
+    flat = styled(32, strength=0.0, noise="random")
+    for layer in [flat.conv1, *flat.convs]:
+        layer.noise.weight.fill_(1.0)
+    codes = flat.sample(range(40), seed=0)
+    layers = flat.layers()
+    grains = []
+    for layer in layers[1:]:
+        through = flat.before(codes, layer).rest.noise[layer.index + 1]
+        assert through.shape == (40, 1, *[flat.noise_sizes()[layer.index + 1]] * 2)
+        grains.append(through.flatten(1))
+    for grain in grains:
+        assert abs(float(grain.mean())) < 5 / math.sqrt(grain.numel())
+        assert abs(float(grain.std()) - 1) < 5 / math.sqrt(2 * grain.numel())
+        correlation = torch.corrcoef(grain)
+        assert float((correlation - torch.eye(40)).abs().max()) < 6 / math.sqrt(grain.shape[1])
+    assert not torch.equal(grains[0], grains[1])
+
+
+@pytest.mark.parametrize("layer", RANDOM.layers(), ids=lambda layer: layer.name)
+def test_random_noise_is_the_same_under_every_edit(layer):
+    codes = RANDOM.sample(range(3), seed=0)
+    images = RANDOM(codes)
+    state = RANDOM.before(codes, layer)
+    assert torch.equal(RANDOM.after(state, layer), images)
+    kernel = RANDOM.kernel(layer) + 0.5 * normal(1, *layer.shape)
+    expected = torch.func.functional_call(RANDOM, {f"{layer.name}.conv.weight": kernel}, (codes,))
+    assert torch.equal(RANDOM.after(state, layer, kernel), expected)
+    for kind in RANDOM.latents:
+        still = RANDOM.moved(codes, kind, torch.zeros(RANDOM.latent_shape(kind)))
+        assert torch.equal(RANDOM(still), images)
+
+
+def test_codes_that_do_not_say_their_noise_are_refused():
+    with pytest.raises(NavbenchError, match=r"^Generator styled draws noise by code"):
+        RANDOM(Codes(normal(0, 2, 8)))
+
+
+def test_codes_keep_their_noise_when_they_are_cut():
+    codes = RANDOM.resolved(RANDOM.sample(range(5), seed=0))
+    assert torch.equal(RANDOM(codes[1:3]), RANDOM(RANDOM.sample([1, 2], seed=0)))
+
+
+# --- classes
+
+
+CONDITIONAL = styled(16, class_count=5)
+
+
+def test_the_class_enters_beside_z_as_a_normalised_embedding():
+    z, label = normal(0, 4, 8), torch.tensor([0, 3, 4, 3])
+    weight, bias = (each.double().numpy() for each in (CONDITIONAL.embed.weight, CONDITIONAL.embed.bias))
+    embedded = weight.T[label.numpy()] / math.sqrt(5) + bias
+    halves = [rows / np.sqrt((rows**2).mean(1, keepdims=True) + 1e-8) for rows in (z.double().numpy(), embedded)]
+    w = np.concatenate(halves, axis=1)
+    for layer in CONDITIONAL.style[1:]:
+        w = rectified(w @ layer.weight.double().numpy().T * 0.01 / math.sqrt(w.shape[1])
+                      + 0.01 * layer.bias.double().numpy())  # fmt: skip
+    found = CONDITIONAL.resolved(StyleCodes(z, label=label)).w[:, 0]
+    close(found, torch.from_numpy(w).float())
+
+
+def test_classes_are_drawn_uniformly_by_seed_and_number_apart_from_z():
+    labels = CONDITIONAL.sample(range(5000), seed=3).label
+    counts = torch.bincount(labels, minlength=5)
+    assert len(counts) == 5
+    assert float(((counts - 1000).square() / 1000).sum()) < 25  # chi square of 4 degrees of freedom, p of 5e-5
+    assert torch.equal(CONDITIONAL.sample([17, 4], seed=3).label, labels[[17, 4]])
+    assert not torch.equal(CONDITIONAL.sample(range(100), seed=4).label, labels[:100])
+    plain = styled(16).sample(range(3), seed=3)
+    assert torch.equal(CONDITIONAL.sample(range(3), seed=3).z, plain.z)
+    assert plain.label is None
+
+
+def test_classes_are_drawn_from_those_asked_for():
+    some = styled(16, class_count=5, classes=(4, 1))
+    labels = some.sample(range(400), seed=3).label
+    assert set(labels.tolist()) == {1, 4}
+    assert 150 < int((labels == 1).sum()) < 250
+
+
+def test_a_code_keeps_its_class_when_it_is_moved_or_cut():
+    codes = CONDITIONAL.sample(range(4), seed=0)
+    for kind in CONDITIONAL.latents:
+        moved = CONDITIONAL.moved(codes, kind, 0.1 * normal(0, *CONDITIONAL.latent_shape(kind)))
+        assert torch.equal(moved.label, codes.label)
+        assert differ(CONDITIONAL(moved), CONDITIONAL(codes))
+    assert torch.equal(codes[1:3].label, codes.label[1:3])
+
+
+def test_other_classes_make_other_images():
+    codes = CONDITIONAL.sample(range(4), seed=0)
+    assert differ(CONDITIONAL(replace(codes, label=(codes.label + 1) % 5)), CONDITIONAL(codes))
+
+
+def test_the_reader_of_z_leaves_out_what_reads_the_class():
+    readers = CONDITIONAL.readers("z")
+    assert readers.shape == (8, 8)
+    assert torch.equal(readers, CONDITIONAL.style[1].weight[:, :8] * CONDITIONAL.style[1].gain)
+
+
+def test_classes_that_are_not_there_are_refused():
+    with pytest.raises(NavbenchError, match=r"^Generator styled has the classes 0 to 4, not 5\.$"):
+        styled(16, class_count=5, classes=(0, 5))
+    with pytest.raises(NavbenchError, match=r"^Generator styled has no classes; leave out the option 'classes'\.$"):
+        styled(16, classes=(0,))
+    with pytest.raises(NavbenchError, match=r"^Generator styled is class-conditional, so its codes need classes"):
+        CONDITIONAL(Codes(normal(0, 2, 8)))
+
+
+# --- sizes of images
+
+
+@pytest.mark.parametrize(("size", "rows", "columns"), [((12, 16), (2, 14), (0, 16)), ((16, 9), (0, 16), (3, 12))])
+def test_images_are_the_middle_of_the_canvas(size, rows, columns):
+    made = styled(16, size=size)
+    codes = made.sample(range(2), seed=0)
+    canvas = GENERATOR(codes)
+    expected = canvas[:, :, slice(*rows), slice(*columns)]
+    assert made.size == size
+    assert torch.equal(made(codes), expected)
+    assert torch.equal(made.synthesise(made.resolved(codes).w), expected)
+    for layer in made.layers():
+        assert torch.equal(shifted(made, codes, layer), expected)
+
+
+def test_lsun_cars_are_rows_64_to_448_of_512():
+    with torch.device("meta"):
+        made = StyleGAN2("cars", "", 512, 4, 4, 1, 512, 1, size=(384, 512))
+    canvas = torch.arange(512.0)[:, None].expand(1, 1, 512, 512)
+    rows = made._cropped(canvas)[0, 0, :, 0]
+    assert (rows[0], rows[-1], len(rows)) == (64, 447, 384)
+
+
+@pytest.mark.parametrize("size", [(0, 16), (16, 17), (-1, 4)])
+def test_sizes_beyond_the_canvas_are_refused(size):
+    with pytest.raises(NavbenchError, match=rf"^Images of {size[0]}x{size[1]} pixels are no part of the 16x16"):
+        styled(16, size=size)
+
+
+# --- what results are tied to
+
+
+def test_whatever_changes_images_changes_the_fingerprint():
+    options = [
+        {}, {"noise": "none"}, {"noise": "random"}, {"truncation": 0.7}, {"size": (12, 16)}, {"class_count": 5},
+        {"class_count": 5, "classes": (1,)}, {"class_count": 5, "classes": (1, 2)},
+    ]  # fmt: skip
+    fingerprints = [styled(16, **each).fingerprint for each in options]
+    assert len(set(fingerprints)) == len(options)
+    assert styled(16, size=(16, 16)).fingerprint == fingerprints[0]
+    assert styled(16).variant == ""
+    assert styled(16, truncation=0.7).variant == "truncation 0.7, noise const"

@@ -1,0 +1,75 @@
+"""The commands `navbench directions import` and `export`: from and to the files of the paper's authors."""
+
+from pathlib import Path
+
+import click
+
+from navbench import navigan
+from navbench.cli_common import console, directions_option, example, installed, library
+from navbench.compute import Compute
+from navbench.directions import DirectionSet, SetFile, place_of, write_set
+from navbench.errors import NavbenchError
+from navbench.generators import zoo
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command(
+    "import",
+    cls=click.Command,
+    **example("navbench directions import nose.pt eyes.pt --generator stylegan2-ffhq.pt --out my-directions"),
+)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
+@click.option("--generator", required=True, help="The one that they were found on, a StyleGAN2: a name or a file.")
+@click.option("--layer", help="Name or index; eigenvectors do not say theirs.")
+@click.option("--eigenvectors", type=_FILE, help="The file of those that a hybrid's checkpoint combines.")
+@click.option("--annotation", type=_FILE, help="Labels, lines 'index: name'. Default: a folder's human_annotation.txt.")
+@click.option("--out", type=_FILE, default="my-directions", show_default=True, help="Where to.")
+@click.option("--force", is_flag=True, help="Replace sets that are there already.")
+def import_directions(
+    files: tuple[Path, ...], generator: str, layer: str | None, eigenvectors: Path | None, annotation: Path | None,
+    out: Path, force: bool,
+) -> None:  # fmt: skip
+    """Import directions of navigan, the code of the paper's authors.
+
+    FILE is a direction (again for more), a folder of them, a file of eigenvectors, or a training's checkpoint.pt.
+    There will be one set per layer.
+    """
+    made = zoo.create(generator, Compute())
+    sets = navigan.read_sets(files, made, layer, eigenvectors, annotation)
+    paths = [place_of(out, found.reference) for found in sets]
+    for path in paths:
+        if path.exists() and not force:  # before any is written
+            raise NavbenchError(f"{path} exists already; choose another --out, or say --force to replace it.")
+    for found, path in zip(sets, paths, strict=True):
+        write_set(found, path, overwrite=force)
+        console.print(f"Directions: {path}")
+        console.print(f"  {len(found)} of {found.place}, range {found.provenance['range']}")
+
+
+@click.command(
+    "export", cls=click.Command, **example("navbench directions export cars/hybrid/convs.3/0 --out wheels.pt")
+)
+@click.argument("name")
+@click.option("--out", type=_FILE, required=True, help="A file for a direction, a folder for a set.")
+@click.option("--generator", help="The one that they were found on, if it is not installed under its name.")
+@click.option("--force", is_flag=True, help="Replace files that are there already.")
+@directions_option
+def export_directions(name: str, out: Path, generator: str | None, force: bool, folder: Path | None) -> None:
+    """Export a direction, or a set, for navigan, the code of the paper's authors.
+
+    NAME is a direction's name, a unique part of it, or its label; or a set's name, such as 'cars/hybrid/convs.3'. A set
+    becomes a folder with a file of eigenvectors, whatever its method, and its labels.
+    """
+    found = library(folder)
+    if name in found.sets:
+        written = navigan.write(_loaded(found.sets[name], generator), out, overwrite=force)
+    else:
+        file, index = found.find(name)
+        written = navigan.write(_loaded(file, generator)[index], out, overwrite=force)
+    for path in written:
+        console.print(f"Written: {path}")
+
+
+def _loaded(file: SetFile, generator: str | None) -> DirectionSet:
+    return file.load(zoo.create(generator or installed(file), Compute()))

@@ -1,0 +1,256 @@
+"""Other people's checkpoints as generators: what a file holds is seen from its content, never from its name.
+
+Containers are safetensors, files of `torch.save` and NVIDIA's pickles; none of them gets to run anything.  What comes
+out of one is a state dict, and the table `FAMILIES` says whose.
+"""
+
+import io
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from navbench.errors import NavbenchError
+from navbench.files import write_atomically
+from navbench.generators import biggan_layouts, files, stylegan2_layouts
+from navbench.generators.base import Generator
+from navbench.generators.options import Options
+from navbench.generators.pickles import TORCH_LEGACY, Record, flattened, read_pickle, read_torch
+from navbench.generators.stylegan2 import StyleGAN2
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds.
+
+    Attributes:
+        container: 'navbench' for this project's own safetensors, whose tensors are left to `files.read_generator`.
+        value: plain data, tensors, and a `Record` per network of NVIDIA's.
+    """
+
+    container: Literal["navbench", "safetensors", "torch", "nvidia"]
+    value: Any
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of generator: its name, how to tell its state dict, and how to build it from that."""
+
+    name: str
+    recognised: Callable[[State], bool]
+    build: Callable[[State, str, Options], Generator]
+
+
+FAMILIES = (
+    Family(stylegan2_layouts.FAMILY, stylegan2_layouts.recognised, stylegan2_layouts.build),
+    Family(biggan_layouts.FAMILY, biggan_layouts.recognised, biggan_layouts.build),
+)
+
+_FOREIGN = (
+    (r"synthesis\.(L\d+_.*|input\.(freqs|phases|transform))", "a StyleGAN3 generator"),
+    (r"(.*\.)?(fromrgb|final_linear\.0|b4\.fc)\.weight", "a discriminator of StyleGAN"),
+    (r"scale\d+_layer\d+\.\d+\.weight|layer\d+\.0\.weight", "a discriminator of pix2pixHD"),
+    (r"blocks\.0\.0\.conv_sc\.weight|embed\.weight", "a discriminator of BigGAN, or of another conditional GAN"),
+    (
+        r"(text_model|down_blocks|up_blocks|time_embedding|cond_stage_model|first_stage_model|text_encoder"
+        r"|model\.diffusion_model|transformer_blocks)\..*",
+        "a part of a text-to-image model",
+    ),
+    (r"(generator\.)?progression\..*", "a generator of the first StyleGAN"),
+)
+"""Names of tensors that tell what navbench has no generator for, and what that is."""
+_AVERAGES = ("g_ema", "G_ema")
+"""The moving average of a generator's weights, which is what published images are made with."""
+_LARGEST_SHARE = 4
+"""Bytes of all tensors by those of the file: tensors may share storage, but not so much as to exhaust the memory."""
+
+
+def read_checkpoint(path: Path, options: Options = Options()) -> Generator:  # noqa: B008 (frozen)
+    """The generator in a file, float32, frozen, on the CPU; its name is the file's, without the ending.
+
+    Of a training's file it is the moving average.
+
+    Raises:
+        NavbenchError: there is no such file, it is damaged or hostile, its generator is none that navbench knows, or
+            does not take one of the options.
+    """
+    held, name = contents(path), generator_name(path)
+    try:
+        if held.container == "navbench":
+            return files.read_generator(path, options, name)
+        state = _generator_state(held.value)
+        _check_memory(state, path.stat().st_size)
+        return _family(state).build(state, name, options)
+    except NavbenchError as error:
+        if str(path) in str(error):
+            raise
+        raise NavbenchError(f"{path}: {error}") from None
+
+
+def convert(generator: Generator, path: Path, precision: Literal["float32", "half"] = "float32") -> None:
+    """Write a generator to another layout, by the ending: ours (.safetensors) or rosinality's (.pt, float32).
+
+    Raises:
+        NavbenchError: the generator is no StyleGAN2, or does not fit the layout, or the ending is another.
+    """
+    if not isinstance(generator, StyleGAN2):
+        raise NavbenchError(f"Generator {generator.name} is no StyleGAN2; only those are converted.")
+    if path.suffix == ".safetensors":
+        dtype = torch.float32 if precision == "float32" else torch.float16
+        files.write_generator(generator, path, {"converted": generator.description}, dtype)
+    elif path.suffix == ".pt":
+        if precision != "float32":
+            raise NavbenchError(f"{path}: rosinality's files are at float32; leave the precision out.")
+        content = io.BytesIO()
+        torch.save(stylegan2_layouts.to_rosinality(generator), content)
+        write_atomically(path, content.getvalue())
+    else:
+        raise NavbenchError(f"{path} ends neither in .safetensors, for our layout, nor in .pt, for rosinality's.")
+
+
+def generator_name(path: Path) -> str:
+    """The file's name without its ending, of what a reference to a direction may hold."""
+    return re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") or "generator"
+
+
+# --- containers -----------------------------------------------------------------------------------------------
+
+
+def contents(path: Path) -> Contents:
+    """What is in a file, whatever it is called; see `Contents`.
+
+    Raises:
+        NavbenchError: there is no such file, it is damaged, of no known container, or asks for more than plain data.
+    """
+    start = _start(path)
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+        return _safetensors(path)
+    if start.startswith((b"PK\x03\x04", TORCH_LEGACY)):
+        return Contents("torch", read_torch(path))
+    if start[:1] == b"\x80" and start[1] in range(2, 6):
+        return Contents("nvidia", read_pickle(path))
+    raise NavbenchError(f"{path} {_unreadable(start)}.")
+
+
+def _start(path: Path) -> bytes:
+    if path.is_dir():
+        raise NavbenchError(f"{path} is a folder; name the file in it that holds the generator.")
+    if not path.is_file():
+        raise NavbenchError(f"There is no file {path}; check the path.")
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError as error:
+        raise NavbenchError(f"{path} cannot be read ({error.strerror or error}).") from None
+    if len(start) < 16:
+        raise NavbenchError(f"{path} is {'empty' if not start else 'cut short'}; fetch it again.")
+    return start
+
+
+def _unreadable(start: bytes) -> str:
+    """What a file is that is no checkpoint, as far as its beginning tells."""
+    if start.startswith(b"version https://git-lfs"):
+        return "is a pointer of Git LFS; fetch the file itself, with git lfs pull"
+    if start.lstrip()[:1] == b"<":
+        return "is a web page, not the file behind it; fetch it again"
+    if start.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!")):
+        return "is compressed; unpack it first"
+    if start[257:262] == b"ustar":
+        return "is a tar archive; unpack it first, or if torch.save wrote it, save it again with a newer torch"
+    if start.startswith(b"\x89HDF"):
+        return "is of Keras or another HDF5 program; convert it to torch"
+    text = all(byte in b"\t\n\r" or 32 <= byte < 127 for byte in start)
+    return f"is {'text' if text else 'no file of torch.save, safetensors or NVIDIA'}; name a checkpoint"
+
+
+def _safetensors(path: Path) -> Contents:
+    try:
+        with safe_open(path, framework="pt") as file:
+            if files.KEY in (file.metadata() or {}):
+                return Contents("navbench", {})
+            return Contents("safetensors", {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    except SafetensorError as error:
+        raise NavbenchError(f"{path} is not a whole safetensors file ({error}); fetch it again.") from None
+
+
+# --- from what is in a file to a generator's state dict ------------------------------------------------------
+
+
+def _generator_state(value: Any) -> dict[str, Tensor]:
+    """The one generator in a file's content, with `latent_avg`, where that stands beside it."""
+    if isinstance(value, Record):
+        return flattened(value, f"the {value.class_name} in it")
+    if not isinstance(value, dict) or not value:
+        raise NavbenchError(f"a {type(value).__name__} is in it, no state dict of a generator; name another file.")
+    if (state := _state(value)) is not None:
+        return state
+    for key in _AVERAGES:
+        if key in value:
+            chosen = key
+            break
+    else:
+        chosen = _only_generator(value)
+    state = _state(value[chosen])
+    if state is None:
+        raise NavbenchError(f"its entry {chosen!r} is no state dict of tensors; name another file.")
+    if isinstance(mean := value.get("latent_avg"), Tensor):
+        state["latent_avg"] = mean
+    return state
+
+
+def _state(value: Any) -> dict[str, Tensor] | None:
+    """A network's tensors, without the prefix of DataParallel; none if it is no network."""
+    if isinstance(value, Record):
+        return flattened(value, f"the {value.class_name} in it")
+    if not isinstance(value, dict) or not value:
+        return None
+    if not all(isinstance(key, str) and isinstance(each, Tensor) for key, each in value.items()):
+        return None
+    prefix = "module." if all(key.startswith("module.") for key in value) else ""
+    return {key.removeprefix(prefix): each for key, each in value.items()}
+
+
+def _only_generator(value: dict[Any, Any]) -> Any:
+    """The key of the one entry that is a generator."""
+    states = {key: state for key, each in value.items() if (state := _state(each)) is not None}
+    generators = [key for key, state in states.items() if _recognised(state)]
+    if len(generators) == 1:
+        return generators[0]
+    if generators:
+        raise NavbenchError(f"it holds several generators, {_listed(generators)}; save the one that is meant alone.")
+    if len(states) == 1:
+        return next(iter(states))
+    raise NavbenchError(f"it holds no generator, only {_listed(list(value))}; name another file.")
+
+
+def _recognised(state: State) -> Family | None:
+    return next((family for family in FAMILIES if family.recognised(state)), None)
+
+
+def _family(state: State) -> Family:
+    if (family := _recognised(state)) is not None:
+        return family
+    known = ", ".join(family.name for family in FAMILIES)
+    for pattern, what in _FOREIGN:
+        if any(re.fullmatch(pattern, key) for key in state):
+            raise NavbenchError(f"it holds {what}, which navbench does not run; it runs generators of {known}.")
+    raise NavbenchError(
+        f"its tensors ({_listed(list(state))}) are of no generator that navbench runs; it runs {known}, and any module "
+        "through an entry point."
+    )
+
+
+def _listed(keys: list[Any]) -> str:
+    return ", ".join(map(repr, keys[:3])) + (", ..." if len(keys) > 3 else "")
+
+
+def _check_memory(state: State, size: int) -> None:
+    if sum(value.numel() * value.element_size() for value in state.values()) > _LARGEST_SHARE * size:
+        raise NavbenchError("its tensors are many times as large as the file; save it again.")

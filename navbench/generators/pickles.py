@@ -1,0 +1,367 @@
+"""Pickles of other people, read without running anything: NVIDIA's networks, and what `torch.save` writes.
+
+NVIDIA's `.pkl` files (repositories stylegan2-ada-pytorch and stylegan3) hold the source of each network's class beside
+its state, and their own loader executes it.  Here the source is dropped and the network is an inert `Record`.
+
+Files of `torch.save` go to `torch.load(weights_only=True)`, once it is known that they name nothing but tensors and
+that no size in them exceeds the file's own: its checks are of names only.
+"""
+
+import argparse
+import io
+import mmap
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from navbench.errors import NavbenchError
+from navbench.generators.unpickler import Buildable, Machine, Named, mapping, not_known, plain_set, refused_call
+
+TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""What files of `torch.save` before version 1.6 begin with."""
+_TENSORFLOW = ("dnnlib.tflib", "tfutil")
+_MOST_DIMENSIONS = 8
+
+
+@dataclass(frozen=True)
+class Record:
+    """A network or another object of a class that the file brings along: its name and attributes, and no code."""
+
+    class_name: str
+    state: dict[str, Any]
+
+
+def read_pickle(path: Path) -> Any:
+    """What an NVIDIA `.pkl` holds: dicts, lists, numbers, text, tensors on the CPU, and a `Record` per network.
+
+    Arrays of numpy are there in networks that navbench does not run, such as StyleGAN3's; they come inert, too.
+
+    Raises:
+        NavbenchError: there is no such file, it is damaged, or it asks for anything else, which is named.
+    """
+    with _mapped(path) as data, _told(path):
+        source = str(path)
+        return Machine(cast(BinaryIO, data), len(data), lambda *name: _find_nvidia(source, *name), _no_persistent).run()
+
+
+def read_torch(path: Path) -> Any:
+    """What a file of `torch.save` holds, of either layout: tensors and plain data, on the CPU.
+
+    Raises:
+        NavbenchError: there is no such file, it is damaged, or it asks for anything else, which is named.
+    """
+    with _mapped(path) as data:
+        zipped = data[:4] == b"PK\x03\x04"
+    with _told(path), path.open("rb") as file:
+        _check_zip(path) if zipped else _check_legacy_file(path)
+        mapped = zipped and not str(path).endswith(".safetensors")  # an ending that torch takes for another format
+        with torch.serialization.safe_globals([argparse.Namespace]):  # the settings of a training of rosinality's
+            return torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
+
+
+def flattened(record: Record, source: str) -> dict[str, Tensor]:
+    """All parameters and buffers of a record and the records in it, by their names in the module tree.
+
+    Raises:
+        NavbenchError: it is no module, or a module is in it twice.
+    """
+    tensors: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    left = [("", record)]
+    while left:
+        prefix, module = left.pop()
+        if not isinstance(module, Record) or id(module) in seen:
+            raise NavbenchError(f"{source}: {prefix.rstrip('.') or 'its network'!r} is no module of a network.")
+        seen.add(id(module))
+        for kind in ("_parameters", "_buffers"):
+            for name, value in _entries(module, kind, source).items():
+                if isinstance(value, Tensor):
+                    tensors[f"{prefix}{name}"] = value
+        left += [
+            (f"{prefix}{name}.", child)
+            for name, child in _entries(module, "_modules", source).items()
+            if child is not None
+        ]
+    return tensors
+
+
+def _entries(module: Record, kind: str, source: str) -> dict[str, Any]:
+    found = module.state.get(kind)
+    if not isinstance(found, dict):
+        raise NavbenchError(f"{source}: its object {module.class_name} has no {kind}, so it is no network.")
+    return found
+
+
+# --- errors ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap]:
+    """The content of a file, not read before it is looked at."""
+    try:
+        if not path.is_file():
+            raise NavbenchError(f"There is no file {path}; check the path.")
+        with path.open("rb") as file:
+            if not path.stat().st_size:
+                raise NavbenchError(f"{path} is empty; fetch it again.")
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise NavbenchError(f"{path} cannot be read ({error.strerror or error}).") from None
+    with content:
+        yield content
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Whatever a damaged file leads a reader to, as one sentence."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of pickles that it then refuses or reads
+            yield
+    except NavbenchError:
+        raise
+    except Exception as error:  # readers of pickles raise of all kinds
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise NavbenchError(
+            f"{path} is damaged or no checkpoint ({reason[:200]}); fetch it again, or name another."
+        ) from None
+
+
+# --- NVIDIA's names -------------------------------------------------------------------------------------------
+
+
+class _Dtype(Buildable):
+    """A numpy dtype of numbers, 'f8' say, as a file builds it."""
+
+    def __init__(self, code: Any, *_: Any) -> None:
+        if code not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"):
+            raise ValueError(f"a numpy dtype {code!r}")
+        self.code = code
+
+    def build(self, state: Any) -> None:
+        """Take the byte order out of numpy's (version, order, subtype, names, ...)."""
+        if not isinstance(state, tuple) or state[1] not in ("<", ">", "|", "="):
+            raise ValueError("a state of a numpy dtype")
+        self.code = state[1].replace("|", "") + self.code
+
+
+class _Array(Buildable):
+    """A numpy array, made empty and then given its numbers."""
+
+    def __init__(self, *_: Any) -> None:
+        self.numbers = np.empty(0)
+
+    def build(self, state: Any) -> None:
+        """Take numpy's (version, shape, dtype, in Fortran's order, bytes)."""
+        _, shape, dtype, fortran, content = state
+        self.numbers = _numbers(content, dtype, shape, "F" if fortran is True else "C")
+
+
+def _numbers(content: Any, dtype: Any, shape: Any, order: Literal["C", "F"] = "C") -> np.ndarray:
+    if not isinstance(dtype, _Dtype) or not isinstance(content, bytes | bytearray):
+        raise ValueError("numbers of numpy without bytes or a dtype")
+    if not isinstance(shape, tuple) or len(shape) > _MOST_DIMENSIONS or not _whole(shape) or order not in ("C", "F"):
+        raise ValueError("numbers of numpy without a shape")
+    return np.frombuffer(content, np.dtype(dtype.code)).reshape(shape, order=order)
+
+
+def _array(content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
+    """How pickles of protocol 5 hold an array."""
+    made = _Array()
+    made.numbers = _numbers(content, dtype, shape, order)
+    return made
+
+
+def _scalar(dtype: Any, content: Any) -> Any:
+    return _numbers(content, dtype, ()).item()
+
+
+def _persistent_object(meta: Any) -> Record:
+    """What NVIDIA's reader would execute; the source of the class is left behind here."""
+    if not isinstance(meta, dict) or meta.get("type") != "class":
+        raise ValueError("a persistent object without its description")
+    name, state = meta.get("class_name"), meta.get("state")
+    if not isinstance(name, str) or not isinstance(state, dict):
+        raise ValueError("a persistent object without a name and a state")
+    return Record(name, state)
+
+
+def _encoded(text: Any, encoding: Any = "latin1") -> bytes:
+    """How pickles of protocol 2 and below hold bytes."""
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise ValueError("bytes that are no text of them")
+    return text.encode("latin-1")
+
+
+def _storage(source: str, content: Any) -> Tensor:
+    """All numbers of a pickled storage, (n,); its bytes are a file of `torch.save`, which may be as hostile."""
+    if not isinstance(content, bytes):
+        raise ValueError("a storage without bytes")
+    _check_legacy(source, io.BytesIO(content), len(content))
+    storage = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if not isinstance(storage, torch.storage.TypedStorage):
+        raise ValueError("a storage that is none")
+    return torch.empty(0, dtype=storage.dtype).set_(cast(Any, storage))
+
+
+def _tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Tensor:
+    if not isinstance(storage, Tensor):
+        raise ValueError("a tensor without a storage")
+    _check_extent(len(storage), offset, size, stride)
+    return storage.as_strided(size, stride, offset)
+
+
+def _parameter(data: Any, *_: Any) -> Any:
+    return data
+
+
+_PLAIN: Mapping[str, Callable[..., Any]] = {
+    "collections.OrderedDict": mapping,
+    "builtins.set": plain_set,
+    "_codecs.encode": _encoded,
+    "builtins.bytes": lambda: b"",  # how those pickles hold none; a size is no argument
+    "torch._utils._rebuild_parameter": _parameter,
+}
+_NVIDIA: Mapping[str, Callable[..., Any]] = {
+    **_PLAIN,
+    "torch_utils.persistence._reconstruct_persistent_obj": _persistent_object,
+    "dnnlib.util.EasyDict": mapping,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "numpy.dtype": _Dtype,
+    "numpy.ndarray": refused_call,
+    **{
+        f"numpy.{core}.{name}": made
+        for core in ("core", "_core")
+        for name, made in (
+            ("multiarray.scalar", _scalar),
+            ("multiarray._reconstruct", _Array),
+            ("numeric._frombuffer", _array),
+        )
+    },
+}
+
+
+def _find_nvidia(source: str, module: str, name: str) -> Named:
+    full = _full_name(module, name)
+    if module.startswith(_TENSORFLOW):
+        raise NavbenchError(
+            f"{source} holds a TensorFlow network ({full}); where you trust it, convert it with legacy.py of NVIDIA's "
+            "stylegan2-ada-pytorch (--source, --dest), and give the file that comes out."
+        )
+    if full == "torch.storage._load_from_bytes":  # torch's own loads anything
+        return Named(full, lambda content: _storage(source, content))
+    if full not in _NVIDIA:
+        raise not_known(source, full)
+    return Named(full, _NVIDIA[full])
+
+
+def _full_name(module: str, name: str) -> str:
+    return f"{'builtins' if module == '__builtin__' else module}.{name}"
+
+
+def _no_persistent(_: Any) -> Any:
+    raise ValueError("it refers to an object outside itself")
+
+
+# --- what torch.save writes -----------------------------------------------------------------------------------
+
+
+def _check_zip(path: Path) -> None:
+    """Refuse a zip that is no file of torch.save, unpacks to more than itself, or holds a hostile pickle."""
+    size = path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        names = [member.filename for member in members]
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise ValueError("it is compressed, which torch.save never does")
+        if sum(member.file_size for member in members) > size or len(set(names)) < len(names):
+            raise ValueError("it says that it unpacks to more than its own size")
+        if any(name.endswith("/constants.pkl") for name in names):
+            raise NavbenchError(f"{path} holds TorchScript, which is a program; save its state dict instead.")
+        pickles = [name for name in names if name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise ValueError("it is a zip, but not one of torch.save")
+        _checking(str(path), io.BytesIO(archive.read(pickles[0])), size).run()
+
+
+def _check_legacy_file(path: Path) -> None:
+    with _mapped(path) as data:
+        _check_legacy(str(path), cast(BinaryIO, data), len(data))
+
+
+def _check_legacy(source: str, stream: BinaryIO, size: int) -> None:
+    """Refuse a legacy file of torch.save whose pickles are hostile: magic, version, system, object, keys."""
+    if stream.read(len(TORCH_LEGACY)) != TORCH_LEGACY:
+        raise ValueError("it is no file of torch.save")
+    machine = _checking(source, stream, size)
+    for _ in range(4):
+        machine.run()
+
+
+def _checking(source: str, stream: BinaryIO, size: int) -> Machine:
+    """A machine that builds no tensor, but looks at the size of each."""
+    return Machine(stream, size, lambda *name: _find_torch(source, *name), lambda key: _Extent.of(key, size))
+
+
+@dataclass(frozen=True)
+class _Extent:
+    """A storage that was not read, of `count` numbers at most."""
+
+    count: int
+
+    @classmethod
+    def of(cls, key: Any, most: int) -> "_Extent":
+        kind, named, _, _, count, *_ = key
+        if kind != "storage" or not isinstance(named, Named) or not isinstance(count, int) or not 0 <= count <= most:
+            raise ValueError("a storage of more numbers than the file has bytes")
+        return cls(count)
+
+
+def _extent_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> None:
+    if not isinstance(storage, _Extent):
+        raise ValueError("a tensor without a storage")
+    _check_extent(storage.count, offset, size, stride)
+
+
+def _check_extent(count: int, offset: Any, size: Any, stride: Any) -> None:
+    """Refuse a tensor that is not inside its storage of `count` numbers, or repeats them."""
+    if not isinstance(size, tuple) or not isinstance(stride, tuple) or len(size) != len(stride):
+        raise ValueError("a tensor without a shape")
+    if len(size) > _MOST_DIMENSIONS or not _whole((offset, *size, *stride)):
+        raise ValueError("a tensor of an impossible shape")
+    last = offset + sum((extent - 1) * step for extent, step in zip(size, stride, strict=True))
+    if prod(size) > count or (prod(size) and last >= count):
+        raise ValueError("a tensor is larger than what is stored of it")
+
+
+def _whole(numbers: Sequence[Any]) -> bool:
+    return all(isinstance(number, int) and number >= 0 for number in numbers)
+
+
+_TORCH: Mapping[str, Callable[..., Any]] = {
+    **_PLAIN,
+    "argparse.Namespace": mapping,
+    "torch.Size": tuple,
+    "torch._utils._rebuild_tensor": _extent_tensor,
+    "torch._utils._rebuild_tensor_v2": _extent_tensor,
+    "torch._utils._rebuild_tensor_v3": _extent_tensor,
+}
+
+
+def _find_torch(source: str, module: str, name: str) -> Named:
+    full = _full_name(module, name)
+    is_storage = module in ("torch", "torch.cuda", "torch.storage") and name.endswith("Storage")
+    if is_storage or (module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)):
+        return Named(full, refused_call)
+    if full not in _TORCH:
+        raise not_known(source, full)
+    return Named(full, _TORCH[full])

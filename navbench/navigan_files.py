@@ -1,0 +1,194 @@
+"""What navigan's files hold, read without running anything from them, or one sentence about what is wrong."""
+
+import hashlib
+import io
+import math
+import pickle
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from navbench.errors import NavbenchError
+
+EIGENVECTORS, ANNOTATION, RANGES = "eigenvectors.pt", "human_annotation.txt", "ranges.txt"
+"""The files of an exported set; the last, lines `index: t_min t_max`, is read by this project alone."""
+
+Ends = tuple[float, float]
+"""t_min and t_max."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files to read: those of directions, and those beside them.
+
+    Attributes:
+        paths: of directions, at least one.
+        annotation: of labels, none if there are none.
+        ranges: as an exported set has them, none elsewhere.
+    """
+
+    paths: tuple[Path, ...]
+    annotation: Path | None
+    ranges: Path | None
+
+    @classmethod
+    def of(cls, files: Path | Sequence[Path], annotation: Path | None) -> "Source":
+        """One file, several, or a folder for all its `.pt` files and for what is beside them."""
+        given = [files] if isinstance(files, Path) else list(files)
+        paths: list[Path] = []
+        for path in given:
+            inside = sorted(path.glob("*.pt"), key=by_number) if path.is_dir() else [path]
+            if not inside:
+                raise NavbenchError(f"{path} has no .pt files, which navigan's directions are; name another folder.")
+            paths += inside
+        if not paths:
+            raise NavbenchError("There is no file of directions to read; name at least one.")
+        beside = {path.name: path for path in given[0].glob("*.txt")} if len(given) == 1 else {}
+        return cls(tuple(dict.fromkeys(paths)), annotation or beside.get(ANNOTATION), beside.get(RANGES))
+
+    def labels(self, unnamed: Sequence[str]) -> tuple[str, ...]:
+        """The labels of directions that have those without an annotation."""
+        if self.annotation is None:
+            return tuple(unnamed)
+        names = numbered(self.annotation, len(unnamed), "name")
+        return tuple(names.get(index, "") for index in range(len(unnamed)))
+
+    def ends(self, count: int) -> list[Ends | None]:
+        """The ranges of directions whose own file has none."""
+        lines = {} if self.ranges is None else numbered(self.ranges, count, "t_min t_max")
+        where = f"{self.ranges}, direction"
+        return [parsed_ends(f"{where} {i}", lines[i].split()) if i in lines else None for i in range(count)]
+
+
+def load(path: Path) -> Any:
+    """What `torch.save` put into a file: tensors on the CPU, numbers, texts, and containers of those; nothing else.
+
+    Raises:
+        NavbenchError: the file cannot be read, is not whole, or holds objects that only running code could make.
+    """
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except FileNotFoundError:
+        raise NavbenchError(f"There is no file {path}; check the path.") from None
+    except OSError as error:
+        raise NavbenchError(f"{path} cannot be read ({error.strerror or error}).") from None
+    if empty:
+        raise NavbenchError(f"{path} is empty; expected tensors as torch.save writes them, so fetch it again.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a damaged file, of which the error says enough
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        stranger = re.search(r"nsupported (?:global: GLOBAL|GLOBAL|class) (\S+)", str(error))
+        if stranger is not None:
+            raise NavbenchError(
+                f"{path} holds {stranger[1].rstrip('.')}, which only running its code could make; expected tensors and "
+                "numbers alone, so it is not loaded."
+            ) from None
+    except Exception:  # torch.load raises whatever a damaged file leads it to
+        pass
+    raise NavbenchError(f"{path} is not a whole file of tensors as torch.save writes it; fetch it again.")
+
+
+def sha256(path: Path) -> str:
+    """Of the content of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def saved(content: object) -> bytes:
+    """The bytes of a file that `load` reads."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def numbers(path: Path, name: str, value: object) -> Tensor:
+    """A tensor of a file at float32, which must be whole and finite."""
+    plain = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
+    if not isinstance(value, Tensor) or not plain or not value.is_floating_point():
+        raise NavbenchError(f"{path}: {name} is {told(value)}; expected a tensor of real numbers.")
+    if value.untyped_storage().nbytes() < value.numel() * value.element_size():  # repeated to fill the memory
+        raise NavbenchError(f"{path}: {name} holds fewer numbers than its shape, {size(value.shape)}, says.")
+    value = value.detach().float()
+    if not torch.isfinite(value).all():
+        raise NavbenchError(f"{path}: {name} has NaN or infinite values; fetch it again.")
+    return value
+
+
+def numbered(path: Path, count: int, form: str) -> dict[int, str]:
+    """The lines 'index: text' of a file about `count` directions, by index; `form` tells what the text is.
+
+    Raises:
+        NavbenchError: a line has another form, or an index without a direction or that a line before it has.
+    """
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise NavbenchError(f"There is no file {path}; check the path.") from None
+    except UnicodeDecodeError:
+        raise NavbenchError(f"{path} is not a text in UTF-8; expected lines 'index: {form}'.") from None
+    except OSError as error:
+        raise NavbenchError(f"{path} cannot be read ({error.strerror or error}).") from None
+    found: dict[int, str] = {}
+    for number, line in enumerate(lines, 1):
+        match = re.fullmatch(r"\s*([0-9]{1,9})\s*:\s*(\S.*?)\s*", line)
+        if match is None and line.strip():
+            raise NavbenchError(f"{path}, line {number}: found {line.strip()[:60]!r}, expected 'index: {form}'.")
+        if match is None:
+            continue
+        index = int(match[1])
+        if index >= count or index in found:
+            wrong = "an earlier line names too" if index in found else f"is not there; they are 0 to {count - 1}"
+            raise NavbenchError(f"{path}, line {number}: names direction {index}, which {wrong}.")
+        found[index] = match[2]
+    return found
+
+
+def parsed_ends(where: str, pair: Sequence[object]) -> Ends:
+    """t_min and t_max of two numbers or texts, as float32 has them; `where` they stand."""
+    try:
+        t_min, t_max = torch.tensor([float(value) for value in pair if isinstance(value, str | int | float)]).tolist()
+    except (ValueError, OverflowError):
+        t_min, t_max = math.nan, math.nan
+    if not -math.inf < t_min < 0 < t_max < math.inf:
+        raise NavbenchError(f"{where}: found the range {' '.join(map(told, pair))}, expected t_min < 0 < t_max.")
+    return t_min, t_max
+
+
+def is_plain(value: object, depth: int = 2) -> bool:
+    """Whether a value is a number, a text, none, or a sequence of such, which may be in sequences `depth` deep."""
+    if isinstance(value, list | tuple):
+        return depth > 0 and all(is_plain(item, depth - 1) for item in value)
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def told(value: object) -> str:
+    """What a value is, in a few words."""
+    if isinstance(value, Tensor):
+        return f"a tensor {size(value.shape)} of {str(value.dtype).removeprefix('torch.')}"
+    if isinstance(value, Mapping):
+        keys = ", ".join(told(key) for key in list(value)[:4])
+        return f"a dict of {keys}{', ...' if len(value) > 4 else ''}" if value else "an empty dict"
+    short = isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
+    if isinstance(value, str) or short:
+        return repr(value[:40] if isinstance(value, str) else value)
+    name = type(value).__name__
+    return "nothing" if value is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def size(shape: Sequence[int]) -> str:
+    """A shape as '512x512x3x3'."""
+    return "x".join(map(str, shape)) or "a single number"
+
+
+def by_number(path: Path) -> list[int | str]:
+    """A key that sorts paths by name, with numbers in names by value."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", path.name)]
