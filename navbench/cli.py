@@ -14,13 +14,14 @@ import torch
 
 from navbench import __version__, suite, weights
 from navbench.cli_catalogue import directions, generators
-from navbench.cli_common import console, directions_option, example, folding, installed, library
+from navbench.cli_common import checkpoint_options, console, directions_option, example, folding, installed, library
 from navbench.cli_testbed import testbed
 from navbench.compute import Compute
 from navbench.directions import SetFile
 from navbench.discovery.methods import METHODS, admitted
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
+from navbench.generators.options import Options
 from navbench.progress import stage
 from navbench.report.html import write_report
 from navbench.runner.discover import discover as discover_sets
@@ -95,9 +96,10 @@ for group in (directions, generators, testbed):
 
 @main.command("run-all", **example("navbench run-all quick --out runs/quick"))
 @click.argument("source", metavar="[SUITE]", default="quick")
-@click.option("--generator", help="Measure this one instead of the suite's.")
+@click.option("--generator", help="Measure this one instead of the suite's: a name, or the file of a checkpoint.")
+@checkpoint_options
 @click.option("--layer", "layers", multiple=True, help="Only these layers, by name or index.")
-@click.option("--reference", help="'unshifted', 'renderings', or a folder or zip of real images.")
+@click.option("--reference", help="'unshifted', 'renderings', a folder or zip of real images, or their statistics.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder. Default: runs/NAME-OF-SUITE.")
 @click.option("--fresh", is_flag=True, help="Start over, instead of going on with the run in the folder.")
 @click.option("--rediscover", is_flag=True, default=None, help="Find the directions anew.")
@@ -105,9 +107,9 @@ for group in (directions, generators, testbed):
 @directions_option
 @computing
 def run_all(
-    source: str, generator: str | None, layers: tuple[str, ...], reference: str | None, out: Path | None, fresh: bool,
-    rediscover: bool | None, calibrate: str | None, folder: Path | None, device: str, precision: str | None,
-    batch: int | None,
+    source: str, generator: str | None, options: Options, layers: tuple[str, ...], reference: str | None,
+    out: Path | None, fresh: bool, rediscover: bool | None, calibrate: str | None, folder: Path | None, device: str,
+    precision: str | None, batch: int | None,
 ) -> None:  # fmt: skip
     """Run a whole suite and write its report.
 
@@ -115,18 +117,27 @@ def run_all(
     what is left.
     """
     chosen = overridden(source, precision, batch, rediscover=rediscover, calibrate=calibrate)
-    chosen = _with_subjects(chosen, generator, layers, reference)
+    chosen = _with_subjects(chosen, generator, options, layers, reference)
     _run(chosen, out or Path("runs") / chosen.name, folder, device, fresh=fresh)
 
 
-def _with_subjects(chosen: Suite, generator: str | None, layers: tuple[str, ...], reference: str | None) -> Suite:
-    """The suite with the command line's generator, layers and reference in place of its own."""
+def _with_subjects(
+    chosen: Suite, generator: str | None, options: Options, layers: tuple[str, ...] = (), reference: str | None = None
+) -> Suite:
+    """The suite with the command line's generator, its options, layers and reference in place of its own."""
     subjects = list(chosen.generators)
     if generator is not None:
         same = [subject for subject in subjects if subject.name == generator]
         subjects = same or [Subject(name=generator, methods=subjects[0].methods)]
     replaced = given(layers=list(layers) or None, reference=reference)
-    return chosen.with_values(generators=[subject.model_dump(mode="json") | replaced for subject in subjects])
+    contents = [_with_options(subject, options) | replaced for subject in subjects]
+    return chosen.with_values(generators=contents)
+
+
+def _with_options(subject: Subject, options: Options) -> dict[str, Any]:
+    """The content of a subject, with the options that were given in place of its own."""
+    content = subject.model_dump(mode="json")
+    return content | {"options": content["options"] | options.model_dump(mode="json", exclude_defaults=True)}
 
 
 def _run(chosen: Suite, out: Path, folder: Path | None, device: str, *, fresh: bool) -> None:
@@ -163,7 +174,8 @@ def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[st
 
     def decorate(values: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
         @click.option("--direction", "name", required=True, help="Its name, a unique part of it, or its label.")
-        @click.option("--generator", help="'package.module:callable', for one that is not installed under its name.")
+        @click.option("--generator", help="Its file or 'package.module:callable', if it is not installed by its name.")
+        @checkpoint_options
         @click.option("--preset", default="quick", show_default=True, help="Sizes that no option gives.")
         @click.option("--out", type=click.Path(path_type=Path), help="The run folder.")
         @click.option("--fresh", is_flag=True, help="Start over.")
@@ -172,15 +184,16 @@ def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[st
         @computing
         @functools.wraps(values)
         def command(
-            name: str, generator: str | None, preset: str, out: Path | None, fresh: bool, calibrate: str | None,
-            folder: Path | None, device: str, precision: str | None, batch: int | None, **options: Any,
+            name: str, generator: str | None, options: Options, preset: str, out: Path | None, fresh: bool,
+            calibrate: str | None, folder: Path | None, device: str, precision: str | None, batch: int | None,
+            **own: Any,
         ) -> None:  # fmt: skip
             chosen = overridden(preset, precision, batch, calibrate=calibrate)
             file, index = library(folder).find(name)
             full = file.names()[index]
-            subject = _subject_of(chosen, file, generator or installed(file), options.pop("reference", None))
+            subject = _subject_of(chosen, file, generator or installed(file), options, own.pop("reference", None))
             wanted = {"only": [full], "experiments": [experiment, "strips"], "rediscover": False}
-            chosen = chosen.with_values(generators=[subject], **wanted, **values(**options))
+            chosen = chosen.with_values(generators=[subject], **wanted, **values(**own))
             place = out or Path("runs") / f"{experiment}-{full.replace('/', '-')}"
             _run(chosen, place, folder, device, fresh=fresh)
             show(pd.read_csv(place / "tables" / f"{experiment}.csv")[list(COLUMNS[experiment])])
@@ -191,10 +204,12 @@ def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[st
     return decorate
 
 
-def _subject_of(chosen: Suite, file: SetFile, generator: str, reference: str | None) -> dict[str, Any]:
+def _subject_of(
+    chosen: Suite, file: SetFile, generator: str, options: Options, reference: str | None
+) -> dict[str, Any]:
     """A subject of one direction set, with the reference and scorer that the suite gives its generator."""
     same = [subject for subject in chosen.generators if subject.name == generator]
-    subject = (same[0] if same else Subject(name=generator)).model_dump(mode="json")
+    subject = _with_options(same[0] if same else Subject(name=generator), options)
     if file.header["layer"] is None:
         where = {"methods": [], "latents": [file.header["space"]], "latent_methods": [file.header["method"]]}
     else:
@@ -249,7 +264,8 @@ def reproduce(targets: tuple[str, ...], codes: int | None, held_out: int | None,
     multiple=True,
     help=f"One of {', '.join(METHODS)}; again for more. Default: the suite's.",
 )
-@click.option("--generator", help="Default: the suite's first.")
+@click.option("--generator", help="A name, or the file of a checkpoint. Default: the suite's first.")
+@checkpoint_options
 @click.option("--layer", "layers", multiple=True, help="By name or index; again for more. Default: the suite's.")
 @click.option(
     "--latent", "latents", multiple=True, type=click.Choice(LATENTS), help="In this latent space; again for more."
@@ -260,8 +276,9 @@ def reproduce(targets: tuple[str, ...], codes: int | None, held_out: int | None,
 @click.option("--force", is_flag=True, help="Replace sets that are there already.")
 @computing
 def discover(
-    methods: tuple[str, ...], generator: str | None, layers: tuple[str, ...], latents: tuple[str, ...], preset: str,
-    seed: int | None, out: Path, force: bool, device: str, precision: str | None, batch: int | None,
+    methods: tuple[str, ...], generator: str | None, options: Options, layers: tuple[str, ...],
+    latents: tuple[str, ...], preset: str, seed: int | None, out: Path, force: bool, device: str,
+    precision: str | None, batch: int | None,
 ) -> None:  # fmt: skip
     """Find directions and write them, one file per method and layer or latent space.
 
@@ -269,12 +286,12 @@ def discover(
     defined in a space are passed over there. Sets that are there already are kept; a learning that was interrupted
     goes on from its checkpoint.
     """
-    chosen = _with_subjects(overridden(preset, precision, batch, seed=seed), generator, (), None)
+    chosen = _with_subjects(overridden(preset, precision, batch, seed=seed), generator, options)
     subject, compute = chosen.generators[0], compute_for(chosen, device)
-    made = zoo.create(subject.name, compute)
+    made = zoo.create(subject.name, compute, subject.options)
     if layers or latents:
         subject = subject.model_copy(update={"layers": layers, "latents": latents})
-    names = layers if latents else layers_of(subject, made, library(None)) or tuple(one.name for one in made.layers())
+    names = layers if latents else layers_of(subject, made, library(None))
     places: list[tuple[Space, tuple[str, ...]]] = [
         (ParameterSpace(made, made.layer(name)), methods or subject.methods) for name in names
     ]

@@ -5,13 +5,16 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from navbench.cli_common import console, directions_option, example, folding, installed, library
+from navbench.cli_common import checkpoint_options, console, directions_option, example, folding, installed, library
 from navbench.cli_navigan import export_directions, import_directions
 from navbench.compute import Compute
 from navbench.directions import open_set, relabel
 from navbench.errors import NavbenchError
+from navbench.files import content_hash
 from navbench.generators import zoo
-from navbench.spaces import KINDS, LATENTS
+from navbench.generators.checkpoints import convert, read_checkpoint
+from navbench.generators.options import Options
+from navbench.spaces import INNER, KINDS
 
 
 @click.group("directions", cls=click.Group, **example("navbench directions list"))
@@ -59,12 +62,13 @@ def label_direction(file: Path, index: int, label: str) -> None:
 
 @directions.command("show", **example("navbench directions show faces/hybrid/main.6/3"))
 @click.argument("name")
-@click.option("--generator", help="'package.module:callable', for one that is not installed under its name.")
+@click.option("--generator", help="Its file or 'package.module:callable', if it is not installed by its name.")
+@checkpoint_options
 @directions_option
-def show_direction(name: str, generator: str | None, folder: Path | None) -> None:
+def show_direction(name: str, generator: str | None, options: Options, folder: Path | None) -> None:
     """Show what is known of one direction."""
     file, index = library(folder).find(name)
-    direction = file.load(zoo.create(generator or installed(file), Compute()))[index]
+    direction = file.load(zoo.create(generator or installed(file), Compute(), options))[index]
     table = folding("", "", header=False)
     table.add_row("name", direction.name)
     table.add_row("label", direction.label or "-")
@@ -95,20 +99,35 @@ def list_generators() -> None:
     console.print(table)
 
 
-@generators.command("show", **example("navbench generators show faces"))
-@click.argument("name")
-def show_generator(name: str) -> None:
-    """Show what a generator is: its size, its layers and their kernels."""
-    made = zoo.create(name, Compute())
-    spaces = [kind for kind in KINDS if kind not in LATENTS or kind in made.latents]
+@generators.command("show", **example("navbench generators show stylegan2-car-config-f.pkl"))
+@click.argument("name", metavar="NAME_OR_FILE")
+@checkpoint_options
+def show_generator(name: str, options: Options) -> None:
+    """Show what a generator is: its size, its spaces, its layers and their kernels."""
+    made = zoo.create(name, Compute(), options)
+    height, width = made.size
+    sizes = {kind: "x".join(map(str, made.latent_shape(kind))) for kind in made.latents}
+    spaces = [f"{kind} ({sizes[kind]})" if kind in sizes else kind for kind in KINDS if kind in (*sizes, *INNER)]
     console.print(f"{made.name}: {made.description}")
-    console.print(
-        f"resolution {made.resolution}, codes of {made.latent_dim}, spaces {', '.join(spaces)}",
-    )
-    console.print(
-        f"{sum(tensor.numel() for tensor in made.parameters()):,} parameters, sha256 {made.fingerprint}",
-    )
+    console.print(f"images of {height}x{width}, spaces {', '.join(spaces)}")
+    console.print(f"{sum(tensor.numel() for tensor in made.parameters()):,} parameters, sha256 {made.fingerprint}")
+    if zoo.is_file(name):
+        console.print(f"file of {Path(name).stat().st_size:,} bytes, sha256 {content_hash(Path(name))}")
     table = folding("index", "layer", "kernel", "parameters")
     for layer in made.layers():
         table.add_row(str(layer.index), layer.name, "x".join(map(str, layer.shape)), f"{layer.shape.numel():,}")
     console.print(table)
+
+
+@generators.command("convert", **example("navbench generators convert stylegan2-ffhq.pkl ffhq.safetensors --half"))
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@checkpoint_options
+@click.option("--half", is_flag=True, help="At half precision: half the size, images within a grey level or so.")
+@click.option("--force", is_flag=True, help="Replace a file that is there already.")
+def convert_generator(source: Path, target: Path, options: Options, half: bool, force: bool) -> None:
+    """Convert a checkpoint of StyleGAN2: OUT.safetensors is navbench's own layout, OUT.pt rosinality's."""
+    if target.exists() and not force:
+        raise NavbenchError(f"{target} exists already; choose another name, or say --force to replace it.")
+    convert(read_checkpoint(source, options), target, "half" if half else "float32")
+    console.print(f"Written: {target} ({target.stat().st_size:,} bytes)")

@@ -1,8 +1,10 @@
 """What all files of the command line share: where it prints, options, and what the names in options mean."""
 
+import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.console import Console
@@ -11,6 +13,7 @@ from rich.table import Column, Table
 from navbench.directions import SHIPPED, Library, SetFile
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
+from navbench.generators.options import Noise, Options
 
 console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)  # names and paths stay as they are
 
@@ -25,6 +28,41 @@ def directions_option(command: Callable[..., Any]) -> Callable[..., Any]:
     folder = click.Path(file_okay=False, path_type=Path)
     text = "A folder of direction sets, before the shipped ones."
     return click.option("--directions", "folder", type=folder, help=text)(command)
+
+
+def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a generator from a checkpoint; the command gets them as one `options: Options`."""
+    path = click.Path(path_type=Path)
+    declared = (
+        click.option("--truncation", type=click.FloatRange(0), help="StyleGAN2's psi, or that of BigGAN's z."),
+        click.option("--noise", type=click.Choice(get_args(Noise)), help="StyleGAN2's. Default: the stored, const."),
+        click.option("--classes", callback=_classes, help="Of a conditional generator, such as 207,250. Default: all."),
+        click.option("--labels", type=path, help="pix2pixHD's codes: a folder of label maps."),
+        click.option("--instances", type=path, help="Its instance maps: a folder, with the same file names."),
+        click.option("--size", callback=_size, help="HEIGHTxWIDTH of what is used of StyleGAN2's canvas, or of maps."),
+    )
+
+    @functools.wraps(command)
+    def gathered(**values: Any) -> Any:
+        chosen = {name: values.pop(name) for name in Options.model_fields}
+        return command(
+            options=Options(**{name: value for name, value in chosen.items() if value is not None}), **values
+        )
+
+    return functools.reduce(lambda inner, option: option(inner), reversed(declared), gathered)
+
+
+def _classes(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    if text is not None and not re.fullmatch(r"\d{1,6}(,\d{1,6})*", text):
+        raise click.BadParameter(f"{text!r} is no list of class numbers with commas, such as 207,250.")
+    return None if text is None else tuple(map(int, text.split(",")))
+
+
+def _size(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text or "")
+    if text is not None and found is None:
+        raise click.BadParameter(f"{text!r} is no height and width, such as 384x512.")
+    return None if found is None else (int(found[1]), int(found[2]))
 
 
 def library(folder: Path | None) -> Library:

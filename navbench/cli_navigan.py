@@ -5,11 +5,12 @@ from pathlib import Path
 import click
 
 from navbench import navigan
-from navbench.cli_common import console, directions_option, example, installed, library
+from navbench.cli_common import checkpoint_options, console, directions_option, example, installed, library
 from navbench.compute import Compute
 from navbench.directions import DirectionSet, SetFile, place_of, write_set
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
+from navbench.generators.options import Options
 
 _FILE = click.Path(path_type=Path)
 
@@ -21,21 +22,22 @@ _FILE = click.Path(path_type=Path)
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
 @click.option("--generator", required=True, help="The one that they were found on, a StyleGAN2: a name or a file.")
+@checkpoint_options
 @click.option("--layer", help="Name or index; eigenvectors do not say theirs.")
 @click.option("--eigenvectors", type=_FILE, help="The file of those that a hybrid's checkpoint combines.")
 @click.option("--annotation", type=_FILE, help="Labels, lines 'index: name'. Default: a folder's human_annotation.txt.")
 @click.option("--out", type=_FILE, default="my-directions", show_default=True, help="Where to.")
 @click.option("--force", is_flag=True, help="Replace sets that are there already.")
 def import_directions(
-    files: tuple[Path, ...], generator: str, layer: str | None, eigenvectors: Path | None, annotation: Path | None,
-    out: Path, force: bool,
+    files: tuple[Path, ...], generator: str, options: Options, layer: str | None, eigenvectors: Path | None,
+    annotation: Path | None, out: Path, force: bool,
 ) -> None:  # fmt: skip
     """Import directions of navigan, the code of the paper's authors.
 
     FILE is a direction (again for more), a folder of them, a file of eigenvectors, or a training's checkpoint.pt.
     There will be one set per layer.
     """
-    made = zoo.create(generator, Compute())
+    made = zoo.create(generator, Compute(), options)
     sets = navigan.read_sets(files, made, layer, eigenvectors, annotation)
     paths = [place_of(out, found.reference) for found in sets]
     for path in paths:
@@ -53,9 +55,12 @@ def import_directions(
 @click.argument("name")
 @click.option("--out", type=_FILE, required=True, help="A file for a direction, a folder for a set.")
 @click.option("--generator", help="The one that they were found on, if it is not installed under its name.")
+@checkpoint_options
 @click.option("--force", is_flag=True, help="Replace files that are there already.")
 @directions_option
-def export_directions(name: str, out: Path, generator: str | None, force: bool, folder: Path | None) -> None:
+def export_directions(
+    name: str, out: Path, generator: str | None, options: Options, force: bool, folder: Path | None
+) -> None:
     """Export a direction, or a set, for navigan, the code of the paper's authors.
 
     NAME is a direction's name, a unique part of it, or its label; or a set's name, such as 'cars/hybrid/convs.3'. A set
@@ -63,13 +68,13 @@ def export_directions(name: str, out: Path, generator: str | None, force: bool, 
     """
     found = library(folder)
     if name in found.sets:
-        written = navigan.write(_loaded(found.sets[name], generator), out, overwrite=force)
+        written = navigan.write(_loaded(found.sets[name], generator, options), out, overwrite=force)
     else:
         file, index = found.find(name)
-        written = navigan.write(_loaded(file, generator)[index], out, overwrite=force)
+        written = navigan.write(_loaded(file, generator, options)[index], out, overwrite=force)
     for path in written:
         console.print(f"Written: {path}")
 
 
-def _loaded(file: SetFile, generator: str | None) -> DirectionSet:
-    return file.load(zoo.create(generator or installed(file), Compute()))
+def _loaded(file: SetFile, generator: str | None, options: Options) -> DirectionSet:
+    return file.load(zoo.create(generator or installed(file), Compute(), options))

@@ -10,9 +10,11 @@ from torch import Tensor
 from navbench.errors import NavbenchError, unknown
 from navbench.generators.base import Codes, Generator, Layer, State
 
-KINDS = ("parameter", "activation", "z", "w", "w+")
-LATENTS = KINDS[2:]
-"""The kinds that belong to no layer; which of them a generator has is in its `latents`."""
+INNER = ("parameter", "activation")
+"""The kinds that belong to a layer."""
+LATENTS = ("z", "w", "w+")
+"""The kinds that belong to none; which of them a generator has is in its `latents`."""
+KINDS = (*INNER, *LATENTS)
 
 
 class Space(ABC):

@@ -15,6 +15,7 @@ from navbench.discovery.methods import METHODS
 from navbench.discovery.settings import DiscoverySettings, Settings
 from navbench.errors import NavbenchError, unknown
 from navbench.experiments.calibration import parse_target
+from navbench.generators.options import Options
 
 Experiment = Literal["attributes", "curves", "matched", "locality", "reproduction", "strips"]
 PRESETS = ("smoke", "quick", "standard", "paper")
@@ -24,18 +25,22 @@ class Subject(Settings):
     """One generator of a suite.
 
     Attributes:
-        name: an installed generator, or 'package.module:callable'.
-        layers: names or indices; empty for the layers of the direction sets there are.
+        name: an installed generator, 'package.module:callable', or the path of a checkpoint.
+        options: how a generator from a checkpoint is to run.
+        layers: names or indices; empty for the layers of the direction sets there are, or if there are none, three of
+            different depth.
         methods: whose directions are measured on those layers.
         latents: latent spaces, 'z', 'w' or 'w+'; one that the generator lacks is refused.
         latent_methods: whose directions are measured there; in each space those that are defined in it.
         reference: 'unshifted', the generator itself at t = 0 with other codes; an installed distribution, such as
-            'renderings', the truth of `cars`; or a folder or zip of images.
+            'renderings', the truth of `cars`; a folder or zip of images; or a file of their statistics, .npz or of
+            torch-fidelity's cache.
         scorer: an installed attribute scorer, or 'package.module:callable'; '' for none.
         discovery: how its directions are found, all of it; none for what the suite says of all generators.
     """
 
     name: str
+    options: Options = Options()
     layers: tuple[str, ...] = ()
     methods: tuple[str, ...] = ("svd", "optimization", "spectrum", "hybrid")
     latents: tuple[Literal["z", "w", "w+"], ...] = ()

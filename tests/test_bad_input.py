@@ -118,7 +118,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_or_with_all(work, line, se
     [
         ("distance", "lpips", "Unknown perceptual distance 'lpips'; did you mean"),
         ("extractor", "inception", "Unknown extractor 'inception'; did you mean 'inception-v3-compat'?"),
-        ("methods", "spectral", "Unknown method 'spectral'; did you mean 'spectrum'?"),
+        ("methods", "spectral", "There are no directions 'toy/spectral/last': unknown method 'spectral'; did you mean"),
         ("targets", "y", "wrong.toml: reproduction.targets.0: "),
     ],
 )

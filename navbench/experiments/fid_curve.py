@@ -4,6 +4,7 @@ A curve is made in two steps, so that it can be resumed: features of all its ima
 then, from the features of all shards, one distance per shift with the influence of every code on it.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -38,7 +39,8 @@ class Curve:
     """Distances at each shift, with the influence of each code (see `Estimate`).
 
     Attributes:
-        frechet, kernel: (T,), float64; frechet_influence, kernel_influence: (T, n).
+        frechet, kernel: (T,), float64; frechet_influence, kernel_influence: (T, n). The kernel distance is NaN where
+            of the reference only a mean and a covariance are known.
         effects: (T, m), per code.
     """
 
@@ -62,12 +64,29 @@ class Reference:
     """What both distances are measured against, prepared once for all curves."""
 
     frechet: FrechetReference
-    kernel: KernelReference
+    kernel: KernelReference | None
+
+    @property
+    def n(self) -> int | None:
+        """How many images it is of; none where nobody knows."""
+        return self.frechet.n
 
     @classmethod
     def of(cls, features: Tensor) -> "Reference":
         """From the reference's features, (n, D)."""
         return cls(FrechetReference.from_moments(Moments.of(features)), KernelReference(features))
+
+    @classmethod
+    def of_gaussian(cls, mean: Tensor, covariance: Tensor) -> "Reference":
+        """From the mean (D,) and covariance (D, D) of features that are not there: no kernel distance."""
+        return cls(FrechetReference.from_gaussian(mean, covariance), None)
+
+    def estimates(self, features: Tensor) -> tuple[Estimate, Estimate]:
+        """The Fréchet and the kernel distance of features (n, D); the latter NaN where it is not known."""
+        if self.kernel is None:
+            unknown = Estimate(math.nan, torch.full((len(features),), math.nan, dtype=torch.float64))
+            return self.frechet.estimate(features), unknown
+        return self.frechet.estimate(features), self.kernel.estimate(features)
 
 
 def unshifted_features(
@@ -118,10 +137,11 @@ def curve_shard(
 
 def assemble(features: Iterable[Tensor], effects: Tensor, reference: Reference) -> Curve:
     """The curve, from the features (n, D) of each shift in turn, so that one shift's are in memory at a time."""
-    frechet, kernel = [], []
+    frechet: list[Estimate] = []
+    kernel: list[Estimate] = []
     for at_shift in features:
-        frechet.append(reference.frechet.estimate(at_shift))
-        kernel.append(reference.kernel.estimate(at_shift))
+        for distances, found in zip((frechet, kernel), reference.estimates(at_shift), strict=True):
+            distances.append(found)
     return Curve(
         torch.tensor([estimate.value for estimate in frechet], dtype=torch.float64),
         torch.stack([estimate.influence for estimate in frechet]),

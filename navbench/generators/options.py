@@ -30,8 +30,13 @@ class Options(Settings):
     instances: Path | None = None
     size: tuple[int, int] | None = None
 
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names of the options that were given."""
+        return tuple(self.model_dump(exclude_defaults=True))
+
     def refuse(self, *names: str, family: str) -> None:
         """Refuse options that a family of generators does not know, if they were given."""
         for name in names:
-            if getattr(self, name) not in (None, ()):
+            if name in self.given:
                 raise NavbenchError(f"{family} has no option {name!r}; leave it out.")

@@ -30,6 +30,8 @@ TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """What files of `torch.save` before version 1.6 begin with."""
 _TENSORFLOW = ("dnnlib.tflib", "tfutil")
 _MOST_DIMENSIONS = 8
+_CODES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
+"""numpy's dtypes of numbers."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def read_pickle(path: Path) -> Any:
 
 
 def read_torch(path: Path) -> Any:
-    """What a file of `torch.save` holds, of either layout: tensors and plain data, on the CPU.
+    """What a file of `torch.save` holds, of either layout: tensors, arrays of numpy and plain data, on the CPU.
 
     Raises:
         NavbenchError: there is no such file, it is damaged, or it asks for anything else, which is named.
@@ -64,7 +66,7 @@ def read_torch(path: Path) -> Any:
     with _told(path), path.open("rb") as file:
         _check_zip(path) if zipped else _check_legacy_file(path)
         mapped = zipped and not str(path).endswith(".safetensors")  # an ending that torch takes for another format
-        with torch.serialization.safe_globals([argparse.Namespace]):  # the settings of a training of rosinality's
+        with torch.serialization.safe_globals(_SAFE):
             return torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
 
 
@@ -143,7 +145,7 @@ class _Dtype(Buildable):
     """A numpy dtype of numbers, 'f8' say, as a file builds it."""
 
     def __init__(self, code: Any, *_: Any) -> None:
-        if code not in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"):
+        if code not in _CODES:
             raise ValueError(f"a numpy dtype {code!r}")
         self.code = code
 
@@ -231,11 +233,7 @@ _PLAIN: Mapping[str, Callable[..., Any]] = {
     "builtins.bytes": lambda: b"",  # how those pickles hold none; a size is no argument
     "torch._utils._rebuild_parameter": _parameter,
 }
-_NVIDIA: Mapping[str, Callable[..., Any]] = {
-    **_PLAIN,
-    "torch_utils.persistence._reconstruct_persistent_obj": _persistent_object,
-    "dnnlib.util.EasyDict": mapping,
-    "torch._utils._rebuild_tensor_v2": _tensor,
+_NUMPY: Mapping[str, Callable[..., Any]] = {
     "numpy.dtype": _Dtype,
     "numpy.ndarray": refused_call,
     **{
@@ -247,6 +245,13 @@ _NVIDIA: Mapping[str, Callable[..., Any]] = {
             ("numeric._frombuffer", _array),
         )
     },
+}
+_NVIDIA: Mapping[str, Callable[..., Any]] = {
+    **_PLAIN,
+    **_NUMPY,
+    "torch_utils.persistence._reconstruct_persistent_obj": _persistent_object,
+    "dnnlib.util.EasyDict": mapping,
+    "torch._utils._rebuild_tensor_v2": _tensor,
 }
 
 
@@ -349,12 +354,22 @@ def _whole(numbers: Sequence[Any]) -> bool:
 
 _TORCH: Mapping[str, Callable[..., Any]] = {
     **_PLAIN,
+    **_NUMPY,
     "argparse.Namespace": mapping,
     "torch.Size": tuple,
     "torch._utils._rebuild_tensor": _extent_tensor,
     "torch._utils._rebuild_tensor_v2": _extent_tensor,
     "torch._utils._rebuild_tensor_v3": _extent_tensor,
 }
+
+
+_RECONSTRUCT = np.empty(0).__reduce__()[0]
+_SAFE: list[Any] = [
+    argparse.Namespace,  # the settings of a training of rosinality's
+    *((_RECONSTRUCT, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),  # numpy 1 and 2
+    *(np.ndarray, np.dtype, *{type(np.dtype(code)) for code in _CODES}),
+]
+"""What torch's own reader is allowed beyond its own list; by then, the same names have been looked at here."""
 
 
 def _find_torch(source: str, module: str, name: str) -> Named:

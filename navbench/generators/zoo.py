@@ -1,6 +1,7 @@
-"""Names to generators: installed entry points, or 'package.module:callable'."""
+"""Names to generators: installed entry points, 'package.module:callable', or checkpoint files."""
 
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 from torch import nn
 
@@ -8,9 +9,13 @@ from navbench import plugins
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
 from navbench.generators.base import Generator
+from navbench.generators.checkpoints import read_checkpoint
+from navbench.generators.options import Options
 from navbench.generators.wrapped import Wrapped
 
 GROUP = "navbench.generators"
+SUFFIXES = {".pkl", ".pt", ".pth", ".safetensors", ".tar", ".ckpt", ".bin"}
+"""Endings that make a name one of a file, also where there is none; what a file holds is seen from its content."""
 
 
 def known() -> dict[str, EntryPoint]:
@@ -18,18 +23,37 @@ def known() -> dict[str, EntryPoint]:
     return plugins.known(GROUP)
 
 
-def create(name: str, compute: Compute) -> Generator:
+def create(name: str, compute: Compute, options: Options = Options()) -> Generator:  # noqa: B008 (frozen)
     """The generator of that name, frozen, on the device of `compute`.
 
-    A name is an installed entry point of the group `navbench.generators`, or 'package.module:callable'; either
-    gives a callable that returns a `Generator`, or an `nn.Module` with an attribute `code_shape` or `latent_dim`.
+    Args:
+        name: an installed entry point of the group `navbench.generators` or 'package.module:callable', either of
+            which gives a callable that returns a `Generator`, or an `nn.Module` with an attribute `code_shape` or
+            `latent_dim`; or the path of a checkpoint.
+        compute: the device.
+        options: how a generator from a checkpoint is to run.
+
+    Raises:
+        NavbenchError: there is none of that name, or it takes no options.
     """
+    if is_file(name):
+        return compute.place(read_checkpoint(Path(name), options))
+    if given := options.given:
+        raise NavbenchError(
+            f"Generator {name!r} comes as it is, but {', '.join(given)} was asked for; that is for checkpoint files."
+        )
     made = plugins.find(GROUP, "generator", name)()
     if isinstance(made, nn.Module) and not isinstance(made, Generator):
         made = _wrap(made, name)
     if not isinstance(made, Generator):
         raise NavbenchError(f"Generator {name!r} is a {type(made).__name__}; it must be a Generator or an nn.Module.")
     return compute.place(made)
+
+
+def is_file(name: str) -> bool:
+    """Whether a name is that of a checkpoint file, there or not, rather than of something installed."""
+    path = Path(name)
+    return name not in known() and (path.is_file() or len(path.parts) > 1 or path.suffix.lower() in SUFFIXES)
 
 
 def _wrap(module: nn.Module, name: str) -> Wrapped:

@@ -72,13 +72,13 @@ class FrechetReference:
     """What Fréchet distances are measured against, factored once.
 
     Attributes:
-        n: number of samples it was made of.
+        n: number of samples it was made of; none where nobody knows.
         mean: μr, (D,), float64.
         trace: tr Sr.
         factor: F, (D, r), with F Fᵀ = Sr; r is the numerical rank of Sr.
     """
 
-    n: int
+    n: int | None
     mean: Tensor
     trace: float
     factor: Tensor
@@ -86,11 +86,15 @@ class FrechetReference:
     @classmethod
     def from_moments(cls, moments: Moments) -> "FrechetReference":
         """Factor the covariance of some moments."""
-        covariance = moments.covariance
+        return cls.from_gaussian(moments.mean, moments.covariance, moments.n)
+
+    @classmethod
+    def from_gaussian(cls, mean: Tensor, covariance: Tensor, n: int | None = None) -> "FrechetReference":
+        """Factor a covariance, (D, D), float64; what is negative of its spectrum, by rounding, is left out."""
         values, vectors = torch.linalg.eigh(covariance)
         kept = values > values[-1] * len(values) * torch.finfo(values.dtype).eps
         factor = vectors[:, kept] * values[kept].sqrt()
-        return cls(moments.n, moments.mean, float(covariance.trace()), factor)
+        return cls(n, mean, float(covariance.trace()), factor)
 
     def distance(self, moments: Moments) -> float:
         """The squared Fréchet distance of the Gaussian with these moments, of the same D."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from navbench.directions import Direction
 from navbench.experiments import fid_curve
 from navbench.experiments.reference import open_reference, real_features
+from navbench.experiments.statistics import Gaussian, is_statistics, read_statistics
 from navbench.files import content_hash
 from navbench.runner.bench import Measurement
 from navbench.runner.results import Features
@@ -29,7 +30,7 @@ class CurveMeasurement:
 
     Attributes:
         shards: the codes of a curve, in pieces.
-        floor: the distances at t = 0; reference_samples: images of the reference.
+        floor: the distances at t = 0; reference_samples: images of the reference, if it tells.
     """
 
     def __init__(self, measurement: Measurement, title: str) -> None:
@@ -38,10 +39,9 @@ class CurveMeasurement:
         self._settings, self._store = measurement.bench.suite.curves, measurement.bench.store
         self.shards = shards_of(self._settings.samples, self._settings.shard)
         with measurement.pieces(title, 2 * len(self.shards)) as tick:
-            features = self._reference_features(tick)
-            self.reference = fid_curve.Reference.of(features.to(measurement.bench.compute.device))
+            self.reference = self._reference(tick)
             at_zero = self._unshifted("curve", self.shards, tick)
-        self.reference_samples = self.reference.kernel.n
+        self.reference_samples = self.reference.n
         key = measurement.key(**self._extractor, reference=self._reference_key, samples=self._settings.samples)
         zero = torch.zeros(1, self._settings.effect_samples)
         self.floor = self._store.get(fid_curve.Curve, key, lambda: fid_curve.assemble([at_zero], zero, self.reference))
@@ -110,12 +110,26 @@ class CurveMeasurement:
         source, count = self._source, self._reference_count
         if source == "unshifted":
             return source if count == self._settings.samples else [source, count]
+        if is_statistics(source):
+            return read_statistics(source).identity()
         return open_reference(source, self._measurement.generator.resolution, count).identity()
 
     @property
     def _reference_count(self) -> int:
         """How many images of a reference that can be drawn without end."""
         return self._settings.reference_samples or self._settings.samples
+
+    def _reference(self, tick: Tick) -> fid_curve.Reference:
+        bench = self._measurement.bench
+        if not is_statistics(self._source):
+            return fid_curve.Reference.of(self._reference_features(tick).to(bench.compute.device))
+        for _ in self.shards:
+            tick("statistics")
+        known = read_statistics(self._source).known
+        if isinstance(known, Gaussian):
+            device = bench.compute.device
+            return fid_curve.Reference.of_gaussian(known.mean.to(device), known.covariance.to(device))
+        return fid_curve.Reference.of(known.to(bench.compute.device))
 
     def _reference_features(self, tick: Tick) -> Tensor:
         if self._source == "unshifted":

@@ -17,11 +17,12 @@ from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.experiments.calibration import check_target, parse_target
 from navbench.experiments.edit import unshifted
 from navbench.experiments.reference import open_reference
+from navbench.experiments.statistics import is_statistics, read_statistics
 from navbench.files import explained, write_atomically
 from navbench.generators import zoo
 from navbench.generators.base import Generator
 from navbench.metrics.attributes import Scorer, create_scorer, index_of
-from navbench.metrics.extractors import create_extractor
+from navbench.metrics.extractors import Extractor, create_extractor
 from navbench.metrics.perceptual import create_distance
 from navbench.progress import Report, stage
 from navbench.runner import pictures, rows
@@ -68,10 +69,12 @@ class Run:
                 distance = create_distance(self.suite.distance, self.compute)
                 settings = self.suite.curves
                 extractor = create_extractor(settings.extractor, self.compute, settings.extractor_weights or None)
-                generators = [zoo.create(subject.name, self.compute) for subject in self.suite.generators]
+                generators = [
+                    zoo.create(subject.name, self.compute, subject.options) for subject in self.suite.generators
+                ]
                 scorers = [self._scorer(subject.scorer) for subject in self.suite.generators]
                 report(1, 1)
-            self._check(generators, scorers)
+            self._check(generators, scorers, extractor)
             plans = [] if self.suite.rediscover else self._plans(generators, self.library)
             self._begin(fresh)
             if self.suite.rediscover:
@@ -99,12 +102,12 @@ class Run:
     def _scorer(self, name: str) -> Scorer | None:
         return create_scorer(name, self.compute) if name else None
 
-    def _check(self, generators: Sequence[Generator], scorers: Sequence[Scorer | None]) -> None:
+    def _check(self, generators: Sequence[Generator], scorers: Sequence[Scorer | None], extractor: Extractor) -> None:
         """Refuse references, scorers and targets that do not fit, before any work is done."""
         for subject, generator, scorer in zip(self.suite.generators, generators, scorers, strict=True):
             compared = {"curves", "matched"} & set(self.suite.experiments)
-            if compared and subject.reference != "unshifted":
-                open_reference(subject.reference, generator.resolution, 1).check()
+            if compared:
+                _check_reference(subject.reference, generator, extractor)
             if scorer is not None:
                 scorer(unshifted(generator, generator.sample([0, 1], seed=0), self.compute))
             if self.suite.calibrate:
@@ -195,6 +198,13 @@ class Run:
             },
             "left_out": [sentence for plan_ in plans for sentence in plan_.left_out],
         }
+
+
+def _check_reference(source: str, generator: Generator, extractor: Extractor) -> None:
+    if is_statistics(source):
+        read_statistics(source).check(extractor.dimensions, extractor.name)
+    elif source != "unshifted":
+        open_reference(source, generator.resolution, 1).check()
 
 
 def check_folder(folder: Path, suite: Suite, *, fresh: bool) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from navbench.directions import Direction, DirectionSet, Library, SetFile
-from navbench.discovery.methods import admitted
+from navbench.discovery.methods import METHODS, admitted
 from navbench.errors import NavbenchError, unknown
 from navbench.generators.base import Generator
 from navbench.spaces import LatentSpace, ParameterSpace, Space
@@ -50,11 +50,21 @@ def places_of(subject: Subject, generator: Generator, library: Library) -> list[
 
 
 def layers_of(subject: Subject, generator: Generator, library: Library) -> tuple[str, ...]:
-    """The layers of a subject by their names: those that the suite names, or those that have direction sets."""
+    """The layers of a subject by their names: those that it names, or that have direction sets, or of three depths.
+
+    The last, where the subject names no latent space either: a quarter, half and three quarters of the way.
+    """
     if subject.layers:
         return tuple(dict.fromkeys(generator.layer(name).name for name in subject.layers))
     present = {file.header["layer"] for file in library.of(generator.name) if file.header["layer"]}
-    return tuple(layer.name for layer in generator.layers() if layer.name in present)
+    named = tuple(layer.name for layer in generator.layers() if layer.name in present)
+    return named if named or subject.latents else _spread(generator)
+
+
+def _spread(generator: Generator) -> tuple[str, ...]:
+    layers = generator.layers()
+    places = [round(quarter * (len(layers) - 1) / 4) for quarter in (1, 2, 3)]
+    return tuple(dict.fromkeys(layers[place].name for place in places))
 
 
 def plan(suite: Suite, subject: Subject, generator: Generator, library: Library) -> Plan:
@@ -65,9 +75,8 @@ def plan(suite: Suite, subject: Subject, generator: Generator, library: Library)
             reference = f"{generator.name}/{method}/{space.place}"
             if reference in library.sets:
                 by_reference[reference] = library.sets[reference]
-            elif admitted([method], space.kind):
-                hint = "find it with navbench discover, or run with --rediscover"
-                raise NavbenchError(f"There are no directions {reference!r}; {hint}.")
+            elif method not in METHODS or admitted([method], space.kind):
+                raise NavbenchError(f"There are no directions {reference!r}{_remedy(method)}")
     files = tuple(by_reference.values())
     if not files:
         raise NavbenchError(f"There are no directions of generator {generator.name}; run with --rediscover and layers.")
@@ -79,6 +88,14 @@ def plan(suite: Suite, subject: Subject, generator: Generator, library: Library)
     sets = tuple(file.load(generator) for file in files)
     layers = layers_of(subject, generator, library)
     return Plan(subject, generator, layers, files, sets, only, _left_out(suite, subject, generator, sets, only))
+
+
+def _remedy(method: str) -> str:
+    """What to do where there are no directions of a method; others' sets may be of methods that find none here."""
+    if method in METHODS:
+        return "; find it with navbench discover, or run with --rediscover."
+    reason = str(unknown("method", method, METHODS))
+    return f": {reason[0].lower()}{reason[1:]}"
 
 
 def _left_out(

@@ -57,7 +57,7 @@ class Results:
     plan: Plan
     metric: str
     reference: str = ""
-    reference_samples: int = 0
+    reference_samples: int | None = 0
     floor: Curve | None = None
     scorer: Scorer | None = None
     ranges: dict[str, Range] = field(default_factory=dict)

@@ -164,12 +164,12 @@ def measure(
 
 def distances(images: Measured, reference: Measured, prepared: Reference) -> Distances:
     """All distances of some images from a reference, which comes as measured and prepared."""
-    device = prepared.kernel.features.device
+    device = prepared.frechet.mean.device
     shares, perceptual = (
         precision_recall(ours.to(device), theirs.to(device), NEIGHBOURS)
         for ours, theirs in ((images.features, reference.features), (images.perceptual, reference.perceptual))
     )
-    frechet, kernel = prepared.frechet.estimate(images.features), prepared.kernel.estimate(images.features)
+    frechet, kernel = prepared.estimates(images.features)
     return Distances(frechet, kernel, shares.precision, shares.recall, perceptual.precision, perceptual.recall)
 
 

@@ -13,7 +13,6 @@ from navbench.metrics.extractors import quantise
 
 SIDE = 16
 COUNT = 5  # of images that are drawn; a folder or zip gives all that it has
-COUNT = 5  # of images that are drawn; a folder or zip gives all it has
 
 
 def pixels(seed, side=SIDE):

@@ -1,0 +1,135 @@
+"""A reference that others computed: the mean and covariance of its features, or the features themselves.
+
+Read are `.npz` files with `mu` and `sigma`, as pytorch-fid, clean-fid and many papers publish them, and the files of
+torch-fidelity's cache: `...-stat-fid-....pt`, the same two, and `...-features-....pt`, a tensor.  Such a file says
+neither how many images it is of nor how they were resized, and nothing of either is guessed.
+"""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from navbench.errors import NavbenchError
+from navbench.files import content_hash
+from navbench.generators.pickles import read_torch
+
+SUFFIXES = {".npz", ".pt"}
+_SYMMETRIC = 1e-3  # of the largest variance: statistics at single precision are symmetric to 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """The mean (D,) and covariance (D, D) of features, float64."""
+
+    mean: Tensor
+    covariance: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """What is known of a reference without its images.
+
+    Attributes:
+        known: the features, (n, D), float32, or only their mean and covariance.
+    """
+
+    source: str
+    known: Tensor | Gaussian
+
+    @property
+    def dimensions(self) -> int:
+        """D."""
+        return self.known.shape[1] if isinstance(self.known, Tensor) else len(self.known.mean)
+
+    def check(self, dimensions: int, extractor: str) -> None:
+        """Refuse statistics of features of another extractor, as far as their number tells."""
+        if self.dimensions != dimensions:
+            raise NavbenchError(
+                f"Reference {self.source} is of features of {self.dimensions} dimensions, but {extractor} gives "
+                f"{dimensions}; choose the extractor that they were made with."
+            )
+
+    def identity(self) -> str:
+        """The hash of the file."""
+        return content_hash(Path(self.source))
+
+
+def is_statistics(source: str) -> bool:
+    """Whether a reference is named by a file of statistics, going by its ending."""
+    return Path(source).suffix.lower() in SUFFIXES
+
+
+def read_statistics(source: str) -> Statistics:
+    """The statistics in a file.
+
+    Raises:
+        NavbenchError: there is no such file, it is damaged or holds something else, or they are not those of features.
+    """
+    path = Path(source)
+    if not path.is_file():
+        raise NavbenchError(f"There is no file {source}; check the path of the reference.")
+    held = _arrays(path) if path.suffix.lower() == ".npz" else _cached(path)
+    if isinstance(held, Tensor):
+        return Statistics(source, _features(held, source))
+    mean, covariance = (_tensor(held, name, source) for name in ("mu", "sigma"))
+    return _gaussian(mean, covariance, source)
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in ("mu", "sigma") if name in file.files}
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise NavbenchError(f"Reference {path} cannot be read as .npz ({error}).") from None
+
+
+def _cached(path: Path) -> Any:
+    held = read_torch(path)
+    if not isinstance(held, dict | Tensor):
+        raise NavbenchError(f"Reference {path} holds a {type(held).__name__}, neither features nor their mu and sigma.")
+    return held
+
+
+def _tensor(held: dict[str, Any], name: str, source: str) -> Tensor:
+    if name not in held:
+        found = ", ".join(map(repr, held)) or "neither of them"
+        raise NavbenchError(f"Reference {source} must hold 'mu' and 'sigma'; found: {found}.")
+    try:
+        return torch.as_tensor(held[name]).double()
+    except (TypeError, ValueError, RuntimeError):
+        raise NavbenchError(f"Reference {source}: {name!r} is no array of numbers.") from None
+
+
+def _features(features: Tensor, source: str) -> Tensor:
+    if features.ndim != 2 or len(features) < 2 or not features.is_floating_point():
+        raise NavbenchError(
+            f"Reference {source} holds a tensor of shape {tuple(features.shape)}; features are (images, dimensions)."
+        )
+    _finite(features, source)
+    return features.float()
+
+
+def _gaussian(mean: Tensor, covariance: Tensor, source: str) -> Statistics:
+    if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+        raise NavbenchError(
+            f"Reference {source}: mu is of shape {tuple(mean.shape)} and sigma of {tuple(covariance.shape)}; they must "
+            "be (D,) and (D, D)."
+        )
+    _finite(mean, source)
+    _finite(covariance, source)
+    largest = covariance.diagonal().max()
+    if (covariance - covariance.T).abs().max() > _SYMMETRIC * largest or covariance.diagonal().min() < 0:
+        raise NavbenchError(
+            f"Reference {source}: sigma is no covariance: it is not symmetric, or has a negative variance."
+        )
+    return Statistics(source, Gaussian(mean, (covariance + covariance.T) / 2))
+
+
+def _finite(values: Tensor, source: str) -> None:
+    if not torch.isfinite(values).all():
+        raise NavbenchError(f"Reference {source} has NaN or infinite values; make it anew.")
