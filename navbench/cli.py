@@ -20,6 +20,7 @@ from navbench.compute import Compute
 from navbench.directions import SetFile
 from navbench.discovery.methods import METHODS, admitted
 from navbench.errors import NavbenchError
+from navbench.experiments.reference import RESAMPLING
 from navbench.generators import zoo
 from navbench.generators.options import Options
 from navbench.progress import stage
@@ -100,6 +101,7 @@ for group in (directions, generators, testbed):
 @checkpoint_options
 @click.option("--layer", "layers", multiple=True, help="Only these layers, by name or index.")
 @click.option("--reference", help="'unshifted', 'renderings', a folder or zip of real images, or their statistics.")
+@click.option("--resize", type=click.Choice(list(RESAMPLING)), help="How its images of another size are resized.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run folder. Default: runs/NAME-OF-SUITE.")
 @click.option("--fresh", is_flag=True, help="Start over, instead of going on with the run in the folder.")
 @click.option("--rediscover", is_flag=True, default=None, help="Find the directions anew.")
@@ -108,8 +110,8 @@ for group in (directions, generators, testbed):
 @computing
 def run_all(
     source: str, generator: str | None, options: Options, layers: tuple[str, ...], reference: str | None,
-    out: Path | None, fresh: bool, rediscover: bool | None, calibrate: str | None, folder: Path | None, device: str,
-    precision: str | None, batch: int | None,
+    resize: str | None, out: Path | None, fresh: bool, rediscover: bool | None, calibrate: str | None,
+    folder: Path | None, device: str, precision: str | None, batch: int | None,
 ) -> None:  # fmt: skip
     """Run a whole suite and write its report.
 
@@ -117,20 +119,17 @@ def run_all(
     what is left.
     """
     chosen = overridden(source, precision, batch, rediscover=rediscover, calibrate=calibrate)
-    chosen = _with_subjects(chosen, generator, options, layers, reference)
+    chosen = _with_subjects(chosen, generator, options, layers=list(layers) or None, reference=reference, resize=resize)
     _run(chosen, out or Path("runs") / chosen.name, folder, device, fresh=fresh)
 
 
-def _with_subjects(
-    chosen: Suite, generator: str | None, options: Options, layers: tuple[str, ...] = (), reference: str | None = None
-) -> Suite:
-    """The suite with the command line's generator, its options, layers and reference in place of its own."""
+def _with_subjects(chosen: Suite, generator: str | None, options: Options, **others: Any) -> Suite:
+    """The suite with the command line's generator, its options, and other values of it in place of its own."""
     subjects = list(chosen.generators)
     if generator is not None:
         same = [subject for subject in subjects if subject.name == generator]
         subjects = same or [Subject(name=generator, methods=subjects[0].methods)]
-    replaced = given(layers=list(layers) or None, reference=reference)
-    contents = [_with_options(subject, options) | replaced for subject in subjects]
+    contents = [_with_options(subject, options) | given(**others) for subject in subjects]
     return chosen.with_values(generators=contents)
 
 

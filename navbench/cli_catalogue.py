@@ -10,7 +10,7 @@ from navbench.cli_navigan import export_directions, import_directions
 from navbench.compute import Compute
 from navbench.directions import open_set, relabel
 from navbench.errors import NavbenchError
-from navbench.files import content_hash
+from navbench.files import sha256
 from navbench.generators import zoo
 from navbench.generators.checkpoints import convert, read_checkpoint
 from navbench.generators.options import Options
@@ -112,7 +112,7 @@ def show_generator(name: str, options: Options) -> None:
     console.print(f"images of {height}x{width}, spaces {', '.join(spaces)}")
     console.print(f"{sum(tensor.numel() for tensor in made.parameters()):,} parameters, sha256 {made.fingerprint}")
     if zoo.is_file(name):
-        console.print(f"file of {Path(name).stat().st_size:,} bytes, sha256 {content_hash(Path(name))}")
+        console.print(f"file of {Path(name).stat().st_size:,} bytes, sha256 {sha256(Path(name))}")
     table = folding("index", "layer", "kernel", "parameters")
     for layer in made.layers():
         table.add_row(str(layer.index), layer.name, "x".join(map(str, layer.shape)), f"{layer.shape.numel():,}")

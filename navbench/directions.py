@@ -15,7 +15,7 @@ from torch import Tensor
 from navbench import spaces
 from navbench.basis import Basis, DenseBasis, IdentityBasis, SvdBasis, random_basis
 from navbench.errors import NavbenchError, unknown
-from navbench.files import write_atomically
+from navbench.files import sha256, write_atomically
 from navbench.generators.base import Generator
 from navbench.spaces import LATENTS, ParameterSpace, Space
 
@@ -210,7 +210,7 @@ class SetFile:
     @property
     def sha256(self) -> str:
         """Of the whole file."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        return sha256(self.path)
 
     def names(self) -> list[str]:
         """The full names of its directions."""

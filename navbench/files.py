@@ -45,6 +45,12 @@ def explained(error: OSError, path: Path) -> NavbenchError:
     return Failure(f"{path} cannot be written ({error.strerror}).")
 
 
+def sha256(path: Path) -> str:
+    """Of the content of a file, as sha256sum prints it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def content_hash(path: Path) -> str:
     """SHA-256 of a file, or of all files in a folder with their names; a missing one is refused."""
     if not path.exists():

@@ -27,7 +27,7 @@ from torch import Tensor
 from navbench.basis import Basis, DenseBasis, IdentityBasis
 from navbench.directions import Direction, DirectionSet
 from navbench.errors import NavbenchError
-from navbench.files import write_atomically
+from navbench.files import sha256, write_atomically
 from navbench.generators.base import Generator, Layer
 from navbench.generators.stylegan2 import StyleGAN2
 from navbench.navigan_files import (
@@ -41,7 +41,6 @@ from navbench.navigan_files import (
     numbers,
     parsed_ends,
     saved,
-    sha256,
     size,
     told,
 )

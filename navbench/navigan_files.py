@@ -1,6 +1,5 @@
 """What navigan's files hold, read without running anything from them, or one sentence about what is wrong."""
 
-import hashlib
 import io
 import math
 import pickle
@@ -95,12 +94,6 @@ def load(path: Path) -> Any:
     except Exception:  # torch.load raises whatever a damaged file leads it to
         pass
     raise NavbenchError(f"{path} is not a whole file of tensors as torch.save writes it; fetch it again.")
-
-
-def sha256(path: Path) -> str:
-    """Of the content of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def saved(content: object) -> bytes:

@@ -35,6 +35,8 @@ class Subject(Settings):
         reference: 'unshifted', the generator itself at t = 0 with other codes; an installed distribution, such as
             'renderings', the truth of `cars`; a folder or zip of images; or a file of their statistics, .npz or of
             torch-fidelity's cache.
+        resize: of images of another size in a folder or zip: 'box', 'bilinear', 'bicubic' or 'lanczos', which changes a
+            Fréchet distance and is recorded; '' to refuse them.
         scorer: an installed attribute scorer, or 'package.module:callable'; '' for none.
         discovery: how its directions are found, all of it; none for what the suite says of all generators.
     """
@@ -46,6 +48,7 @@ class Subject(Settings):
     latents: tuple[Literal["z", "w", "w+"], ...] = ()
     latent_methods: tuple[str, ...] = ("ganspace", "sefa", "latent-spectrum", "latent-optimization", "random")
     reference: str = "unshifted"
+    resize: Literal["", "box", "bilinear", "bicubic", "lanczos"] = ""
     scorer: str = ""
     discovery: DiscoverySettings | None = None
 

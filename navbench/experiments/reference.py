@@ -20,6 +20,15 @@ from navbench.metrics.extractors import Extractor
 
 GROUP = "navbench.references"
 """Entry points of distributions: callables from (indices, seed) to images (N, 3, H, W), float, [-1, 1]."""
+Size = tuple[int, int]
+"""Height and width."""
+RESAMPLING = {
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+"""How real images of another size may be resized, by Pillow, all with antialiasing (Parmar et al., CVPR 2022)."""
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff"}
 
 
@@ -38,6 +47,9 @@ class Reference(Protocol):
     def identity(self) -> Any:
         """What results depend on, as JSON."""
 
+    def description(self) -> str:
+        """What it is, and how its images were resized, in words."""
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -50,7 +62,7 @@ class Drawn:
     source: str
     draw: Callable[[Sequence[int], int], Tensor]
     count: int
-    resolution: int
+    size: Size
 
     def __len__(self) -> int:
         return self.count
@@ -61,11 +73,11 @@ class Drawn:
 
     def check(self) -> None:
         """Refuse a distribution of images of another size."""
-        found, side = tuple(self.images([0]).shape), self.resolution
-        if found != (1, 3, side, side):
+        found = tuple(self.images([0]).shape)
+        if found != (1, 3, *self.size):
             raise NavbenchError(
                 f"Reference {self.source!r} makes images of shape {found[1:]}, but the generator makes "
-                f"{(3, side, side)}; name another reference."
+                f"{(3, *self.size)}; name another reference."
             )
 
     def identity(self) -> Any:
@@ -73,27 +85,40 @@ class Drawn:
         first = self.images(range(min(4, self.count))).double()
         return [self.source, self.count, f"{float(first.mean()):.6f} {float(first.std()):.6f}"]
 
+    def description(self) -> str:
+        """What it is, in words."""
+        return f"{self.count:,} images drawn from {self.source}, at the generator's size"
+
 
 @dataclass(frozen=True)
 class RealImages:
-    """Image files by name, in sorted order, read one at a time; nothing is resized or converted.
+    """Image files by name, in sorted order, read one at a time; none is converted.
 
     Attributes:
         names: of the files.
         read: the bytes of one.
+        resize: one of `RESAMPLING`, for images of another size but the same proportions; '' to refuse them.
     """
 
     source: str
     names: tuple[str, ...]
     read: Callable[[str], bytes]
-    resolution: int
+    size: Size
+    resize: str = ""
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def identity(self) -> str:
-        """The hash of all files with their names."""
-        return content_hash(Path(self.source))
+    def identity(self) -> Any:
+        """The hash of all files with their names, and how they are resized, if they are."""
+        digest = content_hash(Path(self.source))
+        return [digest, self.resize] if self.resize else digest
+
+    def description(self) -> str:
+        """What it is, and how its images were resized, in words."""
+        height, width = self.size
+        how = f"resized to {height}x{width} by Pillow's {self.resize}" if self.resize else "as they are, not resized"
+        return f"{len(self):,} images of {self.source}, {how}"
 
     def images(self, rows: Sequence[int]) -> Tensor:
         """Images number `rows`, (N, 3, H, W), float, [-1, 1]."""
@@ -105,7 +130,10 @@ class RealImages:
             self._open(name, whole=False)
 
     def _image(self, name: str) -> Tensor:
-        return torch.from_numpy(np.array(self._open(name))).permute(2, 0, 1).float() / 127.5 - 1
+        image = self._open(name)
+        if image.size != self.size[::-1]:
+            image = image.resize(self.size[::-1], RESAMPLING[self.resize])
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1
 
     def _open(self, name: str, *, whole: bool = True) -> Image.Image:
         try:
@@ -118,19 +146,33 @@ class RealImages:
             raise NavbenchError(
                 f"{name} in reference {self.source} has mode {image.mode}; convert the images to RGB first."
             )
-        if image.size != (self.resolution, self.resolution):
+        height, width = self.size
+        same_proportions = abs(image.width * height - image.height * width) <= max(image.size)
+        if image.size != (width, height) and not (self.resize and same_proportions):
             raise NavbenchError(
                 f"{name} in reference {self.source} is {image.width}x{image.height}, but the generator makes "
-                f"{self.resolution}x{self.resolution}; resize the images first (how matters for the FID)."
+                f"{width}x{height}; {self._remedy(same_proportions)}."
             )
         return image
 
+    def _remedy(self, same_proportions: bool) -> str:
+        if same_proportions:
+            return f"resize the images first, or say how: {', '.join(RESAMPLING)} (it matters for the FID)"
+        return "crop the images to its proportions first"
 
-def open_reference(source: str, resolution: int, count: int) -> Reference:
-    """All images of a folder (with its subfolders) or a zip, or the first `count` of a distribution by its name."""
+
+def open_reference(source: str, size: Size, count: int, resize: str = "") -> Reference:
+    """All images of a folder (with its subfolders) or a zip, or the first `count` of a distribution by its name.
+
+    Args:
+        source: the folder, zip or name.
+        size: of the generator's images, height and width.
+        count: how many images of a distribution.
+        resize: how files of another size are resized, one of `RESAMPLING`; '' to refuse them.
+    """
     if not Path(source).exists() and (":" in source or source in plugins.known(GROUP)):
         draw = plugins.find(GROUP, "reference", source)
-        return Drawn(source, draw, count, resolution)
+        return Drawn(source, draw, count, size)
     path = Path(source)
     try:
         if path.is_dir():
@@ -153,7 +195,7 @@ def open_reference(source: str, resolution: int, count: int) -> Reference:
         raise NavbenchError(
             f"Reference {source!r} holds {len(names)} images ({', '.join(sorted(SUFFIXES))}); it needs at least 2."
         )
-    return RealImages(source, names, read, resolution)
+    return RealImages(source, names, read, size, resize)
 
 
 def real_features(images: Reference, rows: Sequence[int], extractor: Extractor, compute: Compute) -> Tensor:

@@ -58,6 +58,11 @@ class Statistics:
         """The hash of the file."""
         return content_hash(Path(self.source))
 
+    def description(self) -> str:
+        """What it is, in words."""
+        what = f"features of {len(self.known):,} images" if isinstance(self.known, Tensor) else "a mean and covariance"
+        return f"{what} from the file {self.source}, which does not tell how its images were resized"
+
 
 def is_statistics(source: str) -> bool:
     """Whether a reference is named by a file of statistics, going by its ending."""

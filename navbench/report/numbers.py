@@ -125,8 +125,8 @@ def _setting(rows: pd.DataFrame) -> str:
     if "n_reference" in rows and rows["n_reference"].notna().any():
         size += f" (reference {counts(rows['n_reference'])})"
     parts.append(size)
-    if "resolution" in rows and rows["resolution"].notna().any():
-        parts.append(f"{counts(rows['resolution'])}{SPACE}px")
+    if "resolution" in rows and (sides := sorted(set(rows["resolution"]) - {""})):
+        parts.append(f"{' or '.join(sides)}{SPACE}px")
     return ", ".join(parts)
 
 

@@ -40,6 +40,8 @@ def provenance(tables: RunTables) -> Provenance:
         ("Reference", "reference"),
     ]
     facts = [(term, _text(manifest[key])) for term, key in named if manifest.get(key) not in (None, "")]
+    of = _dict(manifest.get("references")).items()
+    facts += [(f"Reference of {plain(name)}", _text(words)) for name, words in of]
     facts.append(("Duration", duration(_number(manifest.get("seconds")))))
     return Provenance(
         facts=[fact for fact in facts if fact[1] != NOTHING],

@@ -43,9 +43,9 @@ SCHEMAS = {
             *_with_stderr("attribute_change"),
             *("attribute_share", "monotonicity", "attribute_dependency"),
             *("rayleigh", "solver_residual", "accuracy", "singular_value", "variance"),
-            *("n", "n_reference", "n_effect", "n_reproduction", "resolution"),
+            *("n", "n_reference", "n_effect", "n_reproduction"),
         ),
-        maybe_text=(*SETTING, "distance", "space", "verdict", "attribute", "auto_label"),
+        maybe_text=(*SETTING, "distance", "space", "verdict", "attribute", "auto_label", "resolution"),
         required=True,
     ),
     "methods": Schema(
@@ -63,8 +63,8 @@ SCHEMAS = {
     "curves": Schema(
         text=(*WHO, *SETTING),
         numbers=("t", "value", "stderr", "n"),
-        maybe=(*_with_stderr("effect"), "n_effect", "n_reference", "resolution"),
-        maybe_text=("distance", "precision", "space"),
+        maybe=(*_with_stderr("effect"), "n_effect", "n_reference"),
+        maybe_text=("distance", "precision", "space", "resolution"),
     ),
     "attributes": Schema(
         text=(*WHO, "attribute"),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from navbench.directions import Direction
 from navbench.experiments import fid_curve
-from navbench.experiments.reference import open_reference, real_features
+from navbench.experiments.reference import Reference, open_reference, real_features
 from navbench.experiments.statistics import Gaussian, is_statistics, read_statistics
 from navbench.files import content_hash
 from navbench.runner.bench import Measurement
@@ -110,9 +110,22 @@ class CurveMeasurement:
         source, count = self._source, self._reference_count
         if source == "unshifted":
             return source if count == self._settings.samples else [source, count]
-        if is_statistics(source):
-            return read_statistics(source).identity()
-        return open_reference(source, self._measurement.generator.resolution, count).identity()
+        return read_statistics(source).identity() if is_statistics(source) else self._images.identity()
+
+    @property
+    def _images(self) -> Reference:
+        """The reference's images, where it is of images that are not the generator's own."""
+        generator, subject = self._measurement.generator, self._measurement.plan.subject
+        return open_reference(self._source, generator.size, self._reference_count, subject.resize)
+
+    @property
+    def description(self) -> str:
+        """What the reference is, of how many images, and how they were resized, in words."""
+        if self._source == "unshifted":
+            return f"{self._reference_count:,} images of the generator itself at t = 0, with other codes"
+        if is_statistics(self._source):
+            return read_statistics(self._source).description()
+        return self._images.description()
 
     @property
     def _reference_count(self) -> int:
@@ -135,7 +148,7 @@ class CurveMeasurement:
         if self._source == "unshifted":
             shards = shards_of(self._reference_count, self._settings.shard)
             return self._unshifted("reference", shards, tick)
-        images = open_reference(self._source, self._measurement.generator.resolution, self._reference_count)
+        images = self._images
         bench, parts = self._measurement.bench, []
         for shard in shards_of(len(images), self._settings.shard):
             key = {"reference": self._reference_key, "images": [shard.start, shard.stop], **self._extractor}

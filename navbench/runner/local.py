@@ -33,7 +33,7 @@ from navbench.runner.measure import Experiments
 from navbench.runner.plan import Plan, places_of, plan
 from navbench.runner.results import Results
 from navbench.runner.store import Store
-from navbench.suite import Suite
+from navbench.suite import Subject, Suite
 
 CACHE = "cache"
 
@@ -107,7 +107,7 @@ class Run:
         for subject, generator, scorer in zip(self.suite.generators, generators, scorers, strict=True):
             compared = {"curves", "matched"} & set(self.suite.experiments)
             if compared:
-                _check_reference(subject.reference, generator, extractor)
+                _check_reference(subject, generator, extractor)
             if scorer is not None:
                 scorer(unshifted(generator, generator.sample([0, 1], seed=0), self.compute))
             if self.suite.calibrate:
@@ -158,8 +158,9 @@ class Run:
             generators[generator.name] = {
                 "description": generator.description,
                 "weights_sha256": generator.fingerprint,
-                "resolution": generator.resolution,
-                "latent_dim": generator.latent_dim,
+                "size": list(generator.size),
+                "latents": {kind: list(generator.latent_shape(kind)) for kind in generator.latents},
+                "options": plan_.subject.options.model_dump(mode="json", exclude_defaults=True),
                 "parameters": sum(tensor.numel() for tensor in generator.parameters()),
                 "layers": [
                     {
@@ -187,6 +188,11 @@ class Run:
             "extractor": suite.curves.extractor,
             "distance": suite.distance,
             "reference": ", ".join(plan_.subject.reference for plan_ in plans),
+            "references": {
+                result.generator.name: result.reference_description
+                for result in results
+                if result.reference_description
+            },
             "samples": {
                 "curve": suite.curves.samples,
                 "reference": [result.reference_samples for result in results],
@@ -200,11 +206,11 @@ class Run:
         }
 
 
-def _check_reference(source: str, generator: Generator, extractor: Extractor) -> None:
-    if is_statistics(source):
-        read_statistics(source).check(extractor.dimensions, extractor.name)
-    elif source != "unshifted":
-        open_reference(source, generator.resolution, 1).check()
+def _check_reference(subject: Subject, generator: Generator, extractor: Extractor) -> None:
+    if is_statistics(subject.reference):
+        read_statistics(subject.reference).check(extractor.dimensions, extractor.name)
+    elif subject.reference != "unshifted":
+        open_reference(subject.reference, generator.size, 1, subject.resize).check()
 
 
 def check_folder(folder: Path, suite: Suite, *, fresh: bool) -> None:

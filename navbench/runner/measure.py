@@ -121,6 +121,7 @@ class Experiments(Measurement):
         bench, name = self.bench, self.generator.name
         measured = CurveMeasurement(self, f"{name}: reference")
         results.reference, results.reference_samples = self.plan.subject.reference, measured.reference_samples
+        results.reference_description = measured.description
         results.floor, shards = measured.floor, len(measured.shards)
         with self.pieces(f"{name}: curves", len(directions) * shards) as tick:
             for direction in directions:

@@ -58,6 +58,7 @@ class Results:
     metric: str
     reference: str = ""
     reference_samples: int | None = 0
+    reference_description: str = ""
     floor: Curve | None = None
     scorer: Scorer | None = None
     ranges: dict[str, Range] = field(default_factory=dict)

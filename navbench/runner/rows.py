@@ -11,6 +11,7 @@ from navbench.directions import Direction, DirectionSet
 from navbench.experiments.calibration import parse_target
 from navbench.experiments.fid_curve import Curve
 from navbench.files import write_atomically
+from navbench.generators.base import Generator
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.locality import locality
@@ -114,11 +115,17 @@ def curve_rows(suite: Suite, result: Results) -> Iterator[Row]:
                     "reference": result.reference,
                     "n": value.n,
                     "n_reference": result.reference_samples,
-                    "resolution": result.generator.resolution,
+                    "resolution": _resolution(result.generator),
                     "precision": suite.precision,
                     "value": value.value,
                     "stderr": value.stderr,
                 }
+
+
+def _resolution(generator: Generator) -> int | str:
+    """The side of square images, or height and width."""
+    height, width = generator.size
+    return height if height == width else f"{height}x{width}"
 
 
 def locality_of(result: Results, name: str) -> dict[str, Estimate]:

@@ -12,6 +12,7 @@ from navbench.experiments.reference import open_reference, real_features
 from navbench.metrics.extractors import quantise
 
 SIDE = 16
+SIZE = (SIDE, SIDE)
 COUNT = 5  # of images that are drawn; a folder or zip gives all that it has
 
 
@@ -58,7 +59,7 @@ def every(images):
 
 
 def test_images_come_in_the_order_of_their_names_with_their_exact_pixels(source):
-    images = open_reference(source(files()), SIDE, COUNT)
+    images = open_reference(source(files()), SIZE, COUNT)
     assert images.names == ("a.PNG", "b.png", "c.png", "sub/d.png", "sub/e.png")
     found = every(images)
     assert found.dtype == torch.float32
@@ -67,27 +68,27 @@ def test_images_come_in_the_order_of_their_names_with_their_exact_pixels(source)
 
 
 def test_a_folder_and_a_zip_of_the_same_files_are_the_same_reference(tmp_path):
-    first = open_reference(folder(tmp_path / "images", files()), SIDE, COUNT)
-    second = open_reference(archive(tmp_path / "images.zip", files()), SIDE, COUNT)
+    first = open_reference(folder(tmp_path / "images", files()), SIZE, COUNT)
+    second = open_reference(archive(tmp_path / "images.zip", files()), SIZE, COUNT)
     assert first.names == second.names
     assert torch.equal(every(first), every(second))
 
 
 def test_black_is_minus_one_white_is_one_and_every_byte_survives(source):
     ramp = np.arange(256, dtype=np.uint8).reshape(SIDE, SIDE, 1).repeat(3, axis=2)
-    images = every(open_reference(source({"ramp.png": png(ramp), "white.png": png(ramp * 0 + 255)}), SIDE, COUNT))
+    images = every(open_reference(source({"ramp.png": png(ramp), "white.png": png(ramp * 0 + 255)}), SIZE, COUNT))
     assert (float(images[0, 0, 0, 0]), float(images[0, 0, -1, -1])) == (-1, 1)
     assert (images[1] == 1).all()
     assert torch.equal(quantise(images[0, 0]).flatten(), torch.arange(256, dtype=torch.uint8))
 
 
 def test_any_of_the_images_can_be_had_alone(source):
-    images = open_reference(source(files()), SIDE, COUNT)
+    images = open_reference(source(files()), SIZE, COUNT)
     assert torch.equal(images.images([3, 1]), every(images)[[3, 1]])
 
 
 def test_features_are_those_of_all_images(source):
-    images = open_reference(source(files()), SIDE, COUNT)
+    images = open_reference(source(files()), SIZE, COUNT)
 
     def brightness(batch):
         return batch.mean((2, 3))
@@ -113,7 +114,7 @@ REFUSALS = {
 @pytest.mark.parametrize("what", REFUSALS)
 def test_an_image_that_does_not_fit_is_refused_by_name(source, what):
     content, words = REFUSALS[what]
-    images = open_reference(source(files() | {"bad.png": content}), SIDE, COUNT)
+    images = open_reference(source(files() | {"bad.png": content}), SIZE, COUNT)
     with pytest.raises(NavbenchError, match=words) as caught:
         every(images)
     assert caught.value.exit_code == 2
@@ -128,7 +129,7 @@ def test_a_damaged_image_is_refused_or_read_and_nothing_else(tmp_path, form):
         damaged = content[:spot] + bytes([content[spot] ^ 0x5A]) + content[spot + 1 :]
         path = folder(tmp_path / "images", {"a.png": png(pixels(1)), "b.png": damaged})
         try:
-            assert every(open_reference(path, SIDE, COUNT)).shape == (2, 3, SIDE, SIDE)
+            assert every(open_reference(path, SIZE, COUNT)).shape == (2, 3, SIDE, SIDE)
         except NavbenchError as error:
             assert "b.png" in str(error)  # noqa: PT017 (either is right)
 
@@ -144,7 +145,7 @@ def test_a_damaged_zip_is_refused_by_the_name_of_the_image(tmp_path, compression
         content[place] ^= 0xFF
     path.write_bytes(bytes(content))
     with pytest.raises(NavbenchError, match=r"a\.bmp in reference .* cannot be read"):
-        every(open_reference(str(path), SIDE, COUNT))
+        every(open_reference(str(path), SIZE, COUNT))
 
 
 def test_an_encrypted_zip_is_refused(tmp_path):
@@ -157,7 +158,7 @@ def test_an_encrypted_zip_is_refused(tmp_path):
             content[start + place] |= 1
     path.write_bytes(bytes(content))
     with pytest.raises(NavbenchError, match=r"a\.png in reference .* cannot be read"):
-        every(open_reference(str(path), SIDE, COUNT))
+        every(open_reference(str(path), SIZE, COUNT))
 
 
 def test_folders_within_a_zip_are_no_images(tmp_path):
@@ -165,20 +166,20 @@ def test_folders_within_a_zip_are_no_images(tmp_path):
     archive(path, {"a.png": png(pixels(0)), "b.png": png(pixels(1))})
     with zipfile.ZipFile(path, "a") as file:
         file.mkdir("c.png")
-    assert open_reference(str(path), SIDE, COUNT).names == ("a.png", "b.png")
+    assert open_reference(str(path), SIZE, COUNT).names == ("a.png", "b.png")
 
 
 @pytest.mark.parametrize("contents", [{}, {"notes.txt": b"x"}, {"one.png": png(pixels(0))}])
 def test_fewer_than_two_images_are_refused(source, contents):
     with pytest.raises(NavbenchError, match="it needs at least 2"):
-        open_reference(source(contents | {"readme.md": b"x"}), SIDE, COUNT)
+        open_reference(source(contents | {"readme.md": b"x"}), SIZE, COUNT)
 
 
 def test_a_path_that_is_neither_folder_nor_zip_is_refused(tmp_path):
     (tmp_path / "image.png").write_bytes(png(pixels(0)))
     for path in (tmp_path / "absent", tmp_path / "image.png"):
         with pytest.raises(NavbenchError, match="neither 'unshifted' nor a folder or zip"):
-            open_reference(str(path), SIDE, COUNT)
+            open_reference(str(path), SIZE, COUNT)
 
 
 def test_a_truncated_zip_is_refused(tmp_path):
@@ -188,11 +189,47 @@ def test_a_truncated_zip_is_refused(tmp_path):
     for kept in (content[:-30], content[200:], b"PK\x05\x06" + bytes(10) + b"\xff\xff\xff\xff" * 2 + bytes(2)):
         path.write_bytes(kept)
         with pytest.raises(NavbenchError, match=r"images\.zip"):
-            every(open_reference(str(path), SIDE, COUNT))
+            every(open_reference(str(path), SIZE, COUNT))
 
 
 def test_a_file_that_vanishes_is_named(tmp_path):
-    images = open_reference(folder(tmp_path / "images", files()), SIDE, COUNT)
+    images = open_reference(folder(tmp_path / "images", files()), SIZE, COUNT)
     (tmp_path / "images" / "c.png").unlink()
     with pytest.raises(NavbenchError, match=r"c\.png in reference"):
         every(images)
+
+
+@pytest.mark.parametrize("how", ["box", "bilinear", "bicubic", "lanczos"])
+def test_images_of_another_size_are_resized_as_pillow_does_when_asked_to(source, how):
+    large = {"a.png": png(pixels(0, 2 * SIDE)), "b.png": png(pixels(1))}
+    images = open_reference(source(large), SIZE, COUNT, how)
+    images.check()
+    expected = Image.fromarray(pixels(0, 2 * SIDE)).resize((SIDE, SIDE), getattr(Image.Resampling, how.upper()))
+    first, second = quantise(every(images))
+    assert torch.equal(first, torch.from_numpy(np.array(expected)).permute(2, 0, 1))
+    assert torch.equal(second, torch.from_numpy(pixels(1)).permute(2, 0, 1))
+
+
+def test_a_box_takes_the_mean_of_the_pixels_in_it(source):
+    blocks = np.arange(4 * SIDE * SIDE, dtype=np.uint32).reshape(2 * SIDE, 2 * SIDE) % 64
+    large = np.repeat(blocks[..., None], 3, axis=2).astype(np.uint8)
+    images = open_reference(source({"a.png": png(large), "b.png": png(large)}), SIZE, COUNT, "box")
+    means = blocks.reshape(SIDE, 2, SIDE, 2).mean(axis=(1, 3))
+    assert np.abs(quantise(every(images))[0, 0].numpy() - means).max() <= 0.5
+
+
+def test_how_images_are_resized_is_part_of_what_they_are(source):
+    place = source(files())
+    plain, boxed = (open_reference(place, SIZE, COUNT, how) for how in ("", "box"))
+    assert plain.identity() != boxed.identity() != open_reference(place, SIZE, COUNT, "lanczos").identity()
+    assert plain.description() == f"5 images of {place}, as they are, not resized"
+    assert boxed.description() == f"5 images of {place}, resized to 16x16 by Pillow's box"
+
+
+def test_images_of_other_proportions_are_refused_and_of_the_same_are_not_whatever_their_height(source):
+    wide = {name: png(np.concatenate([pixels(seed)] * 2, axis=1)) for seed, name in enumerate(("a.png", "b.png"))}
+    place = source(wide)
+    assert every(open_reference(place, (SIDE, 2 * SIDE), COUNT)).shape == (2, 3, SIDE, 2 * SIDE)
+    assert every(open_reference(place, (SIDE // 2, SIDE), COUNT, "box")).shape == (2, 3, SIDE // 2, SIDE)
+    with pytest.raises(NavbenchError, match="is 32x16, but the generator makes 16x16; crop the images"):
+        open_reference(place, SIZE, COUNT, "box").check()

@@ -46,7 +46,8 @@ def test_statistics_give_the_distance_that_torch_fidelity_gives(npz):
     expected = metric_fid.fid_statistics_to_metric(gaussian(), metric_fid.fid_features_to_statistics(mine), False)
     frechet, kernel = Reference.of_gaussian(known.mean, known.covariance).estimates(mine)
     assert frechet.value == pytest.approx(expected["frechet_inception_distance"], rel=1e-5)
-    assert np.isnan(kernel.value) and np.isnan(kernel.stderr)
+    assert np.isnan(kernel.value)
+    assert np.isnan(kernel.stderr)
 
 
 def test_the_cache_of_torch_fidelity_is_read_in_both_its_forms(tmp_path):
@@ -74,7 +75,8 @@ def test_arrays_at_single_precision_are_read_as_well(npz):
 
 
 def test_endings_tell_statistics_from_images():
-    assert is_statistics("a/b.npz") and is_statistics("b.PT")
+    assert is_statistics("a/b.npz")
+    assert is_statistics("b.PT")
     assert not any(map(is_statistics, ("images.zip", "images", "unshifted", "renderings")))
 
 
