@@ -22,7 +22,7 @@ class Codes:
     """What a generator consumes for N images; every field is a tensor whose first dimension is N, or none.
 
     Attributes:
-        z: (N, latent_dim), float32, standard normal.
+        z: (N, latent_dim), float32, standard normal; (N, 0) of a generator that has no latent space.
     """
 
     z: Tensor
@@ -92,7 +92,7 @@ class Generator(nn.Module, ABC):
     latent_dim: int
     resolution: int
     latents: tuple[str, ...] = ("z",)
-    """The latent spaces that it has, by kind; z is among them."""
+    """The latent spaces that it has, by kind: none, or z and others."""
 
     @abstractmethod
     def forward(self, codes: Codes) -> Tensor:
@@ -121,7 +121,7 @@ class Generator(nn.Module, ABC):
 
     def latent_shape(self, kind: str) -> torch.Size:
         """The shape of one offset in the latent space of that kind, one of `latents`."""
-        if kind != "z":
+        if kind != "z" or kind not in self.latents:
             raise unknown(f"latent space of generator {self.name}", kind, self.latents)
         return torch.Size((self.latent_dim,))
 

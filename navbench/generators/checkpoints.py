@@ -17,7 +17,7 @@ from torch import Tensor
 
 from navbench.errors import NavbenchError
 from navbench.files import write_atomically
-from navbench.generators import biggan_layouts, files, stylegan2_layouts
+from navbench.generators import biggan_layouts, files, pix2pixhd_layouts, stylegan2_layouts
 from navbench.generators.base import Generator
 from navbench.generators.options import Options
 from navbench.generators.pickles import TORCH_LEGACY, Record, flattened, read_pickle, read_torch
@@ -51,6 +51,7 @@ class Family:
 FAMILIES = (
     Family(stylegan2_layouts.FAMILY, stylegan2_layouts.recognised, stylegan2_layouts.build),
     Family(biggan_layouts.FAMILY, biggan_layouts.recognised, biggan_layouts.build),
+    Family(pix2pixhd_layouts.FAMILY, pix2pixhd_layouts.recognised, pix2pixhd_layouts.build),
 )
 
 _FOREIGN = (
