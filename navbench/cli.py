@@ -288,6 +288,7 @@ def discover(
     chosen = _with_subjects(overridden(preset, precision, batch, seed=seed), generator, options)
     subject, compute = chosen.generators[0], compute_for(chosen, device)
     made = zoo.create(subject.name, compute, subject.options)
+    made.check()
     if layers or latents:
         subject = subject.model_copy(update={"layers": layers, "latents": latents})
     names = layers if latents else layers_of(subject, made, library(None))

@@ -115,6 +115,9 @@ class Generator(nn.Module, ABC):
         z = seeds.normal(seed, tuple(indices), (self.latent_dim,))
         return Codes(z.to(self.device))
 
+    def check(self) -> None:
+        """Refuse files that codes are made from and that cannot be used, before any work is done."""
+
     def resolved(self, codes: Codes) -> Codes:
         """The codes with all work done that no offset of a later latent changes, such as a mapping network's."""
         return codes

@@ -152,6 +152,12 @@ class Pix2PixHD(Generator):
 
     # --- codes
 
+    def check(self) -> None:
+        """Read every map once."""
+        for row in range(len(self.maps)):
+            self.maps.labels([row])
+            self.maps.edges([row])
+
     def sample(self, indices: Sequence[int], seed: int) -> MapCodes:
         """Codes on the generator's device; code i depends on (seed, i) only.
 

@@ -103,8 +103,9 @@ class Run:
         return create_scorer(name, self.compute) if name else None
 
     def _check(self, generators: Sequence[Generator], scorers: Sequence[Scorer | None], extractor: Extractor) -> None:
-        """Refuse references, scorers and targets that do not fit, before any work is done."""
+        """Refuse codes, references, scorers and targets that do not fit, before any work is done."""
         for subject, generator, scorer in zip(self.suite.generators, generators, scorers, strict=True):
+            generator.check()
             compared = {"curves", "matched"} & set(self.suite.experiments)
             if compared:
                 _check_reference(subject, generator, extractor)
@@ -141,6 +142,8 @@ class Run:
         def keep(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
             if not issubclass(category, NavbenchWarning):
                 shown(message, category, *rest, **more)
+                return
+            if str(message) in self.manifest.warnings:
                 return
             self.manifest.warnings.append(str(message))
             self.console.print(f"warning: {message}", highlight=False)
