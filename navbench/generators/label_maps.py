@@ -19,6 +19,8 @@ from navbench.files import content_hash
 
 Size = tuple[int, int]
 """Height and width."""
+_CITYSCAPES = "labelIds"
+"""What Cityscapes calls label maps, in folders where there are also others of its files."""
 _WHOLE_NUMBERS = {"L", "P", "I", "I;16", "I;16B", "I;16L"}
 """Pillow's modes of images whose pixels are whole numbers."""
 
@@ -44,13 +46,13 @@ class LabelMaps:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The label maps by their paths in the folder, sorted."""
+        """The label maps by their paths in the folder, sorted; of Cityscapes' files, those named so."""
         if not self.folder.is_dir():
             raise NavbenchError(f"There is no folder {self.folder}; name the one of the label maps.")
         found = sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*.png") if path.is_file())
         if not found:
             raise NavbenchError(f"{self.folder} holds no label maps, which are .png files; name another folder.")
-        return tuple(found)
+        return tuple(name for name in found if _CITYSCAPES in name) or tuple(found)
 
     @cached_property
     def shape(self) -> Size:
@@ -102,7 +104,7 @@ class LabelMaps:
 
     def _instance_map(self, name: str) -> Path:
         assert self.instances is not None
-        for path in (self.instances / name, self.instances / name.replace("labelIds", "instanceIds")):
+        for path in (self.instances / name, self.instances / name.replace(_CITYSCAPES, "instanceIds")):
             if path.is_file():
                 return path
         raise NavbenchError(f"There is no instance map {self.instances / name} of the label map of this name.")
