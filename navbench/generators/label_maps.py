@@ -104,7 +104,7 @@ class LabelMaps:
 
     def _instance_map(self, name: str) -> Path:
         assert self.instances is not None
-        for path in (self.instances / name, self.instances / name.replace(_CITYSCAPES, "instanceIds")):
+        for path in (self.instances / name.replace(_CITYSCAPES, "instanceIds"), self.instances / name):
             if path.is_file():
                 return path
         raise NavbenchError(f"There is no instance map {self.instances / name} of the label map of this name.")

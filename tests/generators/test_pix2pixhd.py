@@ -158,8 +158,9 @@ def test_maps_are_resized_to_the_size_asked_for_by_their_nearest_pixels(tmp_path
 
 def test_a_folder_of_cityscapes_is_taken_as_it_is(tmp_path):
     labels, instances = write_maps(tmp_path, SIZE, instances=True)
-    for path in (*instances.iterdir(), labels / "city_0_labelIds.png"):
-        (labels / path.name.replace("labelIds", "color")).write_bytes(path.read_bytes())
+    for path in instances.iterdir():
+        (labels / path.name).write_bytes(path.read_bytes())
+        Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(labels / path.name.replace("instanceIds", "color"))
     generator = made((labels, labels), {"inputs": 5})
     assert generator.maps.names == tuple(f"city_{number}_labelIds.png" for number in range(3))
     assert torch.equal(generator.sample([0], 0).edges, made((labels, instances), {"inputs": 5}).sample([0], 0).edges)
