@@ -112,3 +112,12 @@ def test_a_label_map_of_an_unknown_class_stops_a_run_before_anything_is_written(
         assert refused.exit_code == 2
         assert "city_11_labelIds.png has the class 255, but the generator knows 0 to 3" in refused.output
         assert not Path("run").exists()
+
+
+def test_an_unknown_layer_stops_a_run_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.toml").write_text(small("standard"))
+    refused = CliRunner().invoke(main, ["run-all", "small.toml", *stylegan2(tmp_path), "--layer", "9", "--out", "run"])
+    assert refused.exit_code == 2
+    assert "Unknown layer of generator network '9'" in refused.output
+    assert not Path("run").exists()

@@ -103,9 +103,10 @@ class Run:
         return create_scorer(name, self.compute) if name else None
 
     def _check(self, generators: Sequence[Generator], scorers: Sequence[Scorer | None], extractor: Extractor) -> None:
-        """Refuse codes, references, scorers and targets that do not fit, before any work is done."""
+        """Refuse codes, places, references, scorers and targets that do not fit, before any work is done."""
         for subject, generator, scorer in zip(self.suite.generators, generators, scorers, strict=True):
             generator.check()
+            places_of(subject, generator, self.library)
             compared = {"curves", "matched"} & set(self.suite.experiments)
             if compared:
                 _check_reference(subject, generator, extractor)
