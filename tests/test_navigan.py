@@ -8,6 +8,7 @@ import torch
 from analytic import LinearGenerator, direction, direction_set, noise, unit
 from hypothesis import given
 from hypothesis import strategies as st
+from published import nvidia_state, write_nvidia, write_rosinality
 from theirs import (
     CODES,
     GENERATOR,
@@ -30,6 +31,7 @@ from navbench import navigan, suite
 from navbench.basis import SvdBasis
 from navbench.directions import Library, open_set, place_of, write_set
 from navbench.errors import NavbenchError
+from navbench.generators.checkpoints import read_checkpoint
 from navbench.runner.plan import plan
 
 # --- what is read edits as it did there ----------------------------------------------------------------------
@@ -47,6 +49,19 @@ def test_a_direction_at_its_scale_is_its_shift_added_to_the_kernel(tmp_path, lay
     images = rendered(found[0], found[0].t_max)
     close(images, edited(shift, layer))
     assert float((images - GENERATOR(CODES)).abs().max()) > 0.1
+
+
+def test_a_shift_makes_the_same_images_through_each_layout(tmp_path):
+    shift = 2.5 * unit(noise(1, *SHAPE))
+    file = put_direction(tmp_path / "wheel_size.pt", shift)
+    write_nvidia(tmp_path / "nvidia.pkl", nvidia_state(GENERATOR))
+    write_rosinality(tmp_path / "rosinality.pt", GENERATOR)
+    for name in ("nvidia.pkl", "rosinality.pt"):
+        generator = read_checkpoint(tmp_path / name)
+        found = navigan.read(file, generator)[0]
+        space = found.space_of(generator)
+        codes = generator.sample(range(3), seed=0)
+        close(space.render(space.prepare(codes), found.t_max * found.offset), edited(shift), 1e-4)
 
 
 def test_eigenvectors_are_directions_of_the_layer_that_the_user_names(tmp_path):
