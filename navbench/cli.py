@@ -190,7 +190,8 @@ def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[st
             chosen = overridden(preset, precision, batch, calibrate=calibrate)
             file, index = library(folder).find(name)
             full = file.names()[index]
-            subject = _subject_of(chosen, file, generator or installed(file), options, own.pop("reference", None))
+            compared = {name: own.pop(name, None) for name in ("reference", "resize")}
+            subject = _subject_of(chosen, file, generator or installed(file), options) | given(**compared)
             wanted = {"only": [full], "experiments": [experiment, "strips"], "rediscover": False}
             chosen = chosen.with_values(generators=[subject], **wanted, **values(**own))
             place = out or Path("runs") / f"{experiment}-{full.replace('/', '-')}"
@@ -203,9 +204,7 @@ def one_direction(experiment: str, text: str) -> Callable[[Callable[..., dict[st
     return decorate
 
 
-def _subject_of(
-    chosen: Suite, file: SetFile, generator: str, options: Options, reference: str | None
-) -> dict[str, Any]:
+def _subject_of(chosen: Suite, file: SetFile, generator: str, options: Options) -> dict[str, Any]:
     """A subject of one direction set, with the reference and scorer that the suite gives its generator."""
     same = [subject for subject in chosen.generators if subject.name == generator]
     subject = _with_options(same[0] if same else Subject(name=generator), options)
@@ -213,7 +212,7 @@ def _subject_of(
         where = {"methods": [], "latents": [file.header["space"]], "latent_methods": [file.header["method"]]}
     else:
         where = {"layers": [file.header["layer"]], "methods": [file.header["method"]], "latents": []}
-    return subject | where | given(reference=reference)
+    return subject | where
 
 
 def given(**values: Any) -> dict[str, Any]:
@@ -226,7 +225,8 @@ def given(**values: Any) -> dict[str, Any]:
 @click.option("--shifts", type=click.IntRange(3), help="Points of the curve, an odd number.")
 @click.option("--extractor", help="Only inception-v3-compat makes an FID.")
 @click.option("--extractor-weights", help="A file with its weights, instead of downloading them.")
-@click.option("--reference", help="'unshifted', 'renderings', or a folder or zip of real images. Default: the suite's.")
+@click.option("--reference", help="As in run-all. Default: the suite's.")
+@click.option("--resize", type=click.Choice(list(RESAMPLING)), help="How its images of another size are resized.")
 @one_direction("curves", "FD or FID, KID and effect of one direction as functions of its shift.")
 def fid_curve(
     samples: int | None, shifts: int | None, extractor: str | None, extractor_weights: str | None
