@@ -15,6 +15,7 @@ import torch
 from navbench import __version__, suite, weights
 from navbench.cli_catalogue import directions, generators
 from navbench.cli_common import checkpoint_options, console, directions_option, example, folding, installed, library
+from navbench.cli_report import compare, report
 from navbench.cli_testbed import testbed
 from navbench.compute import Compute
 from navbench.directions import SetFile
@@ -91,8 +92,8 @@ def main(debug: bool) -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.")
 
 
-for group in (directions, generators, testbed):
-    main.add_command(group)
+for command in (directions, generators, testbed, report, compare):
+    main.add_command(command)
 
 
 @main.command("run-all", **example("navbench run-all quick --out runs/quick"))
@@ -143,9 +144,9 @@ def _run(chosen: Suite, out: Path, folder: Path | None, device: str, *, fresh: b
     compute, found = compute_for(chosen, device), library(folder)
     check_folder(out, chosen, fresh=fresh)
     Run(out, chosen, compute, found, console).execute(fresh=fresh)
-    with stage(console, "report") as report:
+    with stage(console, "report") as tick:
         page = write_report(out)
-        report(1, 1)
+        tick(1, 1)
     console.print(f"Report: {page.resolve()}")
 
 
@@ -314,13 +315,6 @@ def _refuse_homeless(methods: tuple[str, ...], spaces: list[Space]) -> None:
                 f"Method {method} is defined in {', '.join(row.spaces)} spaces only ({row.source}); "
                 "name such a space by --layer or --latent."
             )
-
-
-@main.command(**example("navbench report runs/quick"))
-@click.argument("run", type=click.Path(path_type=Path))
-def report(run: Path) -> None:
-    """Write the report of a run folder anew, from what the folder holds."""
-    console.print(f"Report: {write_report(run).resolve()}")
 
 
 @main.command(**example("navbench doctor"))

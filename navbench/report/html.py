@@ -54,7 +54,7 @@ def write_report(run: Path) -> Path:
     """Write the figures and the page of a run folder, and return the page's path."""
     tables = load_run(run)
     try:
-        page = _environment().get_template("base.html").render(_context(tables))
+        page = environment().get_template("base.html").render(_context(tables))
         path = tables.run / "index.html"
         write_atomically(path, page.encode("utf-8"))
     except OSError as error:
@@ -62,7 +62,8 @@ def write_report(run: Path) -> Path:
     return path
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """What fills in a page's template."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,  # always: names and labels come from other people's files
@@ -79,7 +80,7 @@ def _context(tables: RunTables) -> dict[str, Any]:
     fd, kid = views.metric_names(tables.curved if len(tables.curved) else tables.methods)
     others = views.other_directions_table(tables)
     return {
-        **_assets(),
+        **assets(),
         **_heading(tables),
         **_attributes(tables),
         "answer": answer(tables),
@@ -141,7 +142,8 @@ def _latent_targets(tables: RunTables) -> str:
     return ", of ".join(space for space in LATENT if space in kinds) or "z"
 
 
-def _assets() -> dict[str, Any]:
+def assets() -> dict[str, Any]:
+    """A page's style, script and policy, which admits that script alone."""
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "sort.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     policy = (

@@ -1,0 +1,54 @@
+"""The commands that only read run folders: `navbench report` and `navbench compare`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from navbench.cli_common import console, example
+from navbench.errors import NavbenchError
+from navbench.report.compare import Condition, summary_of, write_comparison
+from navbench.report.html import write_report
+
+_RUN = click.Path(path_type=Path)
+CHANGED = 3
+"""The exit code where a condition is met: neither the user's mistake (2) nor a failure (1)."""
+
+
+@click.command("report", cls=click.Command, **example("navbench report runs/quick"))
+@click.argument("run", type=_RUN)
+def report(run: Path) -> None:
+    """Write the report of a run folder anew, from what the folder holds."""
+    console.print(f"Report: {write_report(run).resolve()}")
+
+
+@click.command(
+    "compare",
+    cls=click.Command,
+    **example("navbench compare runs/before runs/after --fail-on 'fd>5%' --fail-on 'area50>0.02'"),
+)
+@click.argument("first", metavar="RUN_A", type=_RUN)
+@click.argument("second", metavar="RUN_B", type=_RUN)
+@click.option("--fail-on", "conditions", multiple=True, help="End with code 3 where a number changed by more.")
+@click.option("--out", type=_RUN, help="Where to. Default: runs/compare-A-B.")
+@click.option("--force", is_flag=True, help="Replace a comparison that is there already.")
+def compare(first: Path, second: Path, conditions: tuple[str, ...], out: Path | None, force: bool) -> None:
+    """Compare the numbers of two runs with their uncertainties, and write a table and a page.
+
+    A condition such as 'fd>5%' is met where any number that begins with fd changed by more than 5 percent, either way,
+    or is in one run only.
+    """
+    parsed = [Condition.parse(text) for text in conditions]
+    place = out or Path("runs") / f"compare-{first.resolve().name}-{second.resolve().name}"
+    if place.exists() and not force and any(place.iterdir()):
+        raise NavbenchError(f"{place} is not empty; choose another folder with --out, or say --force to replace it.")
+    page, changes, met = write_comparison(first, second, place, parsed)
+    console.print(summary_of(changes, met))
+    for row in met.head(10).to_dict("records"):
+        why = row["status"] or f"{row['a']:.4g} -> {row['b']:.4g}"
+        console.print(f"  {row['where']} {row['column']}: {why}")
+    if len(met) > 10:
+        console.print(f"  and {len(met) - 10:,} more")
+    console.print(f"Comparison: {page.resolve()}")
+    if len(met):
+        sys.exit(CHANGED)
