@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save, save_file
 sys.path.insert(0, str(Path(__file__).parent / "runner"))
 import toy
 
-from navbench import cli
+from navbench import cli, cli_report
 from navbench.basis import random_basis
 from navbench.cli import main
 from navbench.compute import Compute
@@ -118,7 +118,11 @@ def test_an_unknown_name_is_answered_with_the_nearest_or_with_all(work, line, se
     [
         ("distance", "lpips", "Unknown perceptual distance 'lpips'; did you mean"),
         ("extractor", "inception", "Unknown extractor 'inception'; did you mean 'inception-v3-compat'?"),
-        ("methods", "spectral", "There are no directions 'toy/spectral/last': unknown method 'spectral'; did you mean"),
+        (
+            "methods",
+            "spectral",
+            "There are no directions 'toy.make/spectral/up': unknown method 'spectral'; did you mean",
+        ),
         ("targets", "y", "wrong.toml: reproduction.targets.0: "),
     ],
 )
@@ -450,7 +454,7 @@ def test_an_unforeseen_error_is_one_line_and_a_traceback_only_when_asked_for(wor
     def fail(*_):
         raise ArithmeticError("the sky fell")
 
-    monkeypatch.setattr(cli, "write_report", fail)
+    monkeypatch.setattr(cli_report, "write_report", fail)
     assert complaint("report run", 1) == "ArithmeticError: the sky fell (--debug shows where)."
     shown = CliRunner().invoke(main, ["--debug", "report", "run"])
     assert shown.exit_code == 1

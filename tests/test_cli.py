@@ -279,7 +279,7 @@ def test_generators_are_listed_with_where_they_come_from(call):
 
 def test_a_generator_is_shown_with_its_layers_in_forward_order(call):
     shown = call("generators show toy").stdout
-    assert shown.startswith("toy: a small random network\nresolution 24, codes of 4")
+    assert shown.startswith("toy: a small random network\nimages of 24x24, spaces parameter, activation, z (4)\n")
     assert generator().fingerprint in shown
     rows = [line.split() for line in shown.splitlines()[-3:]]
     assert rows == [["0", "first", "4x8x6x6", "1,152"], ["1", "up", "6x8x3x3", "432"], ["2", "last", "3x6x3x3", "162"]]

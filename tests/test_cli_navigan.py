@@ -71,7 +71,7 @@ def test_a_hybrid_is_imported_with_its_labels_and_exported_as_a_set(call, tmp_pa
     for one, vector in zip(back, vectors[:2], strict=True):
         close(one.offset, vector, 1e-3)  # a stored basis is at half precision
     call("directions import set --generator styled --layer convs.1 --out sets")
-    assert "nose" in call("directions show spectrum/convs.1/1 --directions sets").stdout
+    assert "nose" in call("directions show styled/spectrum/convs.1/1 --directions sets").stdout
 
 
 def test_sets_and_files_that_are_there_are_kept_unless_forced(call, tmp_path):

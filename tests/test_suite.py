@@ -289,7 +289,9 @@ SUBJECT = {
     "latents": ["z"],
     "latent_methods": ["random"],
     "reference": "photos",
+    "resize": "box",
     "scorer": "mine",
+    "options": {"truncation": 0.5},
     "discovery": {"directions": 3},
 }
 

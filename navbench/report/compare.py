@@ -80,7 +80,7 @@ def compared(first: RunTables, second: RunTables) -> pd.DataFrame:
     rows = [row for table, keys in KEYS.items() for row in _rows(table, keys, first, second)]
     columns = ("table", "where", "column", "a", "a_stderr", "b", "b_stderr", "status")
     changes = pd.DataFrame(rows, columns=list(columns))
-    changes["difference"] = changes["b"] - changes["a"]
+    changes["difference"] = (changes["b"] - changes["a"]).where(changes["status"] == "")
     changes["stderr"] = np.hypot(changes["a_stderr"], changes["b_stderr"])
     changes["sigmas"] = changes["difference"].abs() / changes["stderr"]
     changes["relative"] = changes["difference"] / changes["a"].abs()

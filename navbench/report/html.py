@@ -13,6 +13,7 @@ from navbench.errors import Failure
 from navbench.files import write_atomically
 from navbench.report import attributes, charts, figures, views
 from navbench.report.answer import answer, threshold
+from navbench.report.asymmetry import asymmetry_sentences, asymmetry_table
 from navbench.report.charts import Chart, Heatmap
 from navbench.report.claims import claim_sentences, unreached_sentences
 from navbench.report.drawing import colour
@@ -94,6 +95,8 @@ def _context(tables: RunTables) -> dict[str, Any]:
         "method_charts": charts.method_charts(tables),
         "effect_charts": charts.effect_charts(tables),
         "shift_charts": charts.shift_charts(tables),
+        "asymmetry": asymmetry_table(tables),
+        "asymmetry_sentences": asymmetry_sentences(tables),
         "directions": views.directions_table(tables, thumbnails) if cards else None,
         "others": others if others.rows else None,
         "locality_charts": charts.locality_charts(tables),

@@ -66,6 +66,12 @@ SCHEMAS = {
         maybe=(*_with_stderr("effect"), "n_effect", "n_reference"),
         maybe_text=("distance", "precision", "space", "resolution"),
     ),
+    "asymmetry": Schema(
+        text=(*WHO, *SETTING, "dearer"),
+        numbers=("effect_min", "effect_max", "value_min", "value_max", "difference", "stderr", "n"),
+        maybe=(*_with_stderr("beyond_min", "beyond_max"), "level_min", "level_zero", "level_max", "n_reference"),
+        maybe_text=("space", "attribute", "unit", "rarer"),
+    ),
     "attributes": Schema(
         text=(*WHO, "attribute"),
         numbers=("change", "standardised", "share"),
@@ -131,6 +137,7 @@ class RunTables:
     directions: pd.DataFrame
     methods: pd.DataFrame
     curves: pd.DataFrame
+    asymmetry: pd.DataFrame
     attributes: pd.DataFrame
     found: pd.DataFrame
     calibration: pd.DataFrame

@@ -13,8 +13,9 @@ from navbench.experiments import fid_curve
 from navbench.experiments.reference import Reference, open_reference, real_features
 from navbench.experiments.statistics import Gaussian, is_statistics, read_statistics
 from navbench.files import content_hash
+from navbench.metrics.attributes import Scorer
 from navbench.runner.bench import Measurement
-from navbench.runner.results import Features
+from navbench.runner.results import Features, ReferenceScores
 from navbench.runner.store import slices
 
 Tick = Callable[[str], None]
@@ -78,6 +79,23 @@ class CurveMeasurement:
             if there:
                 tick(direction.name)
         return found
+
+    def scores(self, scorer: Scorer) -> Tensor | None:
+        """What a scorer reads from the reference's images, (n, A); none of the generator's own, or of statistics."""
+        if self._source == "unshifted" or is_statistics(self._source):
+            return None
+        images, compute, parts = self._images, self._measurement.bench.compute, []
+        for shard in shards_of(len(images), self._settings.shard):
+            key = {"reference": self._reference_key, "images": [shard.start, shard.stop]}
+            key["scorer"] = self._measurement.scorer_key
+
+            def make(shard: range = shard) -> ReferenceScores:
+                return ReferenceScores(
+                    torch.cat(list(compute.over(shard, lambda rows: scorer(images.images(rows)).cpu())))
+                )
+
+            parts.append(self._store.get(ReferenceScores, key, make).scores)
+        return torch.cat(parts)
 
     def _shard(self, direction: Direction, shifts: list[float], shard: range) -> fid_curve.Shard:
         bench = self._measurement.bench

@@ -9,7 +9,7 @@ from navbench.directions import Direction, DirectionSet
 from navbench.errors import NavbenchError
 from navbench.experiments import attributes, direction_table, locality, reproduction, strips
 from navbench.experiments.edit import Edit
-from navbench.metrics.attributes import Movement, Scorer, movement
+from navbench.metrics.attributes import Scorer, movement
 from navbench.runner import pictures
 from navbench.runner.bench import Measurement
 from navbench.runner.curves import CurveMeasurement
@@ -96,11 +96,11 @@ class Experiments(Measurement):
             for found in self.plan.sets:
                 group = [one for one in found if one.name in chosen]
                 if group:
-                    results.movements |= self._read(scorer, group)
+                    self._read(results, scorer, group)
                 tick(found.reference)
 
-    def _read(self, scorer: Scorer, group: list[Direction]) -> dict[str, Movement]:
-        """What directions of one set do to the attributes, by name."""
+    def _read(self, results: Results, scorer: Scorer, group: list[Direction]) -> None:
+        """What directions of one set do to the attributes."""
         settings, seed = self.bench.suite.attributes, self.bench.suite.seed
         identities = [direction.identity for direction in group]
         key = self.key(scorer=self.scorer_key, directions=identities, **settings.model_dump())
@@ -110,10 +110,10 @@ class Experiments(Measurement):
             return attributes.readings(edits, settings.shifts, range(settings.samples), seed, scorer)
 
         scores = self.bench.store.get(attributes.Readings, key, make).scores
-        return {
-            direction.name: movement(own, direction.shifts(settings.shifts).tolist(), scorer.attributes)
-            for direction, own in zip(group, scores, strict=True)
-        }
+        for direction, own in zip(group, scores, strict=True):
+            shifts = direction.shifts(settings.shifts).tolist()
+            results.movements[direction.name] = movement(own, shifts, scorer.attributes)
+            results.levels[direction.name] = own[[0, len(own) // 2, -1]].double().mean(1)
 
     # --- realism
 
@@ -123,6 +123,8 @@ class Experiments(Measurement):
         results.reference, results.reference_samples = self.plan.subject.reference, measured.reference_samples
         results.reference_description = measured.description
         results.floor, shards = measured.floor, len(measured.shards)
+        if self.scorer is not None:
+            results.reference_scores = measured.scores(self.scorer)
         with self.pieces(f"{name}: curves", len(directions) * shards) as tick:
             for direction in directions:
                 results.curves[direction.name] = measured.curve(direction, bench.suite.curves.shifts, tick)

@@ -23,6 +23,13 @@ class Features:
 
 
 @dataclass(frozen=True)
+class ReferenceScores:
+    """What a scorer reads from a reference's images, (n, A), float32."""
+
+    scores: Tensor
+
+
+@dataclass(frozen=True)
 class Match:
     """A method's best direction for one attribute, where it changes that attribute by a given amount.
 
@@ -46,7 +53,8 @@ class Results:
         floor: the distances at t = 0, shared by all curves.
         effects: (2, n), of each code at t_min and at t_max.
         ranges: what calibration reached, where the suite asks for it.
-        scorer: of the attributes; movements: what each direction does to them.
+        scorer: of the attributes; movements: what each direction does to them; levels: (3, A), their means at t_min, at
+            t = 0 and at t_max; reference_scores: (n, A), those of the reference's images, where it has any.
         matched: at most one per direction set.
         heats: one per group of codes.
         reproductions: by direction name and target space, in words.
@@ -64,6 +72,8 @@ class Results:
     ranges: dict[str, Range] = field(default_factory=dict)
     effects: dict[str, Tensor] = field(default_factory=dict)
     movements: dict[str, Movement] = field(default_factory=dict)
+    levels: dict[str, Tensor] = field(default_factory=dict)
+    reference_scores: Tensor | None = None
     curves: dict[str, Curve] = field(default_factory=dict)
     matched: list[Match] = field(default_factory=list)
     heats: dict[str, list[Heat]] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from navbench.generators.base import Generator
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.locality import locality
+from navbench.runner.asymmetry_rows import asymmetry_rows
 from navbench.runner.attribute_rows import (
     attribute_rows,
     calibration_rows,
@@ -50,6 +51,7 @@ def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None
         "calibration": [row for result in results for row in calibration_rows(suite, result, identities(result))],
         "matched": [row for result in results for row in matched_rows(suite, result, identities(result))],
         "claims": [row for result in results for row in claim_rows(suite, result)],
+        "asymmetry": [row for result in results for row in asymmetry_rows(suite, result, identities(result))],
         "locality": [row for result in results for row in locality_rows(suite, result)],
         "reproduction": [row for result in results for row in reproduction_rows(suite, result)],
         "reproduction_steps": [row for result in results for row in step_rows(result)],

@@ -1,0 +1,99 @@
+"""Which end of a direction costs more realism, and whether the reference has fewer images there.
+
+The paper explains the sides of its curves by the data: wheels smaller than all that were seen are unrealistic, larger
+ones are not (section 4.5).  With a scorer and a reference of images that can be tested.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import hypot, sqrt
+
+from torch import Tensor
+
+from navbench.metrics import estimate
+from navbench.runner.attribute_rows import SIGNIFICANT, Row, verdict_of
+from navbench.runner.results import Results
+from navbench.suite import Suite
+
+_ENDS = ("t_min", "t_max")
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """The share of a reference's images whose attribute is further out than at an end of a direction's range.
+
+    Attributes:
+        share: of them; stderr: its standard error.
+    """
+
+    share: float
+    stderr: float
+
+    @classmethod
+    def of(cls, scores: Tensor, start: float, end: float) -> "Beyond":
+        """From the reference's readings (n,), and the mean reading at t = 0 and at the end."""
+        outside = (scores > end) if end > start else (scores < end)
+        share, n = float(outside.double().mean()), len(scores)
+        # Agresti and Coull's error, which is not 0 where no image was seen
+        near = (share * n + 2) / (n + 4)
+        return cls(share, sqrt(near * (1 - near) / (n + 4)))
+
+
+def asymmetry_rows(suite: Suite, result: Results, who: dict[str, Row]) -> Iterator[Row]:
+    """Per direction with a curve: the distance at t_max less that at t_min, paired on the codes, and its explanation.
+
+    `dearer` is the end that costs more, '' where the difference is within its uncertainty; `rarer` the end beyond which
+    the reference has fewer images.
+    """
+    for name, curve in result.curves.items():
+        low, high = curve.frechet_at(0), curve.frechet_at(-1)
+        difference = estimate.difference(high, low)
+        effects = [estimate.mean(curve.effects[end]).value for end in (0, -1)]
+        yield {
+            **who[name],
+            "metric": result.metric,
+            "extractor": suite.curves.extractor,
+            "reference": result.reference,
+            "n": difference.n,
+            "effect_min": effects[0],
+            "effect_max": effects[1],
+            "value_min": low.value,
+            "value_max": high.value,
+            "difference": difference.value,
+            "stderr": difference.stderr,
+            "dearer": _sided(difference.value, difference.stderr),
+            **_explanation(result, name),
+        }
+
+
+def _sided(difference: float, stderr: float) -> str:
+    """The end of which a number is greater; '' if that is within its uncertainty."""
+    if abs(difference) <= SIGNIFICANT * stderr:
+        return ""
+    return _ENDS[difference > 0]
+
+
+def _explanation(result: Results, name: str) -> Row:
+    """How much of the reference lies beyond either end, in the attribute that the direction moves most."""
+    judged = verdict_of(result, name)
+    if judged is None or not judged.attribute or result.reference_scores is None or result.scorer is None:
+        return {}
+    index = [attribute.name for attribute in result.scorer.attributes].index(judged.attribute)
+    attribute = result.scorer.attributes[index]
+    if attribute.period is not None:  # around a circle, nothing is further out
+        return {}
+    start, zero, end = result.levels[name][:, index].tolist()
+    low, high = (Beyond.of(result.reference_scores[:, index], zero, reached) for reached in (start, end))
+    return {
+        "attribute": attribute.name,
+        "unit": attribute.unit,
+        "level_min": start,
+        "level_zero": zero,
+        "level_max": end,
+        "beyond_min": low.share,
+        "beyond_min_stderr": low.stderr,
+        "beyond_max": high.share,
+        "beyond_max_stderr": high.stderr,
+        "rarer": _sided(low.share - high.share, hypot(low.stderr, high.stderr)),
+        "n_reference": len(result.reference_scores),
+    }

@@ -1,0 +1,97 @@
+"""Which end of a direction costs more, and whether the reference has fewer images there, on cases that are known."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+import toy
+from scipy.stats import norm
+
+from navbench.experiments.fid_curve import Curve
+from navbench.metrics.attributes import Attribute, movement
+from navbench.runner.asymmetry_rows import Beyond, asymmetry_rows
+
+CODES = 50
+ATTRIBUTES = (Attribute("wheel radius", "px", 1.0), Attribute("hue", "degrees", 100.0, period=360.0))
+SHIFTS = [-1.0, 0.0, 1.0]
+
+
+def curve(low, high, noise=0.0):
+    shared = 30 * torch.randn(2, CODES, generator=torch.Generator().manual_seed(0), dtype=torch.float64)[:1]
+    own = noise * torch.randn(2, CODES, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    influence = shared + own
+    influence -= influence.mean(1, keepdim=True)
+    values = torch.tensor([low, high], dtype=torch.float64)
+    return Curve(values, influence, values, influence, torch.tensor([[0.1], [0.2]]).expand(2, 4))
+
+
+def row(low, high, noise=0.0, slope=1.0, reference=None, moves=0):
+    """The one row of a direction whose attribute number `moves` goes up by `slope` per unit of t, from 0."""
+    scores = torch.zeros(3, 8, 2)
+    scores[..., moves] = slope * torch.tensor(SHIFTS)[:, None]
+    result = SimpleNamespace(
+        curves={"d": curve(low, high, noise)},
+        metric="FD",
+        reference="photos",
+        scorer=SimpleNamespace(attributes=ATTRIBUTES),
+        movements={"d": movement(scores, SHIFTS, ATTRIBUTES)},
+        levels={"d": scores.double().mean(1)},
+        reference_scores=reference,
+    )
+    (found,) = asymmetry_rows(toy.tiny(), result, {"d": {"name": "d"}})
+    return found
+
+
+def readings(values):
+    return torch.stack([torch.as_tensor(values), torch.zeros(len(values))], dim=1)
+
+
+def test_the_difference_of_the_ends_is_paired_on_the_codes():
+    found = row(20, 26)
+    assert found["difference"] == pytest.approx(6)
+    assert found["stderr"] == pytest.approx(0, abs=1e-12)  # all of the error is shared
+    assert (found["value_min"], found["value_max"]) == (20, 26)
+    assert (found["effect_min"], found["effect_max"]) == pytest.approx((0.1, 0.2))
+
+
+@pytest.mark.parametrize(("ends", "dearer"), [((20, 26), "t_max"), ((26, 20), "t_min"), ((23, 23.5), "")])
+def test_the_end_that_costs_more_is_named_if_the_difference_is_beyond_its_uncertainty(ends, dearer):
+    assert row(*ends, noise=3.0)["dearer"] == dearer
+
+
+@pytest.mark.parametrize(("slope", "rarer"), [(1.0, "t_min"), (-1.0, "t_max")])
+def test_the_end_beyond_which_the_reference_has_fewer_images_is_named(slope, rarer):
+    """Radii from -0.5 to 3: none is below -1, which the edit reaches; more than half are above +1."""
+    reference = readings(torch.linspace(-0.5, 3, 701))
+    found = row(20, 26, slope=slope, reference=reference)
+    near, far = ("beyond_min", "beyond_max") if slope > 0 else ("beyond_max", "beyond_min")
+    assert found[near] == 0
+    assert found[far] == pytest.approx(2 / 3.5, abs=2e-3)
+    assert found["rarer"] == rarer
+    assert (found["attribute"], found["n_reference"]) == ("wheel radius", 701)
+    assert (found["level_min"], found["level_zero"], found["level_max"]) == (-slope, 0, slope)
+
+
+def test_a_symmetric_reference_has_no_rarer_end():
+    assert row(20, 26, reference=readings(torch.linspace(-3, 3, 600)))["rarer"] == ""
+
+
+def test_a_few_images_decide_nothing():
+    assert row(20, 26, reference=readings([-0.5, 0.0, 1.5]))["rarer"] == ""
+
+
+def test_around_a_circle_and_without_readings_nothing_is_explained():
+    assert "attribute" not in row(20, 26, reference=readings(torch.zeros(9)), moves=1, slope=100.0)
+    assert "attribute" not in row(20, 26)
+
+
+def test_the_error_of_a_share_covers_it_as_often_as_it_should():
+    share, n = float(norm.sf(1.0)), 200
+    generator = torch.Generator().manual_seed(0)
+    drawn = [Beyond.of(torch.randn(n, generator=generator), 0.0, 1.0) for _ in range(400)]
+    assert sum(each.share for each in drawn) / 400 == pytest.approx(
+        share, abs=4 * (share * (1 - share) / n / 400) ** 0.5
+    )
+    covered = sum(abs(each.share - share) <= 1.96 * each.stderr for each in drawn) / 400
+    assert 0.92 < covered <= 1
+    assert Beyond.of(torch.zeros(n), 0.0, 1.0).stderr > 0
