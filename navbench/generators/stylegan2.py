@@ -5,6 +5,7 @@ used: `convs.3` is its layer 3.  Tensors are named and shaped as in its files, b
 leading dimension of 1, for `w_avg`, which is a buffer, and for `embed`, which only class-conditional networks have.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -247,6 +248,14 @@ class StyleGAN2(Generator):
         names = ["conv1", *(f"convs.{index}" for index in range(len(self.convs)))]
         pairs = ((name, self._conv(place).conv.weight.shape) for place, name in enumerate(names))
         return tuple(Layer(name, index, shape, False) for index, (name, shape) in enumerate(pairs, start=-1))
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name or index; NVIDIA's name of it, such as 'synthesis.b16.conv1', will do as well."""
+        found = re.fullmatch(r"(?:synthesis\.)?b(\d+)\.conv([01])", name)
+        if found is not None and (side := int(found[1])) >= 4 and side & (side - 1) == 0:
+            place = 2 * (side.bit_length() - 4) + int(found[2])  # b8.conv0 is convs.0
+            return super().layer("conv1" if place == -1 else f"convs.{place}")
+        return super().layer(name)
 
     def kernel(self, layer: Layer) -> Tensor:
         """The layer's raw kernel, before any scaling or modulation."""

@@ -406,3 +406,13 @@ def test_other_state_dicts_are_not_recognised():
 
 def test_rosinalitys_tensors_without_a_mean_style_get_none():
     assert torch.equal(from_rosinality(published.rosinality_state(GENERATOR))["w_avg"], torch.zeros(8))
+
+
+def test_layers_answer_to_nvidias_names_too():
+    generator = styled(32)
+    theirs = ["b4.conv1", "b8.conv0", "b8.conv1", "b16.conv0", "b16.conv1", "b32.conv0", "b32.conv1"]
+    assert [generator.layer(f"synthesis.{name}") for name in theirs] == list(generator.layers())
+    assert generator.layer("b16.conv1").name == "convs.3"
+    for name in ("b4.conv0", "b64.conv0", "b12.conv1", "b2.conv1"):
+        with pytest.raises(NavbenchError, match="Unknown layer of generator styled"):
+            generator.layer(name)
