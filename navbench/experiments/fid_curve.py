@@ -19,6 +19,10 @@ from navbench.metrics.extractors import Extractor
 from navbench.metrics.frechet import FrechetReference, Moments
 from navbench.metrics.kernel import KernelReference
 from navbench.metrics.perceptual import PerceptualDistance
+from navbench.metrics.precision_recall import NEIGHBOURS, NeighbourReference
+
+SHARES = ("precision", "recall", "density", "coverage")
+"""What is said of supports at each shift, beside the distances (see `PrecisionRecall`)."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Curve:
         frechet, kernel: (T,), float64; frechet_influence, kernel_influence: (T, n). The kernel distance is NaN where
             of the reference only a mean and a covariance are known.
         effects: (T, m), per code.
+        shares, shares_stderr: (T, 4), of `SHARES`, NaN where they are not known.
     """
 
     frechet: Tensor
@@ -49,6 +54,8 @@ class Curve:
     kernel: Tensor
     kernel_influence: Tensor
     effects: Tensor
+    shares: Tensor
+    shares_stderr: Tensor
 
     def frechet_at(self, index: int) -> Estimate:
         """The Fréchet distance at one shift."""
@@ -61,10 +68,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Reference:
-    """What both distances are measured against, prepared once for all curves."""
+    """What all distances are measured against, prepared once for all curves.
+
+    Attributes:
+        kernel, neighbours: none where only a mean and a covariance are known; the latter neither of very few images.
+    """
 
     frechet: FrechetReference
     kernel: KernelReference | None
+    neighbours: NeighbourReference | None
 
     @property
     def n(self) -> int | None:
@@ -74,12 +86,13 @@ class Reference:
     @classmethod
     def of(cls, features: Tensor) -> "Reference":
         """From the reference's features, (n, D)."""
-        return cls(FrechetReference.from_moments(Moments.of(features)), KernelReference(features))
+        neighbours = NeighbourReference(features) if len(features) > NEIGHBOURS else None
+        return cls(FrechetReference.from_moments(Moments.of(features)), KernelReference(features), neighbours)
 
     @classmethod
     def of_gaussian(cls, mean: Tensor, covariance: Tensor) -> "Reference":
         """From the mean (D,) and covariance (D, D) of features that are not there: no kernel distance."""
-        return cls(FrechetReference.from_gaussian(mean, covariance), None)
+        return cls(FrechetReference.from_gaussian(mean, covariance), None, None)
 
     def estimates(self, features: Tensor) -> tuple[Estimate, Estimate]:
         """The Fréchet and the kernel distance of features (n, D); the latter NaN where it is not known."""
@@ -87,6 +100,14 @@ class Reference:
             unknown = Estimate(math.nan, torch.full((len(features),), math.nan, dtype=torch.float64))
             return self.frechet.estimate(features), unknown
         return self.frechet.estimate(features), self.kernel.estimate(features)
+
+    def shares(self, features: Tensor) -> Tensor:
+        """`SHARES` of features (n, D) and their standard errors, (2, 4), float64; NaN where they are not known."""
+        if self.neighbours is None or len(features) <= NEIGHBOURS:
+            return torch.full((2, len(SHARES)), math.nan, dtype=torch.float64)
+        found = self.neighbours.shares(features)
+        estimates = [getattr(found, name) for name in SHARES]
+        return torch.tensor([[each.value for each in estimates], [each.stderr for each in estimates]]).double()
 
 
 def unshifted_features(
@@ -139,13 +160,16 @@ def assemble(features: Iterable[Tensor], effects: Tensor, reference: Reference) 
     """The curve, from the features (n, D) of each shift in turn, so that one shift's are in memory at a time."""
     frechet: list[Estimate] = []
     kernel: list[Estimate] = []
+    shares: list[Tensor] = []
     for at_shift in features:
         for distances, found in zip((frechet, kernel), reference.estimates(at_shift), strict=True):
             distances.append(found)
+        shares.append(reference.shares(at_shift))
     return Curve(
         torch.tensor([estimate.value for estimate in frechet], dtype=torch.float64),
         torch.stack([estimate.influence for estimate in frechet]),
         torch.tensor([estimate.value for estimate in kernel], dtype=torch.float64),
         torch.stack([estimate.influence for estimate in kernel]),
         effects,
+        *torch.stack(shares, dim=1),
     )

@@ -59,10 +59,10 @@ def _chart(run: Path, file: str, figure: Figure, alt: str, caption: str) -> Char
     )
 
 
-def _curve_groups(tables: RunTables) -> Iterator[tuple[str, str, pd.DataFrame]]:
+def _curve_groups(curves: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """The curves of each generator and metric: what to call the metric, a file name's end, the rows."""
-    grouped = tables.curves[tables.curves["value"].notna()].groupby(["generator", "metric", "extractor"], sort=False)
-    several = tables.curves["generator"].nunique() > 1
+    grouped = curves[curves["value"].notna()].groupby(["generator", "metric", "extractor"], sort=False)
+    several = curves["generator"].nunique() > 1
     for (generator, metric, extractor), rows in grouped:
         of = f" of {generator}" if several else ""
         yield (
@@ -73,9 +73,18 @@ def _curve_groups(tables: RunTables) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 
 def effect_charts(tables: RunTables) -> list[Chart]:
-    """Every metric against effect."""
+    """Every distance against effect."""
+    return _against_effect(tables, tables.curves)
+
+
+def support_charts(tables: RunTables) -> list[Chart]:
+    """Precision, recall, density and coverage against effect."""
+    return _against_effect(tables, tables.support)
+
+
+def _against_effect(tables: RunTables, curves: pd.DataFrame) -> list[Chart]:
     charts = []
-    for name, slug, rows in _curve_groups(tables):
+    for name, slug, rows in _curve_groups(curves):
         rows = rows[rows["effect"].notna()]
         if rows.empty:
             continue
@@ -92,7 +101,7 @@ def effect_charts(tables: RunTables) -> list[Chart]:
 def shift_charts(tables: RunTables) -> list[Chart]:
     """Every metric against t."""
     charts = []
-    for name, slug, rows in _curve_groups(tables):
+    for name, slug, rows in _curve_groups(tables.curves):
         words = f"{name} against t for {listed(rows['method'].unique())}: {_ends(rows)}."
         caption = (
             f"{name} against the shift t, in each method's own units (norms of t are not comparable between "

@@ -17,7 +17,7 @@ from navbench.report.asymmetry import asymmetry_sentences, asymmetry_table
 from navbench.report.charts import Chart, Heatmap
 from navbench.report.claims import claim_sentences, unreached_sentences
 from navbench.report.drawing import colour
-from navbench.report.numbers import FID_EXTRACTOR, LATENT, listed, plain, setting, short_direction
+from navbench.report.numbers import FID_EXTRACTOR, LATENT, counts, listed, plain, setting, short_direction
 from navbench.report.pictures import Picture, Sheet, read_sheet, scale_gradient
 from navbench.report.provenance import discovery_seconds, provenance
 from navbench.report.tables import RunTables, load_run
@@ -95,6 +95,8 @@ def _context(tables: RunTables) -> dict[str, Any]:
         "method_charts": charts.method_charts(tables),
         "effect_charts": charts.effect_charts(tables),
         "shift_charts": charts.shift_charts(tables),
+        "support_charts": charts.support_charts(tables),
+        "neighbours": counts(tables.support["neighbours"]),
         "asymmetry": asymmetry_table(tables),
         "asymmetry_sentences": asymmetry_sentences(tables),
         "directions": views.directions_table(tables, thumbnails) if cards else None,

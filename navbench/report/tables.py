@@ -66,6 +66,12 @@ SCHEMAS = {
         maybe=(*_with_stderr("effect"), "n_effect", "n_reference"),
         maybe_text=("distance", "precision", "space", "resolution"),
     ),
+    "support": Schema(
+        text=(*WHO, *SETTING),
+        numbers=("t", "value", "stderr", "n"),
+        maybe=("effect", "n_reference", "neighbours"),
+        maybe_text=("distance", "space"),
+    ),
     "asymmetry": Schema(
         text=(*WHO, *SETTING, "dearer"),
         numbers=("effect_min", "effect_max", "value_min", "value_max", "difference", "stderr", "n"),
@@ -137,6 +143,7 @@ class RunTables:
     directions: pd.DataFrame
     methods: pd.DataFrame
     curves: pd.DataFrame
+    support: pd.DataFrame
     asymmetry: pd.DataFrame
     attributes: pd.DataFrame
     found: pd.DataFrame

@@ -9,12 +9,13 @@ import torch
 
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.calibration import parse_target
-from navbench.experiments.fid_curve import Curve
+from navbench.experiments.fid_curve import SHARES, Curve
 from navbench.files import write_atomically
 from navbench.generators.base import Generator
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.locality import locality
+from navbench.metrics.precision_recall import NEIGHBOURS
 from navbench.runner.asymmetry_rows import asymmetry_rows
 from navbench.runner.attribute_rows import (
     attribute_rows,
@@ -51,6 +52,7 @@ def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None
         "calibration": [row for result in results for row in calibration_rows(suite, result, identities(result))],
         "matched": [row for result in results for row in matched_rows(suite, result, identities(result))],
         "claims": [row for result in results for row in claim_rows(suite, result)],
+        "support": [row for result in results for row in support_rows(suite, result)],
         "asymmetry": [row for result in results for row in asymmetry_rows(suite, result, identities(result))],
         "locality": [row for result in results for row in locality_rows(suite, result)],
         "reproduction": [row for result in results for row in reproduction_rows(suite, result)],
@@ -121,6 +123,40 @@ def curve_rows(suite: Suite, result: Results) -> Iterator[Row]:
                     "precision": suite.precision,
                     "value": value.value,
                     "stderr": value.stderr,
+                }
+
+
+def support_rows(suite: Suite, result: Results) -> Iterator[Row]:
+    """Per direction, shift and share of `SHARES`; the point at t = 0 is shared by all directions of a generator."""
+    directions = by_name(result)
+    for name, curve in result.curves.items():
+        shifts = directions[name].shifts(suite.curves.shifts).tolist()
+        middle = len(shifts) // 2
+        assert result.floor is not None
+        shares, stderr = (
+            torch.cat([along[:middle], floor, along[middle:]]).tolist()
+            for along, floor in (
+                (curve.shares, result.floor.shares),
+                (curve.shares_stderr, result.floor.shares_stderr),
+            )
+        )
+        effects = [*curve.effects.double().mean(1).tolist()]
+        effects.insert(middle, 0.0)
+        for place, t in enumerate(shifts):
+            for index, metric in enumerate(SHARES):
+                yield {
+                    **identity(directions[name]),
+                    "t": t,
+                    "effect": effects[place],
+                    "distance": suite.distance,
+                    "metric": metric,
+                    "extractor": suite.curves.extractor,
+                    "reference": result.reference,
+                    "n": curve.frechet_influence.shape[1],
+                    "n_reference": result.reference_samples,
+                    "neighbours": NEIGHBOURS,
+                    "value": shares[place][index],
+                    "stderr": stderr[place][index],
                 }
 
 

@@ -19,12 +19,11 @@ from navbench.metrics.attributes import Attribute, Scores
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.extractors import Extractor
 from navbench.metrics.perceptual import PerceptualDistance
-from navbench.metrics.precision_recall import precision_recall
+from navbench.metrics.precision_recall import NEIGHBOURS, precision_recall
 from navbench.metrics.wasserstein import wasserstein
 from navbench.progress import Report, silent
 from navbench.testbed import cars
 
-NEIGHBOURS = 3
 """k of precision and recall."""
 PERCEPTUAL = 1000
 """Images at most whose precision and recall are also taken in the features of a perceptual distance, which are large.

@@ -7,11 +7,12 @@ from analytic import Extractor, LinearGenerator, Quadratic, edit, noise, wrapped
 from navbench.compute import Compute
 from navbench.experiments.direction_table import screen
 from navbench.experiments.edit import codes_for, unshifted
-from navbench.experiments.fid_curve import Reference, assemble, curve_shard, unshifted_features
+from navbench.experiments.fid_curve import SHARES, Reference, assemble, curve_shard, unshifted_features
 from navbench.experiments.locality import heat
 from navbench.experiments.strips import strip
 from navbench.generators.dcgan import DCGAN
 from navbench.metrics.frechet import FrechetReference, Moments
+from navbench.metrics.precision_recall import precision_recall
 
 SHIFTS = [-4.0, -1.0, 2.0, 5.0]
 CODES = 40
@@ -160,3 +161,24 @@ def test_a_screening_is_the_distance_of_each_code_at_both_ends(batch):
     inputs = generator.inputs(codes_for(generator, "screening", range(8), 0))
     change = torch.einsum("nc,cdyx->ndyx", inputs, made.offset).square().sum((1, 2, 3))
     torch.testing.assert_close(found, torch.stack([change, 9 * change]), rtol=1e-4, atol=1e-5)
+
+
+def test_the_shares_of_each_shift_are_precision_recall_density_and_coverage():
+    reference, along = noise(0, 60, 5), [0.7 * noise(1, 40, 5), noise(2, 40, 5) + 0.5]
+    found = assemble(along, torch.zeros(2, 1), Reference.of(reference))
+    for shares, stderr, features in zip(found.shares, found.shares_stderr, along, strict=True):
+        expected = precision_recall(features, reference)
+        assert shares.tolist() == pytest.approx([getattr(expected, name).value for name in SHARES])
+        assert stderr.tolist() == pytest.approx([getattr(expected, name).stderr for name in SHARES])
+
+
+def test_what_is_not_known_of_a_reference_is_nan_and_the_rest_is_as_ever():
+    reference, features = noise(0, 60, 5).double(), noise(1, 40, 5)
+    whole = assemble([features], torch.zeros(1, 1), Reference.of(reference))
+    bare = assemble([features], torch.zeros(1, 1), Reference.of_gaussian(reference.mean(0), reference.T.cov()))
+    torch.testing.assert_close(bare.frechet, whole.frechet)
+    assert torch.isnan(bare.kernel).all()
+    assert torch.isnan(bare.shares).all()
+    few = assemble([features[:3]], torch.zeros(1, 1), Reference.of(reference))
+    assert torch.isnan(few.shares).all()
+    assert torch.isfinite(few.frechet).all()

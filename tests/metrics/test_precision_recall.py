@@ -1,5 +1,6 @@
 """Precision and recall against torch-fidelity's, and on sets whose overlap is known."""
 
+import numpy as np
 import pytest
 import torch
 from torch_fidelity.metric_prc import calculate_precision_recall_full
@@ -80,3 +81,38 @@ def test_features_of_other_dimensions_are_refused():
 def test_too_few_samples_are_refused():
     with pytest.raises(NavbenchError, match="more than 3 samples"):
         precision_recall(normal(0, 3, 5), normal(0, 9, 5))
+
+
+# --- density and coverage
+
+
+def textbook(x, y, k):
+    """Equations of Naeem et al. (2020), section 3, written out."""
+    x, y = x.double().numpy(), y.double().numpy()
+    among = np.sort(np.linalg.norm(y[:, None] - y[None], axis=2), axis=1)
+    inside = np.linalg.norm(x[:, None] - y[None], axis=2) <= among[:, k]
+    return inside.sum() / (k * len(x)), inside.any(axis=0).mean()
+
+
+@pytest.mark.parametrize(("scale", "away"), [(1.0, 0.0), (0.5, 0.0), (1.4, 0.3)])
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_density_and_coverage_are_those_of_their_definition(scale, away, k):
+    features, reference = scale * normal(0, 90, 6) + away, normal(1, 70, 6)
+    found = precision_recall(features, reference, k=k, block=32)
+    assert (found.density.value, found.coverage.value) == pytest.approx(textbook(features, reference, k))
+
+
+def test_one_outlier_of_the_reference_raises_precision_and_hardly_density():
+    """What density is for: an outlier's ball is large, and precision counts all that is in it."""
+    reference = torch.cat([normal(0, 100, 4), torch.full((1, 4), 30.0)])
+    fake = 15 + normal(1, 100, 4)
+    found = precision_recall(fake, reference)
+    assert found.precision.value == 1
+    assert found.density.value == pytest.approx(1 / 3)
+
+
+def test_samples_that_crowd_have_a_density_above_one_and_a_low_coverage():
+    reference = normal(0, 300, 3)
+    found = precision_recall(0.2 * normal(1, 300, 3), reference)
+    assert found.density.value > 1.1
+    assert found.coverage.value < 0.5

@@ -22,7 +22,7 @@ def curve(low, high, noise=0.0):
     influence = shared + own
     influence -= influence.mean(1, keepdim=True)
     values = torch.tensor([low, high], dtype=torch.float64)
-    return Curve(values, influence, values, influence, torch.tensor([[0.1], [0.2]]).expand(2, 4))
+    return Curve(values, influence, values, influence, torch.tensor([[0.1], [0.2]]).expand(2, 4), *torch.zeros(2, 2, 4))
 
 
 def row(low, high, noise=0.0, slope=1.0, reference=None, moves=0):

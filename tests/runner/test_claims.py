@@ -21,7 +21,7 @@ def curve(shrunk, grown, noise=0.0, seed=0):
     influence = shared * 30 + own * noise
     influence -= influence.mean(1, keepdim=True)
     values = torch.tensor([shrunk, grown], dtype=torch.float64)
-    return Curve(values, influence, values / 100, influence / 100, torch.ones(2, 4))
+    return Curve(values, influence, values / 100, influence / 100, torch.ones(2, 4), *torch.zeros(2, 2, 4))
 
 
 def match(method, shrunk, grown, *, place="convs.3", reached=(-1.0, 1.0), noise=0.0, solved=0.0):
