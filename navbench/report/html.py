@@ -18,6 +18,7 @@ from navbench.report.charts import Chart, Heatmap
 from navbench.report.claims import claim_sentences, unreached_sentences
 from navbench.report.drawing import colour
 from navbench.report.numbers import FID_EXTRACTOR, LATENT, counts, listed, plain, setting, short_direction
+from navbench.report.overlap import overlap_matrices
 from navbench.report.pictures import Picture, Sheet, read_sheet, scale_gradient
 from navbench.report.provenance import discovery_seconds, provenance
 from navbench.report.tables import RunTables, load_run
@@ -110,6 +111,7 @@ def _context(tables: RunTables) -> dict[str, Any]:
         "frugal": len(cards) >= _MANY,
         "groups": _groups(tables, cards),
         "layers": views.layers_table(tables) if len(tables.layers) else None,
+        "overlaps": overlap_matrices(tables),
         "samples": _samples(tables),
         "provenance": provenance(tables),
     }

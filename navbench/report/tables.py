@@ -72,6 +72,12 @@ SCHEMAS = {
         maybe=("effect", "n_reference", "neighbours"),
         maybe_text=("distance", "space"),
     ),
+    "overlap": Schema(
+        text=("generator", "layer", "method", "other"),
+        numbers=("share", "chance", "rank", "other_rank"),
+        maybe=("largest_cosine",),
+        maybe_text=("space",),
+    ),
     "asymmetry": Schema(
         text=(*WHO, *SETTING, "dearer"),
         numbers=("effect_min", "effect_max", "value_min", "value_max", "difference", "stderr", "n"),
@@ -144,6 +150,7 @@ class RunTables:
     methods: pd.DataFrame
     curves: pd.DataFrame
     support: pd.DataFrame
+    overlap: pd.DataFrame
     asymmetry: pd.DataFrame
     attributes: pd.DataFrame
     found: pd.DataFrame

@@ -11,7 +11,8 @@ from math import hypot, sqrt
 from torch import Tensor
 
 from navbench.metrics import estimate
-from navbench.runner.attribute_rows import SIGNIFICANT, Row, verdict_of
+from navbench.runner.attribute_rows import SIGNIFICANT, verdict_of
+from navbench.runner.identity import Row
 from navbench.runner.results import Results
 from navbench.suite import Suite
 

@@ -10,10 +10,9 @@ from navbench.experiments.calibration import Target, parse_target
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Verdict, verdict
 from navbench.metrics.estimate import Estimate
+from navbench.runner.identity import Row
 from navbench.runner.results import Match, Results
 from navbench.suite import Suite
-
-Row = dict[str, object]
 
 SIGNIFICANT = 2.0
 """Standard errors beyond which a difference is told from none."""

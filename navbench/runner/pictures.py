@@ -14,8 +14,8 @@ from torch import Tensor
 from navbench.experiments.strips import Strip
 from navbench.files import write_atomically
 from navbench.generators.base import Generator
+from navbench.runner.identity import by_name, identity
 from navbench.runner.results import Results
-from navbench.runner.rows import by_name, identity
 
 QUALITY = 85
 FRAME_MS = 160

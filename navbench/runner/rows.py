@@ -1,21 +1,19 @@
 """From pieces to the tidy tables of a run folder: one row per observation, one name per column everywhere."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby, permutations
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
 
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.calibration import parse_target
-from navbench.experiments.fid_curve import SHARES, Curve
 from navbench.files import write_atomically
-from navbench.generators.base import Generator
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.locality import locality
-from navbench.metrics.precision_recall import NEIGHBOURS
+from navbench.metrics.subspaces import overlap
 from navbench.runner.asymmetry_rows import asymmetry_rows
 from navbench.runner.attribute_rows import (
     attribute_rows,
@@ -26,11 +24,11 @@ from navbench.runner.attribute_rows import (
     of_method,
     summary,
 )
+from navbench.runner.curve_rows import curve_rows, support_rows
+from navbench.runner.identity import Row, by_name, identities, identity
 from navbench.runner.results import Results
 from navbench.spaces import KINDS
 from navbench.suite import Suite
-
-Row = dict[str, Any]
 
 IMITATORS = KINDS
 """The kinds of spaces that may imitate a direction."""
@@ -54,6 +52,7 @@ def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None
         "claims": [row for result in results for row in claim_rows(suite, result)],
         "support": [row for result in results for row in support_rows(suite, result)],
         "asymmetry": [row for result in results for row in asymmetry_rows(suite, result, identities(result))],
+        "overlap": [row for result in results for row in overlap_rows(result)],
         "locality": [row for result in results for row in locality_rows(suite, result)],
         "reproduction": [row for result in results for row in reproduction_rows(suite, result)],
         "reproduction_steps": [row for result in results for row in step_rows(result)],
@@ -68,102 +67,6 @@ def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None
             write_atomically(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.8g"))
         else:
             path.unlink(missing_ok=True)
-
-
-def identity(direction: Direction) -> Row:
-    """The columns that say which direction a row is about; a latent direction's `layer` is its latent space."""
-    return {
-        "generator": direction.generator,
-        "method": direction.method,
-        "layer": direction.place,
-        "space": direction.space,
-        "direction": direction.index,
-        "name": direction.name,
-        "label": direction.label,
-    }
-
-
-def identities(result: Results) -> dict[str, Row]:
-    """The identifying columns of every direction of the plan, by its full name."""
-    return {name: identity(direction) for name, direction in by_name(result).items()}
-
-
-def by_name(result: Results) -> dict[str, Direction]:
-    """Every direction of the plan, by its full name."""
-    return {direction.name: direction for direction in result.plan.all_directions()}
-
-
-def curve_rows(suite: Suite, result: Results) -> Iterator[Row]:
-    """Per direction, shift and metric; the point at t = 0 is shared by all directions of a generator."""
-    settings, directions = suite.curves, by_name(result)
-    for name, curve in result.curves.items():
-        direction = directions[name]
-        shifts = direction.shifts(settings.shifts).tolist()
-        middle = len(shifts) // 2
-        for place, t in enumerate(shifts):
-            index = place if place < middle else place - 1
-            effect = estimate.mean(curve.effects[index]) if place != middle else None
-            at: tuple[Curve | None, int] = (result.floor, 0) if place == middle else (curve, index)
-            if at[0] is None:
-                continue
-            for metric, value in ((result.metric, at[0].frechet_at(at[1])), ("KID", at[0].kernel_at(at[1]))):
-                yield {
-                    **identity(direction),
-                    "t": t,
-                    "effect": effect.value if effect else 0.0,
-                    "effect_stderr": effect.stderr if effect else 0.0,
-                    "distance": suite.distance,
-                    "n_effect": curve.effects.shape[1],
-                    "metric": metric,
-                    "extractor": settings.extractor,
-                    "reference": result.reference,
-                    "n": value.n,
-                    "n_reference": result.reference_samples,
-                    "resolution": _resolution(result.generator),
-                    "precision": suite.precision,
-                    "value": value.value,
-                    "stderr": value.stderr,
-                }
-
-
-def support_rows(suite: Suite, result: Results) -> Iterator[Row]:
-    """Per direction, shift and share of `SHARES`; the point at t = 0 is shared by all directions of a generator."""
-    directions = by_name(result)
-    for name, curve in result.curves.items():
-        shifts = directions[name].shifts(suite.curves.shifts).tolist()
-        middle = len(shifts) // 2
-        assert result.floor is not None
-        shares, stderr = (
-            torch.cat([along[:middle], floor, along[middle:]]).tolist()
-            for along, floor in (
-                (curve.shares, result.floor.shares),
-                (curve.shares_stderr, result.floor.shares_stderr),
-            )
-        )
-        effects = [*curve.effects.double().mean(1).tolist()]
-        effects.insert(middle, 0.0)
-        for place, t in enumerate(shifts):
-            for index, metric in enumerate(SHARES):
-                yield {
-                    **identity(directions[name]),
-                    "t": t,
-                    "effect": effects[place],
-                    "distance": suite.distance,
-                    "metric": metric,
-                    "extractor": suite.curves.extractor,
-                    "reference": result.reference,
-                    "n": curve.frechet_influence.shape[1],
-                    "n_reference": result.reference_samples,
-                    "neighbours": NEIGHBOURS,
-                    "value": shares[place][index],
-                    "stderr": stderr[place][index],
-                }
-
-
-def _resolution(generator: Generator) -> int | str:
-    """The side of square images, or height and width."""
-    height, width = generator.size
-    return height if height == width else f"{height}x{width}"
 
 
 def locality_of(result: Results, name: str) -> dict[str, Estimate]:
@@ -243,6 +146,26 @@ def layer_rows(result: Results) -> Iterator[Row]:
             "input_size": side,
             "directions": sum(len(found) for found in result.plan.sets if found.layer == layer.name),
         }
+
+
+def overlap_rows(result: Results) -> Iterator[Row]:
+    """Per layer or latent space and pair of methods: how much of what the one spans lies in what the other does."""
+    for place, group in groupby(result.plan.sets, key=lambda found: found.place):
+        sets = list(group)
+        for found, other in permutations(sets, 2):
+            both = overlap(*(each.basis.combine(each.coefficients) for each in (found, other)))
+            yield {
+                "generator": found.generator,
+                "layer": place,
+                "space": found.space,
+                "method": found.method,
+                "other": other.method,
+                "share": both.share,
+                "chance": both.chance,
+                "rank": both.rank,
+                "other_rank": both.other_rank,
+                "largest_cosine": float(both.cosines.max()),
+            }
 
 
 def measured_names(result: Results) -> set[str]:

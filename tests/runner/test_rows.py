@@ -1,14 +1,18 @@
 """What the rows of a run say of its directions."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+import torch
 import toy
 
+from navbench.basis import DenseBasis
 from navbench.directions import Library
 from navbench.generators import zoo
-from navbench.runner.rows import SCORES, identity, score_columns
+from navbench.runner.identity import identity
+from navbench.runner.rows import SCORES, overlap_rows, score_columns
 
 
 @pytest.mark.parametrize(
@@ -42,3 +46,23 @@ def test_scores_take_no_column_of_another_number(sets):
     assert columns.pop("rayleigh") == 2.0
     assert set(columns) == {"score_t_min", "score_measured", "score_area50"}
     assert not set(SCORES.values()) & set(identity(direction))
+
+
+def test_overlaps_are_of_the_spans_of_two_methods_in_one_place():
+    axes = torch.eye(6).view(6, 1, 6, 1, 1)
+
+    def found(method, place, rows):
+        basis, mixed = DenseBasis(axes[rows]), torch.eye(len(rows)) + 0.5
+        return SimpleNamespace(
+            generator="g", method=method, place=place, space="parameter", basis=basis, coefficients=mixed
+        )
+
+    sets = [found("svd", "a", [0, 1]), found("hybrid", "a", [1, 2, 3, 4]), found("svd", "b", [0])]
+    rows = {
+        (row["method"], row["other"]): row for row in overlap_rows(SimpleNamespace(plan=SimpleNamespace(sets=sets)))
+    }
+    assert set(rows) == {("svd", "hybrid"), ("hybrid", "svd")}  # nothing else is in b
+    assert rows["svd", "hybrid"]["share"] == pytest.approx(1 / 2)
+    assert rows["hybrid", "svd"]["share"] == pytest.approx(1 / 4)
+    assert rows["svd", "hybrid"]["chance"] == pytest.approx(4 / 6)
+    assert rows["svd", "hybrid"]["largest_cosine"] == pytest.approx(1)

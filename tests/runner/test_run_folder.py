@@ -65,7 +65,13 @@ def test_a_fresh_start_takes_over_the_run_of_another_suite(folder, sets):
     other = toy.tiny(seed=1, experiments=["strips"])
     check_folder(folder, other, fresh=True)
     toy.execute(folder, other, sets, fresh=True)
-    assert sorted(toy.table_bytes(folder)) == ["directions.csv", "images.csv", "layers.csv", "methods.csv"]
+    assert sorted(toy.table_bytes(folder)) == [
+        "directions.csv",
+        "images.csv",
+        "layers.csv",
+        "methods.csv",
+        "overlap.csv",
+    ]
     check_folder(folder, other, fresh=False)
 
 
