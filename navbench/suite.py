@@ -38,6 +38,8 @@ class Subject(Settings):
         resize: of images of another size in a folder or zip: 'box', 'bilinear', 'bicubic' or 'lanczos', which changes a
             Fréchet distance and is recorded; '' to refuse them.
         scorer: an installed attribute scorer, or 'package.module:callable'; '' for none.
+        segmentation: an installed segmentation, or 'package.module:callable', that says what parts changes lie on; ''
+            for none.
         discovery: how its directions are found, all of it; none for what the suite says of all generators.
     """
 
@@ -50,6 +52,7 @@ class Subject(Settings):
     reference: str = "unshifted"
     resize: Literal["", "box", "bilinear", "bicubic", "lanczos"] = ""
     scorer: str = ""
+    segmentation: str = ""
     discovery: DiscoverySettings | None = None
 
     @property

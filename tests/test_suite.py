@@ -291,6 +291,7 @@ SUBJECT = {
     "reference": "photos",
     "resize": "box",
     "scorer": "mine",
+    "segmentation": "mine",
     "options": {"truncation": 0.5},
     "discovery": {"directions": 3},
 }

@@ -1,6 +1,6 @@
 """Pixel-difference heatmaps (section 4.6, Figure 12): E over z and t of ||G_t(z) - G(z)||^2 per pixel."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,28 +18,65 @@ class Heat:
         change: (H, W), float64, summed over codes and shifts: the squared difference, summed over channels.
         image: (3, H, W), float64, the sum of the unshifted images.
         count: (2,): over how many shifted and how many unshifted images the sums go.
+        totals: (n,), of each code the squared difference, summed over shifts, channels and pixels.
+        regions: (n, R), the part of that on each region; areas: (n, R), the share of the unshifted image that it has.
     """
 
     change: Tensor
     image: Tensor
     count: Tensor
+    totals: Tensor
+    regions: Tensor
+    areas: Tensor
 
 
-def heat(edit: Edit, shifts: Sequence[float], rows: Sequence[int], seed: int) -> Heat:
-    """Sums over one group of codes and a uniform grid of shifts; images are not quantised."""
+def heat(
+    edit: Edit,
+    shifts: Sequence[float],
+    rows: Sequence[int],
+    seed: int,
+    segment: Callable[[Tensor], Tensor] | None = None,
+) -> Heat:
+    """Sums over one group of codes and a uniform grid of shifts; images are not quantised.
+
+    Args:
+        edit: the direction.
+        shifts: the grid.
+        rows: the codes.
+        seed: of the run.
+        segment: from images to masks of regions (N, R, H, W). A change lies on a region as far as its pixels were of
+            it before and are of it after, in the mean of both: a wheel that grows changes what was ground.
+    """
     generator = edit.space.generator
 
-    def work(chunk: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def work(chunk: Sequence[int]) -> tuple[Tensor, ...]:
         render = edit.prepare(codes_for(generator, "locality", chunk, seed))
-        original = render(0.0).double()
+        unshifted = render(0.0)
+        before = _masks(segment, unshifted)
+        original = unshifted.double()
         change = torch.zeros_like(original[0, 0])
+        regions = torch.zeros_like(before[:, :, 0, 0])
+        totals = torch.zeros_like(original[:, 0, 0, 0])
         for t in shifts:
-            change += (render(t).double() - original).square().sum(dim=(0, 1))
-        return change.cpu(), original.sum(dim=0).cpu()
+            images = render(t)
+            squared = (images.double() - original).square().sum(dim=1)  # (N, H, W)
+            change += squared.sum(dim=0)
+            totals += squared.sum(dim=(1, 2))
+            if segment is not None:
+                masks = (before + _masks(segment, images)) / 2
+                regions += (masks * squared[:, None]).sum(dim=(2, 3))
+        return tuple(each.cpu() for each in (change, original.sum(dim=0), totals, regions, before.mean(dim=(2, 3))))
 
-    change, image = zip(*edit.compute.over(rows, work), strict=True)
+    change, image, *per_code = zip(*edit.compute.over(rows, work), strict=True)
     count = torch.tensor([len(rows) * len(shifts), len(rows)], dtype=torch.float64)
-    return Heat(torch.stack(change).sum(0), torch.stack(image).sum(0), count)
+    return Heat(torch.stack(change).sum(0), torch.stack(image).sum(0), count, *map(torch.cat, per_code))
+
+
+def _masks(segment: Callable[[Tensor], Tensor] | None, images: Tensor) -> Tensor:
+    """The masks of images in float64; of no region where there is no segmentation."""
+    if segment is None:
+        return torch.zeros(len(images), 0, *images.shape[2:], dtype=torch.float64, device=images.device)
+    return segment(images).double()
 
 
 def groups(codes: int, count: int = 10) -> list[range]:

@@ -21,6 +21,7 @@ from navbench.report.numbers import FID_EXTRACTOR, LATENT, counts, listed, plain
 from navbench.report.overlap import overlap_matrices
 from navbench.report.pictures import Picture, Sheet, read_sheet, scale_gradient
 from navbench.report.provenance import discovery_seconds, provenance
+from navbench.report.regions import region_tables
 from navbench.report.tables import RunTables, load_run
 
 _MANY, _FRUGAL_QUALITY = 24, 60
@@ -103,6 +104,7 @@ def _context(tables: RunTables) -> dict[str, Any]:
         "directions": views.directions_table(tables, thumbnails) if cards else None,
         "others": others if others.rows else None,
         "locality_charts": charts.locality_charts(tables),
+        "regions": region_tables(tables),
         "gallery": [card for card in cards.values() if card.heatmap],
         "gradient": scale_gradient(),
         "reproduction_charts": charts.reproduction_charts(tables),

@@ -72,6 +72,12 @@ SCHEMAS = {
         maybe=("effect", "n_reference", "neighbours"),
         maybe_text=("distance", "space"),
     ),
+    "regions": Schema(
+        text=(*WHO, "region", "segmentation"),
+        numbers=("share", "share_stderr", "area", "n"),
+        maybe=("area_stderr",),
+        maybe_text=("space",),
+    ),
     "overlap": Schema(
         text=("generator", "layer", "method", "other"),
         numbers=("share", "chance", "rank", "other_rank"),
@@ -150,6 +156,7 @@ class RunTables:
     methods: pd.DataFrame
     curves: pd.DataFrame
     support: pd.DataFrame
+    regions: pd.DataFrame
     overlap: pd.DataFrame
     asymmetry: pd.DataFrame
     attributes: pd.DataFrame

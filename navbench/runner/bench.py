@@ -16,6 +16,7 @@ from navbench.generators.base import Generator
 from navbench.metrics.attributes import Scorer
 from navbench.metrics.extractors import Extractor
 from navbench.metrics.perceptual import PerceptualDistance
+from navbench.metrics.segmentation import Segmenter
 from navbench.progress import Report
 from navbench.runner.plan import Plan
 from navbench.runner.store import Store
@@ -46,6 +47,7 @@ class Measurement:
     bench: Bench
     plan: Plan
     scorer: Scorer | None = None
+    segmenter: Segmenter | None = None
 
     @property
     def generator(self) -> Generator:

@@ -24,6 +24,7 @@ from navbench.generators.base import Generator
 from navbench.metrics.attributes import Scorer, create_scorer, index_of
 from navbench.metrics.extractors import Extractor, create_extractor
 from navbench.metrics.perceptual import create_distance
+from navbench.metrics.segmentation import Segmenter, create_segmenter
 from navbench.progress import Report, stage
 from navbench.runner import pictures, rows
 from navbench.runner.bench import Bench
@@ -73,6 +74,7 @@ class Run:
                     zoo.create(subject.name, self.compute, subject.options) for subject in self.suite.generators
                 ]
                 scorers = [self._scorer(subject.scorer) for subject in self.suite.generators]
+                segmenters = [self._segmenter(subject.segmentation) for subject in self.suite.generators]
                 report(1, 1)
             self._check(generators, scorers, extractor)
             plans = [] if self.suite.rediscover else self._plans(generators, self.library)
@@ -80,7 +82,7 @@ class Run:
             if self.suite.rediscover:
                 plans = self._plans(generators, self._rediscovered(generators))
             bench = Bench(self.folder, self.suite, self.compute, self.store, distance, extractor, self._stage)
-            measurements = [Experiments(bench, *pair) for pair in zip(plans, scorers, strict=True)]
+            measurements = [Experiments(bench, *all_of) for all_of in zip(plans, scorers, segmenters, strict=True)]
             for measurement in measurements:
                 measurement.check()
             results = [measurement.results() for measurement in measurements]
@@ -101,6 +103,9 @@ class Run:
 
     def _scorer(self, name: str) -> Scorer | None:
         return create_scorer(name, self.compute) if name else None
+
+    def _segmenter(self, name: str) -> Segmenter | None:
+        return create_segmenter(name, self.compute) if name else None
 
     def _check(self, generators: Sequence[Generator], scorers: Sequence[Scorer | None], extractor: Extractor) -> None:
         """Refuse codes, places, references, scorers and targets that do not fit, before any work is done."""

@@ -135,7 +135,9 @@ class Experiments(Measurement):
     # --- the other experiments
 
     def _locality(self, results: Results, directions: list[Direction]) -> None:
-        settings, seed = self.bench.suite.locality, self.bench.suite.seed
+        settings, seed, segmenter = self.bench.suite.locality, self.bench.suite.seed, self.segmenter
+        results.segmenter = segmenter
+        seen = {} if segmenter is None else {"segmentation": segmenter.identity}
         groups = locality.groups(settings.samples)
         with self.pieces(f"{self.generator.name}: heatmaps", len(directions) * len(groups)) as tick:
             for direction in directions:
@@ -143,10 +145,10 @@ class Experiments(Measurement):
                 shifts = torch.linspace(direction.t_min, direction.t_max, settings.shifts, dtype=torch.float64).tolist()
                 heats = []
                 for group in groups:
-                    key = self.key(direction, codes=[group.start, group.stop], shifts=shifts)
+                    key = self.key(direction, codes=[group.start, group.stop], shifts=shifts, **seen)
 
                     def make(edit: Edit = edit, group: range = group, shifts: list[float] = shifts) -> locality.Heat:
-                        return locality.heat(edit, shifts, group, seed)
+                        return locality.heat(edit, shifts, group, seed, segmenter)
 
                     heats.append(self.bench.store.get(locality.Heat, key, make))
                     tick(direction.name)

@@ -12,6 +12,7 @@ from navbench.experiments.locality import Heat
 from navbench.experiments.reproduction import Reproduction
 from navbench.generators.base import Generator
 from navbench.metrics.attributes import Movement, Scorer
+from navbench.metrics.segmentation import Segmenter
 from navbench.runner.plan import Plan
 
 
@@ -56,7 +57,7 @@ class Results:
         scorer: of the attributes; movements: what each direction does to them; levels: (3, A), their means at t_min, at
             t = 0 and at t_max; reference_scores: (n, A), those of the reference's images, where it has any.
         matched: at most one per direction set.
-        heats: one per group of codes.
+        heats: one per group of codes; segmenter: of the regions that they are divided into, if any.
         reproductions: by direction name and target space, in words.
         pictures: rows of tables/images.csv.
     """
@@ -76,6 +77,7 @@ class Results:
     reference_scores: Tensor | None = None
     curves: dict[str, Curve] = field(default_factory=dict)
     matched: list[Match] = field(default_factory=list)
+    segmenter: Segmenter | None = None
     heats: dict[str, list[Heat]] = field(default_factory=dict)
     reproductions: dict[tuple[str, str], Reproduction] = field(default_factory=dict)
     pictures: list[dict[str, Any]] = field(default_factory=list)

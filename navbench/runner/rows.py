@@ -54,6 +54,7 @@ def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None
         "asymmetry": [row for result in results for row in asymmetry_rows(suite, result, identities(result))],
         "overlap": [row for result in results for row in overlap_rows(result)],
         "locality": [row for result in results for row in locality_rows(suite, result)],
+        "regions": [row for result in results for row in region_rows(result)],
         "reproduction": [row for result in results for row in reproduction_rows(suite, result)],
         "reproduction_steps": [row for result in results for row in step_rows(result)],
         "images": [row for result in results for row in result.pictures],
@@ -90,6 +91,28 @@ def locality_rows(suite: Suite, result: Results) -> Iterator[Row]:
                 "metric": metric,
                 "value": value.value,
                 "stderr": value.stderr,
+            }
+
+
+def region_rows(result: Results) -> Iterator[Row]:
+    """Per direction and region: the share of the squared change that lies on it, and of the image that it takes."""
+    if result.segmenter is None:
+        return
+    directions = by_name(result)
+    for name, heats in result.heats.items():
+        totals = torch.cat([heat.totals for heat in heats])
+        parts, areas = (torch.cat([getattr(heat, each) for heat in heats]) for each in ("regions", "areas"))
+        for index, region in enumerate(result.segmenter.regions):
+            share, area = estimate.ratio(parts[:, index], totals), estimate.mean(areas[:, index])
+            yield {
+                **identity(directions[name]),
+                "region": region,
+                "share": share.value,
+                "share_stderr": share.stderr,
+                "area": area.value,
+                "area_stderr": area.stderr,
+                "segmentation": result.segmenter.name,
+                "n": share.n,
             }
 
 
