@@ -78,8 +78,22 @@ def effect_charts(tables: RunTables) -> list[Chart]:
 
 
 def support_charts(tables: RunTables) -> list[Chart]:
-    """Precision, recall, density and coverage against effect."""
-    return _against_effect(tables, tables.support)
+    """Precision, recall, density and coverage against effect, of generators of which they say something."""
+    return _against_effect(tables, tables.support[~tables.support["generator"].isin(_unsupported(tables))])
+
+
+def support_sentences(tables: RunTables) -> list[str]:
+    """Of which generators precision and recall say nothing, as not even unshifted images come near the reference."""
+    return [
+        f"Of {plain(name)} all four are 0 at every shift, t = 0 among them: none of its images lies within the "
+        "reference, to the eyes of this extractor, so they say nothing of edits."
+        for name in _unsupported(tables)
+    ]
+
+
+def _unsupported(tables: RunTables) -> list[str]:
+    known = tables.support[tables.support["value"].notna()]
+    return [str(name) for name, rows in known.groupby("generator", sort=False) if (rows["value"] == 0).all()]
 
 
 def _against_effect(tables: RunTables, curves: pd.DataFrame) -> list[Chart]:

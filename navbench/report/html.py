@@ -98,6 +98,7 @@ def _context(tables: RunTables) -> dict[str, Any]:
         "effect_charts": charts.effect_charts(tables),
         "shift_charts": charts.shift_charts(tables),
         "support_charts": charts.support_charts(tables),
+        "support_sentences": charts.support_sentences(tables),
         "neighbours": counts(tables.support["neighbours"]),
         "asymmetry": asymmetry_table(tables),
         "asymmetry_sentences": asymmetry_sentences(tables),
