@@ -17,7 +17,10 @@ from navbench.errors import NavbenchError, unknown
 from navbench.experiments.calibration import parse_target
 from navbench.generators.options import Options
 
-Experiment = Literal["attributes", "curves", "matched", "locality", "reproduction", "strips"]
+Experiment = Literal[
+    "attributes", "curves", "matched", "locality", "reproduction", "strips", "survey", "pairs", "photos",
+    "recognition", "stability",
+]  # fmt: skip
 PRESETS = ("smoke", "quick", "standard", "paper")
 
 
@@ -40,6 +43,9 @@ class Subject(Settings):
         scorer: an installed attribute scorer, or 'package.module:callable'; '' for none.
         segmentation: an installed segmentation, or 'package.module:callable', that says what parts changes lie on; ''
             for none.
+        embedding: an installed embedding, or 'package.module:callable', that tells whose identity an image shows; ''
+            for none.
+        photos: to be edited: image files, folders of them, names of distributions, and codes that an earlier run wrote.
         discovery: how its directions are found, all of it; none for what the suite says of all generators.
     """
 
@@ -53,6 +59,8 @@ class Subject(Settings):
     resize: Literal["", "box", "bilinear", "bicubic", "lanczos"] = ""
     scorer: str = ""
     segmentation: str = ""
+    embedding: str = ""
+    photos: tuple[str, ...] = ()
     discovery: DiscoverySettings | None = None
 
     @property
@@ -157,6 +165,88 @@ class Strips(Settings):
     shifts: int = Field(7, ge=3)
 
 
+class Survey(Settings):
+    """What directions change in each layer (Figure 20, section 6.2), by one method at an equal budget.
+
+    Attributes:
+        method: '' for the first of the generator's `methods`.
+        layers: names or indices; empty for all.
+        directions: how many of each set, from the first.
+        samples: codes.
+        curves: of how many of those the Fréchet distance is taken, at both ends of their range.
+    """
+
+    method: str = ""
+    layers: tuple[str, ...] = ()
+    directions: int = Field(2, ge=0)
+    samples: int = Field(32, ge=2)
+    curves: int = Field(1, ge=0)
+
+
+class Pairs(Settings):
+    """The same edit by other methods (Figures 5, 6, 14 and 15), on the same codes at the same effect.
+
+    Attributes:
+        method: whose directions the others' are set beside; '' for the last of the generator's `methods`.
+        directions: how many of each of its sets, from the first.
+        codes: over which pixel changes are compared; the closest is chosen on one half and measured on the other.
+        shown: of them, in pictures.
+        curves: of how many directions of each set the closest latent one gets a curve.
+    """
+
+    method: str = ""
+    directions: int = Field(1, ge=0)
+    codes: int = Field(16, ge=4)
+    shown: int = Field(2, ge=1)
+    curves: int = Field(1, ge=0)
+
+
+class Photos(Settings):
+    """Real images, projected and edited (Figures 9 and 10).
+
+    Attributes:
+        count: of each folder and distribution.
+        spaces: where they are projected; empty for w+, or where there is none, z and z with the layer's activations.
+        steps: of the projector; the original's are 1000.
+        directions: how many of each set, from the first.
+    """
+
+    count: int = Field(4, ge=1)
+    spaces: tuple[Literal["w+", "w", "z", "z+activation"], ...] = ()
+    steps: int = Field(1000, ge=1)
+    directions: int = Field(1, ge=0)
+
+
+class Recognition(Settings):
+    """Whether a network tells the directions of a set apart: the reconstructor's accuracy (RCA) and its confusions.
+
+    Attributes:
+        methods: whose sets; empty for all.
+        steps, batch, learning_rate: of Adam.
+        pairs: on which it is measured afterwards.
+    """
+
+    methods: tuple[str, ...] = ()
+    steps: int = Field(2000, ge=1)
+    batch: int = Field(32, ge=1)
+    learning_rate: float = Field(3e-4, gt=0)
+    pairs: int = Field(1024, ge=2)
+
+
+class Stability(Settings):
+    """Whether a method finds the same span again, from other codes and from other numbers of codes.
+
+    Attributes:
+        methods: that are run again.
+        seeds: how many further seeds.
+        codes: further numbers of codes of the Hessian, and of samples of w.
+    """
+
+    methods: tuple[str, ...] = ("spectrum",)
+    seeds: int = Field(1, ge=0)
+    codes: tuple[int, ...] = ()
+
+
 class Suite(Settings):
     """One benchmark.
 
@@ -177,7 +267,7 @@ class Suite(Settings):
     calibrate: str = ""
     only: tuple[str, ...] = ()
     experiments: tuple[Experiment, ...] = (
-        "attributes", "curves", "matched", "locality", "reproduction", "strips",
+        "attributes", "curves", "matched", "locality", "reproduction", "strips", "survey", "pairs", "photos",
     )  # fmt: skip
     generators: tuple[Subject, ...] = Field(min_length=1)
     distance: str = "stlpips-alex"
@@ -189,6 +279,11 @@ class Suite(Settings):
     locality: Locality = Locality()
     reproduction: Reproduction = Reproduction()
     strips: Strips = Strips()
+    survey: Survey = Survey()
+    pairs: Pairs = Pairs()
+    photos: Photos = Photos()
+    recognition: Recognition = Recognition()
+    stability: Stability = Stability()
 
     def toml(self) -> str:
         """The suite as a file that reads back as the same suite, every key spelled out."""

@@ -54,7 +54,7 @@ def codes_for(generator: Generator, role: str, rows: Sequence[int], seed: int) -
     """Codes number `rows` of a role: the same for every t, direction and method (common random numbers).
 
     Roles differ in all codes: 'screening', 'attributes', 'calibration', 'curve', 'reference', 'locality',
-    'reproduction', 'held out', 'strip', 'quality'.
+    'reproduction', 'held out', 'strip', 'quality', 'survey', 'pairs'.
     """
     return generator.sample(rows, seeds.derived(seed, role))
 

@@ -5,7 +5,7 @@ then, from the features of all shards, one distance per shift with the influence
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,10 +32,14 @@ class Shard:
     Attributes:
         features: (T, n, D), float32.
         effects: (T, m), perceptual distances from the unshifted images, of those of the codes that are measured.
+        steps: (T, m), those between neighbouring shifts, t = 0 among them, of the same codes.
+        kept: (T, m), the cosine of the embeddings of the same images and the unshifted; m is 0 without an embedding.
     """
 
     features: Tensor
     effects: Tensor
+    steps: Tensor
+    kept: Tensor
 
 
 @dataclass(frozen=True)
@@ -123,37 +127,77 @@ def unshifted_features(
 
 def curve_shard(
     edit: Edit, shifts: Sequence[float], rows: Sequence[int], seed: int, extractor: Extractor,
-    distance: PerceptualDistance, effect_codes: int,
+    distance: PerceptualDistance, effect_codes: int, embed: Callable[[Tensor], Tensor] | None = None,
 ) -> Shard:  # fmt: skip
     """One pass over a shard of codes: each image is made once and seen by the extractor and the distance.
 
     Args:
         edit: the direction.
-        shifts: those of the curve but t = 0, which all curves of a generator share.
+        shifts: those of the curve but t = 0, which all curves of a generator share; ascending, of both signs.
         rows: the codes of the shard.
         seed: of the run.
         extractor: of the features.
         distance: of the effect, measured on the codes whose number is below `effect_codes`.
         effect_codes: on how many codes of the whole curve the effect is measured.
+        embed: embeddings of unit norm, in which an identity is seen, if it is to be measured.
     """
     generator, compute = edit.space.generator, edit.compute
 
-    def work(chunk: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def work(chunk: Sequence[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         render = edit.prepare(codes_for(generator, "curve", chunk, seed))
         measured = max(0, min(chunk[-1] + 1, effect_codes) - chunk[0])
         with torch.no_grad():
-            original = distance.features(render(0.0)[:measured]) if measured else None
-            features, effects = [], []
+            trace = _Trace(render(0.0)[:measured], distance, embed) if measured else None
+            features = []
             for t in shifts:
                 images = render(t)
                 features.append(extractor(images).cpu())
-                if original is not None:
-                    change = distance.features(images[:measured]) - original
-                    effects.append(change.square().sum(1).cpu())
-        return torch.stack(features), torch.stack(effects) if effects else torch.empty(len(shifts), 0)
+                if trace is not None:
+                    trace.add(t, images[:measured])
+        nothing = torch.empty(len(shifts), 0)
+        traced = trace.result() if trace is not None else (nothing, nothing, nothing)
+        return torch.stack(features), *traced
 
-    features, effects = zip(*compute.over(rows, work), strict=True)
-    return Shard(torch.cat(features, dim=1), torch.cat(effects, dim=1))
+    return Shard(*(torch.cat(each, dim=1) for each in zip(*compute.over(rows, work), strict=True)))
+
+
+class _Trace:
+    """The path of some images along ascending shifts, by what a distance sees of them; three points in memory."""
+
+    def __init__(
+        self, unshifted: Tensor, distance: PerceptualDistance, embed: Callable[[Tensor], Tensor] | None
+    ) -> None:
+        self._distance, self._embed = distance, embed
+        self._origin = distance.features(unshifted)
+        self._identity = embed(unshifted) if embed is not None else None
+        self._last: tuple[float, Tensor] | None = None
+        self._effects: list[Tensor] = []
+        self._steps: list[Tensor] = []
+        self._kept: list[Tensor] = []
+
+    def add(self, t: float, images: Tensor) -> None:
+        """The images at the next shift."""
+        here, effect = self._distance.features(images), None
+        effect = _squared(here, self._origin)
+        if t > 0 and (self._last is None or self._last[0] < 0):  # t = 0 lies between
+            if self._last is not None:
+                self._steps.append(self._effects[-1])
+            self._steps.append(effect)
+        elif self._last is not None:
+            self._steps.append(_squared(here, self._last[1]))
+        self._last = (t, here)
+        self._effects.append(effect)
+        if self._embed is not None and self._identity is not None:
+            self._kept.append((self._embed(images) * self._identity).sum(1).cpu())
+
+    def result(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Effects, steps and cosines of identity, (T, m) each."""
+        kept = torch.stack(self._kept) if self._kept else torch.empty(len(self._effects), 0)
+        return torch.stack(self._effects), torch.stack(self._steps), kept
+
+
+def _squared(a: Tensor, b: Tensor) -> Tensor:
+    return (a - b).square().sum(1).cpu()
 
 
 def assemble(features: Iterable[Tensor], effects: Tensor, reference: Reference) -> Curve:

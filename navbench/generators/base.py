@@ -138,6 +138,18 @@ class Generator(nn.Module, ABC):
         self.latent_shape(kind)  # refuses a kind that is not there
         return codes.z
 
+    def placed(self, codes: Codes, kind: str, latent: Tensor) -> Codes:
+        """The codes at another place of a latent space, (N, *latent_shape(kind)), with all else as it is."""
+        return self.moved(codes, kind, latent - self.latent(codes, kind))
+
+    def noise_inputs(self) -> Sequence[int]:
+        """The sides of the noise maps that enter it beside the code, in forward order; most generators have none."""
+        return ()
+
+    def with_noise(self, codes: Codes, maps: Sequence[Tensor]) -> Codes:
+        """The codes with noise maps of their own, (N, 1, h, h) for each h of `noise_inputs()`."""
+        raise NavbenchError(f"Generator {self.name} takes no noise maps.")
+
     def readers(self, kind: str) -> Tensor:
         """The linear maps that a latent enters first, stacked, (outputs, dimensions): what SeFa decomposes."""
         raise NavbenchError(

@@ -31,11 +31,13 @@ class StyleCodes(Codes):
         w: (N, L, style_dim), one style per modulated layer, once the mapping network has made it; else none.
         label: (N,), int64, the class of each; none without classes.
         grain: (N, 2), int64, the seed and index that each one's noise is drawn by; none unless it is random.
+        maps: (N, P), noise maps of its own, flattened, in forward order, as a projected photo has them; else none.
     """
 
     w: Tensor | None = None
     label: Tensor | None = None
     grain: Tensor | None = None
+    maps: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,14 @@ class StyleGAN2(Generator):
         assert w is not None
         return w if kind == "w+" else w[:, 0]
 
+    def noise_inputs(self) -> Sequence[int]:
+        """The side of each layer's noise, in forward order; none if the generator goes without noise."""
+        return () if self.noise == "none" else self.noise_sizes()
+
+    def with_noise(self, codes: Codes, maps: Sequence[Tensor]) -> StyleCodes:
+        """The codes with noise maps of their own, (N, 1, h, h) for each h of `noise_inputs()`."""
+        return replace(_style_codes(codes), maps=torch.cat([each.flatten(1) for each in maps], dim=1))
+
     def readers(self, kind: str) -> Tensor:
         """Of w, the modulations of all layers as they run; of z, the first layer of the mapping network."""
         if kind == "z":
@@ -296,6 +306,10 @@ class StyleGAN2(Generator):
 
     def _noise(self, codes: StyleCodes) -> Sequence[Tensor | None]:
         """The noise of each convolution, under these codes."""
+        if codes.maps is not None:
+            sides = self.noise_sizes()
+            each = codes.maps.split([side * side for side in sides], dim=1)
+            return [flat.view(-1, 1, side, side) for flat, side in zip(each, sides, strict=True)]
         if self.noise != "random":
             return self._fixed_noise()
         if codes.grain is None:

@@ -19,6 +19,7 @@ from navbench import plugins
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError, unknown
 from navbench.metrics import estimate
+from navbench.metrics.coherence import coherence
 from navbench.metrics.estimate import Estimate
 
 GROUP = "navbench.attributes"
@@ -152,6 +153,7 @@ class Movement:
         monotonicity: the mean over codes of Spearman's rank correlation of t and the attribute, in [-1, 1].
         share: of the squared magnitudes of all: changes of independent attributes add up in squares, and twelve that
             move by a reading's error do not outweigh one that moves.
+        coherence: the mean cosine of the standardised changes of two codes (see `coherence`).
         dependency: the mean magnitude of the other attributes over that of the dominant one: the attribute
             dependency of StyleSpace (Wu, Lischinski, Shechtman, CVPR 2021); NaN where nothing moves.
     """
@@ -162,6 +164,7 @@ class Movement:
     consistency: Tensor
     monotonicity: Tensor
     share: Tensor
+    coherence: Estimate
     dependency: float
 
     @property
@@ -189,6 +192,7 @@ def movement(scores: Tensor, shifts: Sequence[float], attributes: Sequence[Attri
         consistency=_ratio(standardised.abs(), magnitude),
         monotonicity=_rank_correlation(path).mean(0),
         share=_ratio(magnitude.square(), magnitude.square().sum()),
+        coherence=coherence(across / spread),
         dependency=others / float(magnitude[dominant]) if magnitude[dominant] > 0 else math.nan,
     )
 

@@ -56,6 +56,23 @@ def ratio(numerators: Tensor, denominators: Tensor) -> Estimate:
     return Estimate(float(value), (a - value * b) / b.mean())
 
 
+def cosine(products: Tensor, a: Tensor, b: Tensor) -> Estimate:
+    """The cosine Σ products / sqrt(Σ a · Σ b) of two long vectors, from each sample's part, (n,) each.
+
+    Args:
+        products: of the inner product.
+        a: of the squared norm of the one.
+        b: of the squared norm of the other; by the delta method.
+    """
+    _same_length("cosine", len(products), len(a))
+    parts = [part.detach().double().cpu() for part in (products, a, b)]
+    product, first, second = (part.mean() for part in parts)
+    root = (first * second).sqrt()
+    value = product / root
+    relative = (parts[1] - first) / first + (parts[2] - second) / second
+    return Estimate(float(value), (parts[0] - product) / root - value / 2 * relative)
+
+
 def difference(a: Estimate, b: Estimate) -> Estimate:
     """The difference a - b of two estimates on the same codes, in the same order; what they share cancels."""
     _same_length("difference", a.n, b.n)

@@ -14,6 +14,7 @@ from navbench.directions import Direction
 from navbench.experiments.edit import Edit, unshifted
 from navbench.generators.base import Generator
 from navbench.metrics.attributes import Scorer
+from navbench.metrics.embedding import Embedder
 from navbench.metrics.extractors import Extractor
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.metrics.segmentation import Segmenter
@@ -48,6 +49,7 @@ class Measurement:
     plan: Plan
     scorer: Scorer | None = None
     segmenter: Segmenter | None = None
+    embedder: Embedder | None = None
 
     @property
     def generator(self) -> Generator:

@@ -1,7 +1,7 @@
 """Curves of one generator's directions against one reference: shard by shard, each piece stored."""
 
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from navbench.directions import Direction
-from navbench.experiments import fid_curve
+from navbench.experiments import fid_curve, quality
 from navbench.experiments.reference import Reference, open_reference, real_features
 from navbench.experiments.statistics import Gaussian, is_statistics, read_statistics
 from navbench.files import content_hash
 from navbench.metrics.attributes import Scorer
+from navbench.metrics.embedding import Embedder
 from navbench.runner.bench import Measurement
 from navbench.runner.results import Features, ReferenceScores
 from navbench.runner.store import slices
@@ -41,7 +42,7 @@ class CurveMeasurement:
         self.shards = shards_of(self._settings.samples, self._settings.shard)
         with measurement.pieces(title, 2 * len(self.shards)) as tick:
             self.reference = self._reference(tick)
-            at_zero = self._unshifted("curve", self.shards, tick)
+            self._at_zero = at_zero = self._unshifted("curve", self.shards, tick)
         self.reference_samples = self.reference.n
         key = measurement.key(**self._extractor, reference=self._reference_key, samples=self._settings.samples)
         zero = torch.zeros(1, self._settings.effect_samples)
@@ -49,6 +50,12 @@ class CurveMeasurement:
 
     def curve(self, direction: Direction, points: int, tick: Tick) -> fid_curve.Curve:
         """The curve of a direction at `points` shifts of its range, without t = 0."""
+        return self.curve_and_quality(direction, points, tick)[0]
+
+    def curve_and_quality(
+        self, direction: Direction, points: int, tick: Tick
+    ) -> tuple[fid_curve.Curve, quality.Quality]:
+        """The curve, and how good the direction is by what was seen along it."""
         settings, store = self._settings, self._store
         shifts = [t for t in direction.shifts(points).tolist() if t != 0]
         common = {
@@ -56,29 +63,38 @@ class CurveMeasurement:
             "effect_samples": settings.effect_samples,
             "shifts": shifts,
             **self._extractor,
+            **({} if self._embedder is None else {"embedding": self._embedder.identity}),
         }
         key = self._measurement.key(direction, samples=settings.samples, reference=self._reference_key, **common)
         keys = [self._measurement.key(direction, codes=[shard.start, shard.stop], **common) for shard in self.shards]
 
-        def make() -> fid_curve.Curve:
-            effects = []
+        curve, good = store.find(fid_curve.Curve, key), store.find(quality.Quality, key)
+        if curve is None or good is None:
+            parts = []
             for shard, shard_key in zip(self.shards, keys, strict=True):
-
-                def make_shard(shard: range = shard) -> fid_curve.Shard:
-                    return self._shard(direction, shifts, shard)
-
-                effects.append(store.get(fid_curve.Shard, shard_key, make_shard).effects)
+                parts.append(store.get(fid_curve.Shard, shard_key, partial(self._shard, direction, shifts, shard)))
                 tick(direction.name)
             with slices([store.path(fid_curve.Shard, shard_key) for shard_key in keys], "features") as at:
-                return fid_curve.assemble(map(at, range(len(shifts))), torch.cat(effects, dim=1), self.reference)
-
-        there = store.path(fid_curve.Curve, key).exists()
-        found = store.get(fid_curve.Curve, key, make)
+                curve, good = self._assembled(direction.shifts(points).tolist(), parts, at)
+            store.put(key, good)
+            store.put(key, curve)
+        else:
+            for _ in keys:
+                tick(direction.name)
         for shard_key in keys:
             store.drop(fid_curve.Shard, shard_key)
-            if there:
-                tick(direction.name)
-        return found
+        return curve, good
+
+    def _assembled(
+        self, grid: list[float], parts: Sequence[fid_curve.Shard], at: Callable[[int], Tensor]
+    ) -> tuple[fid_curve.Curve, quality.Quality]:
+        """From all shards, with the features of each shift but t = 0 read when they are wanted."""
+        effects, steps, kept = (
+            torch.cat([getattr(part, name) for part in parts], dim=1) for name in ("effects", "steps", "kept")
+        )
+        curve = fid_curve.assemble(map(at, range(len(grid) - 1)), effects, self.reference)
+        real = None if self.reference.kernel is None else self.reference.kernel.features
+        return curve, quality.quality(steps, grid, self._at_zero, (at(0), at(len(grid) - 2)), real, kept)
 
     def scores(self, scorer: Scorer) -> Tensor | None:
         """What a scorer reads from the reference's images, (n, A); none of the generator's own, or of statistics."""
@@ -107,7 +123,12 @@ class CurveMeasurement:
             bench.extractor,
             bench.distance,
             self._settings.effect_samples,
+            self._embedder,
         )
+
+    @property
+    def _embedder(self) -> Embedder | None:
+        return self._measurement.embedder
 
     # --- features of unshifted and of real images
 

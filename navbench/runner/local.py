@@ -22,6 +22,7 @@ from navbench.files import explained, write_atomically
 from navbench.generators import zoo
 from navbench.generators.base import Generator
 from navbench.metrics.attributes import Scorer, create_scorer, index_of
+from navbench.metrics.embedding import Embedder, create_embedder
 from navbench.metrics.extractors import Extractor, create_extractor
 from navbench.metrics.perceptual import create_distance
 from navbench.metrics.segmentation import Segmenter, create_segmenter
@@ -31,7 +32,8 @@ from navbench.runner.bench import Bench
 from navbench.runner.discover import discover
 from navbench.runner.manifest import Manifest, earlier_stages, environment
 from navbench.runner.measure import Experiments
-from navbench.runner.plan import Plan, places_of, plan
+from navbench.runner.photos import check_photos
+from navbench.runner.plan import Plan, places_of, plan, survey_places
 from navbench.runner.results import Results
 from navbench.runner.store import Store
 from navbench.suite import Subject, Suite
@@ -75,6 +77,7 @@ class Run:
                 ]
                 scorers = [self._scorer(subject.scorer) for subject in self.suite.generators]
                 segmenters = [self._segmenter(subject.segmentation) for subject in self.suite.generators]
+                embedders = [self._embedder(subject.embedding) for subject in self.suite.generators]
                 report(1, 1)
             self._check(generators, scorers, extractor)
             plans = [] if self.suite.rediscover else self._plans(generators, self.library)
@@ -82,7 +85,8 @@ class Run:
             if self.suite.rediscover:
                 plans = self._plans(generators, self._rediscovered(generators))
             bench = Bench(self.folder, self.suite, self.compute, self.store, distance, extractor, self._stage)
-            measurements = [Experiments(bench, *all_of) for all_of in zip(plans, scorers, segmenters, strict=True)]
+            readers = zip(plans, scorers, segmenters, embedders, strict=True)
+            measurements = [Experiments(bench, *all_of) for all_of in readers]
             for measurement in measurements:
                 measurement.check()
             results = [measurement.results() for measurement in measurements]
@@ -107,11 +111,15 @@ class Run:
     def _segmenter(self, name: str) -> Segmenter | None:
         return create_segmenter(name, self.compute) if name else None
 
+    def _embedder(self, name: str) -> Embedder | None:
+        return create_embedder(name, self.compute) if name else None
+
     def _check(self, generators: Sequence[Generator], scorers: Sequence[Scorer | None], extractor: Extractor) -> None:
         """Refuse codes, places, references, scorers and targets that do not fit, before any work is done."""
         for subject, generator, scorer in zip(self.suite.generators, generators, scorers, strict=True):
             generator.check()
             places_of(subject, generator, self.library)
+            check_photos(self.suite, subject, generator)
             compared = {"curves", "matched"} & set(self.suite.experiments)
             if compared:
                 _check_reference(subject, generator, extractor)
@@ -130,7 +138,10 @@ class Run:
         """The sets that the suite needs, found anew in the run folder."""
         out = self.folder / "directions"
         for subject, generator in zip(self.suite.generators, generators, strict=True):
-            places = places_of(subject, generator, self.library)
+            places = [
+                *places_of(subject, generator, self.library),
+                *survey_places(self.suite, subject, generator),
+            ]
             settings, seed = self.suite.discovery_of(subject), self.suite.seed
             discover(generator, places, settings, self.compute, seed, out, stages=self._stage)
         return Library([out])
@@ -251,7 +262,7 @@ def check_folder(folder: Path, suite: Suite, *, fresh: bool) -> None:
 def _empty(folder: Path) -> None:
     """Remove what a run makes, and nothing else."""
     try:
-        for name in (CACHE, "tables", "figures", "strips", "directions"):
+        for name in (CACHE, "tables", "figures", "strips", "codes", "directions"):
             if (folder / name).exists():
                 shutil.rmtree(folder / name)
         for name in ("manifest.json", "suite.toml", "index.html"):

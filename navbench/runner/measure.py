@@ -1,6 +1,8 @@
 """The experiments on one generator: every piece is taken from the store, or made and stored."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -14,8 +16,11 @@ from navbench.runner import pictures
 from navbench.runner.bench import Measurement
 from navbench.runner.curves import CurveMeasurement
 from navbench.runner.matched import match
+from navbench.runner.pairs import pairs
+from navbench.runner.photos import edit_photos
 from navbench.runner.ranges import calibrated
 from navbench.runner.results import Results
+from navbench.runner.survey import survey
 from navbench.spaces import Space, describe
 from navbench.spaces import create as create_space
 
@@ -35,6 +40,7 @@ class Experiments(Measurement):
         suite, plan_ = self.bench.suite, self.plan
         results = Results(self.generator, plan_, self.bench.extractor.metric)
         chosen = plan_.all_directions()
+        realism = self._realism(results)
         name, names = self.generator.name, {direction.name for direction in chosen}
         with self.pieces(f"{name}: screening", len(plan_.sets)) as tick:
             for found in plan_.sets:
@@ -45,13 +51,19 @@ class Experiments(Measurement):
         if self.scorer is not None and ("attributes" in suite.experiments or matched):
             self._attributes(results, self.scorer, chosen)
         if curved or matched:
-            self._curves(results, curved, matched)
+            self._curves(results, curved, matched, realism())
         if "locality" in suite.experiments:
             self._locality(results, plan_.leading(suite.locality.directions))
         if "reproduction" in suite.experiments:
             self._reproduction(results, plan_.leading(suite.reproduction.directions))
         if "strips" in suite.experiments:
             self._strips(results, plan_.leading(suite.strips.directions))
+        if "survey" in suite.experiments and plan_.surveyed:
+            survey(self, results, realism)
+        if "pairs" in suite.experiments and not plan_.only:
+            pairs(self, results, realism)
+        if "photos" in suite.experiments and plan_.subject.photos:
+            edit_photos(self, results, plan_.leading(suite.photos.directions))
         return results
 
     def check(self) -> None:
@@ -117,17 +129,33 @@ class Experiments(Measurement):
 
     # --- realism
 
-    def _curves(self, results: Results, directions: list[Direction], matched: list[DirectionSet]) -> None:
-        bench, name = self.bench, self.generator.name
-        measured = CurveMeasurement(self, f"{name}: reference")
-        results.reference, results.reference_samples = self.plan.subject.reference, measured.reference_samples
-        results.reference_description = measured.description
-        results.floor, shards = measured.floor, len(measured.shards)
-        if self.scorer is not None:
-            results.reference_scores = measured.scores(self.scorer)
+    def _realism(self, results: Results) -> Callable[[], CurveMeasurement]:
+        """What curves are measured with, made when it is first asked for; results then say what the reference is."""
+
+        @cache
+        def made() -> CurveMeasurement:
+            measured = CurveMeasurement(self, f"{self.generator.name}: reference")
+            results.embedding = self.embedder.name if self.embedder is not None else ""
+            results.reference, results.reference_samples = self.plan.subject.reference, measured.reference_samples
+            results.reference_description, results.floor = measured.description, measured.floor
+            if self.scorer is not None:
+                results.reference_scores = measured.scores(self.scorer)
+            return measured
+
+        return made
+
+    def _curves(
+        self,
+        results: Results,
+        directions: list[Direction],
+        matched: list[DirectionSet],
+        measured: CurveMeasurement,
+    ) -> None:
+        bench, name, shards = self.bench, self.generator.name, len(measured.shards)
         with self.pieces(f"{name}: curves", len(directions) * shards) as tick:
             for direction in directions:
-                results.curves[direction.name] = measured.curve(direction, bench.suite.curves.shifts, tick)
+                curve, quality = measured.curve_and_quality(direction, bench.suite.curves.shifts, tick)
+                results.curves[direction.name], results.qualities[direction.name] = curve, quality
         if matched:
             with self.pieces(f"{name}: {bench.suite.matched.attribute}", len(matched) * (shards + 1)) as tick:
                 results.matched = match(self, results, matched, measured, tick)

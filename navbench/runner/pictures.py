@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from navbench.directions import Direction
 from navbench.experiments.strips import Strip
 from navbench.files import write_atomically
 from navbench.generators.base import Generator
-from navbench.runner.identity import by_name, identity
+from navbench.runner.identity import Row, by_name, identity
 from navbench.runner.results import Results
 
 QUALITY = 85
@@ -40,6 +41,52 @@ def write_strip(folder: Path, direction: Any, shifts: Sequence[float], strip: St
         {**identity(direction), "kind": "strip", "file": still, "rows": rows, "columns": columns},
         {**identity(direction), "kind": "animation", "file": moving, "rows": rows, "columns": columns},
     ]
+
+
+def write_layer(folder: Path, direction: Direction, shifts: Sequence[float], strip: Strip) -> list[Row]:
+    """The strip of a layer in the survey."""
+    file = f"strips/{direction.slug}-layer.webp"
+    return [_still(folder, direction, "layer", file, strip.images, [f"{t:.3g}" for t in shifts])]
+
+
+def write_pairs(folder: Path, first: Direction, kind: str, names: Sequence[str], images: Tensor) -> list[Row]:
+    """Images (codes, directions, shifts, 3, H, W) as a sheet per code, one row per direction.
+
+    Args:
+        folder: of the run.
+        first: the direction that the others are beside.
+        kind: 'paired' or 'matched'.
+        names: of the directions.
+        images: the shifts as shares of either range, from the one end to the other.
+    """
+    middle = images.shape[2] // 2
+    columns = [f"{(place - middle) / middle:+.0%}" if place != middle else "0" for place in range(images.shape[2])]
+    table = []
+    for code, sheet_ in enumerate(images):
+        file = f"strips/{first.slug}-{kind}-{code}.webp"
+        row = _still(folder, first, kind, file, sheet_, columns)
+        table.append({**row, "members": json.dumps(list(names))})
+    return table
+
+
+def write_photos(
+    folder: Path, direction: Direction, space: str, shifts: Sequence[float], names: Sequence[str], images: Tensor
+) -> list[Row]:
+    """Photos and their edits (photos, 1 + shifts, 3, H, W), one row per photo."""
+    file = f"strips/{direction.slug}-photos-{space.replace('+', '-plus-').strip('-')}.webp"
+    row = _still(folder, direction, "photos", file, images, ["photo", *(f"{t:.3g}" for t in shifts)])
+    return [{**row, "members": json.dumps(list(names)), "target": space}]
+
+
+def _still(folder: Path, direction: Direction, kind: str, file: str, images: Tensor, columns: Sequence[str]) -> Row:
+    write_atomically(folder / file, _webp([sheet(images)]))
+    return {
+        **identity(direction),
+        "kind": kind,
+        "file": file,
+        "rows": len(images),
+        "columns": json.dumps(list(columns)),
+    }
 
 
 def write_samples(folder: Path, generator: Generator, strip: Strip) -> list[dict[str, Any]]:

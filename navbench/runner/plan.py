@@ -18,6 +18,7 @@ class Plan:
     Attributes:
         layers: of the generator that the run is about; they imitate latent directions.
         files, sets: the direction sets, loaded; in the order of layers and latent spaces, then methods.
+        surveyed: the sets of the survey, one per layer, in forward order.
         only: full names of the directions to measure; empty for all.
         left_out: what the suite leaves out, in sentences for the report.
     """
@@ -27,6 +28,7 @@ class Plan:
     layers: tuple[str, ...]
     files: tuple[SetFile, ...]
     sets: tuple[DirectionSet, ...]
+    surveyed: tuple[DirectionSet, ...]
     only: tuple[str, ...]
     left_out: tuple[str, ...]
 
@@ -86,8 +88,40 @@ def plan(suite: Suite, subject: Subject, generator: Generator, library: Library)
     if suite.only and not only:
         raise unknown("direction in this suite", suite.only[0], names)
     sets = tuple(file.load(generator) for file in files)
-    layers = layers_of(subject, generator, library)
-    return Plan(subject, generator, layers, files, sets, only, _left_out(suite, subject, generator, sets, only))
+    surveyed, unsurveyed = _surveyed(suite, subject, generator, library)
+    left_out = (*_left_out(suite, subject, generator, sets, only), *unsurveyed)
+    return Plan(subject, generator, layers_of(subject, generator, library), files, sets, surveyed, only, left_out)
+
+
+def survey_places(suite: Suite, subject: Subject, generator: Generator) -> list[tuple[Space, Sequence[str]]]:
+    """The layers of the survey, with its method; none where it is not asked for."""
+    if "survey" not in suite.experiments or not subject.methods or suite.only:
+        return []
+    named = suite.survey.layers or [layer.name for layer in generator.layers()]
+    layers = dict.fromkeys(generator.layer(name) for name in named)
+    return [(ParameterSpace(generator, layer), (survey_method(suite, subject),)) for layer in layers]
+
+
+def survey_method(suite: Suite, subject: Subject) -> str:
+    """Whose directions are surveyed."""
+    return suite.survey.method or subject.methods[0]
+
+
+def _surveyed(
+    suite: Suite, subject: Subject, generator: Generator, library: Library
+) -> tuple[tuple[DirectionSet, ...], tuple[str, ...]]:
+    """The sets of the survey that are there, and a sentence for the layers that have none."""
+    places = survey_places(suite, subject, generator)
+    if not places:
+        return (), ()
+    method = survey_method(suite, subject)
+    references = {space.place: f"{generator.name}/{method}/{space.place}" for space, _ in places}
+    there = [library.sets[reference] for reference in references.values() if reference in library.sets]
+    missing = [place for place, reference in references.items() if reference not in library.sets]
+    if not there and suite.survey.layers:
+        raise NavbenchError(f"There are no directions {next(iter(references.values()))!r}{_remedy(method)}")
+    sentence = f"The survey of {generator.name}'s layers has no {method} directions in {', '.join(missing)}."
+    return tuple(file.load(generator) for file in there), (sentence,) if missing else ()
 
 
 def _remedy(method: str) -> str:

@@ -5,14 +5,10 @@ from itertools import groupby, permutations
 from pathlib import Path
 
 import pandas as pd
-import torch
 
-from navbench.directions import Direction, DirectionSet
-from navbench.experiments.calibration import parse_target
+from navbench.directions import Direction
 from navbench.files import write_atomically
 from navbench.metrics import estimate
-from navbench.metrics.estimate import Estimate
-from navbench.metrics.locality import locality
 from navbench.metrics.subspaces import overlap
 from navbench.runner.asymmetry_rows import asymmetry_rows
 from navbench.runner.attribute_rows import (
@@ -21,17 +17,20 @@ from navbench.runner.attribute_rows import (
     claim_rows,
     found_rows,
     matched_rows,
-    of_method,
     summary,
 )
 from navbench.runner.curve_rows import curve_rows, support_rows
 from navbench.runner.identity import Row, by_name, identities, identity
+from navbench.runner.locality_rows import locality_of, locality_rows, region_rows
+from navbench.runner.method_rows import method_rows
+from navbench.runner.pair_rows import pair_curve_rows, pair_rows
+from navbench.runner.photo_rows import photo_attribute_rows, projection_rows
+from navbench.runner.quality_rows import quality_rows
+from navbench.runner.ranking_rows import ranking_rows
 from navbench.runner.results import Results
-from navbench.spaces import KINDS
+from navbench.runner.survey_rows import layer_rows
 from navbench.suite import Suite
 
-IMITATORS = KINDS
-"""The kinds of spaces that may imitate a direction."""
 SCORES = {
     "rayleigh": "rayleigh",
     "residual": "solver_residual",
@@ -58,7 +57,13 @@ def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None
         "reproduction": [row for result in results for row in reproduction_rows(suite, result)],
         "reproduction_steps": [row for result in results for row in step_rows(result)],
         "images": [row for result in results for row in result.pictures],
-        "layers": [row for result in results for row in layer_rows(result)],
+        "layers": [row for result in results for row in layer_rows(suite, result)],
+        "pairs": [row for result in results for row in pair_rows(result)],
+        "pair_curves": [row for result in results for row in pair_curve_rows(suite, result)],
+        "projection": [row for result in results for row in projection_rows(result)],
+        "photo_attributes": [row for result in results for row in photo_attribute_rows(result)],
+        "quality": [row for result in results for row in quality_rows(suite, result, identities(result))],
+        "ranking": [row for result in results for row in ranking_rows(suite, result)],
     }
     tables["directions"] = [row for result in results for row in direction_rows(suite, result, tables)]
     tables["methods"] = method_rows(suite, results, tables["directions"])
@@ -68,52 +73,6 @@ def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None
             write_atomically(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.8g"))
         else:
             path.unlink(missing_ok=True)
-
-
-def locality_of(result: Results, name: str) -> dict[str, Estimate]:
-    """The concentration numbers of one direction."""
-    heats = result.heats[name]
-    return locality(torch.stack([heat.change for heat in heats]), torch.stack([heat.count[0] for heat in heats]))
-
-
-def locality_rows(suite: Suite, result: Results) -> Iterator[Row]:
-    """Per direction and number."""
-    directions = by_name(result)
-    for name in result.heats:
-        direction = directions[name]
-        for metric, value in locality_of(result, name).items():
-            yield {
-                **identity(direction),
-                "t_min": direction.t_min,
-                "t_max": direction.t_max,
-                "shifts": suite.locality.shifts,
-                "n": suite.locality.samples,
-                "metric": metric,
-                "value": value.value,
-                "stderr": value.stderr,
-            }
-
-
-def region_rows(result: Results) -> Iterator[Row]:
-    """Per direction and region: the share of the squared change that lies on it, and of the image that it takes."""
-    if result.segmenter is None:
-        return
-    directions = by_name(result)
-    for name, heats in result.heats.items():
-        totals = torch.cat([heat.totals for heat in heats])
-        parts, areas = (torch.cat([getattr(heat, each) for heat in heats]) for each in ("regions", "areas"))
-        for index, region in enumerate(result.segmenter.regions):
-            share, area = estimate.ratio(parts[:, index], totals), estimate.mean(areas[:, index])
-            yield {
-                **identity(directions[name]),
-                "region": region,
-                "share": share.value,
-                "share_stderr": share.stderr,
-                "area": area.value,
-                "area_stderr": area.stderr,
-                "segmentation": result.segmenter.name,
-                "n": share.n,
-            }
 
 
 def reproduction_rows(suite: Suite, result: Results) -> Iterator[Row]:
@@ -151,24 +110,6 @@ def step_rows(result: Results) -> Iterator[Row]:
                 "step": step,
                 "residual_train": residual,
             }
-
-
-def layer_rows(result: Results) -> Iterator[Row]:
-    """Per shiftable layer."""
-    generator = result.generator
-    codes = generator.sample([0], seed=0)
-    for layer in generator.layers():
-        with torch.no_grad():
-            side = generator.before(codes, layer).input.shape[-1]
-        yield {
-            "generator": generator.name,
-            "layer": layer.name,
-            "index": layer.index,
-            "shape": "x".join(map(str, layer.shape)),
-            "parameters": layer.shape.numel(),
-            "input_size": side,
-            "directions": sum(len(found) for found in result.plan.sets if found.layer == layer.name),
-        }
 
 
 def overlap_rows(result: Results) -> Iterator[Row]:
@@ -252,57 +193,3 @@ def _curve_ends(direction: Direction, result: Results, curves: dict[tuple[str, s
             ends |= {f"{short}_{end}": row["value"], f"{short}_{end}_stderr": row["stderr"]}
             ends |= {key: row[key] for key in ("extractor", "reference", "n", "n_reference", "resolution")}
     return ends | {"metric": result.metric}
-
-
-def method_rows(suite: Suite, results: Sequence[Results], directions: list[Row]) -> list[Row]:
-    """Per generator, layer and method; the means over directions are paired over codes, as all see the same."""
-    table = []
-    for result in results:
-        for found in result.plan.sets:
-            of_set = [row for row in directions if row["name"].startswith(f"{found.reference}/")]
-            curves = [curve for name, curve in result.curves.items() if name.startswith(f"{found.reference}/")]
-            row: Row = {
-                "generator": found.generator,
-                "layer": found.place,
-                "space": found.space,
-                "method": found.method,
-                "directions": len(found),
-                "curves": len(curves),
-                "accuracy": found.provenance.get("accuracy"),
-                "effect_target": _effect_target(suite, found),
-            }
-            ends = [
-                (result.curves[name], end)
-                for name in result.curves
-                for end in _fair_ends(suite, result, name)
-                if name.startswith(f"{found.reference}/")
-            ]
-            if ends:
-                fd = estimate.average([curve.frechet_at(end) for curve, end in ends])
-                kid = estimate.average([curve.kernel_at(end) for curve, end in ends])
-                row |= {"metric": result.metric, "fd_mean": fd.value, "fd_mean_stderr": fd.stderr}
-                row |= {"kid_mean": kid.value, "kid_mean_stderr": kid.stderr}
-                row |= {"extractor": suite.curves.extractor, "reference": result.reference}
-                row |= {"n": fd.n, "n_reference": result.reference_samples}
-            row |= of_method(result, [row_["name"] for row_ in of_set])
-            for column in ("area50", *(f"residual_{kind}" for kind in IMITATORS)):
-                values = [row_[column] for row_ in of_set if column in row_]
-                row[f"{column}_mean"] = sum(values) / len(values) if values else None
-            table.append(row)
-    return table
-
-
-def _fair_ends(suite: Suite, result: Results, name: str) -> list[int]:
-    """The ends of a direction's curve that may be compared with others': both, or those that calibration reached."""
-    if name not in result.ranges:
-        return [0, -1]
-    there = result.ranges[name].is_reached(parse_target(suite.calibrate)).tolist()
-    return [end for end, reached in zip((0, -1), there, strict=True) if reached]
-
-
-def _effect_target(suite: Suite, found: DirectionSet) -> float | None:
-    """The effect that the ranges of a set were calibrated to; none if it was something else than an effect."""
-    if not suite.calibrate:
-        return found.settings.get("effect")
-    target = parse_target(suite.calibrate)
-    return target.amount if target.is_effect else None

@@ -17,7 +17,7 @@ from torch import Tensor
 from navbench.files import write_atomically
 
 Piece = TypeVar("Piece")
-REVISION = 3
+REVISION = 4
 """Raised whenever code changes what a piece holds, so that pieces of older code are not taken for new ones."""
 VERSIONS = {name: version(name) for name in ("navbench", "torch", "torchvision", "torch-fidelity", "timm", "lpips")}
 
@@ -40,21 +40,29 @@ class Store:
 
     def get(self, kind: type[Piece], key: dict[str, Any], make: Callable[[], Piece]) -> Piece:
         """The piece of that key, made now if it is not there."""
-        path = self.path(kind, key)
-        if path.exists():
-            try:
-                with safe_open(path, framework="pt") as file:
-                    piece = kind(**{field.name: file.get_tensor(field.name) for field in fields(kind)})  # type: ignore[arg-type]
-            except (SafetensorError, OSError):
-                path.unlink()  # not one of ours: pieces are whole or absent
-            else:
-                self.found += 1
-                return piece
-        piece = make()
-        tensors = {field.name: getattr(piece, field.name).contiguous() for field in fields(kind)}  # type: ignore[arg-type]
-        write_atomically(path, save(tensors))
-        self.made += 1
+        piece = self.find(kind, key)
+        if piece is None:
+            piece = make()
+            self.put(key, piece)
         return piece
+
+    def find(self, kind: type[Piece], key: dict[str, Any]) -> Piece | None:
+        """The piece of that key, if it is there."""
+        path = self.path(kind, key)
+        if not path.exists():
+            return None
+        try:
+            piece = read_piece(kind, path)
+        except (SafetensorError, OSError):
+            path.unlink()  # not one of ours: pieces are whole or absent
+            return None
+        self.found += 1
+        return piece
+
+    def put(self, key: dict[str, Any], piece: object) -> None:
+        """Keep a piece that was made under its key."""
+        write_atomically(self.path(type(piece), key), save(tensors_of(piece)))
+        self.made += 1
 
     def drop(self, kind: type, key: dict[str, Any]) -> None:
         """Forget a piece that is no longer needed."""
@@ -69,3 +77,14 @@ def slices(paths: list[Path], name: str) -> Iterator[Callable[[int], Tensor]]:
     """
     files = [safe_open(path, framework="pt") for path in paths]
     yield lambda index: torch.cat([file.get_slice(name)[index] for file in files])
+
+
+def tensors_of(piece: Any) -> dict[str, Tensor]:
+    """The fields of a piece, as a file holds them."""
+    return {field.name: getattr(piece, field.name).contiguous() for field in fields(piece)}
+
+
+def read_piece(kind: type[Piece], path: Path) -> Piece:
+    """A piece from the file that holds its fields."""
+    with safe_open(path, framework="pt") as file:
+        return kind(**{field.name: file.get_tensor(field.name) for field in fields(kind)})  # type: ignore[arg-type]

@@ -70,9 +70,21 @@ def render(factors: Tensor) -> Tensor:
     return _chunked(factors, lambda scene: scene.image())
 
 
-def renderings(indices: Sequence[int], seed: int) -> Tensor:
-    """Images of cars number `indices`, (N, 3, 64, 64): the true distribution, as the reference `renderings`."""
-    return render(sample(indices, seed))
+class Renderings:
+    """The true distribution, as the reference `renderings`; it also tells the factors of its images."""
+
+    factor_names = NAMES
+
+    def __call__(self, indices: Sequence[int], seed: int) -> Tensor:
+        """Images of cars number `indices`, (N, 3, 64, 64)."""
+        return render(self.factors(indices, seed))
+
+    def factors(self, indices: Sequence[int], seed: int) -> Tensor:
+        """The factors that they are drawn from, (N, 13)."""
+        return sample(indices, seed)
+
+
+renderings = Renderings()
 
 
 def parts(factors: Tensor) -> Tensor:

@@ -1,0 +1,90 @@
+"""Which direction of another method does most nearly the same, by the changes of pixels over many codes.
+
+The paper sets the same effect of several methods side by side, found by eye (Figures 5, 6 and 15).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from navbench.experiments.edit import Edit, codes_for
+from navbench.generators.base import Codes
+from navbench.metrics import estimate
+from navbench.metrics.estimate import Estimate
+
+_LARGEST_SIDE = 64
+"""Changes are compared at this size at most, averaged over pixels: an edit is not another one for a pixel's shift."""
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Inner products of the changes of pixels, of each code; references at t_max, candidates at both ends.
+
+    Attributes:
+        products: (n, R, K, 2), float64, of each reference and each candidate at t_min and at t_max.
+        references: (n, R), squared norms; candidates: (n, K, 2), likewise.
+    """
+
+    products: Tensor
+    references: Tensor
+    candidates: Tensor
+
+    def cosine(self, reference: int, candidate: int, end: int, rows: slice = slice(None)) -> Estimate:
+        """The cosine of both changes over some codes: their correlation, where a change is a difference from none."""
+        return estimate.cosine(
+            self.products[rows, reference, candidate, end],
+            self.references[rows, reference],
+            self.candidates[rows, candidate, end],
+        )
+
+    def closest(self, reference: int, among: Sequence[int]) -> tuple[int, int]:
+        """The candidate among some, and its end, that is most alike on the first half of the codes."""
+        half = len(self.products) // 2
+        products, norms = self.products[:half, reference].sum(0), self.candidates[:half].sum(0)
+        cosines = products / (norms * self.references[:half, reference].sum()).sqrt().clamp_min(1e-300)
+        best = int(cosines[list(among)].argmax())
+        return among[best // 2], best % 2
+
+    def measured(self, reference: int, candidate: int, end: int) -> Estimate:
+        """The cosine on the second half of the codes, which had no part in the choice."""
+        return self.cosine(reference, candidate, end, slice(len(self.products) // 2, None))
+
+
+def pairing(references: Sequence[Edit], candidates: Sequence[Edit], codes: int, seed: int) -> Pairing:
+    """Compare directions of one generator over `codes` codes, a batch of codes and one candidate at a time."""
+    generator, compute = references[0].space.generator, references[0].compute
+
+    def work(rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        drawn = codes_for(generator, "pairs", rows, seed)
+        own = torch.stack([change[1] for change in _changes(references, drawn)], dim=1)  # (n, R, P)
+        products, norms = [], []
+        for ends in _changes(candidates, drawn):
+            both = torch.stack(ends, dim=1)  # (n, 2, P)
+            products.append(torch.einsum("nrp,nep->nre", own, both))
+            norms.append(both.square().sum(2))
+        return torch.stack(products, dim=2).cpu(), own.square().sum(2).cpu(), torch.stack(norms, dim=1).cpu()
+
+    return Pairing(*(torch.cat(each) for each in zip(*compute.over(range(codes), work), strict=True)))
+
+
+def _changes(edits: Sequence[Edit], codes: Codes) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of each edit the changes at t_min and at t_max, (n, P) each; the work before a place is done once for a run."""
+    for _, group in groupby(edits, key=lambda edit: (edit.space.kind, edit.space.place)):
+        same = list(group)
+        state = same[0].state(codes)
+        before = same[0].renderer(state)(0.0)
+        for edit in same:
+            render, direction = edit.renderer(state), edit.direction
+            low, high = (_reduced(render(t) - before) for t in (direction.t_min, direction.t_max))
+            yield low, high
+
+
+def _reduced(change: Tensor) -> Tensor:
+    if max(change.shape[2:]) > _LARGEST_SIDE:
+        factor = _LARGEST_SIDE / max(change.shape[2:])
+        change = F.interpolate(change, size=[round(side * factor) for side in change.shape[2:]], mode="area")
+    return change.flatten(1).double()

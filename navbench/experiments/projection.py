@@ -1,0 +1,295 @@
+"""Projection of real images into a generator's latent space (section 4.4): the projector of StyleGAN2.
+
+Karras et al. (CVPR 2020), section 5 and appendix D: from the mean of w, Adam on the latent and on the generator's noise
+maps; the distance is perceptual, noise that fades is added to the latent on the way, and the maps are kept from
+carrying the image. All settings are the original's, but that each modulated layer has a latent of its own (W+, as the
+paper has it) and that the distance is the one that is named. A generator without w is projected into z, and from there
+into the tensor that enters a layer. Always in float32.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from navbench import seeds
+from navbench.compute import Compute
+from navbench.errors import NavbenchError, unknown
+from navbench.experiments.strips import to_bytes
+from navbench.generators.base import Codes, Generator, Layer, State
+from navbench.metrics.perceptual import PerceptualDistance
+
+SPACES = ("w+", "w", "z", "z+activation")
+"""Where a photo may be projected: the last is z, and then the tensor that enters the layer of the direction."""
+_RATE, _RAMP_DOWN, _RAMP_UP = 0.1, 0.25, 0.05
+_NOISE, _NOISE_STEPS = 0.05, 0.75
+_REGULARISE, _SMALLEST_MAP = 1e5, 8
+_LARGEST_SIDE = 256
+"""The original's: the learning rate with its ramps; the noise on the latent, and the share of steps that it is for; the
+weight of the noise maps' regularisation, with the side down to which it goes; the side that distances are seen at."""
+_MEAN_SAMPLES = 10_000
+_STARTS = 256
+"""Codes among which the search in z begins: it has no mean that is an image, so the nearest of some is taken."""
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A photo in a generator's space; everything that its edits need.
+
+    Attributes:
+        photo: (3, H, W), uint8.
+        latent: what stands for it, of the latent space's shape.
+        label: (1,) its class, int64, (0,) without classes.
+        maps: (P,), its noise maps, flattened; (0,) for none.
+        activation: what is added to the tensor that enters a layer; (0,) for nothing.
+        image: (3, H, W), uint8, what the generator makes of it.
+        distances: (2,), float64, perceptual, from the photo, at the beginning and at the end.
+        errors: (2,), float64, mean squared difference of pixels in [-1, 1], likewise.
+        seconds: (), float64, its part of the time.
+    """
+
+    photo: Tensor
+    latent: Tensor
+    label: Tensor
+    maps: Tensor
+    activation: Tensor
+    image: Tensor
+    distances: Tensor
+    errors: Tensor
+    seconds: Tensor
+
+    @property
+    def psnr(self) -> float:
+        """The peak signal-to-noise ratio in dB."""
+        return 10 * math.log10(4 / max(float(self.errors[1]), 1e-12))
+
+
+def spaces_of(generator: Generator, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Where photos are projected: the wanted spaces; or w+; or without one, z with and without activations.
+
+    Raises:
+        NavbenchError: a wanted one is not there.
+    """
+    for space in wanted:
+        if space not in SPACES:
+            raise unknown("space of projection", space, SPACES)
+        if space.partition("+a")[0] not in generator.latents:
+            raise unknown(f"latent space of generator {generator.name}", space.partition("+a")[0], generator.latents)
+    if not generator.latents:
+        raise NavbenchError(f"Generator {generator.name} has no latent space, so photos cannot be projected into it.")
+    return tuple(wanted) or (("w+",) if "w+" in generator.latents else ("z", "z+activation"))
+
+
+@dataclass(frozen=True)
+class Projector:
+    """The projector of one generator: `steps` of Adam in the latent space of a kind; the original takes 1000."""
+
+    generator: Generator
+    distance: PerceptualDistance
+    compute: Compute
+    steps: int
+    seed: int
+
+    def project(self, photos: Tensor, kind: str) -> list[Projection]:
+        """Photos (N, 3, H, W), float, [-1, 1], each on its own, into the latent space 'w+', 'w' or 'z'."""
+        return self._batches(photos, lambda rows: self._into_latent(photos[rows[0] : rows[-1] + 1], kind))
+
+    def into_activations(self, found: Sequence[Projection], layer: Layer) -> list[Projection]:
+        """Projections into z, with what must be added to the tensor that enters a layer to come closer."""
+        photos = torch.stack([each.photo for each in found])
+        return self._batches(photos, lambda rows: self._into_layer([found[row] for row in rows], layer))
+
+    def _batches(self, photos: Tensor, work: Callable[[Sequence[int]], list[Projection]]) -> list[Projection]:
+        if tuple(photos.shape[1:]) != (3, *self.generator.size):
+            raise NavbenchError(f"Photos are {tuple(photos.shape[1:])}, the generator's images {self.generator.size}.")
+        return [each for batch in self.compute.over(range(len(photos)), work) for each in batch]
+
+    # --- where it begins
+
+    @torch.no_grad()
+    def _spread(self, kind: str) -> tuple[Tensor, float]:
+        """The mean latent, and the root of the mean squared distance from it."""
+        kind = kind.removesuffix("+")  # of w+ the mean is that of w, in every layer
+
+        def work(rows: Sequence[int]) -> Tensor:
+            codes = self.generator.sample(rows, seeds.derived(self.seed, "projection"))
+            return self.generator.latent(codes, kind)
+
+        latents = torch.cat(list(self.compute.over(range(_MEAN_SAMPLES), work)))
+        mean = latents.mean(0)
+        return mean, float((latents - mean).flatten(1).square().sum(1).mean().sqrt())
+
+    @torch.no_grad()
+    def _nearest(self, target: Tensor) -> Codes:
+        """Of some codes the one whose image is nearest to each photo, by its features (N, D)."""
+
+        def work(rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+            codes = self.generator.sample(rows, seeds.derived(self.seed, "projection"))
+            distances = torch.cdist(target, self._features(self.generator(codes)))
+            best = distances.min(dim=1)
+            return best.values, best.indices + rows[0]
+
+        values, indices = zip(*self.compute.over(range(_STARTS), work), strict=True)
+        place = torch.stack(values).argmin(dim=0)
+        rows = torch.stack(indices).gather(0, place[None])[0].tolist()
+        return self.generator.sample(rows, seeds.derived(self.seed, "projection"))
+
+    # --- the search
+
+    def _into_latent(self, photos: Tensor, kind: str) -> list[Projection]:
+        begun, generator = time.monotonic(), self.generator
+        photos = photos.to(self.compute.device)
+        with torch.no_grad():
+            target = self._features(photos)
+        mean, spread = self._spread(kind)
+        if kind == "z":
+            codes = self._nearest(target)
+            start = generator.latent(codes, kind)
+        else:
+            codes = generator.sample([0] * len(photos), self.seed)
+            start = mean.expand(len(photos), *generator.latent_shape(kind))
+        latent = start.clone().requires_grad_()
+        maps = [self._map(place, side, len(photos)) for place, side in enumerate(generator.noise_inputs())]
+
+        def images(at: Tensor) -> Tensor:
+            placed = generator.placed(codes, kind, at)
+            return generator(generator.with_noise(placed, maps) if maps else placed)
+
+        def loss(step: int) -> Tensor:
+            fade = max(0.0, 1 - step / self.steps / _NOISE_STEPS) ** 2
+            drawn = seeds.normal(seeds.derived(self.seed, "projection noise"), [step], tuple(latent.shape[1:]))
+            noise = drawn.to(latent.device) * (spread * _NOISE * fade)
+            far = (self._features(images(latent + noise)) - target).square().sum()
+            return far + _REGULARISE * sum((_correlation(each) for each in maps), torch.zeros((), device=far.device))
+
+        with torch.no_grad():
+            first = images(start)
+        self._minimise([latent, *maps], loss, lambda: _normalise(maps))
+        with torch.no_grad():
+            last = images(latent)
+        label = getattr(codes, "label", None)
+        found = {
+            "latent": latent.detach().cpu(),
+            "label": torch.empty(len(photos), 0).long() if label is None else label[:, None].cpu(),
+            "maps": torch.cat([each.detach().flatten(1) for each in maps], dim=1).cpu()
+            if maps
+            else torch.empty(len(photos), 0),
+            "activation": torch.empty(len(photos), 0),
+        }
+        return self._pieces(photos, first, last, found, begun)
+
+    def _into_layer(self, found: Sequence[Projection], layer: Layer) -> list[Projection]:
+        begun, generator = time.monotonic(), self.generator
+        photos = torch.stack([each.photo for each in found]).to(self.compute.device).float() / 127.5 - 1
+        with torch.no_grad():
+            target = self._features(photos)
+            state = generator.before(codes_of(generator, found, "z"), layer)
+            first = generator.after(state, layer)
+        scale = float(state.input.square().mean().sqrt())
+        moved = torch.zeros_like(state.input, requires_grad=True)
+
+        def images() -> Tensor:
+            return generator.after(replace(state, input=state.input + scale * moved), layer)
+
+        self._minimise([moved], lambda _: (self._features(images()) - target).square().sum(), lambda: None)
+        with torch.no_grad():
+            last = images()
+        more = {name: torch.stack([getattr(each, name) for each in found]) for name in ("latent", "label", "maps")}
+        made = self._pieces(photos, first, last, more | {"activation": (scale * moved).detach().cpu()}, begun)
+        return [
+            replace(
+                each,
+                distances=torch.stack([before.distances[0], each.distances[1]]),
+                errors=torch.stack([before.errors[0], each.errors[1]]),
+                seconds=before.seconds + each.seconds,
+            )
+            for before, each in zip(found, made, strict=True)
+        ]
+
+    def _minimise(self, searched: list[Tensor], loss: Callable[[int], Tensor], after: Callable[[], None]) -> None:
+        optimizer = torch.optim.Adam(searched, lr=_RATE)
+        for step in range(self.steps):
+            part = step / self.steps
+            down = 0.5 - 0.5 * math.cos(math.pi * min(1.0, (1 - part) / _RAMP_DOWN))
+            for group in optimizer.param_groups:
+                group["lr"] = _RATE * down * min(1.0, part / _RAMP_UP)
+            gradients = torch.autograd.grad(loss(step), searched)
+            for each, gradient in zip(searched, gradients, strict=True):
+                each.grad = gradient
+            optimizer.step()
+            after()
+
+    def _map(self, place: int, side: int, count: int) -> Tensor:
+        """The first noise map of a layer, the same for each photo."""
+        drawn = seeds.normal(seeds.derived(self.seed, "projection map", place), [0], (1, side, side))
+        return drawn.to(self.compute.device).repeat(count, 1, 1, 1).requires_grad_()
+
+    def _features(self, images: Tensor) -> Tensor:
+        if max(images.shape[2:]) > _LARGEST_SIDE:
+            factor = _LARGEST_SIDE / max(images.shape[2:])
+            size = [round(side * factor) for side in images.shape[2:]]
+            images = F.interpolate(images, size=size, mode="area")
+        return self.distance.features(images)
+
+    @torch.no_grad()
+    def _pieces(
+        self, photos: Tensor, first: Tensor, last: Tensor, found: dict[str, Tensor], begun: float
+    ) -> list[Projection]:
+        target = self._features(photos)
+        distances = [(self._features(each) - target).double().square().sum(1).cpu() for each in (first, last)]
+        errors = [(each - photos).double().square().mean(dim=(1, 2, 3)).cpu() for each in (first, last)]
+        seconds = torch.full((len(photos),), (time.monotonic() - begun) / len(photos), dtype=torch.float64)
+        columns = found | {"photo": to_bytes(photos), "image": to_bytes(last), "seconds": seconds}
+        columns |= {"distances": torch.stack(distances, dim=1), "errors": torch.stack(errors, dim=1)}
+        names = [field.name for field in fields(Projection)]
+        return [Projection(**{name: columns[name][row] for name in names}) for row in range(len(photos))]
+
+
+def codes_of(generator: Generator, found: Sequence[Projection], kind: str) -> Codes:
+    """The codes of projected photos, on the generator's device; `kind` is the latent space they were projected into."""
+
+    def together(name: str) -> Tensor:
+        return torch.stack([getattr(each, name) for each in found]).to(generator.device)
+
+    codes = generator.sample([0] * len(found), seed=0)
+    if found[0].label.numel():
+        codes = replace(codes, label=together("label")[:, 0])  # type: ignore[call-arg]  # of the families that have one
+    codes = generator.placed(codes, kind, together("latent"))
+    if not found[0].maps.numel():
+        return codes
+    sides = generator.noise_inputs()
+    maps = together("maps").split([side * side for side in sides], dim=1)
+    return generator.with_noise(
+        codes, [each.unflatten(1, (1, side, side)) for each, side in zip(maps, sides, strict=True)]
+    )
+
+
+def with_activations(state: State, found: Sequence[Projection]) -> State:
+    """The state before a layer, with what projection into it added; as it is if that was nothing."""
+    if not found[0].activation.numel():
+        return state
+    added = torch.stack([each.activation for each in found]).to(state.input)
+    return replace(state, input=state.input + added)
+
+
+def _correlation(maps: Tensor) -> Tensor:
+    """How much neighbours in noise maps (N, 1, h, h) agree, at all scales down to 8 pixels, summed over maps."""
+    total = torch.zeros((), device=maps.device)
+    while True:
+        for axis in (2, 3):
+            total = total + (maps * maps.roll(1, dims=axis)).mean(dim=(1, 2, 3)).square().sum()
+        if maps.shape[2] <= _SMALLEST_MAP:
+            return total
+        maps = F.avg_pool2d(maps, 2)
+
+
+@torch.no_grad()
+def _normalise(maps: Sequence[Tensor]) -> None:
+    """Each map to mean 0 and variance 1."""
+    for each in maps:
+        each -= each.mean(dim=(1, 2, 3), keepdim=True)
+        each *= each.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()

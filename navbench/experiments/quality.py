@@ -1,0 +1,52 @@
+"""How good a direction is, beyond the paper: steady, the same for all codes, natural, and of the same identity."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from navbench.metrics.coherence import coherence
+from navbench.metrics.naturalness import naturalness
+from navbench.metrics.paths import unevenness
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Of one direction, from what its curve has seen.
+
+    Attributes:
+        uneven: (m,), float64, of each code how unsteady its path along t is.
+        coherence: (2, 2), of the features' changes at t_min and at t_max, the value and its standard error.
+        natural: (2,), DVN and its standard error, NaN where the reference's images are not known; natural_n: ()
+            of how many codes.
+        kept: (T, m), the cosine of the embeddings of each code with and without the shift; m is 0 without an embedding.
+    """
+
+    uneven: Tensor
+    coherence: Tensor
+    natural: Tensor
+    natural_n: Tensor
+    kept: Tensor
+
+
+def quality(
+    steps: Tensor, shifts: Sequence[float], unshifted: Tensor, ends: tuple[Tensor, Tensor], real: Tensor | None,
+    kept: Tensor,
+) -> Quality:  # fmt: skip
+    """The quality of one direction.
+
+    Args:
+        steps: (T, m), perceptual distances between neighbouring shifts, t = 0 among them.
+        shifts: T + 1 of them, ascending, t = 0 among them.
+        unshifted: (n, D), features at t = 0.
+        ends: the same of the same codes at t_min and at t_max.
+        real: (m, D), those of the reference; none if they are not known.
+        kept: see the attribute.
+    """
+    same = [coherence(end.double().cpu() - unshifted.double().cpu()) for end in ends]
+    values = torch.tensor([[each.value, each.stderr] for each in same], dtype=torch.float64)
+    natural = None if real is None or len(unshifted) < 4 else naturalness(*ends, real)
+    found = [float("nan")] * 2 if natural is None else [natural.value, natural.stderr]
+    count = torch.tensor(0 if natural is None else natural.n)
+    return Quality(unevenness(steps, shifts), values, torch.tensor(found, dtype=torch.float64), count, kept.double())

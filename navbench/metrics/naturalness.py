@@ -1,0 +1,54 @@
+"""Direction variation naturalness: whether what a direction changes varies among real images, too."""
+
+import warnings
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from navbench.metrics import estimate
+from navbench.metrics.estimate import Estimate
+
+MOST = 5000
+"""Samples of each kind that are used, the first ones: more make classifiers slow and hardly better."""
+
+
+def naturalness(low: Tensor, high: Tensor, real: Tensor) -> Estimate:
+    """DVN (Voynov & Babenko, ICML 2020, section 4.1): 1 if real images vary in the same way, 0.5 if they do not.
+
+    A classifier learns to tell both ends of a direction apart; it labels real images; another one learns from these,
+    and what it then makes of the ends is the number: the share that it names rightly. The original's classifiers are
+    convolutional networks; these are logistic regressions on an extractor's features. The ends are those of other
+    codes than the first classifier saw.
+
+    Args:
+        low: (n, D), features of codes at t_min.
+        high: (n, D), of the same codes at t_max.
+        real: (m, D), of the reference's images.
+
+    Returns:
+        The mean over codes of the second half.
+    """
+    ends = [each[:MOST].detach().double().cpu().numpy() for each in (low, high)]
+    images = real[:MOST].detach().double().cpu().numpy()
+    half = len(ends[0]) // 2
+    first = _fitted(np.concatenate([each[:half] for each in ends]), np.repeat([0, 1], half))
+    labels = first.predict(images)
+    tested = [each[half:] for each in ends]
+    if len(set(labels)) < 2:  # nothing to learn from: it calls everything the same, and is right for one end
+        named = [np.full(len(each), labels[0]) for each in tested]
+    else:
+        second = _fitted(images, labels)
+        named = [second.predict(each) for each in tested]
+    right = [(each == end).astype(float) for end, each in enumerate(named)]
+    return estimate.mean(torch.from_numpy(np.mean(right, axis=0)))
+
+
+def _fitted(features: np.ndarray, labels: np.ndarray) -> Pipeline:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # separable classes have no finite optimum to converge to
+        return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200)).fit(features, labels)

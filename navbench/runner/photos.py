@@ -1,0 +1,207 @@
+"""Photos of a run: projected once, kept as codes that other runs can use, and edited by its directions."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from navbench.compute import Compute
+from navbench.directions import Direction
+from navbench.errors import NavbenchError
+from navbench.experiments.projection import SPACES, Projection, Projector, spaces_of
+from navbench.experiments.real_images import Photo, PhotoStrip, open_photos, photo_strip
+from navbench.files import write_atomically
+from navbench.generators.base import Generator
+from navbench.runner import pictures
+from navbench.runner.bench import Measurement
+from navbench.runner.results import EditedPhotos, Projected, Results
+from navbench.runner.store import read_piece, tensors_of
+from navbench.suite import Subject, Suite
+
+CODES = ".safetensors"
+ACTIVATION = "z+activation"
+_FORMAT = 1
+
+
+def check_photos(suite: Suite, subject: Subject, generator: Generator) -> None:
+    """Refuse photos, codes and spaces that cannot be used, before any work is done."""
+    if "photos" in suite.experiments and subject.photos:
+        photos, given = _sources(suite, subject, generator)
+        spaces_of(generator, suite.photos.spaces)
+        names = [photo.name for photo in photos] + [f"{each.photo.name} in {each.space}" for each in given]
+        for name in names:
+            if names.count(name) > 1:
+                raise NavbenchError(f"Two photos are called {name!r}; rename one, or leave one out.")
+
+
+def _sources(suite: Suite, subject: Subject, generator: Generator) -> tuple[list[Photo], list[Projected]]:
+    """The photos of a subject, and those that come as codes of an earlier run."""
+    codes = [source for source in subject.photos if source.endswith(CODES)]
+    images = [source for source in subject.photos if source not in codes]
+    photos = open_photos(images, generator.size, suite.photos.count)
+    return photos, [read_codes(Path(source), generator) for source in codes]
+
+
+def edit_photos(measurement: Measurement, results: Results, directions: Sequence[Direction]) -> None:
+    """Project the photos of the generator, and edit them by some directions: tables, codes and pictures."""
+    album = _Album(measurement)
+    pairs = [(direction, space) for direction in directions for space in album.spaces(direction)]
+    with measurement.pieces(f"{measurement.generator.name}: photos", len(pairs)) as tick:
+        for direction, space in pairs:
+            found = album.projected(space, direction.place if space == ACTIVATION else "")
+            if found:
+                edited, rows = _edited(measurement, direction, space, found)
+                results.edited.append(edited)
+                results.pictures += rows
+            tick(f"{direction.name} in {space}")
+    results.projected = album.all()
+    unused = [each for each in album.given if each not in results.projected]
+    if unused and directions:
+        raise NavbenchError(
+            f"The codes of {unused[0].photo.name!r} hold activations that enter {unused[0].layer}, where none of these "
+            "directions is; project the photo itself anew."
+        )
+
+
+class _Album:
+    """The photos of a generator, projected where and when they are asked for.
+
+    Attributes:
+        photos: to be projected; given: projections that came as files.
+    """
+
+    def __init__(self, measurement: Measurement) -> None:
+        suite, generator = measurement.bench.suite, measurement.generator
+        self._measurement = measurement
+        self.photos, self.given = _sources(suite, measurement.plan.subject, generator)
+        wanted = spaces_of(generator, suite.photos.spaces) if self.photos else ()
+        self._spaces = tuple(each for each in SPACES if each in {*wanted, *(known.space for known in self.given)})
+        self._made: dict[tuple[str, str], list[Projected]] = {}
+
+    def spaces(self, direction: Direction) -> list[str]:
+        """Where photos can be edited by a direction: activations belong to a layer, so to a direction of weights."""
+        return [space for space in self._spaces if space != ACTIVATION or direction.space == "parameter"]
+
+    def all(self) -> list[Projected]:
+        """Every projection that was asked for."""
+        return [each for group in self._made.values() for each in group]
+
+    def projected(self, space: str, layer: str) -> list[Projected]:
+        """All photos in a space, and for activations, before a layer."""
+        if (space, layer) not in self._made:
+            wanted = spaces_of(self._measurement.generator, self._measurement.bench.suite.photos.spaces)
+            own = self._project(space, layer) if self.photos and space in wanted else []
+            known = [each for each in self.given if (each.space, each.layer) == (space, layer)]
+            self._made[space, layer] = own + known
+        return self._made[space, layer]
+
+    def _project(self, space: str, layer: str) -> list[Projected]:
+        """From the store, or all that are not there at once; each photo's codes go into the run's folder."""
+        bench, generator = self._measurement.bench, self._measurement.generator
+        steps, store = bench.suite.photos.steps, bench.store
+        keys = [self._key(photo, space, layer) for photo in self.photos]
+        pieces = {place: store.find(Projection, key) for place, key in enumerate(keys)}
+        missing = [place for place, piece in pieces.items() if piece is None]
+        if missing:
+            compute = Compute(str(bench.compute.device), "float32", bench.compute.batch)
+            projector = Projector(generator, bench.distance, compute, steps, bench.suite.seed)
+            if space == ACTIVATION:
+                before = self.projected("z", "") if "z" in self._spaces else self._project("z", "")
+                made = projector.into_activations(
+                    [before[place].projection for place in missing], generator.layer(layer)
+                )
+            else:
+                made = projector.project(torch.stack([self.photos[place].image for place in missing]), space)
+            for place, piece in zip(missing, made, strict=True):
+                store.put(keys[place], piece)
+                pieces[place] = piece
+        found = [
+            Projected(photo, space, layer, bench.distance.name, steps, piece)
+            for photo, piece in zip(self.photos, pieces.values(), strict=True)
+            if piece is not None
+        ]
+        for each in found:
+            write_codes(bench.folder / "codes", generator, each)
+        return found
+
+    def _key(self, photo: Photo, space: str, layer: str) -> dict[str, Any]:
+        digest = hashlib.sha256(photo.image.numpy().tobytes()).hexdigest()
+        bench = self._measurement.bench
+        where: dict[str, Any] = {"projection": space, "layer": layer, "steps": bench.suite.photos.steps}
+        return self._measurement.key(photo=digest, distance=bench.distance.name, **where)
+
+
+def _edited(
+    measurement: Measurement, direction: Direction, space: str, found: Sequence[Projected]
+) -> tuple[EditedPhotos, list[pictures.Row]]:
+    """The edits of photos by one direction, and the row of their picture."""
+    bench, scorer = measurement.bench, measurement.scorer
+    shifts = direction.shifts(bench.suite.strips.shifts).tolist()
+    key = measurement.key(
+        direction,
+        shifts=shifts,
+        projections=[_digest(each.projection) for each in found],
+        projection=space,
+        scorer=None if scorer is None else measurement.scorer_key,
+    )
+
+    def make() -> PhotoStrip:
+        projections = [each.projection for each in found]
+        return photo_strip(measurement.edit(direction), space.partition("+a")[0], projections, shifts, scorer)
+
+    strip, photos = bench.store.get(PhotoStrip, key, make), tuple(each.photo for each in found)
+    names = [photo.name for photo in photos]
+    rows = pictures.write_photos(bench.folder, direction, space, shifts, names, strip.images)
+    return EditedPhotos(direction, space, photos, tuple(shifts), strip.scores), rows
+
+
+def _digest(projection: Projection) -> str:
+    tensors = (projection.latent, projection.maps, projection.activation, projection.label)
+    return hashlib.sha256(b"".join(each.contiguous().numpy().tobytes() for each in tensors)).hexdigest()
+
+
+# --- codes as files ----------------------------------------------------------------------------------------------
+
+
+def write_codes(folder: Path, generator: Generator, projected: Projected) -> None:
+    """Write a projected photo as a file that stands for it in other runs, if it is not there."""
+    photo, where = projected.photo, "-".join(filter(None, (projected.space, projected.layer)))
+    header = {
+        "format": _FORMAT,
+        "generator": generator.name,
+        "weights": generator.fingerprint,
+        **{name: getattr(projected, name) for name in ("space", "layer", "distance", "steps")},
+        **{name: getattr(photo, name) for name in ("name", "source", "cropped", "truth")},
+    }
+    content = save(tensors_of(projected.projection), {"navbench codes": json.dumps(header, sort_keys=True)})
+    write_atomically(folder / f"{photo.name}-{where}{CODES}", content)
+
+
+def read_codes(path: Path, generator: Generator) -> Projected:
+    """A projected photo from its file, on the generator that it was projected into."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["navbench codes"])
+        piece = read_piece(Projection, path)
+        known = {name: header[name] for name in ("space", "layer", "distance", "steps", "weights")}
+        photo = Photo(header["name"], to_float(piece.photo), header["source"], header["cropped"], dict(header["truth"]))
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise NavbenchError(f"{path} does not hold the codes of a photo ({error}).") from None
+    if known.pop("weights") != generator.fingerprint:
+        raise NavbenchError(
+            f"{path}: photo {photo.name!r} was projected into other weights than those of {generator.name}."
+        )
+    shape = generator.latent_shape(known["space"].partition("+a")[0])
+    if piece.latent.shape != shape or piece.photo.shape != (3, *generator.size):
+        raise NavbenchError(f"{path}: the latent has shape {tuple(piece.latent.shape)}, not {tuple(shape)}.")
+    return Projected(photo, **known, projection=piece)
+
+
+def to_float(image: torch.Tensor) -> torch.Tensor:
+    """Bytes as a float image in [-1, 1]."""
+    return image.float() / 127.5 - 1

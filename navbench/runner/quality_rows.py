@@ -1,0 +1,41 @@
+"""The table of what is known of a direction's quality beyond the paper: a row per direction, number and end."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+from navbench.metrics import estimate
+from navbench.metrics.estimate import Estimate
+from navbench.runner.identity import Row
+from navbench.runner.results import Results
+from navbench.suite import Suite
+
+
+def quality_rows(suite: Suite, result: Results, who: dict[str, Row]) -> Iterator[Row]:
+    """Of directions with a curve, and of those that a scorer has looked at; numbers that are not known have no row."""
+    for name, found in result.qualities.items():
+        steady = found.uneven[torch.isfinite(found.uneven)]
+        if len(steady) > 1:
+            yield {**who[name], **_row("unevenness", "", suite.distance, estimate.mean(steady))}
+        n = suite.curves.samples
+        for end, (value, stderr) in zip(("t_min", "t_max"), found.coherence.tolist(), strict=True):
+            yield {**who[name], **_numbers("feature coherence", end, suite.curves.extractor, n, value, stderr)}
+        if math.isfinite(float(found.natural[0])):
+            value, stderr = found.natural.tolist()
+            count = int(found.natural_n)
+            yield {**who[name], **_numbers("naturalness", "", suite.curves.extractor, count, value, stderr)}
+        if found.kept.numel():
+            for end, cosines in (("t_min", found.kept[0]), ("t_max", found.kept[-1])):
+                yield {**who[name], **_row("identity kept", end, result.embedding, estimate.mean(cosines))}
+    for name, moved in result.movements.items():
+        if result.scorer is not None:
+            yield {**who[name], **_row("attribute coherence", "", result.scorer.name, moved.coherence)}
+
+
+def _row(metric: str, end: str, by: str, value: Estimate) -> Row:
+    return _numbers(metric, end, by, value.n, value.value, value.stderr)
+
+
+def _numbers(metric: str, end: str, by: str, n: int, value: float, stderr: float) -> Row:
+    return {"metric": metric, "end": end, "by": by, "n": n, "value": value, "stderr": stderr}
