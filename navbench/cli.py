@@ -21,6 +21,7 @@ from navbench.compute import Compute
 from navbench.directions import SetFile
 from navbench.discovery.methods import METHODS, admitted
 from navbench.errors import NavbenchError
+from navbench.experiments.projection import SPACES
 from navbench.experiments.reference import RESAMPLING
 from navbench.generators import zoo
 from navbench.generators.options import Options
@@ -255,6 +256,81 @@ def locality(samples: int | None, shifts: int | None) -> dict[str, Any]:
 def reproduce(targets: tuple[str, ...], codes: int | None, held_out: int | None, steps: int | None) -> dict[str, Any]:
     """The values for the suite."""
     return {"reproduction": given(targets=targets or None, codes=codes, held_out=held_out, steps=steps)}
+
+
+@main.command("edit", **example("navbench edit car.png --direction cars/hybrid/convs.1/0"))
+@click.argument("photos", metavar="PHOTO...", nargs=-1, required=True)
+@click.option("--direction", "name", required=True, help="Its name, a unique part of it, or its label.")
+@click.option("--generator", help="Its file or 'package.module:callable', if it is not installed by its name.")
+@checkpoint_options
+@click.option(
+    "--space",
+    "spaces",
+    multiple=True,
+    type=click.Choice(SPACES),
+    help="Where to. Default: w+, or without it z and z+activation.",
+)
+@click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="Of the projector.")
+@click.option("--shifts", type=click.IntRange(3), help="Columns of the strip, an odd number.")
+@click.option("--count", type=click.IntRange(1), help="Photos of each folder or distribution.")
+@click.option("--preset", default="quick", show_default=True, help="Sizes that no option gives.")
+@click.option("--out", type=click.Path(path_type=Path), help="The run folder.")
+@click.option("--fresh", is_flag=True, help="Start over.")
+@calibrate_option
+@directions_option
+@computing
+def edit(
+    photos: tuple[str, ...], name: str, generator: str | None, options: Options, spaces: tuple[str, ...], steps: int,
+    shifts: int | None, count: int | None, preset: str, out: Path | None, fresh: bool, calibrate: str | None,
+    folder: Path | None, device: str, precision: str | None, batch: int | None,
+) -> None:  # fmt: skip
+    """Project photos into the generator, and move them along a direction.
+
+    PHOTO is an image file, a folder of them, the name of a distribution such as renderings, or codes that an earlier
+    run wrote into its folder codes. A photo of other proportions is cut to the generator's, from the middle.
+    """
+    chosen = overridden(preset, precision, batch, calibrate=calibrate)
+    file, index = library(folder).find(name)
+    full = file.names()[index]
+    subject = _subject_of(chosen, file, generator or installed(file), options) | {"photos": list(photos)}
+    values = {"photos": given(spaces=spaces or None, steps=steps, count=count), "strips": given(shifts=shifts)}
+    wanted = {"only": [full], "experiments": ["photos"], "rediscover": False}
+    place = out or Path("runs") / f"edit-{full.replace('/', '-')}"
+    _run(chosen.with_values(generators=[subject], **wanted, **values), place, folder, device, fresh=fresh)
+    show(pd.read_csv(place / "tables" / "projection.csv")[["photo", "space", "perceptual", "psnr_db", "seconds"]])
+
+
+@main.command("survey", **example("navbench survey --generator cars --method spectrum"))
+@click.option("--generator", required=True, help="A name, or the file of a checkpoint.")
+@checkpoint_options
+@click.option(
+    "--method", type=click.Choice(list(METHODS)), default="spectrum", show_default=True, help="Whose directions."
+)
+@click.option("--layer", "layers", multiple=True, help="Only these layers, by name or index.")
+@click.option("--count", type=click.IntRange(1), help="Directions of each layer.")
+@click.option("--samples", type=click.IntRange(2), help="Codes.")
+@click.option("--rediscover", is_flag=True, help="Find the directions of every layer first, all with the same effort.")
+@click.option("--preset", default="quick", show_default=True, help="Sizes that no option gives.")
+@click.option("--out", type=click.Path(path_type=Path), help="The run folder.")
+@click.option("--fresh", is_flag=True, help="Start over.")
+@directions_option
+@computing
+def survey(
+    generator: str, options: Options, method: str, layers: tuple[str, ...], count: int | None, samples: int | None,
+    rediscover: bool, preset: str, out: Path | None, fresh: bool, folder: Path | None, device: str,
+    precision: str | None, batch: int | None,
+) -> None:  # fmt: skip
+    """What directions change in each layer of a generator: scale, geometry or colour, where, and at what cost."""
+    chosen = _with_subjects(overridden(preset, precision, batch), generator, options)
+    subject = chosen.generators[0].model_dump(mode="json") | {"methods": [method], "latents": [], "photos": []}
+    sizes = given(method=method, layers=list(layers) or None, directions=count, samples=samples)
+    wanted = {"experiments": ["survey", "curves"], "curves": {"directions": 0}, "rediscover": rediscover}
+    chosen = chosen.with_values(generators=[subject | {"layers": list(layers)}], survey=sizes, **wanted)
+    place = out or Path("runs") / f"survey-{zoo.create(generator, Compute(), options).name}-{method}"
+    _run(chosen, place, folder, device, fresh=fresh)
+    found = pd.read_csv(place / "tables" / "layers.csv")
+    columns = ("layer", "coarse", "middle", "fine", "geometry", "area50", "attributes_reached", "fd")
+    show(found[[column for column in columns if column in found]].dropna(subset=["coarse"]))
 
 
 @main.command(**example("navbench discover --method spectrum --method hybrid --layer main.6 --out my-directions"))

@@ -118,9 +118,7 @@ class Discovery:
                 f"Method {method} is not defined in {self.space.kind} spaces ({row.source}); "
                 f"it is in {', '.join(row.spaces)}."
             )
-        found = self._basis(row.basis, spectrum)
-        if row.learned:
-            found = self._learn(found, method, checkpoint)
+        found = self._found(row, spectrum, checkpoint)
         t_min, t_max = self._ranges(found, method)
         generator = self.space.generator
         ran = {
@@ -147,6 +145,17 @@ class Discovery:
             settings=self.settings.model_dump(),
             provenance=found.provenance | ran,
         )
+
+    def offsets(self, method: str) -> Tensor:
+        """What one method finds, before calibration: (K, *shape), on the CPU."""
+        if method not in METHODS:
+            raise unknown("method", method, METHODS)
+        found = self._found(METHODS[method], None, None)
+        return found.basis.combine(found.coefficients.to("cpu"))
+
+    def _found(self, row: Method, spectrum: DirectionSet | None, checkpoint: Path | None) -> Found:
+        found = self._basis(row.basis, spectrum)
+        return self._learn(found, row.name, checkpoint) if row.learned else found
 
     def _basis(self, name: str, spectrum: DirectionSet | None) -> Found:
         """The basis, with its vectors themselves as the directions."""

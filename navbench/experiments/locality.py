@@ -1,4 +1,4 @@
-"""Pixel-difference heatmaps (section 4.6, Figure 12): E over z and t of ||G_t(z) - G(z)||^2 per pixel."""
+"""Pixel-difference heatmaps (section 4.6, Figures 12 and 13): ||G_t(z) - G(z)||^2 per pixel, over z and t, or t."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,10 @@ import torch
 from torch import Tensor
 
 from navbench.experiments.edit import Edit, codes_for
+from navbench.experiments.strips import to_bytes
+
+EXAMPLES = 2
+"""Of how many codes the single images are kept."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class Heat:
         count: (2,): over how many shifted and how many unshifted images the sums go.
         totals: (n,), of each code the squared difference, summed over shifts, channels and pixels.
         regions: (n, R), the part of that on each region; areas: (n, R), the share of the unshifted image that it has.
+        examples: (r, 2, 3, H, W), uint8, of the codes below `EXAMPLES` the unshifted image and that at the last shift.
+        example_changes: (r, H, W), float32, of the same codes the squared difference, averaged over shifts (Figure 13).
     """
 
     change: Tensor
@@ -28,6 +34,8 @@ class Heat:
     totals: Tensor
     regions: Tensor
     areas: Tensor
+    examples: Tensor
+    example_changes: Tensor
 
 
 def heat(
@@ -57,15 +65,21 @@ def heat(
         change = torch.zeros_like(original[0, 0])
         regions = torch.zeros_like(before[:, :, 0, 0])
         totals = torch.zeros_like(original[:, 0, 0, 0])
+        shown = sum(row < EXAMPLES for row in chunk)
+        single = torch.zeros_like(original[:shown, 0])
+        images = unshifted
         for t in shifts:
             images = render(t)
             squared = (images.double() - original).square().sum(dim=1)  # (N, H, W)
+            single += squared[:shown] / len(shifts)
             change += squared.sum(dim=0)
             totals += squared.sum(dim=(1, 2))
             if segment is not None:
                 masks = (before + _masks(segment, images)) / 2
                 regions += (masks * squared[:, None]).sum(dim=(2, 3))
-        return tuple(each.cpu() for each in (change, original.sum(dim=0), totals, regions, before.mean(dim=(2, 3))))
+        examples = torch.stack([to_bytes(unshifted[:shown]), to_bytes(images[:shown])], dim=1)
+        per_code = (totals, regions, before.mean(dim=(2, 3)), examples, single.float())
+        return tuple(each.cpu() for each in (change, original.sum(dim=0), *per_code))
 
     change, image, *per_code = zip(*edit.compute.over(rows, work), strict=True)
     count = torch.tensor([len(rows) * len(shifts), len(rows)], dtype=torch.float64)

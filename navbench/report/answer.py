@@ -128,6 +128,8 @@ def _chosen(at: str) -> str:
 def _tied(rows: pd.DataFrame) -> list[str]:
     """The methods from the best on that the uncertainty does not set apart from the best; rows are sorted."""
     tied = [rows["method"].iloc[0]]
+    if rows["fd_rank_best"].notna().all():  # by paired differences; runs before them have combined errors only
+        return list(rows.loc[rows["fd_rank_best"] == 1, "method"])
     for row in rows.iloc[1:].to_dict("records"):
         difference = row["fd_mean"] - rows["fd_mean"].iloc[0]
         error = (row["fd_mean_stderr"] ** 2 + rows["fd_mean_stderr"].iloc[0] ** 2) ** 0.5

@@ -23,7 +23,16 @@ from navbench.report.numbers import (
     significant,
     span,
 )
-from navbench.report.pictures import Picture, data_uri, heatmap_image, png, read_heatmap, webp
+from navbench.report.pictures import (
+    Picture,
+    data_uri,
+    example_image,
+    heatmap_image,
+    png,
+    read_examples,
+    read_heatmap,
+    webp,
+)
 from navbench.report.tables import RunTables
 from navbench.report.views import anchor, metric_names
 
@@ -47,9 +56,11 @@ class Heatmap:
     shared: Picture
     top: str
     shared_top: str
+    examples: tuple[Picture, ...] = ()
 
 
-def _chart(run: Path, file: str, figure: Figure, alt: str, caption: str) -> Chart:
+def make_chart(run: Path, file: str, figure: Figure, alt: str, caption: str) -> Chart:
+    """The figure as the page holds it; it is written into the run's folder as well, as `file`.svg."""
     svg = to_svg(figure).encode("utf-8")
     write_atomically(run / "figures" / f"{file}.svg", svg)
     width, height = (round(inches * 96) for inches in figure.get_size_inches())
@@ -108,7 +119,7 @@ def _against_effect(tables: RunTables, curves: pd.DataFrame) -> list[Chart]:
             f"negative where t is. {_BAND}; the dotted line is t = 0. {_upper(setting(rows))}."
         )
         figure = figures.curves_by_effect(rows)
-        charts.append(_chart(tables.run, f"effect-{slug}", figure, words, caption))
+        charts.append(make_chart(tables.run, f"effect-{slug}", figure, words, caption))
     return charts
 
 
@@ -122,7 +133,7 @@ def shift_charts(tables: RunTables) -> list[Chart]:
             f"methods). The legends number the directions. {_BAND}; the dotted line is t = 0. "
             f"{_upper(setting(rows))}."
         )
-        charts.append(_chart(tables.run, f"shift-{slug}", figures.curves_by_shift(rows), words, caption))
+        charts.append(make_chart(tables.run, f"shift-{slug}", figures.curves_by_shift(rows), words, caption))
     return charts
 
 
@@ -136,7 +147,7 @@ def direction_charts(tables: RunTables) -> dict[str, Chart]:
         words = f"{metric} of {name} against t: {_ends(rows)}."
         caption = f"{metric}; {setting(rows)}."
         figure = figures.direction_curve(rows)
-        charts[str(name)] = _chart(tables.run, f"curve-{anchor(str(name))}", figure, words, caption)
+        charts[str(name)] = make_chart(tables.run, f"curve-{anchor(str(name))}", figure, words, caption)
     return charts
 
 
@@ -159,7 +170,7 @@ def method_charts(tables: RunTables) -> list[Chart]:
         words = f"{name} by method: " + "; ".join(
             f"{row['where']} {row['method']} {significant(row['fd_mean'])}" for row in part.to_dict("records")
         )
-        charts.append(_chart(tables.run, f"methods-{anchor(str(generator))}", figure, words, caption))
+        charts.append(make_chart(tables.run, f"methods-{anchor(str(generator))}", figure, words, caption))
     return charts
 
 
@@ -175,13 +186,13 @@ def reproduction_charts(tables: RunTables) -> list[Chart]:
         if rows.assign(kind=figures.target_kinds(rows)).duplicated(["name", "t", "kind"]).any():
             caption += " Where several layers were tried, the bar is of the best."
         figure = figures.residual_bars(rows)
-        charts.append(_chart(tables.run, f"residual-{anchor(generator)}", figure, words, caption))
+        charts.append(make_chart(tables.run, f"residual-{anchor(generator)}", figure, words, caption))
     for generator, rows in _by_generator(tables.reproduction_steps, "residual_train"):
         words = f"Residuals on training codes over optimiser steps, for {generator}."
         trained = tables.reproduction.loc[tables.reproduction["generator"] == generator, "n_train"]
         caption = f"The residual on training codes (n{SPACE}={SPACE}{counts(trained)}) as imitations were sought."
         figure = figures.residual_steps(rows)
-        charts.append(_chart(tables.run, f"residual-steps-{anchor(generator)}", figure, words, caption))
+        charts.append(make_chart(tables.run, f"residual-steps-{anchor(generator)}", figure, words, caption))
     return charts
 
 
@@ -206,7 +217,7 @@ def movement_charts(tables: RunTables) -> list[Chart]:
             f"{f'; {left} more directions are in the tables' if left else ''}."
         )
         figure = attribute_figures.movement_matrix(changes, own, names)
-        charts.append(_chart(tables.run, f"attributes-{anchor(generator)}", figure, words, caption))
+        charts.append(make_chart(tables.run, f"attributes-{anchor(generator)}", figure, words, caption))
     return charts
 
 
@@ -241,7 +252,7 @@ def matched_charts(tables: RunTables) -> list[Chart]:
             f"{short_direction(row)} {row['side']} {significant(row['value'])}" for row in rows.to_dict("records")
         )
         file = f"matched-{anchor(f'{generator}-{attribute}')}"
-        charts.append(_chart(tables.run, file, attribute_figures.matched_dots(rows), words, caption))
+        charts.append(make_chart(tables.run, file, attribute_figures.matched_dots(rows), words, caption))
     return charts
 
 
@@ -255,7 +266,7 @@ def locality_charts(tables: RunTables) -> list[Chart]:
         words = f"area50 of {generator}'s directions, by method: {span(rows['value'])}."
         n = f"n{SPACE}={SPACE}{counts(rows['n'])} codes"
         caption = f"area50 of each direction (smaller is more local), {n}. {_BAND}."
-        charts.append(_chart(tables.run, f"area50-{anchor(generator)}", figure, words, caption))
+        charts.append(make_chart(tables.run, f"area50-{anchor(generator)}", figure, words, caption))
     return charts
 
 
@@ -275,7 +286,18 @@ def _heatmap(run: Path, name: str, heatmap: np.ndarray, mean_image: np.ndarray, 
         alt = plain(f"Where {name} changes images: heatmap over the mean image, brightest at {significant(most)}.")
         pictures.append(Picture(data_uri(webp(image, _HEATMAP_QUALITY), "image/webp"), *image.size, alt))
     own, shared = pictures
-    return Heatmap(own, shared, significant(heatmap.max(), 2), significant(top, 2))
+    examples = _examples(run / "figures" / f"heatmap-{name.replace('/', '-')}.npz", name)
+    return Heatmap(own, shared, significant(heatmap.max(), 2), significant(top, 2), examples)
+
+
+def _examples(path: Path, name: str) -> tuple[Picture, ...]:
+    """Single images before and after, and where they changed."""
+    pictures = []
+    for (before, after), change in zip(*read_examples(path), strict=True):
+        image = example_image(before, after, change)
+        alt = plain(f"One image before and after {name}, and its squared change, averaged over t.")
+        pictures.append(Picture(data_uri(webp(image, _HEATMAP_QUALITY), "image/webp"), *image.size, alt))
+    return tuple(pictures)
 
 
 def _by_generator(frame: pd.DataFrame, column: str) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from markupsafe import Markup
 
 from navbench.errors import Failure
 from navbench.files import write_atomically
-from navbench.report import attributes, charts, figures, views
+from navbench.report import attributes, charts, figures, pairs, photos, quality, survey, views
 from navbench.report.answer import answer, threshold
 from navbench.report.asymmetry import asymmetry_sentences, asymmetry_table
 from navbench.report.charts import Chart, Heatmap
@@ -114,10 +115,51 @@ def _context(tables: RunTables) -> dict[str, Any]:
         "frugal": len(cards) >= _MANY,
         "groups": _groups(tables, cards),
         "layers": views.layers_table(tables) if len(tables.layers) else None,
+        **_beyond(tables),
         "overlaps": overlap_matrices(tables),
         "samples": _samples(tables),
         "provenance": provenance(tables),
     }
+
+
+def _beyond(tables: RunTables) -> dict[str, Any]:
+    """What the page shows of quality, rankings, layers, pairs and photos; nothing of what is not there."""
+    return {
+        "quality": quality.quality_table(tables),
+        "confusions": quality.confusion_tables(tables),
+        "stability": quality.stability_table(tables),
+        "rankings": quality.ranking_table(tables),
+        "ranking_sentences": quality.ranking_sentences(tables),
+        "survey_charts": survey.survey_charts(tables),
+        "survey": survey.survey_table(tables),
+        "survey_sentences": survey.survey_sentences(tables),
+        "layer_strips": _of_kind(tables, "layer"),
+        "pairs": pairs.pair_table(tables),
+        "pair_charts": pairs.pair_charts(tables),
+        "pair_sentences": pairs.pair_sentences(tables),
+        "paired": _of_kind(tables, "paired"),
+        "matched_sheets": _of_kind(tables, "matched"),
+        "projection": photos.projection_table(tables),
+        "photo_sentences": photos.photo_sentences(tables),
+        "photo_moves": photos.photo_moves(tables),
+        "photo_sheets": _of_kind(tables, "photos"),
+    }
+
+
+def _of_kind(tables: RunTables, kind: str) -> list[tuple[str, Sheet]]:
+    """The sheets of a kind of images.csv, each with what its rows are."""
+    rows = tables.images[tables.images["kind"] == kind].to_dict("records")
+    return [(_rows_of(tables, row), _sheet(tables.run, row, _FRUGAL_QUALITY)) for row in rows]
+
+
+def _rows_of(tables: RunTables, row: dict[Any, Any]) -> str:
+    """The caption of a sheet: what its rows are, from the top."""
+    name = plain(row["name"] if tables.several_generators else row["name"].partition("/")[2])
+    if not row["members"]:
+        return name
+    members = [plain(str(member).partition("/")[2] or str(member)) for member in json.loads(row["members"])]
+    into = f", projected into {plain(row['target'])}" if row["target"] else ""
+    return f"{name}{into}. Rows: {'; '.join(members)}."
 
 
 def _attributes(tables: RunTables) -> dict[str, Any]:
@@ -233,6 +275,10 @@ def _sheet(run: Path, row: dict[Any, Any], quality: int | None = None) -> Sheet:
         "animation": f"Animation of {row['name']} as t goes to and fro over its range.",
         "reproduction": f"{row['name']} and its imitations, {rows} codes, one per row.",
         "samples": f"Unshifted images of {row['generator']}.",
+        "layer": f"The first direction of layer {row['layer']}, one code, t growing from left to right.",
+        "paired": f"{row['name']} beside the closest directions of other methods, one per row.",
+        "matched": "Methods at the same change of one attribute, one per row.",
+        "photos": f"Photos edited by {row['name']}, one per row, the photo itself at the left.",
     }
     alt = plain(shows[row["kind"]])
     return read_sheet(run, row["file"], rows, row["columns"], alt, thumbnail=row["kind"] == "strip", quality=quality)

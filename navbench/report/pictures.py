@@ -124,6 +124,24 @@ def read_heatmap(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.nan_to_num(heatmap), np.nan_to_num(mean_image)
 
 
+def read_examples(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Single images (r, 2, 3, H, W), uint8, before and after, and their changes (r, H, W); r is 0 if there are none."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if "examples" not in arrays:  # a run of an older version
+                return np.zeros((0, 2, 3, 1, 1), np.uint8), np.zeros((0, 1, 1))
+            return arrays["examples"], arrays["example_changes"].astype(float)
+    except (ValueError, OSError) as error:
+        raise NavbenchError(f"{path} does not hold single images: {error}.") from error
+
+
+def example_image(before: np.ndarray, after: np.ndarray, change: np.ndarray) -> Image.Image:
+    """One image before and after an edit, and where it changed, side by side (Figure 13)."""
+    shade = matplotlib.colormaps["magma"](change / change.max() if change.max() > 0 else change)[..., :3]
+    parts = [before.transpose(1, 2, 0), after.transpose(1, 2, 0), np.round(shade * 255).astype(np.uint8)]
+    return Image.fromarray(np.concatenate(parts, axis=1))
+
+
 def overlay(heatmap: np.ndarray, mean_image: np.ndarray, top: float) -> np.ndarray:
     """A heatmap on a grey mean image, (H, W, 3) in [0, 1]; `top` is the brightest colour's value."""
     grey = (mean_image.mean(axis=0, keepdims=True).transpose(1, 2, 0) + 1) / 2

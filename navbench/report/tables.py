@@ -12,6 +12,7 @@ from navbench.report.numbers import FID_EXTRACTOR, place, short_place
 
 WHO = ("generator", "method", "layer", "direction", "name", "label")
 SETTING = ("metric", "extractor", "reference")
+_OTHER = ("other", "other_method", "other_layer", "other_space", "other_end")
 RESIDUALS = ("z", "w", "w+", "activation", "parameter")
 """The kinds of spaces in which imitations may be sought."""
 
@@ -53,7 +54,7 @@ SCHEMAS = {
         numbers=("directions", "curves"),
         maybe=(
             *_with_stderr("fd_mean", "kid_mean"),
-            *("effect_target", "accuracy", "n", "n_reference"),
+            *("effect_target", "accuracy", "n", "n_reference", "fd_rank_best", "fd_rank_worst"),
             *("area50_mean", *(f"residual_{kind}_mean" for kind in RESIDUALS)),
             *("interpretable", "entangled", "attributes_found", "dependency_mean"),
         ),
@@ -132,12 +133,50 @@ SCHEMAS = {
         maybe_text=("distance", "space"),
     ),
     "reproduction_steps": Schema(text=(*WHO, "target"), numbers=("t", "step", "residual_train"), maybe_text=("space",)),
-    "layers": Schema(
+    "layers": Schema(  # what they are, and what the survey found
         text=("generator", "layer", "shape"),
         numbers=("index",),
-        maybe=("parameters", "input_size", "directions"),
+        maybe=(
+            *("parameters", "input_size", "directions", "survey_directions", "n_survey", "n", "interpretable"),
+            *_with_stderr("coarse", "middle", "fine", "geometry", "area50", "fd", "effect"),
+            "attributes_reached",
+        ),
+        maybe_text=("survey_method", "attributes", *SETTING),
     ),
-    "images": Schema(text=(*WHO, "kind", "file", "columns"), numbers=("rows",), maybe_text=("space",)),
+    "pairs": Schema(text=(*WHO, *_OTHER, "by_label"), numbers=("cosine", "cosine_stderr", "n"), maybe_text=("space",)),
+    "pair_curves": Schema(
+        text=(*WHO, *_OTHER, "member", *SETTING),
+        numbers=("t", "signed_effect", "value", "stderr", "n"),
+        maybe_text=("space", "distance"),
+    ),
+    "projection": Schema(
+        text=("generator", "photo", "source", "space", "distance"),
+        numbers=("steps", "perceptual_start", "perceptual", "psnr_db", "seconds"),
+        maybe=("mse_start", "mse"),
+        maybe_text=("layer", "cropped"),
+    ),
+    "photo_attributes": Schema(
+        text=(*WHO, "photo", "projected_into", "attribute"),
+        numbers=("t", "value", "photo_value"),
+        maybe=("true_value",),
+        maybe_text=("space", "unit"),
+    ),
+    "quality": Schema(text=(*WHO, "metric"), numbers=("value", "stderr", "n"), maybe_text=("space", "end", "by")),
+    "confusion": Schema(text=(*WHO, "named"), numbers=("share", "n"), maybe_text=("space",)),
+    "stability": Schema(
+        text=("generator", "layer", "method", "varied"),
+        numbers=("value", "share", "chance", "median_angle", "directions"),
+        maybe=("smallest_angle", "largest_angle"),
+        maybe_text=("space",),
+    ),
+    "ranking": Schema(
+        text=("generator", "layer", "metric", "method", "against"),
+        numbers=("value", "value_against", "difference", "stderr", "p", "n"),
+        maybe_text=("extractor", "reference", "better"),
+    ),
+    "images": Schema(
+        text=(*WHO, "kind", "file", "columns"), numbers=("rows",), maybe_text=("space", "members", "target")
+    ),
 }
 
 
@@ -168,6 +207,14 @@ class RunTables:
     reproduction: pd.DataFrame
     reproduction_steps: pd.DataFrame
     layers: pd.DataFrame
+    pairs: pd.DataFrame
+    pair_curves: pd.DataFrame
+    projection: pd.DataFrame
+    photo_attributes: pd.DataFrame
+    quality: pd.DataFrame
+    confusion: pd.DataFrame
+    stability: pd.DataFrame
+    ranking: pd.DataFrame
     images: pd.DataFrame
 
     @property
@@ -200,7 +247,9 @@ def load_run(run: Path) -> RunTables:
     for name, column in (("found", "best"), ("calibration", "is_reached"), ("matched", "is_reached")):
         tables[name] = tables[name].assign(**{column: _flags(tables[name], column, run / "tables" / f"{name}.csv")})
     spaces = tables["methods"].drop_duplicates(["generator", "layer"]).set_index(["generator", "layer"])["space"]
-    tables |= {name: _placed(table, spaces) for name, table in tables.items() if name != "layers"}
+    unplaced = ("layers", "projection")
+    tables |= {name: _placed(table, spaces) for name, table in tables.items() if name not in unplaced}
+    tables["pairs"] = tables["pairs"].assign(by_label=_flags(tables["pairs"], "by_label", run / "tables" / "pairs.csv"))
     for name in ("directions", "methods", "curves"):
         _check_fid(tables[name], run / "tables" / f"{name}.csv")
     suite = run / "suite.toml"

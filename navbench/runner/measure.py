@@ -19,7 +19,9 @@ from navbench.runner.matched import match
 from navbench.runner.pairs import pairs
 from navbench.runner.photos import edit_photos
 from navbench.runner.ranges import calibrated
+from navbench.runner.recognition import recognise
 from navbench.runner.results import Results
+from navbench.runner.stability import stability
 from navbench.runner.survey import survey
 from navbench.spaces import Space, describe
 from navbench.spaces import create as create_space
@@ -38,7 +40,7 @@ class Experiments(Measurement):
 
     def _measured(self) -> Results:
         suite, plan_ = self.bench.suite, self.plan
-        results = Results(self.generator, plan_, self.bench.extractor.metric)
+        results = Results(self.generator, plan_, self.bench.extractor.metric, scorer=self.scorer)
         chosen = plan_.all_directions()
         realism = self._realism(results)
         name, names = self.generator.name, {direction.name for direction in chosen}
@@ -62,6 +64,10 @@ class Experiments(Measurement):
             survey(self, results, realism)
         if "pairs" in suite.experiments and not plan_.only:
             pairs(self, results, realism)
+        if "recognition" in suite.experiments and not plan_.only:
+            recognise(self, results)
+        if "stability" in suite.experiments and not plan_.only:
+            stability(self, results)
         if "photos" in suite.experiments and plan_.subject.photos:
             edit_photos(self, results, plan_.leading(suite.photos.directions))
         return results
@@ -102,7 +108,6 @@ class Experiments(Measurement):
         return dict(zip((direction.name for direction in directions), effects, strict=True))
 
     def _attributes(self, results: Results, scorer: Scorer, directions: list[Direction]) -> None:
-        results.scorer = scorer
         chosen = {direction.name for direction in directions}
         with self.pieces(f"{self.generator.name}: attributes", len(self.plan.sets)) as tick:
             for found in self.plan.sets:

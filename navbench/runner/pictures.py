@@ -2,16 +2,21 @@
 
 import io
 import json
+import shutil
+import subprocess
+import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from navbench.directions import Direction
+from navbench.errors import NavbenchWarning
 from navbench.experiments.strips import Strip
 from navbench.files import write_atomically
 from navbench.generators.base import Generator
@@ -20,6 +25,7 @@ from navbench.runner.results import Results
 
 QUALITY = 85
 FRAME_MS = 160
+_SCALE_HEIGHT, _NARROWEST = 20, 96
 
 
 def sheet(images: Tensor) -> Image.Image:
@@ -34,13 +40,68 @@ def write_strip(folder: Path, direction: Any, shifts: Sequence[float], strip: St
     still, moving = f"strips/{direction.slug}.webp", f"strips/{direction.slug}-loop.webp"
     write_atomically(folder / still, _webp([sheet(strip.images)]))
     there = [sheet(strip.images[:, [column]].transpose(0, 1)) for column in range(len(shifts))]
-    write_atomically(folder / moving, _webp(there + there[-2:0:-1]))
+    frames = [_with_scale(frame, t, shifts) for frame, t in zip(there, shifts, strict=True)]
+    loop = frames + frames[-2:0:-1]
+    write_atomically(folder / moving, _webp(loop))
     columns = json.dumps([f"{t:.3g}" for t in shifts])
     rows = len(strip.images)
     return [
         {**identity(direction), "kind": "strip", "file": still, "rows": rows, "columns": columns},
         {**identity(direction), "kind": "animation", "file": moving, "rows": rows, "columns": columns},
+        *(
+            {**identity(direction), "kind": "video", "file": video, "rows": rows, "columns": columns}
+            for video in write_video(folder, f"strips/{direction.slug}-loop.mp4", loop)
+        ),
     ]
+
+
+def _with_scale(frame: Image.Image, t: float, shifts: Sequence[float]) -> Image.Image:
+    """A frame with the range of t under it, and where in the range it is."""
+    width = max(frame.width, _NARROWEST)
+    whole = Image.new("RGB", (width, frame.height + _SCALE_HEIGHT), "white")
+    whole.paste(frame, ((width - frame.width) // 2, 0))
+    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(size=9)
+    low, high = shifts[0], shifts[-1]
+    line, place = frame.height + 4, 4 + (width - 9) * (t - low) / (high - low)
+    draw.line([(4, line), (width - 5, line)], fill="#9aa2ad")
+    draw.ellipse([place - 3, line - 3, place + 3, line + 3], fill="#1d5f85")
+    for text, x, anchor in (
+        (f"{low:.3g}", 2, "la"),
+        (f"t = {t:.2g}", width / 2, "ma"),
+        (f"{high:.3g}", width - 2, "ra"),
+    ):
+        draw.text((x, line + 4), text, fill="#23272e", font=font, anchor=anchor)
+    return whole
+
+
+def write_video(folder: Path, file: str, frames: Sequence[Image.Image]) -> list[str]:
+    """The frames as MP4, where ffmpeg is installed; the names of what was written, which may be none."""
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        return []
+    width, height = frames[0].size
+    given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{1000 / FRAME_MS:g}", "-i", "-"]
+    # H.264 in 4:2:0 wants even sides, and a player seeks in a file whose index comes first
+    wanted = [
+        "-vf",
+        "pad=ceil(iw/2)*2:ceil(ih/2)*2",
+        "-c:v",
+        "libx264",
+        "-pix_fmt",
+        "yuv420p",
+        "-movflags",
+        "+faststart",
+    ]
+    with tempfile.TemporaryDirectory() as made:
+        out = Path(made) / "video.mp4"
+        content = b"".join(frame.convert("RGB").tobytes() for frame in frames)
+        done = subprocess.run([ffmpeg, "-v", "error", *given, *wanted, str(out)], input=content, capture_output=True)
+        if done.returncode != 0:
+            reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+            warnings.warn(f"ffmpeg wrote no MP4 ({reason}).", NavbenchWarning, stacklevel=2)
+            return []
+        write_atomically(folder / file, out.read_bytes())
+    return [file]
 
 
 def write_layer(folder: Path, direction: Direction, shifts: Sequence[float], strip: Strip) -> list[Row]:
@@ -137,6 +198,8 @@ def write_arrays(folder: Path, results: Sequence[Results]) -> None:
                 buffer,
                 heatmap=(change / shifted).float().numpy(),
                 mean_image=(image / unshifted).float().numpy(),
+                examples=torch.cat([heat.examples for heat in heats]).numpy(),
+                example_changes=torch.cat([heat.example_changes for heat in heats]).numpy(),
             )
             write_atomically(folder / f"heatmap-{directions[name].slug}.npz", buffer.getvalue())
 

@@ -7,7 +7,7 @@ import torch
 
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
-from navbench.runner.identity import Row
+from navbench.runner.identity import Row, identity
 from navbench.runner.results import Results
 from navbench.suite import Suite
 
@@ -28,9 +28,48 @@ def quality_rows(suite: Suite, result: Results, who: dict[str, Row]) -> Iterator
         if found.kept.numel():
             for end, cosines in (("t_min", found.kept[0]), ("t_max", found.kept[-1])):
                 yield {**who[name], **_row("identity kept", end, result.embedding, estimate.mean(cosines))}
+    for own in result.plan.sets:
+        recognition = result.recognitions.get(own.reference)
+        if recognition is not None:
+            for direction in own:
+                accuracy = recognition.accuracy_of(direction.index)
+                yield {**who[direction.name], **_row("recognised", "", "resnet18", accuracy)}
     for name, moved in result.movements.items():
         if result.scorer is not None:
             yield {**who[name], **_row("attribute coherence", "", result.scorer.name, moved.coherence)}
+
+
+def confusion_rows(result: Results) -> Iterator[Row]:
+    """Per set, direction shown and direction named: the share of the shown ones that was taken for it."""
+    for found in result.plan.sets:
+        recognition = result.recognitions.get(found.reference)
+        if recognition is None:
+            continue
+        confusion = recognition.confusion(len(found))
+        for direction in found:
+            shown = int((recognition.shown == direction.index).sum())
+            for named, share in enumerate(confusion[direction.index].tolist()):
+                yield {**identity(direction), "named": named, "share": share, "n": shown}
+
+
+def stability_rows(result: Results) -> Iterator[Row]:
+    """Per set and time that it was found again: how much of its span was found, and at what angles (degrees)."""
+    for stable in result.stable:
+        angles = torch.rad2deg(torch.arccos(stable.cosines.clamp(-1, 1)))
+        yield {
+            "generator": stable.found.generator,
+            "layer": stable.found.place,
+            "space": stable.found.space,
+            "method": stable.found.method,
+            "varied": stable.varied,
+            "value": stable.value,
+            "share": stable.share,
+            "chance": stable.chance,
+            "smallest_angle": float(angles[0]),
+            "median_angle": float(angles.median()),
+            "largest_angle": float(angles[-1]),
+            "directions": len(stable.found),
+        }
 
 
 def _row(metric: str, end: str, by: str, value: Estimate) -> Row:

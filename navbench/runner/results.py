@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from navbench.directions import Direction
+from navbench.directions import Direction, DirectionSet
 from navbench.experiments.calibration import Range
 from navbench.experiments.fid_curve import Curve
 from navbench.experiments.layer_survey import Changes
@@ -13,6 +13,7 @@ from navbench.experiments.locality import Heat
 from navbench.experiments.projection import Projection
 from navbench.experiments.quality import Quality
 from navbench.experiments.real_images import Photo
+from navbench.experiments.recognition import Recognition
 from navbench.experiments.reproduction import Reproduction
 from navbench.generators.base import Generator
 from navbench.metrics.attributes import Movement, Scorer
@@ -97,6 +98,18 @@ class Projected:
 
 
 @dataclass(frozen=True)
+class Stable:
+    """A set and the same found again, with another 'seed' or number of 'codes', `value`: how their spans overlap."""
+
+    found: DirectionSet
+    varied: str
+    value: int
+    cosines: Tensor
+    share: float
+    chance: float
+
+
+@dataclass(frozen=True)
 class EditedPhotos:
     """The edits of photos by one direction: over which shifts, and what a scorer reads of each, (P, 1 + T, A)."""
 
@@ -123,6 +136,7 @@ class Results:
         heats: one per group of codes; segmenter: of the regions that they are divided into, if any.
         survey: one per direction of the survey; pairs: one per direction and other set that it was compared with.
         projected: one per photo and space; edited: one per direction and space that photos were edited in.
+        recognitions: by set; stable: one per set and time that it was found again.
         reproductions: by direction name and target space, in words.
         pictures: rows of tables/images.csv.
     """
@@ -149,6 +163,8 @@ class Results:
     survey: list[Surveyed] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     projected: list[Projected] = field(default_factory=list)
+    recognitions: dict[str, Recognition] = field(default_factory=dict)
+    stable: list[Stable] = field(default_factory=list)
     edited: list[EditedPhotos] = field(default_factory=list)
     reproductions: dict[tuple[str, str], Reproduction] = field(default_factory=dict)
     pictures: list[dict[str, Any]] = field(default_factory=list)

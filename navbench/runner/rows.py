@@ -25,7 +25,7 @@ from navbench.runner.locality_rows import locality_of, locality_rows, region_row
 from navbench.runner.method_rows import method_rows
 from navbench.runner.pair_rows import pair_curve_rows, pair_rows
 from navbench.runner.photo_rows import photo_attribute_rows, projection_rows
-from navbench.runner.quality_rows import quality_rows
+from navbench.runner.quality_rows import confusion_rows, quality_rows, stability_rows
 from navbench.runner.ranking_rows import ranking_rows
 from navbench.runner.results import Results
 from navbench.runner.survey_rows import layer_rows
@@ -63,6 +63,8 @@ def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None
         "projection": [row for result in results for row in projection_rows(result)],
         "photo_attributes": [row for result in results for row in photo_attribute_rows(result)],
         "quality": [row for result in results for row in quality_rows(suite, result, identities(result))],
+        "confusion": [row for result in results for row in confusion_rows(result)],
+        "stability": [row for result in results for row in stability_rows(result)],
         "ranking": [row for result in results for row in ranking_rows(suite, result)],
     }
     tables["directions"] = [row for result in results for row in direction_rows(suite, result, tables)]

@@ -1,0 +1,112 @@
+"""Whether the directions of a set can be told apart: reconstructor accuracy (RCA) and its confusion matrix.
+
+RCA is Voynov & Babenko's (ICML 2020, section 4.1), who take it from the reconstructor that learned with the directions.
+Here a new one learns on the directions as they are, so that methods that learned none are judged alike; a shift is a
+share of each direction's own range, so that no one is known by its size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from navbench import seeds
+from navbench.discovery.learn import Reconstructor
+from navbench.errors import NavbenchError
+from navbench.experiments.edit import Edit
+from navbench.metrics import estimate
+from navbench.metrics.estimate import Estimate
+from navbench.progress import Report, silent
+
+_LEAST = 0.25
+"""The smallest share of a range that is shown: what hardly changes anything cannot be named."""
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What a reconstructor made of pairs that it did not learn from.
+
+    Attributes:
+        shown, named: (n,), int64, which direction each pair was of, and which it was taken for.
+    """
+
+    shown: Tensor
+    named: Tensor
+
+    @property
+    def accuracy(self) -> Estimate:
+        """The share of pairs that were named rightly."""
+        return estimate.mean((self.shown == self.named).double())
+
+    def accuracy_of(self, direction: int) -> Estimate:
+        """The same of the pairs of one direction."""
+        own = self.shown == direction
+        return estimate.mean((self.named[own] == direction).double())
+
+    def confusion(self, directions: int) -> Tensor:
+        """(K, K), float64, of the pairs of each direction (a row) the shares that were taken for each."""
+        counts = torch.bincount(self.shown * directions + self.named, minlength=directions**2)
+        table = counts.view(directions, directions).double()
+        return table / table.sum(1, keepdim=True)
+
+
+class Recogniser:
+    """A reconstructor that learns the directions of one set, as they are."""
+
+    def __init__(self, edits: Sequence[Edit], seed: int, learning_rate: float) -> None:
+        if len(edits) < 2:
+            raise NavbenchError("Directions are recognised among others, and there is one; take a set of more.")
+        self.edits, self.seed, self.compute = edits, seed, edits[0].compute
+        with torch.random.fork_rng():  # torchvision initialises from the global state
+            torch.manual_seed(seeds.derived(seed, "recogniser"))
+            network = Reconstructor(len(edits))
+        self.network = network.to(self.compute.device).train()
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=learning_rate)
+
+    def run(self, steps: int, batch: int, pairs: int, report: Report = silent) -> Recognition:
+        """Learn for some steps, then name `pairs` pairs of other codes."""
+        for step in range(steps):
+            original, shifted, shown = self._pairs("recognition", step, batch)
+            with self.compute.autocast():
+                logits, _ = self.network(original, shifted)
+            loss = F.cross_entropy(logits.float(), shown)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            report(step + 1, steps, f"loss {float(loss.detach()):.2f}")
+        return self._named(batch, pairs)
+
+    @torch.no_grad()
+    def _named(self, batch: int, pairs: int) -> Recognition:
+        self.network.eval()
+        shown, named = [], []
+        for step in range(-(-pairs // batch)):
+            original, shifted, own = self._pairs("recognition, held out", step, batch)
+            with self.compute.autocast():
+                logits, _ = self.network(original, shifted)
+            shown.append(own.cpu())
+            named.append(logits.argmax(1).cpu())
+        return Recognition(torch.cat(shown)[:pairs], torch.cat(named)[:pairs])
+
+    @torch.no_grad()
+    def _pairs(self, role: str, step: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Unshifted and shifted images, and the directions (n,); pair i of a step depends on (seed, role, i) only."""
+        drawn = seeds.stream(seeds.derived(self.seed, role), step)
+        which = drawn.integers(len(self.edits), size=batch)
+        shares = drawn.uniform(_LEAST, 1, size=batch) * drawn.choice([-1.0, 1.0], size=batch)
+        space = self.edits[0].space
+        indices = range(step * batch, (step + 1) * batch)
+        codes = space.generator.sample(indices, seeds.derived(self.seed, role, "codes"))
+        offsets = torch.stack([self._offset(int(k), float(share)) for k, share in zip(which, shares, strict=True)])
+        with self.compute.autocast():
+            state = space.prepare(codes)
+            original = space.render(state, torch.zeros_like(offsets[0]))
+            shifted = space.render(state, offsets)
+        return original.float(), shifted.float(), torch.from_numpy(which).to(self.compute.device)
+
+    def _offset(self, which: int, share: float) -> Tensor:
+        edit = self.edits[which]
+        t = share * (edit.direction.t_max if share > 0 else -edit.direction.t_min)
+        return t * edit.offset

@@ -1,0 +1,90 @@
+"""The same edit by other methods: a table, curves of both, and sheets on the same codes (Figures 5, 6, 14 and 15)."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from navbench.report import views
+from navbench.report.charts import Chart, make_chart
+from navbench.report.drawing import DASHES, MUTED, colour, finish, label_edges, panels, styled
+from navbench.report.figures import axis_name
+from navbench.report.numbers import BAND, LATENT, listed, metric_name, plain, setting, significant
+from navbench.report.tables import RunTables
+from navbench.report.views import Cell, Column, Table, anchor, make_table
+
+
+def pair_table(tables: RunTables) -> Table | None:
+    """One row per direction and other set."""
+    frame = tables.pairs
+    if frame.empty:
+        return None
+    columns = [
+        *views.generator_column(frame),
+        *views.who_columns(frame, set(tables.measured["name"]), labelled=False),
+        Column("The other", lambda row: Cell(plain(row["other"].partition("/")[2]))),
+        Column("at its", lambda row: Cell(row["other_end"].replace("_", " "))),
+        views.measured("Cosine of the changes", "cosine"),
+        Column("Chosen by", lambda row: Cell("label" if row["by_label"] else "cosine")),
+    ]
+    caption = (
+        "For each direction, the one of every other set that does most nearly the same at t max: by the cosine of the "
+        "changes of pixels, chosen on one half of the codes and measured on the other, ± one standard error. 1 is the "
+        "same change, 0 an unrelated one."
+    )
+    return make_table(frame, columns, caption)
+
+
+def pair_sentences(tables: RunTables) -> list[str]:
+    """Whether a latent direction does the same as each direction of weights."""
+    latent = tables.pairs[tables.pairs["other_space"].isin(LATENT)]
+    told = []
+    for generator, rows in latent.groupby("generator", sort=False):
+        best = rows.sort_values("cosine", ascending=False, kind="stable").drop_duplicates("name")
+        of = f" of {plain(str(generator))}" if tables.several_generators else ""
+        each = listed(
+            f"{plain(row['other'].partition('/')[2])} for {plain(row['name'].partition('/')[2])} "
+            f"({significant(row['cosine'], 2)})"
+            for row in best.to_dict("records")
+        )
+        told.append(f"The closest latent direction{of}, by the cosine of the changes of pixels: {each}.")
+    return told
+
+
+def pair_charts(tables: RunTables) -> list[Chart]:
+    """The curves of directions beside those of their closest latent ones, a figure per generator."""
+    charts = []
+    for generator, rows in tables.pair_curves.groupby("generator", sort=False):
+        name = metric_name(rows["metric"].iloc[0], rows["extractor"].iloc[0])
+        members = listed(member.partition("/")[2] for member in rows["member"].unique())
+        caption = (
+            f"{name} against effect, signed so that both do the same on either side: a direction of weights (solid), "
+            f"and the latent direction that is closest to it (dashed). Bands are ± 1.96 standard errors. "
+            f"{setting(rows)}."
+        )
+        words = f"{name} against signed effect of {members}."
+        charts.append(make_chart(tables.run, f"pairs-{anchor(str(generator))}", _curves(rows), words, caption))
+    return charts
+
+
+@styled
+def _curves(rows: pd.DataFrame) -> Figure:
+    """A panel per direction, with both curves."""
+    names = list(rows["name"].unique())
+    figure, grid = panels(len(names), 2, 3.0, sharey=True)
+    for axes, name in zip(grid, names, strict=True):
+        for member, line in rows[rows["name"] == name].groupby("member", sort=False):
+            line = line.sort_values("signed_effect")
+            own = member == name
+            shade = colour(line["method" if own else "other_method"].iloc[0])
+            error = BAND * line["stderr"].fillna(0.0)
+            low, high = line["value"] - error, line["value"] + error
+            axes.fill_between(line["signed_effect"], low, high, color=shade, alpha=0.16, linewidth=0)
+            label = plain(str(member).partition("/")[2])
+            axes.plot(
+                line["signed_effect"], line["value"], color=shade, linestyle=DASHES[not own], marker="o", markersize=2.4,
+                label=label,
+            )  # fmt: skip
+        axes.axvline(0, color=MUTED, linestyle=":", linewidth=0.9)
+        axes.legend(loc="upper center")
+        axes.set_title(plain(name))
+    label_edges(grid, "effect, signed as the edit", axis_name(rows), numbers_inside=True)
+    return finish(figure)

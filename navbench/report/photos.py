@@ -1,0 +1,87 @@
+"""Real images: how well they were projected, and what edits did to them (Figures 9 and 10 of the paper)."""
+
+import pandas as pd
+
+from navbench.report import views
+from navbench.report.numbers import listed, plain, significant
+from navbench.report.tables import RunTables
+from navbench.report.views import Cell, Column, Row, Table, make_table
+
+
+def projection_table(tables: RunTables) -> Table | None:
+    """One row per photo and space."""
+    frame = tables.projection
+    if frame.empty:
+        return None
+    columns = [
+        *views.generator_column(frame),
+        views.word("Photo", "photo"),
+        Column("Into", lambda row: Cell(plain(" ".join(filter(None, (row["space"], row["layer"])))))),
+        views.whole("Steps", "steps"),
+        views.number("before", "perceptual_start", "Perceptual distance"),
+        views.number("after", "perceptual", "Perceptual distance"),
+        views.number("PSNR (dB)", "psnr_db"),
+        views.number("Seconds", "seconds"),
+    ]
+    names = listed(sorted(set(frame["distance"])))
+    return make_table(frame, columns, f"Photos, projected by minimising {plain(names)}; seconds are each one's part.")
+
+
+def photo_sentences(tables: RunTables) -> list[str]:
+    """How far the attributes of projections are from the truth, and whether edits move photos as they move codes."""
+    frame = tables.photo_attributes
+    told = []
+    for generator, rows in frame.groupby("generator", sort=False):
+        known = rows[(rows["t"] == 0) & rows["true_value"].notna()].drop_duplicates(["photo", "attribute"])
+        if known.empty:
+            continue
+        worst = [
+            f"{plain(str(attribute))} {significant((part['value'] - part['true_value']).abs().mean(), 2)} "
+            f"{plain(part['unit'].iloc[0])}".strip()
+            for attribute, part in known.groupby("attribute", sort=False)
+        ]
+        told.append(
+            f"The true attributes of {known['photo'].nunique()} photos of {plain(str(generator))} are known. What "
+            f"their projections show is off by, in the mean: {listed(worst)}. (Angles are compared without regard to "
+            "their period.)"
+        )
+    return told
+
+
+def photo_moves(tables: RunTables) -> Table | None:
+    """What each direction does to its attribute: on photos, beside what it does to the generator's own images."""
+    frame = _moves(tables)
+    if frame.empty:
+        return None
+    columns = [
+        *views.generator_column(frame),
+        *views.who_columns(frame, set(tables.measured["name"]), labelled=False),
+        views.word("Attribute", "attribute"),
+        views.word("Unit", "unit"),
+        views.number("on photos", "photos", "Change from end to end"),
+        views.number("on codes", "codes", "Change from end to end"),
+        views.whole("Photos", "count"),
+    ]
+    caption = (
+        "The attribute that a direction moves most on the generator's own images, and how far it moves it in the mean "
+        "over photos, as the scorer reads them."
+    )
+    return make_table(frame, columns, caption)
+
+
+def _moves(tables: RunTables) -> pd.DataFrame:
+    edits = tables.photo_attributes
+    known = tables.directions[tables.directions["attribute"] != ""]
+    moved = dict(zip(known["name"], zip(known["attribute"], known["attribute_change"], strict=True), strict=True))
+    rows: list[Row] = []
+    for (name, _), part in edits.groupby(["name", "projected_into"], sort=False):
+        if name not in moved:
+            continue
+        attribute, change_of_codes = moved[name]
+        own = part[part["attribute"] == attribute]
+        ends = own[own["t"].isin([own["t"].min(), own["t"].max()])].pivot(index="photo", columns="t", values="value")
+        if ends.shape[1] == 2:
+            first = own.to_dict("records")[0]
+            change = (ends.iloc[:, 1] - ends.iloc[:, 0]).mean()
+            rows.append(first | {"photos": change, "codes": change_of_codes, "count": len(ends)})
+    return pd.DataFrame(rows)
