@@ -248,6 +248,10 @@ def test_a_written_suite_spells_out_every_key_that_has_a_value():
 
 FULL = suite.parse(MINIMAL, "mine.toml").with_values(
     only=["a"],
+    survey={"layers": ["main.3"]},
+    photos={"spaces": ["z"]},
+    recognition={"methods": ["svd"]},
+    stability={"methods": ["svd"], "codes": [4]},
     discovery={"optimization": {"shift": 2.0}, "hybrid": {"shift": 3.0}, "latent_optimization": {"shift": 4.0}},
 )
 CHOICES = {
@@ -268,6 +272,8 @@ def another(path, value):
         return CHOICES[path[-1]]
     if isinstance(value, bool):
         return not value
+    if isinstance(value, list):
+        return [*value, *value] if path[-1] != "spaces" else ["w+"]
     if path[-1] == "shifts":
         return value + 2
     return value + "x" if isinstance(value, str) else value + 1
@@ -292,6 +298,8 @@ SUBJECT = {
     "resize": "box",
     "scorer": "mine",
     "segmentation": "mine",
+    "embedding": "mine",
+    "photos": ["me.png"],
     "options": {"truncation": 0.5},
     "discovery": {"directions": 3},
 }

@@ -1,9 +1,10 @@
 """Whether a direction does the same thing everywhere: how alike the changes are that it makes to different codes."""
 
+import math
+
 import torch
 from torch import Tensor
 
-from navbench.errors import NavbenchError
 from navbench.metrics.estimate import Estimate
 
 
@@ -11,11 +12,11 @@ def coherence(changes: Tensor) -> Estimate:
     """The mean cosine of the changes (n, D) of two different codes: 1 if all are alike, 0 if they are unrelated.
 
     The idea of consistent directions of Spingarn-Eliezer, Banner and Michaeli (ICLR 2021), as a number: over all pairs
-    of codes, a U-statistic, so unbiased at any n, with the influence of each code. A code that does not change agrees
-    with none.
+    of codes, a U-statistic, so unbiased at any n, with the influence of each code; NaN for a single code. A code that
+    does not change agrees with none.
     """
     if len(changes) < 2:
-        raise NavbenchError(f"Coherence compares the changes of codes, and there is {len(changes)} of them.")
+        return Estimate(math.nan, torch.zeros(len(changes), dtype=torch.float64))
     changes = changes.detach().double().cpu()
     norms = changes.norm(dim=1, keepdim=True)
     unit = torch.where(norms > 0, changes / norms.clamp_min(torch.finfo(norms.dtype).tiny), 0.0)

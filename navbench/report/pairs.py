@@ -79,10 +79,16 @@ def _curves(rows: pd.DataFrame) -> Figure:
             low, high = line["value"] - error, line["value"] + error
             axes.fill_between(line["signed_effect"], low, high, color=shade, alpha=0.16, linewidth=0)
             label = plain(str(member).partition("/")[2])
+            dash = DASHES[0 if own else 1]
             axes.plot(
-                line["signed_effect"], line["value"], color=shade, linestyle=DASHES[not own], marker="o", markersize=2.4,
+                line["signed_effect"],
+                line["value"],
+                color=shade,
+                linestyle=dash,
+                marker="o",
+                markersize=2.4,
                 label=label,
-            )  # fmt: skip
+            )
         axes.axvline(0, color=MUTED, linestyle=":", linewidth=0.9)
         axes.legend(loc="upper center")
         axes.set_title(plain(name))

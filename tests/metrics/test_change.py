@@ -33,7 +33,8 @@ def test_the_resolution_changes_no_scale():
         energies = scale_energies(torch.zeros(1, 3, side, side), wave(3, side) + 2 * wave(10, side))
         shares.append(energies / energies.sum())
     assert torch.allclose(shares[0], torch.tensor([[0.2, 0.8, 0.0]]).double(), atol=1e-9)
-    assert torch.allclose(shares[1], shares[0]) and torch.allclose(shares[2], shares[0])
+    assert torch.allclose(shares[1], shares[0])
+    assert torch.allclose(shares[2], shares[0])
 
 
 @given(seed=st.integers(0, 99), height=st.integers(4, 19), width=st.integers(4, 19))

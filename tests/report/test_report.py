@@ -277,6 +277,7 @@ def methods(means: list[float], stderr: float = 0.4, **columns: object) -> pd.Da
         "n": 2000.0,
         "effect_target": 0.1,
         "fd_mean_stderr": stderr,
+        "fd_rank_best": float("nan"),
         "kid_mean": float("nan"),
     }
     return pd.DataFrame({"method": names, "fd_mean": means, **same} | columns)

@@ -17,8 +17,9 @@ from navbench.metrics.perceptual import create_distance
 from navbench.runner import local
 from navbench.runner.store import Store, slices
 
-CURVES = {"features", "shard", "curve"}
-ALL = CURVES | {"screening", "heat", "reproduction", "strip"}
+CURVE = {"shard", "curve", "quality"}
+CURVES = CURVE | {"features"}
+ALL = CURVES | {"screening", "heat", "reproduction", "strip", "changes", "pairing"}
 SUBJECT = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "random"]}
 
 
@@ -42,12 +43,9 @@ class Recording(Store):
 
     kinds: Counter
 
-    def get(self, kind, key, make):
-        def counted():
-            self.kinds[kind.__name__.lower()] += 1
-            return make()
-
-        return super().get(kind, key, counted)
+    def put(self, key, piece):
+        self.kinds[type(piece).__name__.lower()] += 1
+        super().put(key, piece)
 
 
 @pytest.fixture
@@ -66,8 +64,8 @@ def kinds(monkeypatch):
         ({"precision": "bf16"}, ALL),
         ({"screening": {"samples": 5}}, {"screening"}),
         ({"curves": {"samples": 21}}, CURVES),
-        ({"curves": {"shifts": 5}}, {"shard", "curve"}),
-        ({"curves": {"effect_samples": 5}}, {"shard", "curve"}),
+        ({"curves": {"shifts": 5}}, CURVE),
+        ({"curves": {"effect_samples": 5}}, CURVE),
         ({"curves": {"extractor": "other-toy-pixels"}}, CURVES),
         ({"locality": {"samples": 12}}, {"heat"}),
         ({"locality": {"shifts": 4}}, {"heat"}),
@@ -76,9 +74,13 @@ def kinds(monkeypatch):
         ({"reproduction": {"steps": 3}}, {"reproduction"}),
         ({"strips": {"codes": 3}}, {"strip"}),
         ({"strips": {"shifts": 5}}, {"strip"}),
+        ({"survey": {"samples": 5}}, {"changes"}),
+        ({"pairs": {"codes": 5}}, {"pairing"}),
+        ({"pairs": {"shown": 1}}, {"strip"}),
         ({"batch": 5}, set()),
         ({"name": "renamed"}, set()),
-        ({"generators": [SUBJECT | {"methods": ["random"]}]}, set()),
+        # its first method is the one whose layers are surveyed
+        ({"generators": [SUBJECT | {"methods": ["random"]}]}, {"changes", "strip"}),
     ],
 )
 def test_a_changed_setting_makes_anew_what_depends_on_it_and_nothing_else(
@@ -98,7 +100,7 @@ def test_another_distance_makes_effects_anew_but_no_features(tmp_path, sets, fin
     shutil.copytree(finished.folder / "cache", tmp_path / "cache")
     monkeypatch.setattr(local, "create_distance", renamed)
     toy.execute(tmp_path, toy.tiny(distance="lpips-alex"), sets)
-    assert set(kinds) == {"screening", "shard", "curve", "reproduction"}
+    assert set(kinds) == {"screening", *CURVE, "reproduction"}
 
 
 def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp_path, sets, finished, kinds):
