@@ -120,7 +120,8 @@ def run_all(
     SUITE is a preset (smoke, quick, standard, paper) or a TOML file. Run again in the same folder, it does only
     what is left.
     """
-    chosen = overridden(source, precision, batch, rediscover=rediscover, calibrate=calibrate)
+    survey = {"layers": list(layers)} if layers else None
+    chosen = overridden(source, precision, batch, rediscover=rediscover, calibrate=calibrate, survey=survey)
     chosen = _with_subjects(chosen, generator, options, layers=list(layers) or None, reference=reference, resize=resize)
     _run(chosen, out or Path("runs") / chosen.name, folder, device, fresh=fresh)
 

@@ -256,7 +256,8 @@ class Suite(Settings):
         calibrate: what every direction's range is solved for, 'effect=0.2' or 'wheel radius=+2px'; '' for the ranges
             of the direction files.
         only: directions by name, to measure those alone; empty for what each experiment's `directions` says.
-        experiments: which to do, after the screening.
+        experiments: which to do, after the screening; 'survey' (which with `rediscover` finds directions in every
+            layer), 'recognition' and 'stability' must be asked for.
     """
 
     name: str
@@ -267,7 +268,7 @@ class Suite(Settings):
     calibrate: str = ""
     only: tuple[str, ...] = ()
     experiments: tuple[Experiment, ...] = (
-        "attributes", "curves", "matched", "locality", "reproduction", "strips", "survey", "pairs", "photos",
+        "attributes", "curves", "matched", "locality", "reproduction", "strips", "pairs", "photos",
     )  # fmt: skip
     generators: tuple[Subject, ...] = Field(min_length=1)
     distance: str = "stlpips-alex"

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parent / "runner"))
@@ -126,7 +127,7 @@ def test_run_all_ends_with_the_path_of_its_report(finished):
 
 def test_run_all_tells_of_every_stage_as_it_ends(finished):
     stages = [line.partition(":")[0] for line in finished[1].stdout.splitlines()]
-    assert stages == ["weights", *["toy"] * 6, "tables and pictures", "report", "Report"]
+    assert stages == ["weights", *["toy"] * 7, "tables and pictures", "report", "Report"]
 
 
 def test_a_run_goes_on_with_the_same_command_and_starts_over_with_fresh(call, folder, finished):
@@ -300,3 +301,35 @@ def test_doctor_names_the_weights_that_a_preset_lacks(call, monkeypatch, tmp_pat
     quick = next(line for line in shown.splitlines() if line.startswith("preset quick"))
     assert quick.endswith("missing efficientnet-lite0, faces, stlpips-alex, fetched when first used")
     assert not list(tmp_path.iterdir())
+
+
+# --- photos and layers -----------------------------------------------------------------------------------------------
+
+
+def test_edit_projects_photos_and_says_how_well(call, folder, tmp_path):
+    picture = tmp_path / "me.png"
+    toy.picture((torch.arange(24 * 24 * 3).view(24, 24, 3) % 255).byte()).save(picture)
+    said = call(f"edit {picture} --direction svd/up/0 --directions {folder / 'sets'} --space z --steps 2 "
+                f"--preset {folder / 'tiny.toml'} --out {tmp_path / 'run'}").output  # fmt: skip
+    assert "psnr_db" in said
+    assert re.search(r"me\s+z\s", said)
+    assert (tmp_path / "run" / "codes" / "me-z.safetensors").is_file()
+    assert 'id="photos"' in (tmp_path / "run" / "index.html").read_text(encoding="utf-8")
+    codes = tmp_path / "run" / "codes" / "me-z.safetensors"
+    again = call(f"edit {codes} --direction random/up/0 --directions {folder / 'sets'} "
+                 f"--preset {folder / 'tiny.toml'} --out {tmp_path / 'again'}").output  # fmt: skip
+    assert re.search(r"me\s+z\s", again)
+
+
+def test_edit_refuses_what_is_no_photo_before_it_writes(call, folder, tmp_path):
+    said = call(f"edit nobody.png --direction svd/up/0 --directions {folder / 'sets'} --out {tmp_path / 'run'}", 2)
+    assert "neither a file" in said.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_survey_measures_every_layer_that_has_directions(call, folder, tmp_path):
+    said = call(f"survey --generator toy --method svd --samples 4 --directions {folder / 'sets'} "
+                f"--preset {folder / 'tiny.toml'} --out {tmp_path / 'run'}").output  # fmt: skip
+    assert re.search(r"up\s+0\.\d", said)
+    layers = pd.read_csv(tmp_path / "run" / "tables" / "layers.csv")
+    assert layers["coarse"].notna().sum() == 1

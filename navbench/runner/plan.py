@@ -10,6 +10,14 @@ from navbench.generators.base import Generator
 from navbench.spaces import LatentSpace, ParameterSpace, Space
 from navbench.suite import Subject, Suite
 
+_MORE = {
+    "survey": "What directions change in each layer was not surveyed",
+    "pairs": "Directions were not set beside those of other methods",
+    "recognition": "No reconstructor was trained to tell directions apart",
+    "stability": "Directions were not found again, from other seeds or codes",
+}
+"""What the report says of experiments that are not done."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -138,7 +146,9 @@ def _left_out(
     if only:
         return (f"Measured: {', '.join(only)}, with {', '.join(suite.experiments)}; nothing else was asked for.",)
     total = sum(map(len, sets))
-    sentences = []
+    sentences = [f"{words} (experiment {name!r})." for name, words in _MORE.items() if name not in suite.experiments]
+    if "photos" in suite.experiments and not subject.photos:
+        sentences.append(f"No photos of {generator.name} were given, so none was edited.")
     for what, count in (
         ("Curves were", suite.curves.directions),
         ("Heatmaps were", suite.locality.directions),

@@ -19,7 +19,7 @@ from navbench.runner.store import Store, slices
 
 CURVE = {"shard", "curve", "quality"}
 CURVES = CURVE | {"features"}
-ALL = CURVES | {"screening", "heat", "reproduction", "strip", "changes", "pairing"}
+ALL = CURVES | {"screening", "heat", "reproduction", "strip", "pairing"}
 SUBJECT = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "random"]}
 
 
@@ -74,13 +74,11 @@ def kinds(monkeypatch):
         ({"reproduction": {"steps": 3}}, {"reproduction"}),
         ({"strips": {"codes": 3}}, {"strip"}),
         ({"strips": {"shifts": 5}}, {"strip"}),
-        ({"survey": {"samples": 5}}, {"changes"}),
         ({"pairs": {"codes": 5}}, {"pairing"}),
         ({"pairs": {"shown": 1}}, {"strip"}),
         ({"batch": 5}, set()),
         ({"name": "renamed"}, set()),
-        # its first method is the one whose layers are surveyed
-        ({"generators": [SUBJECT | {"methods": ["random"]}]}, {"changes", "strip"}),
+        ({"generators": [SUBJECT | {"methods": ["random"]}]}, set()),
     ],
 )
 def test_a_changed_setting_makes_anew_what_depends_on_it_and_nothing_else(

@@ -1,0 +1,141 @@
+"""Survey, pairs, rankings, recognition and stability of a whole run: what their tables say, and the page of them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import toy
+
+from navbench.errors import NavbenchError
+from navbench.report.html import write_report
+
+EVERYTHING = ["attributes", "curves", "matched", "locality", "strips", "survey", "pairs", "recognition", "stability"]
+SIZES = {
+    "survey": {"method": "svd", "directions": 2, "samples": 6},
+    "pairs": {"method": "svd", "codes": 6, "shown": 1},
+    "recognition": {"steps": 2, "batch": 4, "pairs": 24, "methods": ["svd"]},
+    "stability": {"methods": ["svd", "random"], "seeds": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of all that a suite may ask for, on three layers."""
+    sets = toy.write_sets(tmp_path_factory.mktemp("sets"), layers=("first", "up", "last"))
+    toy.write_latent_set(sets)
+    chosen = toy.judged(experiments=EVERYTHING, **SIZES)
+    subject = chosen.generators[0].model_dump() | {"layers": ["up"], "embedding": "toy:embedding"}
+    return toy.execute(tmp_path_factory.mktemp("runs") / "all", chosen.with_values(generators=[subject]), sets)
+
+
+def table(run, name):
+    return pd.read_csv(run.folder / "tables" / f"{name}.csv", keep_default_na=False, na_values=[""])
+
+
+def test_every_layer_is_surveyed_by_the_same_method(run):
+    layers = table(run, "layers")
+    assert layers["layer"].tolist() == ["first", "up", "last"]
+    assert (layers["survey_method"] == "svd").all()
+    shares = layers[["coarse", "middle", "fine"]]
+    assert shares.sum(axis=1).to_numpy() == pytest.approx(np.ones(3), abs=0.01)  # means of ratios that sum to 1
+    assert layers["geometry"].between(0, 1).all()
+    assert layers["fd"].notna().all()
+    assert layers["attributes_reached"].between(0, 2).all()
+    strips = table(run, "images")
+    assert sorted(strips.loc[strips["kind"] == "layer", "layer"]) == ["first", "last", "up"]
+
+
+def test_a_layer_without_directions_is_named_as_left_out(tmp_path, sets):
+    made = toy.execute(tmp_path, toy.tiny(experiments=["survey"], **SIZES), sets)
+    layers = table(made, "layers")
+    assert layers["coarse"].notna().tolist() == [False, True, False]
+    assert "no svd directions in first, last" in " ".join(made.manifest.facts["left_out"])
+
+
+def test_a_survey_of_layers_that_are_named_needs_their_directions(tmp_path, sets):
+    sizes = SIZES | {"survey": {"method": "spectrum", "layers": ["up"]}}
+    with pytest.raises(NavbenchError, match=r"toy\.make/spectrum/up"):
+        toy.execute(tmp_path, toy.tiny(experiments=["survey"], **sizes), sets)
+
+
+def test_a_survey_finds_the_directions_of_all_layers_if_asked_to(tmp_path, sets):
+    made = toy.execute(tmp_path, toy.tiny(experiments=["survey"], rediscover=True, **SIZES), sets)
+    assert table(made, "layers")["coarse"].notna().all()
+    assert sorted(path.stem for path in (tmp_path / "directions").rglob("svd/*.safetensors")) == ["first", "last", "up"]
+
+
+def test_each_direction_has_a_partner_in_every_other_set_of_its_layer_and_of_latent_spaces(run):
+    pairs = table(run, "pairs")
+    assert pairs["name"].unique().tolist() == ["toy.make/svd/up/0"]
+    assert pairs["other_method"].tolist() == ["random", "random"]
+    assert pairs["other_space"].tolist() == ["parameter", "z"]
+    assert pairs["cosine"].between(-1, 1).all()
+    curves = table(run, "pair_curves")
+    assert curves["member"].nunique() == 2
+    for _, line in curves.groupby("member"):
+        assert sorted(np.sign(line["signed_effect"])) == [-1, 1]
+
+
+def test_methods_are_ranked_by_paired_differences(run):
+    ranking, methods = table(run, "ranking"), table(run, "methods")
+    fd = ranking[(ranking["metric"] == "FD") & (ranking["layer"] == "up")].iloc[0]
+    means = methods[methods["layer"] == "up"].set_index("method")["fd_mean"]
+    assert fd["difference"] == pytest.approx(means[fd["method"]] - means[fd["against"]], rel=1e-4)
+    decided = isinstance(fd["better"], str)
+    ranks = methods[methods["layer"] == "up"].set_index("method")[["fd_rank_best", "fd_rank_worst"]]
+    assert (sorted(ranks["fd_rank_best"]) == [1, 2]) == decided
+    assert decided == (fd["p"] < 0.05)
+    assert set(ranking["metric"]) == {"FD", "KID", "area50"}
+
+
+def test_quality_has_a_row_per_number_and_end(run):
+    quality = table(run, "quality")
+    counts = quality.groupby("name")["metric"].nunique()
+    measured = table(run, "directions").set_index("name")["measured"]
+    assert counts[measured.index[measured]].min() >= 2
+    first = quality[quality["name"] == "toy.make/svd/up/0"]
+    assert set(first["metric"]) == {
+        *("unevenness", "feature coherence", "naturalness", "identity kept", "attribute coherence", "recognised")
+    }
+    assert (first.loc[first["metric"] == "identity kept", "by"] == "toy:embedding").all()
+    assert first.loc[first["metric"] == "identity kept", "value"].between(-1, 1).all()
+
+
+def test_confusions_are_shares_of_what_was_shown(run):
+    confusion = table(run, "confusion")
+    assert set(confusion["method"]) == {"svd"}
+    shown = confusion.groupby("name")["share"].sum()
+    assert shown.to_numpy() == pytest.approx(np.ones(len(shown)))
+
+
+def test_a_basis_that_the_weights_determine_is_found_again_and_a_random_one_is_not(run):
+    stability = table(run, "stability").groupby("method")
+    assert stability.get_group("svd")["share"].to_numpy() == pytest.approx(np.ones(2), abs=1e-5)
+    assert stability.get_group("svd")["largest_angle"].max() < 0.1
+    random = stability.get_group("random")
+    assert (random["share"] < 0.2).all()
+    assert (random["value"] == [1, 2]).sum() == 2 or random["value"].nunique() == 2
+
+
+def test_the_page_shows_all_of_it(run):
+    page = write_report(run.folder).read_text(encoding="utf-8")
+    for section in ("pairs", "quality", "layers"):
+        assert f'id="{section}"' in page
+    for words in (
+        "The closest latent direction",
+        "inside the noise",
+        "Are they found again?",
+        "Coarse is up to 4 cycles",
+    ):
+        assert words in page
+    assert (run.folder / "figures" / "layers-toy.make.svg").is_file()
+    assert (run.folder / "figures" / "pairs-toy.make.svg").is_file()
+
+
+def test_single_images_are_kept_with_their_heatmaps(run):
+    with np.load(run.folder / "figures" / "heatmap-toy.make-svg-up-0.npz".replace("svg", "svd")) as arrays:
+        examples, changes = arrays["examples"], arrays["example_changes"]
+    assert examples.shape == (2, 2, 3, 24, 24)
+    assert changes.shape == (2, 24, 24)
+    last = ((examples[:, 1].astype(float) - examples[:, 0]) / 127.5) ** 2
+    # the change is averaged over shifts from t_min to t_max, whose ends have alike effects
+    assert np.corrcoef(last.sum(1).ravel(), changes.ravel())[0, 1] > 0.5

@@ -1,0 +1,129 @@
+"""Photos of a run: projected once, kept as codes, edited, scored, and shown."""
+
+import pandas as pd
+import pytest
+import torch
+import toy
+from PIL import Image
+
+from navbench.compute import Compute
+from navbench.errors import NavbenchError
+from navbench.generators import zoo
+from navbench.report.html import write_report
+
+SIZES = {"steps": 4, "count": 2, "spaces": ["z", "z+activation"]}
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory):
+    """Two photos that the toy generator could have made."""
+    folder = tmp_path_factory.mktemp("album")
+    generator = zoo.create("toy:make", Compute())
+    images = generator(generator.sample(range(2), 77)).clamp(-1, 1)
+    for name, image in zip(("one", "two"), images, strict=True):
+        Image.fromarray(((image + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()).save(folder / f"{name}.png")
+    return folder
+
+
+def with_photos(photos, **values):
+    subject = toy.judged().generators[0].model_dump() | {"photos": [str(photo) for photo in photos]}
+    chosen = toy.judged(generators=[subject], experiments=["photos"], photos=SIZES | values.pop("photos", {}))
+    return chosen.with_values(**values)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, sets, album):
+    toy.write_latent_set(sets)
+    return toy.execute(tmp_path_factory.mktemp("runs") / "photos", with_photos([album]), sets)
+
+
+def test_each_photo_is_projected_once_into_each_space(run):
+    table = pd.read_csv(run.folder / "tables" / "projection.csv", keep_default_na=False)
+    assert list(zip(table["photo"], table["space"], table["layer"], strict=True)) == [
+        ("one", "z", ""), ("two", "z", ""), ("one", "z+activation", "up"), ("two", "z+activation", "up"),
+    ]  # fmt: skip
+    assert (table["perceptual"] <= table["perceptual_start"]).all()
+    assert (table["steps"] == 4).all()
+
+
+def test_latent_directions_edit_photos_without_activations(run):
+    table = pd.read_csv(run.folder / "tables" / "images.csv")
+    photos = table[table["kind"] == "photos"]
+    assert set(photos.loc[photos["space"] == "z", "target"]) == {"z"}
+    assert set(photos.loc[photos["space"] == "parameter", "target"]) == {"z", "z+activation"}
+
+
+def test_what_the_scorer_reads_of_edits_is_of_the_pictures(run):
+    table = pd.read_csv(run.folder / "tables" / "photo_attributes.csv")
+    rows = pd.read_csv(run.folder / "tables" / "images.csv")
+    row = rows[(rows["kind"] == "photos") & (rows["target"] == "z")].iloc[0]
+    with Image.open(run.folder / row["file"]) as image:
+        sheet = torch.from_numpy(__import__("numpy").array(image)).float() / 127.5 - 1
+    own = table[(table["name"] == row["name"]) & (table["projected_into"] == "z") & (table["photo"] == "one")]
+    read = own[own["attribute"] == "brightness"].sort_values("t")["value"].tolist()
+    cells = [sheet[:24, 24 * place : 24 * (place + 1)].mean() for place in range(1, 1 + len(read))]
+    assert read == pytest.approx([float(cell) for cell in cells], abs=0.02)  # a picture is of bytes, and compressed
+
+
+def test_the_page_shows_them(run):
+    page = write_report(run.folder).read_text(encoding="utf-8")
+    assert 'id="photos"' in page
+    assert "projected into z+activation" in page
+
+
+def test_codes_of_an_earlier_run_stand_for_the_photo(run, tmp_path, sets):
+    codes = run.folder / "codes" / "one-z.safetensors"
+    again = toy.execute(tmp_path / "again", with_photos([codes], photos={"spaces": []}), sets)
+    one, other = (pd.read_csv(each.folder / "tables" / "photo_attributes.csv") for each in (run, again))
+    one = one[(one["photo"] == "one") & (one["projected_into"] == "z")].reset_index(drop=True)
+    pd.testing.assert_frame_equal(one, other, rtol=1e-4)
+    assert not list((again.folder / "cache").glob("projection/*"))
+
+
+def test_an_interrupted_projection_goes_on_with_the_photos_that_are_left(run, tmp_path, sets, album):
+    import shutil
+
+    shutil.copytree(run.folder / "cache" / "projection", tmp_path / "run" / "cache" / "projection")
+    lost = sorted((tmp_path / "run" / "cache" / "projection").iterdir())[0]
+    lost.unlink()
+    again = toy.execute(tmp_path / "run", with_photos([album]), sets)
+    numbers = [pd.read_csv(each.folder / "tables" / "projection.csv") for each in (run, again)]
+    for column in ("perceptual", "psnr_db"):
+        assert numbers[0][column].tolist() == pytest.approx(numbers[1][column].tolist(), rel=1e-3)
+
+
+def test_codes_of_other_weights_are_refused(run, tmp_path, sets, monkeypatch):
+    def other():
+        module = toy.Toy()
+        module.last.weight.data[0, 0, 0, 0] += 1e-3
+        return module
+
+    monkeypatch.setattr(toy, "make", other)
+    with pytest.raises(NavbenchError, match="other weights"):
+        toy.execute(tmp_path / "run", with_photos([run.folder / "codes" / "one-z.safetensors"]), sets)
+    assert not (tmp_path / "run" / "manifest.json").exists()
+
+
+def test_codes_that_enter_another_layer_are_refused_by_name(run, tmp_path, sets):
+    codes = run.folder / "codes" / "one-z+activation-up.safetensors"
+    subject = with_photos([codes]).generators[0].model_dump() | {
+        "layers": [],
+        "methods": [],
+        "latent_methods": ["random"],
+    }
+    chosen = with_photos([codes]).with_values(generators=[subject])
+    with pytest.raises(NavbenchError, match="enter up"):
+        toy.execute(tmp_path / "run", chosen, sets)
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors", bytes(200)])
+def test_files_that_hold_no_codes_are_refused(tmp_path, sets, content):
+    (tmp_path / "bad.safetensors").write_bytes(content)
+    with pytest.raises(NavbenchError, match="does not hold the codes"):
+        toy.execute(tmp_path / "run", with_photos([tmp_path / "bad.safetensors"]), sets)
+
+
+def test_a_photo_and_codes_of_the_same_name_and_space_are_kept_apart(run, tmp_path, sets):
+    codes = run.folder / "codes" / "one-z.safetensors"
+    with pytest.raises(NavbenchError, match="one in z"):
+        toy.execute(tmp_path / "run", with_photos([codes, codes]), sets)
