@@ -22,7 +22,7 @@ from navbench.metrics.perceptual import PerceptualDistance
 
 TOLERANCE = 0.05
 """An end that misses its target by more than this share has not reached it."""
-_ACCURACY, _HALVINGS = 0.005, 16
+_ACCURACY, _NARROWINGS = 0.005, 24
 _WIDEST = 4.0
 """Shifts are tried up to this multiple of the direction's own range: beyond it, images are rubble."""
 _WIDEST_EFFECT = 16.0
@@ -152,12 +152,19 @@ class _ChangeMeter:
         return max(tried, key=lambda t: abs(self.change(t)))
 
     def _between(self, low: float, high: float, amount: float) -> float:
-        for _ in range(_HALVINGS):
-            t = (low + high) / 2
-            change = self.change(t)
-            if abs(abs(change) / amount - 1) <= _ACCURACY:
+        """The shift in a bracket at which the change has the size: false position, by the Illinois rule."""
+        below, above = abs(self.change(low)) - amount if low else -amount, abs(self.change(high)) - amount
+        for _ in range(_NARROWINGS):
+            if above <= _ACCURACY * amount:
+                break
+            t = (low * above - high * below) / (above - below)
+            miss = abs(self.change(t)) - amount
+            if abs(miss) <= _ACCURACY * amount:
                 return t
-            low, high = (t, high) if abs(change) < amount else (low, t)
+            if miss < 0:
+                low, below, above = t, miss, above / 2
+            else:
+                high, above, below = t, miss, below / 2
         return high
 
     def _scores(self, t: float) -> Tensor:

@@ -577,3 +577,40 @@ def test_whatever_changes_images_changes_the_fingerprint():
     assert styled(16, size=(16, 16)).fingerprint == fingerprints[0]
     assert styled(16).variant == ""
     assert styled(16, truncation=0.7).variant == "truncation 0.7, noise const"
+
+
+# --- codes of photos ---------------------------------------------------------------------------------------------
+
+
+def test_given_noise_maps_stand_in_for_the_stored_ones():
+    made = styled()
+    codes = made.sample(range(2), 0)
+    stored = [made.noises.get_buffer(f"noise_{place}") for place in range(len(made.noise_inputs()))]
+    same = made.with_noise(codes, [each.expand(2, -1, -1, -1) for each in stored])
+    torch.testing.assert_close(made(same), made(codes))
+    other = made.with_noise(codes, [normal(9, 2, 1, side, side) for side in made.noise_inputs()])
+    assert not torch.allclose(made(other), made(codes), atol=1e-2)
+    layer = made.layers()[1]
+    torch.testing.assert_close(made.after(made.before(other, layer), layer), made(other))
+
+
+def test_each_code_has_its_own_noise_maps():
+    made = styled()
+    codes = made.sample([0, 0], 0)
+    maps = [normal(9, 2, 1, side, side) for side in made.noise_inputs()]
+    one, two = made(made.with_noise(codes, maps))
+    assert not torch.allclose(one, two, atol=1e-2)
+    swapped = made(made.with_noise(codes, [each.flip(0) for each in maps]))
+    torch.testing.assert_close(swapped, torch.stack([two, one]))
+
+
+def test_a_generator_without_noise_takes_no_maps():
+    assert styled(noise="none").noise_inputs() == ()
+
+
+@pytest.mark.parametrize("kind", ["z", "w", "w+"])
+def test_codes_are_placed_where_a_latent_says(kind):
+    made = styled()
+    wanted = normal(4, 3, *made.latent_shape(kind))
+    placed = made.placed(made.sample(range(3), 0), kind, wanted)
+    torch.testing.assert_close(made.latent(placed, kind), wanted)

@@ -2,6 +2,9 @@ import math
 
 import pytest
 import torch
+from analytic import noise
+from hypothesis import given
+from hypothesis import strategies as st
 
 from navbench.errors import NavbenchError
 from navbench.metrics import estimate
@@ -52,3 +55,23 @@ def test_the_jackknife_of_a_mean_is_the_mean_with_its_standard_error():
     without = (values.sum() - values) / 11
     found = estimate.jackknife(float(values.mean()), without)
     assert found.stderr == pytest.approx(estimate.mean(values).stderr)
+
+
+@given(seed=st.integers(0, 99), count=st.integers(2, 9))
+def test_a_cosine_is_that_of_the_long_vectors(seed, count):
+    a, b = noise(seed, count, 5).double(), noise(seed + 100, count, 5).double()
+    found = estimate.cosine((a * b).sum(1), a.square().sum(1), b.square().sum(1))
+    whole = torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)
+    assert found.value == pytest.approx(float(whole))
+
+
+def test_the_influence_on_a_cosine_is_its_derivative_by_the_weight_of_a_sample():
+    a, b = noise(0, 6, 5).double(), noise(1, 6, 5).double()
+    parts = [(a * b).sum(1), a.square().sum(1), b.square().sum(1)]
+    found = estimate.cosine(*parts)
+    for sample in range(6):
+        weights = torch.full((6,), 1 / 6, dtype=torch.float64) * (1 - 1e-6)
+        weights[sample] += 1e-6
+        product, first, second = (float((weights * part).sum()) for part in parts)
+        moved = product / (first * second) ** 0.5
+        assert (moved - found.value) / 1e-6 == pytest.approx(float(found.influence[sample]), rel=1e-3, abs=1e-6)

@@ -32,7 +32,7 @@ def test_one_that_is_worse_than_all_is_last_and_the_others_stay_tied():
 
 
 def test_p_is_students_of_the_paired_differences_after_holm():
-    values = {"a": noise(0, 30), "b": noise(1, 30) + 0.5, "c": noise(2, 30) + 0.7}
+    values = {name: noise(seed, 30).double() + 0.35 * seed for seed, name in enumerate("abc")}
     found = {(pair.a, pair.b): pair.p for pair in comparisons({name: estimate.mean(v) for name, v in values.items()})}
     raw = {(a, b): stats.ttest_rel(values[a], values[b]).pvalue for a, b in found}
     order = sorted(raw, key=lambda pair: raw[pair])

@@ -112,8 +112,9 @@ def test_a_basis_that_the_weights_determine_is_found_again_and_a_random_one_is_n
     assert stability.get_group("svd")["share"].to_numpy() == pytest.approx(np.ones(2), abs=1e-5)
     assert stability.get_group("svd")["largest_angle"].max() < 0.1
     random = stability.get_group("random")
-    assert (random["share"] < 0.2).all()
-    assert (random["value"] == [1, 2]).sum() == 2 or random["value"].nunique() == 2
+    random = random[random["space"] == "parameter"]  # z has four dimensions, so spans of two overlap anyway
+    assert (random["share"] < 0.05).all()
+    assert random["value"].tolist() == [1, 2]
 
 
 def test_the_page_shows_all_of_it(run):

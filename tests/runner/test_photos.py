@@ -1,5 +1,8 @@
 """Photos of a run: projected once, kept as codes, edited, scored, and shown."""
 
+import shutil
+
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -11,7 +14,7 @@ from navbench.errors import NavbenchError
 from navbench.generators import zoo
 from navbench.report.html import write_report
 
-SIZES = {"steps": 4, "count": 2, "spaces": ["z", "z+activation"]}
+SIZES = {"steps": 30, "count": 2, "spaces": ["z", "z+activation"]}
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +28,22 @@ def album(tmp_path_factory):
     return folder
 
 
-def with_photos(photos, **values):
-    subject = toy.judged().generators[0].model_dump() | {"photos": [str(photo) for photo in photos]}
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """Directions of weights and of z."""
+    folder = toy.write_sets(tmp_path_factory.mktemp("sets"))
+    toy.write_latent_set(folder)
+    return folder
+
+
+def with_photos(sources, **values):
+    subject = toy.judged().generators[0].model_dump() | {"photos": [str(source) for source in sources]}
     chosen = toy.judged(generators=[subject], experiments=["photos"], photos=SIZES | values.pop("photos", {}))
     return chosen.with_values(**values)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, sets, album):
-    toy.write_latent_set(sets)
     return toy.execute(tmp_path_factory.mktemp("runs") / "photos", with_photos([album]), sets)
 
 
@@ -43,7 +53,7 @@ def test_each_photo_is_projected_once_into_each_space(run):
         ("one", "z", ""), ("two", "z", ""), ("one", "z+activation", "up"), ("two", "z+activation", "up"),
     ]  # fmt: skip
     assert (table["perceptual"] <= table["perceptual_start"]).all()
-    assert (table["steps"] == 4).all()
+    assert (table["steps"] == 30).all()
 
 
 def test_latent_directions_edit_photos_without_activations(run):
@@ -58,7 +68,7 @@ def test_what_the_scorer_reads_of_edits_is_of_the_pictures(run):
     rows = pd.read_csv(run.folder / "tables" / "images.csv")
     row = rows[(rows["kind"] == "photos") & (rows["target"] == "z")].iloc[0]
     with Image.open(run.folder / row["file"]) as image:
-        sheet = torch.from_numpy(__import__("numpy").array(image)).float() / 127.5 - 1
+        sheet = torch.from_numpy(np.array(image)).float() / 127.5 - 1
     own = table[(table["name"] == row["name"]) & (table["projected_into"] == "z") & (table["photo"] == "one")]
     read = own[own["attribute"] == "brightness"].sort_values("t")["value"].tolist()
     cells = [sheet[:24, 24 * place : 24 * (place + 1)].mean() for place in range(1, 1 + len(read))]
@@ -81,8 +91,6 @@ def test_codes_of_an_earlier_run_stand_for_the_photo(run, tmp_path, sets):
 
 
 def test_an_interrupted_projection_goes_on_with_the_photos_that_are_left(run, tmp_path, sets, album):
-    import shutil
-
     shutil.copytree(run.folder / "cache" / "projection", tmp_path / "run" / "cache" / "projection")
     lost = sorted((tmp_path / "run" / "cache" / "projection").iterdir())[0]
     lost.unlink()
