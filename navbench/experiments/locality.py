@@ -10,8 +10,8 @@ from torch import Tensor
 from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.strips import to_bytes
 
-EXAMPLES = 2
-"""Of how many codes the single images are kept."""
+EXAMPLES = 1
+"""Of how many codes the single images are kept; a run folder holds them for every direction."""
 
 
 @dataclass(frozen=True)
