@@ -40,9 +40,7 @@ def test_every_method_is_shipped_on_the_same_layers_of_different_depth(generator
 
 def test_the_survey_of_cars_has_every_layer_found_with_the_same_effort():
     files = of("cars", "spectrum")
-    assert {file.header["layer"] for file in files} == {
-        layer.name for layer in zoo.create("cars", Compute()).layers()
-    }
+    assert {file.header["layer"] for file in files} == {layer.name for layer in zoo.create("cars", Compute()).layers()}
     efforts = [(file.header["settings"]["spectrum"], file.header["settings"]["effect"], file.count) for file in files]
     assert all(effort == efforts[0] for effort in efforts)
 

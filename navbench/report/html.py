@@ -157,6 +157,8 @@ def _rows_of(tables: RunTables, row: dict[Any, Any]) -> str:
     name = plain(row["name"] if tables.several_generators else row["name"].partition("/")[2])
     if not row["members"]:
         return name
+    if row["kind"] == "matched":
+        name = f"At the same change, {plain(row['generator'])}"
     members = [plain(str(member).partition("/")[2] or str(member)) for member in json.loads(row["members"])]
     into = f", projected into {plain(row['target'])}" if row["target"] else ""
     return f"{name}{into}. Rows: {'; '.join(members)}."

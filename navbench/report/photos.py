@@ -36,14 +36,13 @@ def photo_sentences(tables: RunTables) -> list[str]:
         if known.empty:
             continue
         worst = [
-            f"{plain(str(attribute))} {significant((part['value'] - part['true_value']).abs().mean(), 2)} "
+            f"{plain(str(attribute))} {significant(part['error'].abs().mean(), 2)} "
             f"{plain(part['unit'].iloc[0])}".strip()
             for attribute, part in known.groupby("attribute", sort=False)
         ]
         told.append(
             f"The true attributes of {known['photo'].nunique()} photos of {plain(str(generator))} are known. What "
-            f"their projections show is off by, in the mean: {listed(worst)}. (Angles are compared without regard to "
-            "their period.)"
+            f"their projections show is off by, in the mean: {listed(worst)}."
         )
     return told
 
@@ -79,7 +78,7 @@ def _moves(tables: RunTables) -> pd.DataFrame:
             continue
         attribute, change_of_codes = moved[name]
         own = part[part["attribute"] == attribute]
-        ends = own[own["t"].isin([own["t"].min(), own["t"].max()])].pivot(index="photo", columns="t", values="value")
+        ends = own[own["t"].isin([own["t"].min(), own["t"].max()])].pivot(index="photo", columns="t", values="change")
         if ends.shape[1] == 2:
             first = own.to_dict("records")[0]
             change = (ends.iloc[:, 1] - ends.iloc[:, 0]).mean()

@@ -95,6 +95,8 @@ def _depth(rows: pd.DataFrame) -> Figure:
         axes.set_title(title)
         axes.grid(axis="y", linewidth=0.6)
     label_edges(grid, "", "", numbers_inside=True)
+    for axes in grid:  # each has a scale of its own
+        axes.tick_params(labelleft=True)
     return finish(figure)
 
 

@@ -158,7 +158,7 @@ SCHEMAS = {
     "photo_attributes": Schema(
         text=(*WHO, "photo", "projected_into", "attribute"),
         numbers=("t", "value", "photo_value"),
-        maybe=("true_value",),
+        maybe=("true_value", "change", "error"),
         maybe_text=("space", "unit"),
     ),
     "quality": Schema(text=(*WHO, "metric"), numbers=("value", "stderr", "n"), maybe_text=("space", "end", "by")),

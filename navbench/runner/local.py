@@ -222,7 +222,7 @@ class Run:
                 "locality": suite.locality.samples,
                 "reproduction": suite.reproduction.held_out,
             },
-            "left_out": [sentence for plan_ in plans for sentence in plan_.left_out],
+            "left_out": list(dict.fromkeys(sentence for plan_ in plans for sentence in plan_.left_out)),
         }
 
 

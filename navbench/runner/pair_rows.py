@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 
+from navbench.directions import Direction
+from navbench.experiments.fid_curve import Curve
 from navbench.metrics import estimate
+from navbench.metrics.estimate import Estimate
 from navbench.runner.identity import Row, identity
 from navbench.runner.results import Pair, Results
 from navbench.suite import Suite
@@ -28,19 +31,14 @@ def pair_curve_rows(suite: Suite, result: Results) -> Iterator[Row]:
     for pair in result.pairs:
         if pair.curves is None:
             continue
-        for member, curve, sign in (
-            (pair.direction, pair.curves[0], 1),
-            (pair.other, pair.curves[1], 2 * pair.end - 1),
-        ):
-            shifts = [t for t in member.shifts(suite.curves.shifts).tolist() if t != 0]
-            for index, t in enumerate(shifts):
-                value, effect = curve.frechet_at(index), estimate.mean(curve.effects[index])
+        for member, curve, sign in zip((pair.direction, pair.other), pair.curves, (1, 2 * pair.end - 1), strict=True):
+            for t, effect, value in _points(suite, result, member, curve):
                 yield {
                     **identity(pair.direction),
                     **_other(pair),
                     "member": member.name,
                     "t": t,
-                    "signed_effect": effect.value * (1 if t > 0 else -1) * sign,
+                    "signed_effect": sign * effect,
                     "distance": suite.distance,
                     "metric": result.metric,
                     "extractor": suite.curves.extractor,
@@ -49,6 +47,19 @@ def pair_curve_rows(suite: Suite, result: Results) -> Iterator[Row]:
                     "value": value.value,
                     "stderr": value.stderr,
                 }
+
+
+def _points(suite: Suite, result: Results, member: Direction, curve: Curve) -> Iterator[tuple[float, float, Estimate]]:
+    """Each shift with its effect, signed as t, and the distance; at t = 0 that of the unshifted images."""
+    index = 0
+    for t in member.shifts(suite.curves.shifts).tolist():
+        if t == 0:
+            assert result.floor is not None
+            yield 0.0, 0.0, result.floor.frechet_at(0)
+            continue
+        effect = estimate.mean(curve.effects[index]).value
+        yield t, effect if t > 0 else -effect, curve.frechet_at(index)
+        index += 1
 
 
 def _other(pair: Pair) -> Row:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from navbench.metrics.attributes import changes
 from navbench.runner.identity import Row, identity
 from navbench.runner.results import Results
 
@@ -29,13 +30,20 @@ def projection_rows(result: Results) -> Iterator[Row]:
 
 
 def photo_attribute_rows(result: Results) -> Iterator[Row]:
-    """Per direction, photo, attribute and shift: what a scorer reads of the edit, of the photo, and what is true."""
+    """Per direction, photo, attribute and shift: what a scorer reads of the edit, of the photo, and what is true.
+
+    `change` is that from t = 0, and `error` what the reading is off the truth by; both the shortest way round a circle.
+    """
     if result.scorer is None:
         return
     for edited in result.edited:
-        for photo, scores in zip(edited.photos, edited.scores, strict=True):
+        along = edited.scores[:, 1:].transpose(0, 1)  # (T, P, A)
+        path = changes(along, edited.shifts.index(0.0), result.scorer.attributes)
+        for place, photo in enumerate(edited.photos):
             for index, attribute in enumerate(result.scorer.attributes):
-                for t, value in zip(edited.shifts, scores[1:, index].tolist(), strict=True):
+                true = photo.truth.get(attribute.name)
+                for step, t in enumerate(edited.shifts):
+                    value = float(along[step, place, index])
                     yield {
                         **identity(edited.direction),
                         "photo": photo.name,
@@ -44,6 +52,13 @@ def photo_attribute_rows(result: Results) -> Iterator[Row]:
                         "unit": attribute.unit,
                         "t": t,
                         "value": value,
-                        "photo_value": float(scores[0, index]),
-                        "true_value": photo.truth.get(attribute.name),
+                        "change": float(path[step, place, index]),
+                        "photo_value": float(edited.scores[place, 0, index]),
+                        "true_value": true,
+                        "error": None if true is None else _shortest(value - true, attribute.period),
                     }
+
+
+def _shortest(difference: float, period: float | None) -> float:
+    """A difference on a line, or the shortest way round a circle."""
+    return difference if period is None else (difference + period / 2) % period - period / 2

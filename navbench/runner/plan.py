@@ -161,7 +161,7 @@ def _left_out(
     covered = {directions.layer for directions in sets}
     missing = [layer.name for layer in generator.layers() if layer.name not in covered]
     if missing:
-        sentences.append(f"Layers of {generator.name} without directions here: {', '.join(missing)}.")
+        sentences.append(f"Layers of {generator.name} of which no directions are measured: {', '.join(missing)}.")
     if not subject.scorer and any(other.scorer for other in suite.generators):
         sentences.append(f"{generator.name} has no attribute scorer, so nothing is said of what its directions do.")
     return tuple(sentences)

@@ -72,7 +72,10 @@ def test_each_direction_has_a_partner_in_every_other_set_of_its_layer_and_of_lat
     curves = table(run, "pair_curves")
     assert curves["member"].nunique() == 2
     for _, line in curves.groupby("member"):
-        assert sorted(np.sign(line["signed_effect"])) == [-1, 1]
+        assert sorted(np.sign(line["signed_effect"])) == [-1, 0, 1]
+    at_zero = curves[curves["t"] == 0]
+    floor = table(run, "directions").set_index("name").loc["toy.make/svd/up/0", "fd_floor"]
+    assert at_zero["value"].to_numpy() == pytest.approx([floor, floor])
 
 
 def test_methods_are_ranked_by_paired_differences(run):
