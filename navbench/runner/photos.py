@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from navbench.compute import Compute
 from navbench.directions import Direction
-from navbench.errors import NavbenchError
+from navbench.errors import NavbenchError, unknown
 from navbench.experiments.projection import SPACES, Projection, Projector, spaces_of
 from navbench.experiments.real_images import Photo, PhotoStrip, open_photos, photo_strip
 from navbench.files import write_atomically
@@ -21,6 +21,7 @@ from navbench.runner import pictures
 from navbench.runner.bench import Measurement
 from navbench.runner.results import EditedPhotos, Projected, Results
 from navbench.runner.store import read_piece, tensors_of
+from navbench.spaces import ActivationSpace
 from navbench.suite import Subject, Suite
 
 CODES = ".safetensors"
@@ -196,10 +197,26 @@ def read_codes(path: Path, generator: Generator) -> Projected:
         raise NavbenchError(
             f"{path}: photo {photo.name!r} was projected into other weights than those of {generator.name}."
         )
-    shape = generator.latent_shape(known["space"].partition("+a")[0])
-    if piece.latent.shape != shape or piece.photo.shape != (3, *generator.size):
-        raise NavbenchError(f"{path}: the latent has shape {tuple(piece.latent.shape)}, not {tuple(shape)}.")
+    _check_shapes(path, generator, known["space"], known["layer"], piece)
     return Projected(photo, **known, projection=piece)
+
+
+def _check_shapes(path: Path, generator: Generator, space: str, layer: str, piece: Projection) -> None:
+    """Refuse tensors that are not those of a projection into a space of this generator."""
+    if space not in SPACES:
+        raise unknown(f"space of projection in {path}", space, SPACES)
+    wanted = {
+        "photo": (3, *generator.size),
+        "latent": tuple(generator.latent_shape(space.partition("+a")[0])),
+        "maps": (sum(side * side for side in generator.noise_inputs()) if piece.maps.numel() else 0,),
+        "activation": (0,),
+    }
+    if layer:
+        wanted["activation"] = tuple(ActivationSpace(generator, generator.layer(layer)).shape)
+    for name, shape in wanted.items():
+        found = tuple(getattr(piece, name).shape)
+        if found != shape:
+            raise NavbenchError(f"{path}: {name!r} has shape {found}, but {generator.name} needs {shape}.")
 
 
 def to_float(image: torch.Tensor) -> torch.Tensor:

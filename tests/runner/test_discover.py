@@ -114,7 +114,10 @@ def test_a_plan_has_the_sets_of_layers_then_those_of_latent_spaces(tmp_path):
     assert [each.name for each in made.leading(1)] == [f"{each.reference}/0" for each in made.sets]
     assert "Curves were measured for the first 2 directions of each set" not in " ".join(made.left_out)
     assert any("Reproduction was measured for the first 1 directions of each set: 7 of 14." in s for s in made.left_out)
-    assert "Layers of styled of which no directions are measured: convs.0, convs.2, convs.3, convs.4, convs.5." in made.left_out
+    assert (
+        "Layers of styled of which no directions are measured: convs.0, convs.2, convs.3, convs.4, convs.5."
+        in made.left_out
+    )
 
 
 def test_a_set_that_is_named_twice_is_planned_once(tmp_path):
@@ -130,7 +133,9 @@ def test_a_plan_of_latent_spaces_alone_needs_no_layer(tmp_path):
     made = planned(tmp_path, "random/w", methods=(), latents=("w",), latent_methods=("random",))
     assert [each.reference for each in made.sets] == ["styled/random/w"]
     assert made.layers == ()
-    assert any("Layers of styled of which no directions are measured: conv1, convs.0, convs.1, " in s for s in made.left_out)
+    assert any(
+        "Layers of styled of which no directions are measured: conv1, convs.0, convs.1, " in s for s in made.left_out
+    )
 
 
 def test_a_set_that_a_space_can_have_and_the_library_lacks_is_named(tmp_path):

@@ -1,5 +1,6 @@
 """Photos of a run: projected once, kept as codes, edited, scored, and shown."""
 
+import json
 import shutil
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 import torch
 import toy
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
@@ -129,6 +132,27 @@ def test_files_that_hold_no_codes_are_refused(tmp_path, sets, content):
     (tmp_path / "bad.safetensors").write_bytes(content)
     with pytest.raises(NavbenchError, match="does not hold the codes"):
         toy.execute(tmp_path / "run", with_photos([tmp_path / "bad.safetensors"]), sets)
+
+
+@pytest.mark.parametrize(
+    ("header", "tensor", "words"),
+    [
+        ({"space": "../x"}, {}, "space of projection"),
+        ({"layer": "no-such"}, {}, "layer of generator"),
+        ({}, {"latent": torch.zeros(7)}, "'latent' has shape"),
+        ({}, {"maps": torch.zeros(3)}, "'maps' has shape"),
+        ({}, {"activation": torch.zeros(2, 2)}, "'activation' has shape"),
+        ({"truth": 3}, {}, "does not hold the codes"),
+    ],
+)
+def test_codes_that_do_not_fit_are_refused_by_what_is_wrong(run, tmp_path, sets, header, tensor, words):
+    with safe_open(run.folder / "codes" / "one-z.safetensors", framework="pt") as file:
+        kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        known = json.loads(file.metadata()["navbench codes"])
+    bad = tmp_path / "bad.safetensors"
+    save_file(kept | tensor, bad, {"navbench codes": json.dumps(known | header)})
+    with pytest.raises(NavbenchError, match=words):
+        toy.execute(tmp_path / "run", with_photos([bad]), sets)
 
 
 def test_a_photo_and_codes_of_the_same_name_and_space_are_kept_apart(run, tmp_path, sets):
