@@ -177,7 +177,7 @@ class _Trace:
 
     def add(self, t: float, images: Tensor) -> None:
         """The images at the next shift."""
-        here, effect = self._distance.features(images), None
+        here = self._distance.features(images)
         effect = _squared(here, self._origin)
         if t > 0 and (self._last is None or self._last[0] < 0):  # t = 0 lies between
             if self._last is not None:

@@ -3,7 +3,7 @@
 The paper sets the same effect of several methods side by side, found by eye (Figures 5, 6 and 15).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from navbench.directions import Direction
 from navbench.experiments.edit import Edit, codes_for
 from navbench.generators.base import Codes
 from navbench.metrics import estimate
@@ -54,15 +55,27 @@ class Pairing:
         return self.cosine(reference, candidate, end, slice(len(self.products) // 2, None))
 
 
-def pairing(references: Sequence[Edit], candidates: Sequence[Edit], codes: int, seed: int) -> Pairing:
-    """Compare directions of one generator over `codes` codes, a batch of codes and one candidate at a time."""
-    generator, compute = references[0].space.generator, references[0].compute
+def pairing(
+    references: Sequence[Direction], candidates: Sequence[Direction], edit: Callable[[Direction], Edit], codes: int,
+    seed: int,
+) -> Pairing:  # fmt: skip
+    """Compare directions of one generator over `codes` codes; a batch of codes and one offset in memory at a time.
+
+    Args:
+        references: to which others are compared, at t_max.
+        candidates: those others, at both ends.
+        edit: puts a direction on its generator.
+        codes: how many.
+        seed: of the run.
+    """
+    first = edit(references[0])
+    generator, compute = first.space.generator, first.compute
 
     def work(rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         drawn = codes_for(generator, "pairs", rows, seed)
-        own = torch.stack([change[1] for change in _changes(references, drawn)], dim=1)  # (n, R, P)
+        own = torch.stack([change[1] for change in _changes(references, edit, drawn)], dim=1)  # (n, R, P)
         products, norms = [], []
-        for ends in _changes(candidates, drawn):
+        for ends in _changes(candidates, edit, drawn):
             both = torch.stack(ends, dim=1)  # (n, 2, P)
             products.append(torch.einsum("nrp,nep->nre", own, both))
             norms.append(both.square().sum(2))
@@ -71,14 +84,18 @@ def pairing(references: Sequence[Edit], candidates: Sequence[Edit], codes: int, 
     return Pairing(*(torch.cat(each) for each in zip(*compute.over(range(codes), work), strict=True)))
 
 
-def _changes(edits: Sequence[Edit], codes: Codes) -> Iterator[tuple[Tensor, Tensor]]:
-    """Of each edit the changes at t_min and at t_max, (n, P) each; the work before a place is done once for a run."""
-    for _, group in groupby(edits, key=lambda edit: (edit.space.kind, edit.space.place)):
-        same = list(group)
-        state = same[0].state(codes)
-        before = same[0].renderer(state)(0.0)
-        for edit in same:
-            render, direction = edit.renderer(state), edit.direction
+def _changes(
+    directions: Sequence[Direction], edit: Callable[[Direction], Edit], codes: Codes
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of each direction the changes at t_min and at t_max, (n, P) each; the work before a place is shared."""
+    for _, group in groupby(directions, key=lambda direction: (direction.space, direction.place)):
+        state = before = None
+        for direction in group:
+            made = edit(direction)
+            if before is None:
+                state = made.state(codes)
+                before = made.renderer(state)(0.0)
+            render = made.renderer(state)
             low, high = (_reduced(render(t) - before) for t in (direction.t_min, direction.t_max))
             yield low, high
 

@@ -53,8 +53,7 @@ def _paired(measurement: Measurement, references: list[Direction], others: Seque
     )
 
     def make() -> pairing.Pairing:
-        edits = [[measurement.edit(direction) for direction in each] for each in (references, candidates)]
-        return pairing.pairing(edits[0], edits[1], bench.suite.pairs.codes, bench.suite.seed)
+        return pairing.pairing(references, candidates, measurement.edit, bench.suite.pairs.codes, bench.suite.seed)
 
     compared, made = bench.store.get(pairing.Pairing, key, make), []
     for row, reference in enumerate(references):

@@ -2,10 +2,17 @@
 
 import pytest
 import torch
-from analytic import LinearGenerator, edit, noise, unit
+from analytic import LinearGenerator, direction, noise, unit
 
 from navbench.compute import Compute
-from navbench.experiments.pairing import pairing
+from navbench.experiments import pairing as experiment
+from navbench.experiments.edit import Edit
+
+
+def pairing(references, candidates, codes, batch=32):
+    """The comparison of directions of one linear generator."""
+    compute, made = Compute(batch=batch), LinearGenerator(side=6)
+    return experiment.pairing(references, candidates, lambda one: Edit(made, one, compute), codes, 0)
 
 
 @pytest.fixture(scope="module")
@@ -15,53 +22,50 @@ def generator():
 
 def axis(generator, number, sign=1.0):
     """A shift of one coordinate of z, either way."""
-    return edit(generator, sign * torch.eye(generator.latent_dim)[number], space="z")
+    return direction(generator, sign * torch.eye(generator.latent_dim)[number], space="z")
 
 
 def twin(generator, number):
     """The shift of the kernel that adds the same image as that coordinate does."""
     image = generator.map.weight[number]
-    return edit(generator, generator.row(generator.latent_dim, image), layer="map")
+    return direction(generator, generator.row(generator.latent_dim, image), layer="map")
 
 
 def test_a_latent_shift_is_found_for_the_kernel_shift_that_does_the_same(generator):
-    found = pairing([twin(generator, 1)], [axis(generator, number) for number in range(3)], 8, 0)
+    found = pairing([twin(generator, 1)], [axis(generator, number) for number in range(3)], 8)
     assert found.closest(0, [0, 1, 2]) == (1, 1)
     assert found.measured(0, 1, 1).value == pytest.approx(1.0)
     assert found.measured(0, 1, 1).n == 4
 
 
 def test_the_end_that_does_the_same_is_told(generator):
-    found = pairing([twin(generator, 1)], [axis(generator, 1, sign=-1.0)], 8, 0)
+    found = pairing([twin(generator, 1)], [axis(generator, 1, sign=-1.0)], 8)
     assert found.closest(0, [0]) == (0, 0)
     assert found.measured(0, 0, 0).value == pytest.approx(1.0)
     assert found.measured(0, 0, 1).value == pytest.approx(-1.0)
 
 
 def test_the_cosine_of_two_latent_axes_is_that_of_their_images(generator):
-    found = pairing([twin(generator, 0)], [axis(generator, 2)], 6, 0)
+    found = pairing([twin(generator, 0)], [axis(generator, 2)], 6)
     one, other = (unit(generator.map.weight[number].flatten()) for number in (0, 2))
     assert found.cosine(0, 0, 1).value == pytest.approx(float(one @ other), abs=1e-6)
 
 
 def test_only_those_that_are_asked_for_are_chosen_among(generator):
-    found = pairing([twin(generator, 1)], [axis(generator, number) for number in range(3)], 8, 0)
+    found = pairing([twin(generator, 1)], [axis(generator, number) for number in range(3)], 8)
     assert found.closest(0, [0, 2])[0] in (0, 2)
 
 
 def test_a_change_that_depends_on_the_code_has_an_uncertainty(generator):
-    moving = edit(generator, generator.row(0, noise(4, 3, 6, 6)), layer="map")  # z_0 times an image
-    found = pairing([twin(generator, 0)], [moving], 40, 0)
+    moving = direction(generator, generator.row(0, noise(4, 3, 6, 6)), layer="map")  # z_0 times an image
+    found = pairing([twin(generator, 0)], [moving], 40)
     cosine = found.cosine(0, 0, 1)
     assert 0 < cosine.stderr < 0.3
     assert abs(cosine.value) < 4 * cosine.stderr + 0.05  # z_0 is of either sign
 
 
 def test_batches_change_nothing(generator):
-    made = [
-        pairing([edit(generator, noise(1, *generator.layer("map").shape), Compute(batch=size), layer="map")],
-                [axis(generator, 0), twin(generator, 1)], 7, 0)
-        for size in (2, 64)
-    ]  # fmt: skip
+    one = direction(generator, noise(1, *generator.layer("map").shape), layer="map")
+    made = [pairing([one], [axis(generator, 0), twin(generator, 1)], 7, batch) for batch in (2, 64)]
     for name in ("products", "references", "candidates"):
         assert torch.allclose(getattr(made[0], name), getattr(made[1], name), rtol=1e-5), name
