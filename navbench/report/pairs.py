@@ -57,7 +57,7 @@ def pair_charts(tables: RunTables) -> list[Chart]:
         members = listed(member.partition("/")[2] for member in rows["member"].unique())
         caption = (
             f"{name} against effect, signed so that both do the same on either side: a direction of weights (solid), "
-            f"and the latent direction that is closest to it (dashed). Bands are ± 1.96 standard errors. "
+            f"and the latent direction that is closest to it (dashed). Bands are ± 1.96 standard errors; "
             f"{setting(rows)}."
         )
         words = f"{name} against signed effect of {members}."
