@@ -25,6 +25,11 @@ SMALL = {
     "strips": {"directions": 1, "codes": 2, "shifts": 3},
     "curves": {"directions": 1, "shifts": 3, "samples": 12, "shard": 12, "effect_samples": 4},
     "attributes": {"samples": 4, "shifts": 3},
+    "survey": {"directions": 1, "samples": 4},
+    "pairs": {"directions": 1, "codes": 4, "shown": 1},
+    "photos": {"count": 1, "steps": 2},
+    "recognition": {"steps": 2, "batch": 4, "pairs": 8},
+    "stability": {"codes": [5]},
 }
 LEARNING = {"steps": 2, "batch": 4, "evaluation": 4}
 FETCHED = {"distance": "stlpips-alex", "extractor": "efficientnet-lite0"}
