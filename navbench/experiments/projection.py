@@ -3,8 +3,11 @@
 Karras et al. (CVPR 2020), section 5 and appendix D: from the mean of w, Adam on the latent and on the generator's noise
 maps; the distance is perceptual, noise that fades is added to the latent on the way, and the maps are kept from
 carrying the image. All settings are the original's, but that each modulated layer has a latent of its own (W+, as the
-paper has it) and that the distance is the one that is named. A generator without w is projected into z, and from there
-into the tensor that enters a layer. Always in float32.
+paper has it) and that the distance is the one that is named; mean and spread are those of the w that the generator
+uses, so truncated where it truncates. A generator without w is projected into z, and from there
+into the tensor that enters a layer; there is no original for that, and a perceptual distance alone is then minimised by
+images that nobody would call alike. So z stays on the sphere on which codes lie (PULSE, Menon et al., CVPR 2020), the
+squared difference of pixels counts as well, and an activation is changed no more than it has to be. Always in float32.
 """
 
 import math
@@ -19,12 +22,17 @@ from torch import Tensor
 from navbench import seeds
 from navbench.compute import Compute
 from navbench.errors import NavbenchError, unknown
-from navbench.experiments.strips import to_bytes
+from navbench.experiments.strips import to_bytes, to_float
 from navbench.generators.base import Codes, Generator, Layer, State
 from navbench.metrics.perceptual import PerceptualDistance
 
 SPACES = ("w+", "w", "z", "z+activation")
 """Where a photo may be projected: the last is z, and then the tensor that enters the layer of the direction."""
+ACTIVATION = SPACES[-1]
+PIXELS = {"w+": 0.0, "w": 0.0, "z": 1.0, ACTIVATION: 1.0}
+"""By space the weight of the mean squared difference of pixels, in [-1, 1], beside the perceptual distance."""
+_RESTRAINT = 0.01
+"""The weight of the mean squared change of an activation, in units of its own mean square."""
 _RATE, _RAMP_DOWN, _RAMP_UP = 0.1, 0.25, 0.05
 _NOISE, _NOISE_STEPS = 0.05, 0.75
 _REGULARISE, _SMALLEST_MAP = 1e5, 8
@@ -48,7 +56,7 @@ class Projection:
         activation: what is added to the tensor that enters a layer; (0,) for nothing.
         image: (3, H, W), uint8, what the generator makes of it.
         distances: (2,), float64, perceptual, from the photo, at the beginning and at the end.
-        errors: (2,), float64, mean squared difference of pixels in [-1, 1], likewise.
+        errors: (2,), float64, mean squared difference of pixels, cut off at [-1, 1], likewise.
         seconds: (), float64, its part of the time.
     """
 
@@ -68,6 +76,11 @@ class Projection:
         return 10 * math.log10(4 / max(float(self.errors[1]), 1e-12))
 
 
+def latent_of(space: str) -> str:
+    """The latent space that a projection into a space is in."""
+    return "z" if space == ACTIVATION else space
+
+
 def spaces_of(generator: Generator, wanted: Sequence[str]) -> tuple[str, ...]:
     """Where photos are projected: the wanted spaces; or w+; or without one, z with and without activations.
 
@@ -77,11 +90,11 @@ def spaces_of(generator: Generator, wanted: Sequence[str]) -> tuple[str, ...]:
     for space in wanted:
         if space not in SPACES:
             raise unknown("space of projection", space, SPACES)
-        if space.partition("+a")[0] not in generator.latents:
-            raise unknown(f"latent space of generator {generator.name}", space.partition("+a")[0], generator.latents)
+        if latent_of(space) not in generator.latents:
+            raise unknown(f"latent space of generator {generator.name}", latent_of(space), generator.latents)
     if not generator.latents:
         raise NavbenchError(f"Generator {generator.name} has no latent space, so photos cannot be projected into it.")
-    return tuple(wanted) or (("w+",) if "w+" in generator.latents else ("z", "z+activation"))
+    return tuple(wanted) or (("w+",) if "w+" in generator.latents else ("z", ACTIVATION))
 
 
 @dataclass(frozen=True)
@@ -163,12 +176,17 @@ class Projector:
             fade = max(0.0, 1 - step / self.steps / _NOISE_STEPS) ** 2
             drawn = seeds.normal(seeds.derived(self.seed, "projection noise"), [step], tuple(latent.shape[1:]))
             noise = drawn.to(latent.device) * (spread * _NOISE * fade)
-            far = (self._features(images(latent + noise)) - target).square().sum()
+            far = self._far(images(latent + noise), photos, target, PIXELS[kind])
             return far + _REGULARISE * sum((_correlation(each) for each in maps), torch.zeros((), device=far.device))
+
+        def restrict() -> None:
+            _normalise(maps)
+            if kind == "z":
+                _onto_sphere(latent, spread)
 
         with torch.no_grad():
             first = images(start)
-        self._minimise([latent, *maps], loss, lambda: _normalise(maps))
+        self._minimise([latent, *maps], loss, restrict)
         with torch.no_grad():
             last = images(latent)
         label = getattr(codes, "label", None)
@@ -184,18 +202,22 @@ class Projector:
 
     def _into_layer(self, found: Sequence[Projection], layer: Layer) -> list[Projection]:
         begun, generator = time.monotonic(), self.generator
-        photos = torch.stack([each.photo for each in found]).to(self.compute.device).float() / 127.5 - 1
+        photos = to_float(torch.stack([each.photo for each in found]).to(self.compute.device))
         with torch.no_grad():
             target = self._features(photos)
             state = generator.before(codes_of(generator, found, "z"), layer)
             first = generator.after(state, layer)
-        scale = float(state.input.square().mean().sqrt())
+        scale = state.input.square().mean(dim=(1, 2, 3), keepdim=True).sqrt()
         moved = torch.zeros_like(state.input, requires_grad=True)
 
         def images() -> Tensor:
             return generator.after(replace(state, input=state.input + scale * moved), layer)
 
-        self._minimise([moved], lambda _: (self._features(images()) - target).square().sum(), lambda: None)
+        def loss(_: int) -> Tensor:
+            restraint = _RESTRAINT * moved.square().mean(dim=(1, 2, 3)).sum()
+            return self._far(images(), photos, target, PIXELS[ACTIVATION]) + restraint
+
+        self._minimise([moved], loss, lambda: None)
         with torch.no_grad():
             last = images()
         more = {name: torch.stack([getattr(each, name) for each in found]) for name in ("latent", "label", "maps")}
@@ -209,6 +231,11 @@ class Projector:
             )
             for before, each in zip(found, made, strict=True)
         ]
+
+    def _far(self, images: Tensor, photos: Tensor, target: Tensor, pixels: float) -> Tensor:
+        """How far images are from the photos, whose features are the target; summed over them."""
+        far = (self._features(images) - target).square().sum()
+        return far + pixels * (images - photos).square().mean(dim=(1, 2, 3)).sum()
 
     def _minimise(self, searched: list[Tensor], loss: Callable[[int], Tensor], after: Callable[[], None]) -> None:
         optimizer = torch.optim.Adam(searched, lr=_RATE)
@@ -241,7 +268,7 @@ class Projector:
     ) -> list[Projection]:
         target = self._features(photos)
         distances = [(self._features(each) - target).double().square().sum(1).cpu() for each in (first, last)]
-        errors = [(each - photos).double().square().mean(dim=(1, 2, 3)).cpu() for each in (first, last)]
+        errors = [(each.clamp(-1, 1) - photos).double().square().mean(dim=(1, 2, 3)).cpu() for each in (first, last)]
         seconds = torch.full((len(photos),), (time.monotonic() - begun) / len(photos), dtype=torch.float64)
         columns = found | {"photo": to_bytes(photos), "image": to_bytes(last), "seconds": seconds}
         columns |= {"distances": torch.stack(distances, dim=1), "errors": torch.stack(errors, dim=1)}
@@ -293,3 +320,9 @@ def _normalise(maps: Sequence[Tensor]) -> None:
     for each in maps:
         each -= each.mean(dim=(1, 2, 3), keepdim=True)
         each *= each.square().mean(dim=(1, 2, 3), keepdim=True).rsqrt()
+
+
+@torch.no_grad()
+def _onto_sphere(latents: Tensor, radius: float) -> None:
+    """Each latent (N, D) to the norm that codes have: in many dimensions nearly all are about as far from 0."""
+    latents *= radius / latents.norm(dim=1, keepdim=True)

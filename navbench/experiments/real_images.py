@@ -16,7 +16,7 @@ from navbench.errors import NavbenchError
 from navbench.experiments.edit import Edit
 from navbench.experiments.projection import Projection, codes_of, with_activations
 from navbench.experiments.reference import GROUP, SUFFIXES
-from navbench.experiments.strips import to_bytes
+from navbench.experiments.strips import to_bytes, to_float
 from navbench.metrics.attributes import Scores
 
 _ROLE = "photos"
@@ -108,8 +108,8 @@ def _file(path: Path, size: tuple[int, int]) -> Photo:
     cropped = abs(image.width * height - image.height * width) > max(image.size)
     if image.size != (width, height):
         image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 127.5 - 1
-    return Photo(path.stem, pixels, str(path), cropped)
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return Photo(path.stem, to_float(pixels), str(path), cropped)
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def photo_strip(
         if chunk[0].activation.numel():
             state = with_activations(state, chunk)
         render = edit.renderer(state)
-        photos = torch.stack([each.photo for each in chunk]).to(edit.compute.device).float() / 127.5 - 1
+        photos = to_float(torch.stack([each.photo for each in chunk]).to(edit.compute.device))
         columns = [photos, *(render(t) for t in shifts)]
         read = [scorer(each).cpu() if scorer is not None else torch.empty(len(chunk), 0) for each in columns]
         return torch.stack([to_bytes(each) for each in columns], dim=1), torch.stack(read, dim=1)

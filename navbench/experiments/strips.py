@@ -43,3 +43,8 @@ def samples(generator: Generator, rows: int, columns: int, seed: int, compute: C
 def to_bytes(images: Tensor) -> Tensor:
     """Images in [-1, 1] as uint8, for showing."""
     return quantise(images).cpu()
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Images of uint8 as float, in [-1, 1]."""
+    return images.float() / 127.5 - 1

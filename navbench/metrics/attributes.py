@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ from navbench.metrics.coherence import coherence
 from navbench.metrics.estimate import Estimate
 
 GROUP = "navbench.attributes"
+Number = TypeVar("Number", float, Tensor)
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,12 @@ class Attribute:
     unit: str
     spread: float
     period: float | None = None
+
+    def shortest(self, difference: Number) -> Number:
+        """A difference of two of its numbers; around a circle the shortest way."""
+        if self.period is None:
+            return difference
+        return (difference + self.period / 2) % self.period - self.period / 2
 
 
 class Scores(Protocol):
@@ -134,9 +141,7 @@ def changes(scores: Tensor, zero: int, attributes: Sequence[Attribute]) -> Tenso
     scores = scores.double()
     steps = scores.diff(dim=0)
     for index, attribute in enumerate(attributes):
-        if attribute.period is not None:
-            half = attribute.period / 2
-            steps[..., index] = (steps[..., index] + half) % attribute.period - half
+        steps[..., index] = attribute.shortest(steps[..., index])
     path = torch.cat([torch.zeros_like(scores[:1]), steps.cumsum(dim=0)])
     return path - path[zero]
 

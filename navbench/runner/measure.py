@@ -17,7 +17,7 @@ from navbench.runner.bench import Measurement
 from navbench.runner.curves import CurveMeasurement
 from navbench.runner.matched import match
 from navbench.runner.pairs import pairs
-from navbench.runner.photos import edit_photos
+from navbench.runner.photos import check_edits, edit_photos
 from navbench.runner.ranges import calibrated
 from navbench.runner.recognition import recognise
 from navbench.runner.results import Results
@@ -73,7 +73,10 @@ class Experiments(Measurement):
         return results
 
     def check(self) -> None:
-        """Refuse an imitation that was asked for by a direction's name and for which there is no space."""
+        """Refuse what could only be refused late: photos that cannot be edited, imitations for which there is no space."""
+        suite = self.bench.suite
+        if "photos" in suite.experiments and self.plan.subject.photos:
+            check_edits(self, self.plan.leading(suite.photos.directions))
         if "reproduction" in self.bench.suite.experiments and self.plan.only:
             for direction in self.plan.all_directions():
                 if not self._imitators(direction):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from navbench.metrics.attributes import changes
+from navbench.experiments.projection import PIXELS
 from navbench.runner.identity import Row, identity
 from navbench.runner.results import Results
 
@@ -20,6 +20,7 @@ def projection_rows(result: Results) -> Iterator[Row]:
             "layer": each.layer,
             "steps": each.steps,
             "distance": each.distance,
+            "pixel_weight": PIXELS[each.space],
             "perceptual_start": float(piece.distances[0]),
             "perceptual": float(piece.distances[1]),
             "psnr_db": piece.psnr,
@@ -38,10 +39,11 @@ def photo_attribute_rows(result: Results) -> Iterator[Row]:
         return
     for edited in result.edited:
         along = edited.scores[:, 1:].transpose(0, 1)  # (T, P, A)
-        path = changes(along, edited.shifts.index(0.0), result.scorer.attributes)
+        zero = edited.shifts.index(0.0)
         for place, photo in enumerate(edited.photos):
             for index, attribute in enumerate(result.scorer.attributes):
                 true = photo.truth.get(attribute.name)
+                unedited = float(along[zero, place, index])
                 for step, t in enumerate(edited.shifts):
                     value = float(along[step, place, index])
                     yield {
@@ -52,13 +54,9 @@ def photo_attribute_rows(result: Results) -> Iterator[Row]:
                         "unit": attribute.unit,
                         "t": t,
                         "value": value,
-                        "change": float(path[step, place, index]),
+                        "change": attribute.shortest(value - unedited),
                         "photo_value": float(edited.scores[place, 0, index]),
                         "true_value": true,
-                        "error": None if true is None else _shortest(value - true, attribute.period),
+                        "error": None if true is None else attribute.shortest(value - true),
                     }
 
-
-def _shortest(difference: float, period: float | None) -> float:
-    """A difference on a line, or the shortest way round a circle."""
-    return difference if period is None else (difference + period / 2) % period - period / 2

@@ -13,8 +13,9 @@ from safetensors.torch import save
 from navbench.compute import Compute
 from navbench.directions import Direction
 from navbench.errors import NavbenchError, unknown
-from navbench.experiments.projection import SPACES, Projection, Projector, spaces_of
+from navbench.experiments.projection import ACTIVATION, SPACES, Projection, Projector, latent_of, spaces_of
 from navbench.experiments.real_images import Photo, PhotoStrip, open_photos, photo_strip
+from navbench.experiments.strips import to_float
 from navbench.files import write_atomically
 from navbench.generators.base import Generator
 from navbench.runner import pictures
@@ -25,19 +26,43 @@ from navbench.spaces import ActivationSpace
 from navbench.suite import Subject, Suite
 
 CODES = ".safetensors"
-ACTIVATION = "z+activation"
 _FORMAT = 1
 
 
 def check_photos(suite: Suite, subject: Subject, generator: Generator) -> None:
     """Refuse photos, codes and spaces that cannot be used, before any work is done."""
-    if "photos" in suite.experiments and subject.photos:
-        photos, given = _sources(suite, subject, generator)
-        spaces_of(generator, suite.photos.spaces)
-        names = [photo.name for photo in photos] + [f"{each.photo.name} in {each.space}" for each in given]
-        for name in names:
-            if names.count(name) > 1:
-                raise NavbenchError(f"Two photos are called {name!r}; rename one, or leave one out.")
+    if "photos" not in suite.experiments or not subject.photos:
+        return
+    photos, given = _sources(suite, subject, generator)
+    wanted = spaces_of(generator, suite.photos.spaces)
+    taken = {(photo.name, space) for photo in photos for space in wanted}
+    seen = set()
+    for each in given:
+        place = (each.photo.name, each.space, each.layer)
+        if place in seen or place[:2] in taken:
+            where = " of ".join(filter(None, place[1:]))
+            raise NavbenchError(f"There are two of {each.photo.name} in {where}; leave one out, or rename it.")
+        seen.add(place)
+
+
+def check_edits(measurement: Measurement, directions: Sequence[Direction]) -> None:
+    """Refuse directions that cannot move the photos where they are projected, and codes that no direction moves."""
+    if not directions:
+        return
+    album = _Album(measurement)
+    for each in album.given:
+        if not any(moves(direction, each.space, each.layer) for direction in directions):
+            raise NavbenchError(
+                f"The codes of {each.photo.name!r} hold activations that enter {each.layer}, where none of these "
+                "directions is; project the photo itself anew."
+            )
+    for direction in directions:
+        if not album.spaces(direction):
+            there = ", ".join(dict.fromkeys([*album.wanted, *(each.space for each in album.given)]))
+            raise NavbenchError(
+                f"{direction.name} cannot edit photos in {there}, as nothing there is moved by an offset in "
+                f"{direction.space}; project the photos into {direction.space}, too."
+            )
 
 
 def _sources(suite: Suite, subject: Subject, generator: Generator) -> tuple[list[Photo], list[Projected]]:
@@ -48,57 +73,72 @@ def _sources(suite: Suite, subject: Subject, generator: Generator) -> tuple[list
     return photos, [read_codes(Path(source), generator) for source in codes]
 
 
+def moves(direction: Direction, space: str, layer: str) -> bool:
+    """Whether a direction edits what was projected into a space; activations are of one layer.
+
+    A latent direction moves codes of its own space, and of those that are mapped into it: not z by w, as the way from
+    z to w cannot be gone back.
+    """
+    if direction.space == "parameter":
+        return space != ACTIVATION or direction.layer == layer
+    return space in {"z": ("z",), "w": ("z", "w", "w+"), "w+": ("z", "w", "w+")}[direction.space]
+
+
 def edit_photos(measurement: Measurement, results: Results, directions: Sequence[Direction]) -> None:
     """Project the photos of the generator, and edit them by some directions: tables, codes and pictures."""
     album = _Album(measurement)
     pairs = [(direction, space) for direction in directions for space in album.spaces(direction)]
     with measurement.pieces(f"{measurement.generator.name}: photos", len(pairs)) as tick:
         for direction, space in pairs:
-            found = album.projected(space, direction.place if space == ACTIVATION else "")
-            if found:
-                edited, rows = _edited(measurement, direction, space, found)
-                results.edited.append(edited)
-                results.pictures += rows
+            edited, rows = _edited(measurement, direction, space, album.projected(direction, space))
+            results.edited.append(edited)
+            results.pictures += rows
             tick(f"{direction.name} in {space}")
-    results.projected = album.all()
-    unused = [each for each in album.given if each not in results.projected]
-    if unused and directions:
-        raise NavbenchError(
-            f"The codes of {unused[0].photo.name!r} hold activations that enter {unused[0].layer}, where none of these "
-            "directions is; project the photo itself anew."
-        )
+    results.projected = album.used()
 
 
 class _Album:
     """The photos of a generator, projected where and when they are asked for.
 
     Attributes:
-        photos: to be projected; given: projections that came as files.
+        photos: to be projected; wanted: the spaces that all of them are projected into.
+        given: projections that came as files.
     """
 
     def __init__(self, measurement: Measurement) -> None:
         suite, generator = measurement.bench.suite, measurement.generator
         self._measurement = measurement
         self.photos, self.given = _sources(suite, measurement.plan.subject, generator)
-        wanted = spaces_of(generator, suite.photos.spaces) if self.photos else ()
-        self._spaces = tuple(each for each in SPACES if each in {*wanted, *(known.space for known in self.given)})
+        self.wanted = spaces_of(generator, suite.photos.spaces) if self.photos else ()
         self._made: dict[tuple[str, str], list[Projected]] = {}
+        self._used: dict[int, Projected] = {}
 
     def spaces(self, direction: Direction) -> list[str]:
-        """Where photos can be edited by a direction: activations belong to a layer, so to a direction of weights."""
-        return [space for space in self._spaces if space != ACTIVATION or direction.space == "parameter"]
+        """Where there are, or will be, projections that a direction can edit."""
+        known = {each.space for each in self.given if moves(direction, each.space, each.layer)}
+        return [space for space in SPACES if space in {*self._own_spaces(direction), *known}]
 
-    def all(self) -> list[Projected]:
-        """Every projection that was asked for."""
-        return [each for group in self._made.values() for each in group]
+    def _own_spaces(self, direction: Direction) -> tuple[str, ...]:
+        """Where the photos are projected for a direction: where no space was asked for, its own if no other will do."""
+        fitting = tuple(space for space in self.wanted if moves(direction, space, direction.place))
+        chosen = self._measurement.bench.suite.photos.spaces
+        return (direction.space,) if not fitting and self.photos and not chosen else fitting
 
-    def projected(self, space: str, layer: str) -> list[Projected]:
-        """All photos in a space, and for activations, before a layer."""
+    def used(self) -> list[Projected]:
+        """Every projection that was asked for, once."""
+        return list(self._used.values())
+
+    def projected(self, direction: Direction, space: str) -> list[Projected]:
+        """All projections into a space that a direction can edit."""
+        layer = direction.place if space == ACTIVATION else ""
+        own = self._own(space, layer) if space in self._own_spaces(direction) else []
+        found = own + [each for each in self.given if (each.space, each.layer) == (space, layer)]
+        self._used |= {id(each): each for each in found}
+        return found
+
+    def _own(self, space: str, layer: str) -> list[Projected]:
         if (space, layer) not in self._made:
-            wanted = spaces_of(self._measurement.generator, self._measurement.bench.suite.photos.spaces)
-            own = self._project(space, layer) if self.photos and space in wanted else []
-            known = [each for each in self.given if (each.space, each.layer) == (space, layer)]
-            self._made[space, layer] = own + known
+            self._made[space, layer] = self._project(space, layer)
         return self._made[space, layer]
 
     def _project(self, space: str, layer: str) -> list[Projected]:
@@ -112,7 +152,7 @@ class _Album:
             compute = Compute(str(bench.compute.device), "float32", bench.compute.batch)
             projector = Projector(generator, bench.distance, compute, steps, bench.suite.seed)
             if space == ACTIVATION:
-                before = self.projected("z", "") if "z" in self._spaces else self._project("z", "")
+                before = self._own("z", "")
                 made = projector.into_activations(
                     [before[place].projection for place in missing], generator.layer(layer)
                 )
@@ -153,7 +193,7 @@ def _edited(
 
     def make() -> PhotoStrip:
         projections = [each.projection for each in found]
-        return photo_strip(measurement.edit(direction), space.partition("+a")[0], projections, shifts, scorer)
+        return photo_strip(measurement.edit(direction), latent_of(space), projections, shifts, scorer)
 
     strip, photos = bench.store.get(PhotoStrip, key, make), tuple(each.photo for each in found)
     names = [photo.name for photo in photos]
@@ -207,7 +247,7 @@ def _check_shapes(path: Path, generator: Generator, space: str, layer: str, piec
         raise unknown(f"space of projection in {path}", space, SPACES)
     wanted = {
         "photo": (3, *generator.size),
-        "latent": tuple(generator.latent_shape(space.partition("+a")[0])),
+        "latent": tuple(generator.latent_shape(latent_of(space))),
         "maps": (sum(side * side for side in generator.noise_inputs()) if piece.maps.numel() else 0,),
         "activation": (0,),
     }
@@ -217,8 +257,3 @@ def _check_shapes(path: Path, generator: Generator, space: str, layer: str, piec
         found = tuple(getattr(piece, name).shape)
         if found != shape:
             raise NavbenchError(f"{path}: {name!r} has shape {found}, but {generator.name} needs {shape}.")
-
-
-def to_float(image: torch.Tensor) -> torch.Tensor:
-    """Bytes as a float image in [-1, 1]."""
-    return image.float() / 127.5 - 1

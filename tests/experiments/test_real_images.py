@@ -9,6 +9,7 @@ from navbench.compute import Compute
 from navbench.errors import NavbenchError
 from navbench.experiments.projection import Projector
 from navbench.experiments.real_images import open_photos, photo_strip
+from navbench.generators.base import Codes
 from navbench.testbed import cars
 
 
@@ -85,7 +86,8 @@ def test_a_distribution_of_another_size_is_refused():
 def test_an_edit_adds_to_a_photo_what_it_adds_to_any_image():
     generator = LinearGenerator(side=6)
     generator.map.weight.data *= 0.1
-    photos = generator(generator.sample(range(2), 99))
+    z = torch.nn.functional.normalize(generator.sample(range(2), 99).z) * 3**0.5  # where projections lie
+    photos = generator(Codes(z))
     found = Projector(generator, Quadratic(), Compute(), 400, 0).project(photos, "z")
     image = torch.zeros(3, 6, 6)
     image[0, 2, 3] = 1.0

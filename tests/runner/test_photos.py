@@ -8,15 +8,20 @@ import pandas as pd
 import pytest
 import torch
 import toy
+from analytic import Quadratic, edit, noise, styled
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
+from navbench.experiments.projection import Projector
+from navbench.experiments.real_images import photo_strip
 from navbench.generators import zoo
 from navbench.report.html import write_report
+from navbench.runner.photos import moves
 
+PIECES = Projector._pieces
 SIZES = {"steps": 30, "count": 2, "spaces": ["z", "z+activation"]}
 
 
@@ -55,7 +60,9 @@ def test_each_photo_is_projected_once_into_each_space(run):
     assert list(zip(table["photo"], table["space"], table["layer"], strict=True)) == [
         ("one", "z", ""), ("two", "z", ""), ("one", "z+activation", "up"), ("two", "z+activation", "up"),
     ]  # fmt: skip
-    assert (table["perceptual"] <= table["perceptual_start"]).all()
+    before = table["perceptual_start"] + table["pixel_weight"] * table["mse_start"]
+    after = table["perceptual"] + table["pixel_weight"] * table["mse"]
+    assert (after < before).all()
     assert (table["steps"] == 30).all()
 
 
@@ -93,14 +100,51 @@ def test_codes_of_an_earlier_run_stand_for_the_photo(run, tmp_path, sets):
     assert not list((again.folder / "cache").glob("projection/*"))
 
 
-def test_an_interrupted_projection_goes_on_with_the_photos_that_are_left(run, tmp_path, sets, album):
-    shutil.copytree(run.folder / "cache" / "projection", tmp_path / "run" / "cache" / "projection")
+def test_what_is_left_of_an_interrupted_projection_alone_is_projected(run, tmp_path, sets, album, monkeypatch):
+    shutil.copytree(run.folder / "cache", tmp_path / "run" / "cache")
     lost = sorted((tmp_path / "run" / "cache" / "projection").iterdir())[0]
     lost.unlink()
-    again = toy.execute(tmp_path / "run", with_photos([album]), sets)
-    numbers = [pd.read_csv(each.folder / "tables" / "projection.csv") for each in (run, again)]
-    for column in ("perceptual", "psnr_db"):
-        assert numbers[0][column].tolist() == pytest.approx(numbers[1][column].tolist(), rel=1e-3)
+    made = []
+    monkeypatch.setattr(Projector, "_pieces", lambda *arguments: made.append(len(arguments[1])) or PIECES(*arguments))
+    toy.execute(tmp_path / "run", with_photos([album]), sets)
+    assert made == [1]
+
+
+@pytest.mark.parametrize("space", ["z", "w", "w+"])
+@pytest.mark.parametrize("into", ["z", "w", "w+"])
+def test_a_latent_direction_edits_what_it_leaves_alone_at_zero(space, into):
+    generator = styled(strength=0.05)
+    photos = 0.5 * noise(3, 2, 3, 8, 8).tanh()
+    found = Projector(generator, Quadratic(), Compute(), 3, 0).project(photos, into)
+    made = edit(generator, noise(1, *generator.latent_shape(space)), space=space)
+    unedited = photo_strip(made, into, found, [-1.0, 0.0, 1.0]).images[:, 2]
+    same = torch.equal(unedited, torch.stack([each.image for each in found]))
+    assert same == moves(made.direction, into, "")
+
+
+def test_a_direction_that_moves_no_photo_is_refused_before_any_is_projected(tmp_path, sets, album):
+    subject = with_photos([album]).generators[0].model_dump() | {"layers": [], "methods": []}
+    chosen = with_photos([album], photos={"spaces": ["z+activation"]}).with_values(generators=[subject])
+    with pytest.raises(NavbenchError, match=r"cannot edit photos in z\+activation.*project the photos into z"):
+        toy.execute(tmp_path / "run", chosen, sets)
+    assert not (tmp_path / "run" / "codes").exists()
+
+
+def test_activations_beside_codes_of_another_photo_are_those_of_the_photo_itself(run, tmp_path, sets, album):
+    sources = [album / "two.png", run.folder / "codes" / "one-z.safetensors"]
+    again = toy.execute(tmp_path / "run", with_photos(sources, photos={"spaces": ["z+activation"]}), sets)
+    with safe_open(again.folder / "codes" / "two-z+activation-up.safetensors", framework="pt") as file:
+        photo = file.get_tensor("photo")
+    with Image.open(album / "two.png") as image:
+        assert torch.equal(photo, torch.from_numpy(np.array(image)).permute(2, 0, 1))
+
+
+def test_all_codes_of_a_run_together_stand_for_its_photos(run, tmp_path, sets):
+    sources = sorted((run.folder / "codes").iterdir())
+    again = toy.execute(tmp_path / "run", with_photos(sources), sets)
+    one, other = (pd.read_csv(each.folder / "tables" / "projection.csv") for each in (run, again))
+    order = ["space", "photo"]
+    pd.testing.assert_frame_equal(*(each.sort_values(order).reset_index(drop=True) for each in (one, other)))
 
 
 def test_codes_of_other_weights_are_refused(run, tmp_path, sets, monkeypatch):
@@ -155,7 +199,8 @@ def test_codes_that_do_not_fit_are_refused_by_what_is_wrong(run, tmp_path, sets,
         toy.execute(tmp_path / "run", with_photos([bad]), sets)
 
 
-def test_a_photo_and_codes_of_the_same_name_and_space_are_kept_apart(run, tmp_path, sets):
+@pytest.mark.parametrize("with_photo", [False, True])
+def test_a_photo_and_codes_of_the_same_name_and_space_are_kept_apart(run, tmp_path, sets, album, with_photo):
     codes = run.folder / "codes" / "one-z.safetensors"
-    with pytest.raises(NavbenchError, match="one in z"):
-        toy.execute(tmp_path / "run", with_photos([codes, codes]), sets)
+    with pytest.raises(NavbenchError, match="two of one in z"):
+        toy.execute(tmp_path / "run", with_photos([codes, album if with_photo else codes]), sets)
