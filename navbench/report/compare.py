@@ -1,44 +1,108 @@
-"""Two runs side by side: every number of one against the same number of the other.
+"""Two runs side by side: numbers of one against the same numbers of the other.
 
-What is compared is every summary number of a direction, and of a method in one place, that has a standard error.
+What is compared is every number that has a standard error, of each direction, of each method in one place, and of each
+layer that was surveyed.  Two numbers are compared only where they rest on the same: a distance on the same numbers of
+images, what is measured at an end of a range on the same end, and so on (`FOOTINGS`).
+
 The two errors are combined as if the runs were independent; where both used the same codes, as one suite and seed
-give, that is cautious.  A difference is said to be real where it is beyond what chance gives for so many numbers
+give, that is cautious.  A difference is said to be real where it is beyond what chance gives for so many numbers, by
+Student's t with as many degrees of freedom as the less certain of the two errors has, which is cautious as well
 (Bonferroni, 5 % for all together).
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 
 import jinja2
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
 from navbench.report.html import assets, environment
 from navbench.report.numbers import plain, significant, with_stderr
 from navbench.report.tables import RunTables, load_run
-from navbench.report.views import Cell, Column, Table, make_table
+from navbench.report.views import Cell, Column, Row, Table, make_table
 
-KEYS = {"directions": ("name",), "methods": ("generator", "layer", "method")}
+KEYS = {"directions": ("name",), "methods": ("generator", "method", "layer"), "layers": ("generator", "layer")}
 """What a row of each compared table is known by."""
-_REALISM = ("fd_", "kid_")
-_BASIS = ("extractor", "reference", "n", "n_reference")
-"""What numbers of realism must have in common to be compared at all."""
 _CONFIDENCE = 0.05
-_MOST_ROWS = 200
+_GROUPS = 10
+"""Over so many groups of codes locality is jackknifed, or one per code where there are fewer."""
+_SAME = 1e-4
+"""Shifts and effects that differ by a smaller share are the same: so much another device changes by itself."""
+_MOST_ROWS, _SHOWN = 200, 12
+"""Rows of a table on the page, and digits of a SHA-256."""
 _CONDITION = re.compile(r"\s*(?P<measure>[a-z][a-z0-9_+]*)\s*>\s*(?P<amount>\d+(\.\d+)?)\s*(?P<percent>%?)\s*")
 
 
 @dataclass(frozen=True)
-class Condition:
-    """When a comparison fails: a number of a measure changed by more than an amount, either way, or is gone.
+class Footing:
+    """What some numbers rest on.
 
     Attributes:
-        measure: a column, or what several begin with: 'fd' is of fd_at_min, fd_at_max, fd_floor and fd_mean.
+        columns: the numbers, by what their columns begin with.
+        samples: the column that counts the samples that their errors are from.
+        basis: the columns in which both runs must agree for the numbers to be compared at all.
+        grouped: whether the error is a jackknife over groups of the samples.
+    """
+
+    columns: tuple[str, ...]
+    samples: str
+    basis: tuple[str, ...]
+    grouped: bool = False
+
+    def freedom(self, row: Row) -> float:
+        """The degrees of freedom of a number's error; the fewest there can be where nobody says how many samples."""
+        count = np.fmin(row[self.samples], _GROUPS) if self.grouped else row[self.samples]
+        return max(1.0, count - 1)  # in this order, as nothing is greater than NaN
+
+
+_REALISM = ("metric", "extractor", "reference", "n", "n_reference", "resolution")
+_LOCALITY = ("area50", "area90", "participation", "entropy_area", "mean_change")
+_SURVEY = ("survey_method", "survey_effect", "distance")
+FOOTINGS = {
+    "directions": (
+        Footing(("fd_floor", "kid_floor"), "n", _REALISM),
+        Footing(("fd_at_min", "kid_at_min"), "n", (*_REALISM, "t_min")),
+        Footing(("fd_at_max", "kid_at_max"), "n", (*_REALISM, "t_max")),
+        Footing(("effect_min",), "n_effect", ("distance", "n_effect", "t_min")),
+        Footing(("effect_max",), "n_effect", ("distance", "n_effect", "t_max")),
+        Footing(_LOCALITY, "n_locality", ("t_min", "t_max", "shifts", "n_locality"), grouped=True),
+        Footing(("residual_",), "n_reproduction", ("t_max", "n_train", "n_reproduction")),
+        Footing(("attribute_change",), "n_attributes", ("attribute", "scorer", "t_min", "t_max", "n_attributes")),
+    ),
+    "methods": (Footing(("fd_mean", "kid_mean"), "n", (*_REALISM, "effect_target", "distance", "curves")),),
+    "layers": (
+        Footing(("coarse", "middle", "fine", "geometry"), "n_survey", (*_SURVEY, "survey_directions", "n_survey")),
+        Footing(("area50",), "n_survey", (*_SURVEY, "survey_directions", "n_survey"), grouped=True),
+        Footing(("fd",), "n", (*_REALISM, *_SURVEY, "fd_directions")),
+        Footing(("effect",), "n_effect", (*_SURVEY, "fd_directions", "n_effect")),
+    ),
+}
+"""Of every compared number; another range is another edit."""
+_BESIDE = {
+    "locality": {"n": "n_locality", "shifts": "shifts"},
+    "reproduction": {"n_train": "n_train"},
+    "attributes": {"n": "n_attributes", "scorer": "scorer"},
+}
+"""Columns of other tables, and what they are called beside a direction's numbers."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """When a comparison fails: a number of a measure changed by more than an amount, or may have.
+
+    A number may have changed by any amount, and meets the condition, where it cannot be compared: if only one of the
+    runs has it, whichever, or if it rests on something else in the other.
+
+    Attributes:
+        measure: a column, or what several begin with: 'fd' is of fd_at_min, fd_at_max, fd_floor, fd_mean, and the fd of
+            a layer.
         amount: in the number's own unit, or in percent of the first run's.
     """
 
@@ -55,7 +119,7 @@ class Condition:
         return cls(found["measure"], float(found["amount"]), bool(found["percent"]))
 
     def met_by(self, changes: pd.DataFrame) -> pd.DataFrame:
-        """The rows of `compared` that meet it.
+        """The rows of `compared` that meet it: changed by more, either way, or with a status.
 
         Raises:
             NavbenchError: there is no such measure in either run.
@@ -74,52 +138,112 @@ class Condition:
 def compared(first: RunTables, second: RunTables) -> pd.DataFrame:
     """A row per number: where, column, a, b, their errors, the difference and its error, in sigmas and relative.
 
-    `status` is '' for numbers that can be compared, and otherwise says why these cannot; `real` is whether a difference
-    is beyond chance.
+    `status` is '' for numbers that can be compared, and otherwise says why these cannot; `other` says what they were
+    measured on is not the same, weights or direction set, which forbids nothing. `p` is the chance of such a difference
+    where there is none, for this number alone; `real` is whether it is beyond chance among all.
     """
-    rows = [row for table, keys in KEYS.items() for row in _rows(table, keys, first, second)]
-    columns = ("table", "where", "column", "a", "a_stderr", "b", "b_stderr", "status")
-    changes = pd.DataFrame(rows, columns=list(columns))
-    changes["difference"] = (changes["b"] - changes["a"]).where(changes["status"] == "")
+    names = ("a", "a_stderr", "b", "b_stderr", "freedom")
+    rows = [row for table in KEYS for row in _rows(table, first, second)]
+    changes = pd.DataFrame(rows, columns=["table", "where", "column", *names, "status", "other"])
+    changes = changes.astype(dict.fromkeys(names, float))
+    alike = changes["status"] == ""
+    changes["difference"] = (changes["b"] - changes["a"]).where(alike)
     changes["stderr"] = np.hypot(changes["a_stderr"], changes["b_stderr"])
     changes["sigmas"] = changes["difference"].abs() / changes["stderr"]
     changes["relative"] = changes["difference"] / changes["a"].abs()
-    count = max(int((changes["status"] == "").sum()), 1)
-    limit = NormalDist().inv_cdf(1 - _CONFIDENCE / 2 / count)
-    changes["real"] = (changes["sigmas"] > limit) & (changes["status"] == "")
+    changes["p"] = 2 * stats.t.sf(changes["sigmas"], changes["freedom"])
+    changes["real"] = changes["p"] * int(alike.sum()) < _CONFIDENCE
     return changes
 
 
-def _rows(table: str, keys: tuple[str, ...], first: RunTables, second: RunTables) -> Iterator[tuple]:
-    frames = [getattr(run, table).set_index(list(keys), drop=False) for run in (first, second)]
-    columns = [name for name in frames[0] if f"{name}_stderr" in frames[0]]
-    for key in frames[0].index.union(frames[1].index, sort=False):
-        rows = [frame.loc[key] if key in frame.index else None for frame in frames]
-        where = key if isinstance(key, str) else "/".join((key[0], key[2], key[1]))
-        for column in columns:
-            pairs = [(np.nan, np.nan) if row is None else (row[column], row[f"{column}_stderr"]) for row in rows]
-            there = [np.isfinite(value) for value, _ in pairs]
+def _rows(table: str, first: RunTables, second: RunTables) -> Iterator[tuple]:
+    frames = [_by_key(table, run) for run in (first, second)]
+    hashes = [_hashes(run) for run in (first, second)]
+    columns = [name for name in getattr(first, table) if f"{name}_stderr" in getattr(first, table)]
+    footings = {name: next(each for each in FOOTINGS[table] if name.startswith(each.columns)) for name in columns}
+    for where in dict.fromkeys([*frames[0], *frames[1]]):
+        rows = [frame.get(where) for frame in frames]
+        other = _other(next(row for row in rows if row is not None), *hashes)
+        for column, footing in footings.items():
+            pairs = [(math.nan, math.nan) if row is None else (row[column], row[f"{column}_stderr"]) for row in rows]
+            there = [math.isfinite(value) for value, _ in pairs]
             if any(there):
-                status = _status(column, rows, there)
-                yield (table, where, column, *pairs[0], *pairs[1], status)
+                freedom = min(footing.freedom(row) for row in rows if row is not None)
+                yield (table, where, column, *pairs[0], *pairs[1], freedom, _status(footing, rows, there), other)
 
 
-def _status(column: str, rows: list[pd.Series | None], there: list[bool]) -> str:
+def _by_key(table: str, run: RunTables) -> dict[str, Row]:
+    """The rows of a table by what they are known by, with what stands elsewhere of what their numbers rest on."""
+    frame = getattr(run, table)
+    if table == "directions":
+        for name, columns in _BESIDE.items():
+            beside = getattr(run, name).drop_duplicates("name").set_index("name")
+            frame = frame.assign(**{new: frame["name"].map(beside[old]) for old, new in columns.items()})
+    else:
+        samples = run.manifest.get("samples")
+        effect = samples.get("effect") if isinstance(samples, dict) else None
+        known = effect if isinstance(effect, int | float) else math.nan
+        frame = frame.assign(distance=str(run.manifest.get("distance", "")), n_effect=known)
+    rows = frame.to_dict("records")
+    names = ["/".join(row[key] for key in KEYS[table]) for row in rows]
+    twice = pd.Index(names).duplicated()
+    if twice.any():
+        raise NavbenchError(f"{run.run / 'tables' / table}.csv lists {names[twice.argmax()]!r} twice.")
+    return dict(zip(names, rows, strict=True))
+
+
+def _status(footing: Footing, rows: list[Row | None], there: list[bool]) -> str:
     """Why two numbers cannot be compared; '' if they can."""
-    if not all(there):
-        return f"only in {'a' if there[0] else 'b'}"
     a, b = rows
-    assert a is not None
-    assert b is not None
-    if column.startswith(_REALISM):
-        for name in _BASIS:
-            if str(a[name]) != str(b[name]):
-                return f"{name} {_short(a[name])} and {_short(b[name])}"
+    if a is None or b is None or not all(there):
+        return f"only in {'a' if there[0] else 'b'}"
+    for name in footing.basis:
+        values = [row.get(name, "") for row in (a, b)]
+        if not _alike(*values):
+            return f"{name} {_said(values[0])} and {_said(values[1])}"
     return ""
 
 
-def _short(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
+def _alike(a: str | float, b: str | float) -> bool:
+    """Whether two entries are the same: counts to the last, other numbers nearly."""
+    if _said(a) == _said(b):
+        return True
+    if isinstance(a, str) or isinstance(b, str):
+        return False
+    counts = float(a).is_integer() and float(b).is_integer()
+    return not counts and math.isclose(a, b, rel_tol=_SAME)
+
+
+def _said(value: str | float) -> str:
+    """An entry in words; a number in a column of text, such as a resolution, may be written in several ways."""
+    try:
+        number = math.nan if value == "" else float(value)
+    except ValueError:
+        return str(value)
+    return "not said" if math.isnan(number) else f"{number:.8g}"
+
+
+def _hashes(run: RunTables) -> dict[str, str]:
+    """The SHA-256 of all that was measured, by what it is called; read without trusting the manifest's shape."""
+    generators, sets = run.manifest.get("generators"), run.manifest.get("direction_sets")
+    found: dict[str, str] = {}
+    for name, entry in generators.items() if isinstance(generators, dict) else ():
+        found[f"weights of {name}"] = str(entry.get("weights_sha256", "")) if isinstance(entry, dict) else ""
+    for entry in sets if isinstance(sets, list) else ():
+        if isinstance(entry, dict):
+            found[f"direction set {entry.get('reference', '')}"] = str(entry.get("sha256", ""))
+    return found
+
+
+def _other(row: Row, first: dict[str, str], second: dict[str, str]) -> str:
+    """What a row was measured on that is not the same in both runs, as far as both tell."""
+    method = row["method"] if "method" in row else row["survey_method"]
+    made = {
+        "weights": f"weights of {row['generator']}",
+        "direction set": f"direction set {row['generator']}/{method}/{row['layer']}",
+    }
+    told = {short: (first.get(name), second.get(name)) for short, name in made.items()}
+    return " and ".join(short for short, (a, b) in told.items() if a and b and a != b)
 
 
 # --- what comes out ------------------------------------------------------------------------------------------
@@ -143,7 +267,7 @@ def write_comparison(
 
 def _page(runs: tuple[RunTables, RunTables], changes: pd.DataFrame, met: pd.DataFrame) -> str:
     template: jinja2.Template = environment().get_template("compare.html")
-    real = changes[changes["real"]].sort_values("sigmas", ascending=False)
+    real = changes[changes["real"]].sort_values(["p", "sigmas"], ascending=[True, False])
     odd = changes[changes["status"] != ""]
     return template.render(
         **assets(),
@@ -167,17 +291,24 @@ def summary_of(changes: pd.DataFrame, met: pd.DataFrame) -> str:
     )
     if odd := len(changes) - len(alike):
         words += f" {odd:,} cannot be compared."
+    if other := int((changes["other"] != "").sum()):
+        words += f" The weights or the direction set behind {other:,} numbers are not the same in both."
     return f"{words} {len(met):,} meet a condition." if len(met) else words
 
 
 def _facts(runs: tuple[RunTables, RunTables]) -> list[tuple[str, str]]:
-    """What the manifests say that differs."""
+    """What the manifests say that differs; of weights and direction sets, the beginnings of their SHA-256."""
     names = ("suite", "suite_sha256", "seed", "navbench", "device", "precision", "extractor", "distance", "versions")
     facts = []
     for name in names:
         a, b = (plain(str(run.manifest.get(name, ""))) for run in runs)
         if a != b:
             facts.append((name.replace("_", " "), f"{a or 'not said'} and {b or 'not said'}"))
+    first, second = (_hashes(run) for run in runs)
+    for name in dict.fromkeys([*first, *second]):
+        a, b = (plain(hashes.get(name, "")) for hashes in (first, second))
+        if a != b:
+            facts.append((plain(name), f"{a[:_SHOWN] or 'not said'} and {b[:_SHOWN] or 'not said'}"))
     return facts
 
 
@@ -193,5 +324,6 @@ def _table(frame: pd.DataFrame, caption: str) -> Table:
         Column("in errors", lambda row: Cell(significant(row["sigmas"], 2), row["sigmas"]), ("sigmas",)),
         Column("in percent", lambda row: Cell(significant(100 * row["relative"], 2), row["relative"]), ("relative",)),
         Column("Why not", lambda row: Cell(plain(row["status"])), ("status",)),
+        Column("Not the same", lambda row: Cell(row["other"]), ("other",)),
     ]
     return make_table(frame.iloc[:_MOST_ROWS], columns, caption + more)
