@@ -70,6 +70,11 @@ def admitted(methods: Sequence[str], kind: str) -> tuple[str, ...]:
     return tuple(method for method in methods if kind in METHODS[method].spaces)
 
 
+def is_determined(method: str) -> bool:
+    """Whether the weights alone determine what a method finds: no seed, and no codes."""
+    return METHODS[method].basis in ("svd", "sefa") and not METHODS[method].learned
+
+
 Stages = Callable[[str], AbstractContextManager[Report]]
 
 

@@ -42,13 +42,13 @@ class Pairing:
             self.candidates[rows, candidate, end],
         )
 
-    def closest(self, reference: int, among: Sequence[int]) -> tuple[int, int]:
-        """The candidate among some, and its end, that is most alike on the first half of the codes."""
+    def closest(self, reference: int, among: Sequence[int]) -> tuple[int, int, float]:
+        """The candidate among some and its end most alike on the first half of the codes, with its cosine there."""
         half = len(self.products) // 2
         products, norms = self.products[:half, reference].sum(0), self.candidates[:half].sum(0)
         cosines = products / (norms * self.references[:half, reference].sum()).sqrt().clamp_min(1e-300)
         best = int(cosines[list(among)].argmax())
-        return among[best // 2], best % 2
+        return among[best // 2], best % 2, float(cosines[among[best // 2], best % 2])
 
     def measured(self, reference: int, candidate: int, end: int) -> Estimate:
         """The cosine on the second half of the codes, which had no part in the choice."""

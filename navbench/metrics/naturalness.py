@@ -1,5 +1,6 @@
 """Direction variation naturalness: whether what a direction changes varies among real images, too."""
 
+import math
 import warnings
 
 import numpy as np
@@ -18,12 +19,13 @@ MOST = 5000
 
 
 def naturalness(low: Tensor, high: Tensor, real: Tensor) -> Estimate:
-    """DVN (Voynov & Babenko, ICML 2020, section 4.1): 1 if real images vary in the same way, 0.5 if they do not.
+    """DVN (Voynov & Babenko, ICML 2020, section 4.1): near 1 if real images vary in the same way, 0.5 if they do not.
 
     A classifier learns to tell both ends of a direction apart; it labels real images; another one learns from these,
     and what it then makes of the ends is the number: the share that it names rightly. The original's classifiers are
     convolutional networks; these are logistic regressions on an extractor's features. The ends are those of other
-    codes than the first classifier saw.
+    codes than the first classifier saw. With few images both classifiers are poor, and so is the number: compare equal
+    n and m only.
 
     Args:
         low: (n, D), features of codes at t_min.
@@ -31,7 +33,8 @@ def naturalness(low: Tensor, high: Tensor, real: Tensor) -> Estimate:
         real: (m, D), of the reference's images.
 
     Returns:
-        The mean over codes of the second half.
+        The mean over codes of the second half, both classifiers held fixed; NaN where all real images are taken for one
+        end, so that there is nothing to learn from.
     """
     ends = [each[:MOST].detach().double().cpu().numpy() for each in (low, high)]
     images = real[:MOST].detach().double().cpu().numpy()
@@ -39,12 +42,10 @@ def naturalness(low: Tensor, high: Tensor, real: Tensor) -> Estimate:
     first = _fitted(np.concatenate([each[:half] for each in ends]), np.repeat([0, 1], half))
     labels = first.predict(images)
     tested = [each[half:] for each in ends]
-    if len(set(labels)) < 2:  # nothing to learn from: it calls everything the same, and is right for one end
-        named = [np.full(len(each), labels[0]) for each in tested]
-    else:
-        second = _fitted(images, labels)
-        named = [second.predict(each) for each in tested]
-    right = [(each == end).astype(float) for end, each in enumerate(named)]
+    if len(set(labels)) < 2:
+        return Estimate(math.nan, torch.zeros(len(tested[0]), dtype=torch.float64))
+    second = _fitted(images, labels)
+    right = [(second.predict(each) == end).astype(float) for end, each in enumerate(tested)]
     return estimate.mean(torch.from_numpy(np.mean(right, axis=0)))
 
 

@@ -37,6 +37,11 @@ class Overlap:
         return self.other_rank / self.dimensions
 
     @property
+    def reversed(self) -> "Overlap":
+        """The same, seen from B."""
+        return Overlap(self.cosines, self.other_rank, self.rank, self.dimensions)
+
+    @property
     def angles(self) -> Tensor:
         """The principal angles in degrees, smallest first."""
         return torch.rad2deg(torch.arccos(self.cosines))

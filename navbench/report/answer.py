@@ -1,7 +1,6 @@
 """The answer in plain words: sentences computed from the tables that claim no more than the numbers hold."""
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import pandas as pd
 
@@ -101,48 +100,30 @@ def _compared(rows: pd.DataFrame, at: str) -> str:
         return f"the methods are not compared, as their numbers were taken with different {unfair}."
     if rows["fd_mean_stderr"].isna().any():
         return "the methods are not compared, as some numbers carry no uncertainty."
-    tied = _tied(rows)
-    values = [with_stderr(row["fd_mean"], row["fd_mean_stderr"]) for row in rows.to_dict("records")]
-    if len(tied) == len(rows):
-        everyone = listed(rows["method"])
-        return f"{everyone} cannot be told apart: their mean {name} {at}, {least} to {values[-1]}, " + (
+    if rows["fd_rank_best"].isna().any():
+        return "the methods are not compared, as their numbers were not taken at the same ends."
+    tied, worse = rows[rows["fd_rank_best"] == 1], rows[rows["fd_rank_best"] > 1]
+    values = [with_stderr(row["fd_mean"], row["fd_mean_stderr"]) for row in tied.to_dict("records")]
+    if worse.empty:
+        return (
+            f"{listed(tied['method'])} cannot be told apart: their mean {name} {at}, {values[0]} to {values[-1]}, "
             "differs by no more than the uncertainty."
         )
-    after = rows.iloc[len(tied)]
+    after = worse.iloc[0]
     next_best = f"{after['method']} at {with_stderr(after['fd_mean'], after['fd_mean_stderr'])}"
     if len(tied) == 1:
         return (
-            f"{first['method']} keeps realism best {at}: its mean {name} is {least}, "
+            f"{tied['method'].iloc[0]} keeps realism best {at}: its mean {name} is {values[0]}, "
             f"the next is {next_best}, and the difference is larger than the uncertainty."
         )
     return (
-        f"{listed(tied)} keep realism best {at} and cannot be told apart "
-        f"(mean {name} of {listed(values[: len(tied)])}); {next_best} is worse by more than the uncertainty."
+        f"{listed(tied['method'])} keep realism best {at}, as none is worse than another by more than the uncertainty "
+        f"(mean {name} of {listed(values)}); {next_best} is worse than the best by more than it."
     )
 
 
 def _chosen(at: str) -> str:
     return "at the chosen effect" if at == "at equal effect" else at
-
-
-def _tied(rows: pd.DataFrame) -> list[str]:
-    """The methods from the best on that the uncertainty does not set apart from the best; rows are sorted."""
-    tied = [rows["method"].iloc[0]]
-    if rows["fd_rank_best"].notna().all():  # by paired differences; runs before them have combined errors only
-        return list(rows.loc[rows["fd_rank_best"] == 1, "method"])
-    for row in rows.iloc[1:].to_dict("records"):
-        difference = row["fd_mean"] - rows["fd_mean"].iloc[0]
-        error = (row["fd_mean_stderr"] ** 2 + rows["fd_mean_stderr"].iloc[0] ** 2) ** 0.5
-        if difference > threshold(len(rows)) * error:
-            break
-        tied.append(row["method"])
-    return tied
-
-
-def threshold(methods: int) -> float:
-    """How many combined standard errors set two of several methods apart: 95 % shared over all pairs."""
-    pairs = methods * (methods - 1) / 2
-    return NormalDist().inv_cdf(1 - 0.025 / max(pairs, 1))
 
 
 def _unequal(rows: pd.DataFrame) -> str:
@@ -155,11 +136,12 @@ def _many_layers(groups: list[tuple[str, pd.DataFrame]], at: str, of: str) -> li
     fair = [
         rows.sort_values("fd_mean", kind="stable")
         for _, rows in groups
-        if len(rows) > 1 and not _unequal(rows) and rows["fd_mean_stderr"].notna().all()
+        if len(rows) > 1 and not _unequal(rows) and rows[["fd_mean_stderr", "fd_rank_best"]].notna().all(axis=None)
     ]
     if not fair:
         return [f"The methods cannot be compared in any layer{of}."]
-    best = [tied[0] for rows in fair if len(tied := _tied(rows)) == 1]
+    firsts = [rows.loc[rows["fd_rank_best"] == 1, "method"] for rows in fair]
+    best = [first.iloc[0] for first in firsts if len(first) == 1]
     wins = [f"{method} in {times}" for method, times in pd.Series(best, dtype=str).value_counts().items()]
     first = f"Methods were compared {at} in {len(fair)} {_places(fair)}{of}. "
     open_ = len(fair) - len(best)

@@ -50,7 +50,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Heatmap:
-    """Where one direction changes images: on a scale of its own, and on that of all directions."""
+    """Where one direction changes images: on a scale of its own, and on that of all of its generator."""
 
     own: Picture
     shared: Picture
@@ -274,8 +274,11 @@ def heatmaps(tables: RunTables) -> dict[str, Heatmap]:
     """Where each direction changes images, by name, for the directions that have a heatmap."""
     paths = {name: tables.run / "figures" / f"heatmap-{name.replace('/', '-')}.npz" for name in tables.measured["name"]}
     arrays = {name: read_heatmap(path) for name, path in paths.items() if path.is_file()}
-    top = max((heatmap.max() for heatmap, _ in arrays.values()), default=0.0)
-    return {name: _heatmap(tables.run, name, *pair, top) for name, pair in arrays.items()}
+    tops: dict[str, float] = {}  # one scale per generator: what is much in one may be little in another
+    for name, (heatmap, _) in arrays.items():
+        generator = name.partition("/")[0]
+        tops[generator] = max(tops.get(generator, 0.0), float(heatmap.max()))
+    return {name: _heatmap(tables.run, name, *pair, tops[name.partition("/")[0]]) for name, pair in arrays.items()}
 
 
 def _heatmap(run: Path, name: str, heatmap: np.ndarray, mean_image: np.ndarray, top: float) -> Heatmap:

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from markupsafe import Markup
 from navbench.errors import Failure
 from navbench.files import write_atomically
 from navbench.report import attributes, charts, figures, pairs, photos, quality, survey, views
-from navbench.report.answer import answer, threshold
+from navbench.report.answer import answer
 from navbench.report.asymmetry import asymmetry_sentences, asymmetry_table
 from navbench.report.charts import Chart, Heatmap
 from navbench.report.claims import claim_sentences, unreached_sentences
@@ -93,7 +95,6 @@ def _context(tables: RunTables) -> dict[str, Any]:
         "curved": len(tables.curved) > 0,
         "is_fid": FID_EXTRACTOR in set(tables.methods["extractor"]),
         "distance": plain(" or ".join(sorted(set(tables.directions["distance"]) - {""})) or "a perceptual distance"),
-        "threshold": f"{threshold(max(tables.methods['method'].nunique(), 2)):.2f}",
         "methods": views.methods_table(tables, discovery_seconds(tables.manifest)),
         "method_charts": charts.method_charts(tables),
         "effect_charts": charts.effect_charts(tables),
@@ -107,7 +108,7 @@ def _context(tables: RunTables) -> dict[str, Any]:
         "others": others if others.rows else None,
         "locality_charts": charts.locality_charts(tables),
         "regions": region_tables(tables),
-        "gallery": [card for card in cards.values() if card.heatmap],
+        "galleries": _galleries(cards),
         "gradient": scale_gradient(),
         "reproduction_charts": charts.reproduction_charts(tables),
         "reproduced": _reproduced(tables),
@@ -126,6 +127,7 @@ def _beyond(tables: RunTables) -> dict[str, Any]:
     """What the page shows of quality, rankings, layers, pairs and photos; nothing of what is not there."""
     return {
         "quality": quality.quality_table(tables),
+        "natural": quality.natural_words(tables),
         "confusions": quality.confusion_tables(tables),
         "stability": quality.stability_table(tables),
         "rankings": quality.ranking_table(tables),
@@ -137,6 +139,7 @@ def _beyond(tables: RunTables) -> dict[str, Any]:
         "pairs": pairs.pair_table(tables),
         "pair_charts": pairs.pair_charts(tables),
         "pair_sentences": pairs.pair_sentences(tables),
+        "pair_footing": pairs.pair_footing(tables),
         "paired": _of_kind(tables, "paired"),
         "matched_sheets": _of_kind(tables, "matched"),
         "projection": photos.projection_table(tables),
@@ -183,6 +186,12 @@ def _attributes(tables: RunTables) -> dict[str, Any]:
         "matched_sentences": [*claim_sentences(tables), *unreached_sentences(tables)],
         "claims": attributes.claims_table(tables),
     }
+
+
+def _galleries(cards: dict[str, Card]) -> list[list[Card]]:
+    """The cards with heatmaps, by generator, which is a scale of its own."""
+    shown = [(name.partition("/")[0], card) for name, card in cards.items() if card.heatmap]
+    return [[card for _, card in group] for _, group in groupby(shown, key=itemgetter(0))]
 
 
 def _reproduced(tables: RunTables) -> set[str]:

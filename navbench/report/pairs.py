@@ -4,10 +4,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from navbench.report import views
+from navbench.report.answer import footing
 from navbench.report.charts import Chart, make_chart
 from navbench.report.drawing import DASHES, MUTED, colour, finish, label_edges, panels, styled
 from navbench.report.figures import axis_name
-from navbench.report.numbers import BAND, LATENT, listed, metric_name, plain, setting, significant
+from navbench.report.numbers import BAND, listed, metric_name, plain, setting, significant
 from navbench.report.tables import RunTables
 from navbench.report.views import Cell, Column, Table, anchor, make_table
 
@@ -34,11 +35,10 @@ def pair_table(tables: RunTables) -> Table | None:
 
 
 def pair_sentences(tables: RunTables) -> list[str]:
-    """Whether a latent direction does the same as each direction of weights."""
-    latent = tables.pairs[tables.pairs["other_space"].isin(LATENT)]
+    """Which latent direction does most nearly the same as each direction of weights."""
+    closest = tables.pairs[tables.pairs["closest"]]
     told = []
-    for generator, rows in latent.groupby("generator", sort=False):
-        best = rows.sort_values("cosine", ascending=False, kind="stable").drop_duplicates("name")
+    for generator, best in closest.groupby("generator", sort=False):
         of = f" of {plain(str(generator))}" if tables.several_generators else ""
         each = listed(
             f"{plain(row['other'].partition('/')[2])} for {plain(row['name'].partition('/')[2])} "
@@ -47,6 +47,12 @@ def pair_sentences(tables: RunTables) -> list[str]:
         )
         told.append(f"The closest latent direction{of}, by the cosine of the changes of pixels: {each}.")
     return told
+
+
+def pair_footing(tables: RunTables) -> str:
+    """Where the ranges of what is paired end, if that is the same for all generators, as a clause."""
+    words = {footing(tables, str(generator)) for generator in tables.pairs["generator"].unique()}
+    return f", {words.pop()}" if len(words) == 1 else ""
 
 
 def pair_charts(tables: RunTables) -> list[Chart]:

@@ -23,26 +23,29 @@ def projection_table(tables: RunTables) -> Table | None:
         views.number("PSNR (dB)", "psnr_db"),
         views.number("Seconds", "seconds"),
     ]
-    names = listed(sorted(set(frame["distance"])))
-    return make_table(frame, columns, f"Photos, projected by minimising {plain(names)}; seconds are each one's part.")
+    names = plain(listed(sorted(set(frame["distance"]))))
+    both = frame.loc[frame["pixel_weight"] > 0, "space"].unique()
+    caption = f"Photos, projected by minimising {names}"
+    caption += f", and in {plain(listed(both))} the squared difference of pixels as well" if len(both) else ""
+    return make_table(frame, columns, f"{caption}; seconds are each one's part.")
 
 
 def photo_sentences(tables: RunTables) -> list[str]:
     """How far the attributes of projections are from the truth, and whether edits move photos as they move codes."""
     frame = tables.photo_attributes
     told = []
-    for generator, rows in frame.groupby("generator", sort=False):
+    for (generator, space), rows in frame.groupby(["generator", "projected_into"], sort=False):
         known = rows[(rows["t"] == 0) & rows["true_value"].notna()].drop_duplicates(["photo", "attribute"])
         if known.empty:
             continue
-        worst = [
+        errors = [
             f"{plain(str(attribute))} {significant(part['error'].abs().mean(), 2)} "
             f"{plain(part['unit'].iloc[0])}".strip()
             for attribute, part in known.groupby("attribute", sort=False)
         ]
         told.append(
             f"The true attributes of {known['photo'].nunique()} photos of {plain(str(generator))} are known. What "
-            f"their projections show is off by, in the mean: {listed(worst)}."
+            f"their projections into {plain(str(space))} show is off by, in the mean: {listed(errors)}."
         )
     return told
 
@@ -57,30 +60,32 @@ def photo_moves(tables: RunTables) -> Table | None:
         *views.who_columns(frame, set(tables.measured["name"]), labelled=False),
         views.word("Attribute", "attribute"),
         views.word("Unit", "unit"),
-        views.number("on photos", "photos", "Change from end to end"),
-        views.number("on codes", "codes", "Change from end to end"),
+        views.word("Into", "projected_into"),
+        views.measured("on photos", "photos", "Change from end to end"),
+        views.measured("on codes", "codes", "Change from end to end"),
         views.whole("Photos", "count"),
     ]
     caption = (
         "The attribute that a direction moves most on the generator's own images, and how far it moves it in the mean "
-        "over photos, as the scorer reads them."
+        "over photos and over codes, ± one standard error, as the scorer reads them."
     )
     return make_table(frame, columns, caption)
 
 
 def _moves(tables: RunTables) -> pd.DataFrame:
     edits = tables.photo_attributes
-    known = tables.directions[tables.directions["attribute"] != ""]
-    moved = dict(zip(known["name"], zip(known["attribute"], known["attribute_change"], strict=True), strict=True))
+    directions = tables.directions[tables.directions["attribute"] != ""].to_dict("records")
+    known = {row["name"]: row for row in directions}
     rows: list[Row] = []
     for (name, _), part in edits.groupby(["name", "projected_into"], sort=False):
-        if name not in moved:
+        if name not in known:
             continue
-        attribute, change_of_codes = moved[name]
-        own = part[part["attribute"] == attribute]
+        moved = known[name]
+        own = part[part["attribute"] == moved["attribute"]]
         ends = own[own["t"].isin([own["t"].min(), own["t"].max()])].pivot(index="photo", columns="t", values="change")
         if ends.shape[1] == 2:
-            first = own.to_dict("records")[0]
-            change = (ends.iloc[:, 1] - ends.iloc[:, 0]).mean()
-            rows.append(first | {"photos": change, "codes": change_of_codes, "count": len(ends)})
+            change = ends.iloc[:, 1] - ends.iloc[:, 0]
+            row = own.to_dict("records")[0] | {"photos": change.mean(), "photos_stderr": change.sem()}
+            row |= {"codes": moved["attribute_change"], "codes_stderr": moved["attribute_change_stderr"]}
+            rows.append(row | {"count": len(ends)})
     return pd.DataFrame(rows)

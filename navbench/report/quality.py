@@ -6,7 +6,7 @@ import pandas as pd
 
 from navbench.report import views
 from navbench.report.drawing import known_first
-from navbench.report.numbers import listed, plain, significant, with_stderr
+from navbench.report.numbers import listed, metric_name, plain, significant, with_stderr
 from navbench.report.tables import RunTables
 from navbench.report.views import Cell, Column, Row, Table, make_table
 
@@ -56,29 +56,41 @@ def _cell(metric: str, end: str) -> Callable[[Row], Cell]:
     return cell
 
 
+def natural_words(tables: RunTables) -> str:
+    """Of which generators the reference of naturalness is not of real images, as a clause; '' if there are none."""
+    own = tables.quality[(tables.quality["metric"] == "naturalness") & (tables.quality["reference"] == "unshifted")]
+    names = list(dict.fromkeys(own["generator"]))
+    return f", which for {plain(listed(names))} are the generator's own" if names else ""
+
+
 def ranking_sentences(tables: RunTables) -> list[str]:
-    """Per generator, place and number: who is best, or that the differences are inside the noise."""
+    """Per generator, place and number: whose is lowest, or that the differences are inside the noise."""
     told = []
     for (generator, place), rows in tables.ranking.groupby(["generator", "place"], sort=False):
         of = f" of {plain(str(generator))}" if tables.several_generators else ""
         parts = []
         for metric, pairs in rows.groupby("metric", sort=False):
-            decided = int((pairs["better"] != "").sum())
-            parts.append(f"{plain(str(metric))}: {_leaders(pairs)} ({decided} of {len(pairs)} pairs decided)")
+            alike = pairs[pairs["status"] == ""]
+            name = plain(metric_name(str(metric), pairs["extractor"].iloc[0]))
+            if alike.empty:
+                parts.append(f"{name}: not compared, as the methods are {plain(pairs['status'].iloc[0])}")
+                continue
+            decided = int((alike["lower"] != "").sum())
+            parts.append(f"{name}: {_leaders(alike)} ({decided} of {len(alike)} pairs decided)")
         told.append(f"{plain(str(place))[:1].upper()}{plain(str(place))[1:]}{of}. {'; '.join(parts)}.")
     return told
 
 
 def _leaders(pairs: pd.DataFrame) -> str:
-    """The methods that none is decidedly better than."""
+    """The methods than which none is decidedly lower."""
     methods = known_first([*pairs["method"], *pairs["against"]])
     beaten = {
-        row["against"] if row["better"] == row["method"] else row["method"]
+        row["against"] if row["lower"] == row["method"] else row["method"]
         for row in pairs.to_dict("records")
-        if row["better"]
+        if row["lower"]
     }
     leaders = [plain(method) for method in methods if method not in beaten]
-    return f"{listed(leaders)} best" if len(leaders) == 1 else f"no one better than {listed(leaders)}"
+    return f"{listed(leaders)} lowest" if len(leaders) == 1 else f"none lower than {listed(leaders)}"
 
 
 def ranking_table(tables: RunTables) -> Table | None:
@@ -89,15 +101,16 @@ def ranking_table(tables: RunTables) -> Table | None:
     columns = [
         *views.generator_column(frame),
         views.place_column(frame),
-        views.word("Number", "metric"),
+        Column("Number", lambda row: Cell(plain(metric_name(row["metric"], row["extractor"])))),
         views.word("Method", "method"),
         views.word("Against", "against"),
         Column("Difference", lambda row: Cell(with_stderr(row["difference"], row["stderr"]), row["difference"])),
         Column("p", lambda row: Cell(significant(row["p"], 2), row["p"])),
-        Column("Better", lambda row: Cell(plain(row["better"]) or "inside the noise")),
+        Column("Lower", lambda row: Cell(plain(row["lower"] or row["status"]) or "inside the noise")),
     ]
     caption = (
-        "Paired differences on the same codes, ± one standard error; smaller is better. p is of Student's t test, "
+        "Paired differences on the same codes, ± one standard error. A lower distance is more real and a lower area50 "
+        "more local; a lower residual says that another space imitates the edits better. p is of Student's t test, "
         "adjusted for all pairs of a place after Holm; a difference is decided below 0.05. It covers the choice of "
         "codes, not that of directions or of the seed of discovery."
     )

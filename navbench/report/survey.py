@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from navbench.report import views
 from navbench.report.charts import Chart, make_chart
 from navbench.report.drawing import colour, finish, label_edges, panels, styled
-from navbench.report.numbers import BAND, counts, listed, metric_name, plain, significant
+from navbench.report.numbers import BAND, counts, listed, metric_name, plain, setting, significant
 from navbench.report.tables import RunTables
 from navbench.report.views import Cell, Column, Table, anchor, make_table
 
@@ -26,8 +26,8 @@ def survey_charts(tables: RunTables) -> list[Chart]:
         )
         caption = (
             f"Means over the first {counts(rows['survey_directions'])} directions of {method} in each layer{of}, at "
-            f"both ends of their ranges, n = {counts(rows['n_survey'])} codes; shallow layers are at the left. Bands "
-            "are ± 1.96 standard errors of sampling codes."
+            f"both ends of their ranges, n = {counts(rows['n_survey'])} codes; shallow layers are at the left. "
+            f"{_cost_words(rows)}Bands are ± 1.96 standard errors of sampling codes."
         )
         charts.append(make_chart(tables.run, f"layers-{anchor(str(generator))}", _depth(rows), words, caption))
     return charts
@@ -54,9 +54,19 @@ def survey_table(tables: RunTables) -> Table | None:
     ]
     caption = (
         "Coarse is up to 4 cycles per image side, fine beyond 16, by the Fourier transform of the change. Geometry is "
-        "the share that is left when colours are matched by the histogram of each channel; the rest is colour."
+        "the share that is left when colours are matched by the histogram of each channel; the rest is colour. "
+        f"{_cost_words(frame)}"
     )
     return make_table(frame, columns, caption)
+
+
+def _cost_words(frame: pd.DataFrame) -> str:
+    """What the Fréchet distances are of, as a sentence; '' where there are none."""
+    rows = frame[frame["fd"].notna()]
+    if rows.empty:
+        return ""
+    name = plain(metric_name(*rows[["metric", "extractor"]].iloc[0]))
+    return f"{name} is of the first {counts(rows['fd_directions'])}; {setting(rows)}. "
 
 
 def _surveyed(tables: RunTables) -> pd.DataFrame:
@@ -100,6 +110,15 @@ def _depth(rows: pd.DataFrame) -> Figure:
     return finish(figure)
 
 
+def _footing(rows: pd.DataFrame, of: str) -> str:
+    """Whether layers can be compared: at the same effect, and with directions found with the same settings."""
+    effects, efforts = (rows[column].nunique(dropna=False) for column in ("survey_effect", "survey_settings"))
+    effect = rows["survey_effect"].iloc[0]
+    at = f"at the same effect, {significant(effect)}" if effects == 1 and pd.notna(effect) else "not at the same effect"
+    found = "with the same settings" if efforts == 1 else "with different settings"
+    return f"Directions{of} were found {found} in all its layers, and are compared {at}."
+
+
 def survey_sentences(tables: RunTables) -> list[str]:
     """What stands out with depth, per generator: where the change is coarsest, most of colour, and most local."""
     told = []
@@ -110,6 +129,7 @@ def survey_sentences(tables: RunTables) -> list[str]:
         records = rows.to_dict("records")
         coarse, fine = (max(records, key=itemgetter(name)) for name in ("coarse", "fine"))
         colourful, local = (min(records, key=itemgetter(name)) for name in ("geometry", "area50"))
+        told.append(_footing(rows, of))
         told.append(
             f"Changes{of} are coarsest in {plain(coarse['layer'])} (a share of {significant(coarse['coarse'], 2)} "
             f"up to 4 cycles) and finest in {plain(fine['layer'])} ({significant(fine['fine'], 2)} beyond 16); colour "

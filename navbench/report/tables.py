@@ -138,12 +138,17 @@ SCHEMAS = {
         numbers=("index",),
         maybe=(
             *("parameters", "input_size", "directions", "survey_directions", "n_survey", "n", "interpretable"),
+            *("survey_effect", "fd_directions", "n_reference", "n_attributes"),
             *_with_stderr("coarse", "middle", "fine", "geometry", "area50", "fd", "effect"),
             "attributes_reached",
         ),
-        maybe_text=("survey_method", "attributes", *SETTING),
+        maybe_text=("survey_method", "survey_settings", "attributes", "resolution", *SETTING),
     ),
-    "pairs": Schema(text=(*WHO, *_OTHER, "by_label"), numbers=("cosine", "cosine_stderr", "n"), maybe_text=("space",)),
+    "pairs": Schema(
+        text=(*WHO, *_OTHER, "by_label", "closest"),
+        numbers=("cosine", "cosine_stderr", "cosine_of_choice", "n"),
+        maybe_text=("space",),
+    ),
     "pair_curves": Schema(
         text=(*WHO, *_OTHER, "member", *SETTING),
         numbers=("t", "signed_effect", "value", "stderr", "n"),
@@ -152,7 +157,7 @@ SCHEMAS = {
     "projection": Schema(
         text=("generator", "photo", "source", "space", "distance"),
         numbers=("steps", "perceptual_start", "perceptual", "psnr_db", "seconds"),
-        maybe=("mse_start", "mse"),
+        maybe=("mse_start", "mse", "pixel_weight"),
         maybe_text=("layer", "cropped"),
     ),
     "photo_attributes": Schema(
@@ -161,7 +166,12 @@ SCHEMAS = {
         maybe=("true_value", "change", "error"),
         maybe_text=("space", "unit"),
     ),
-    "quality": Schema(text=(*WHO, "metric"), numbers=("value", "stderr", "n"), maybe_text=("space", "end", "by")),
+    "quality": Schema(
+        text=(*WHO, "metric"),
+        numbers=("value", "stderr", "n"),
+        maybe=("n_reference",),
+        maybe_text=("space", "end", "by", "reference"),
+    ),
     "confusion": Schema(text=(*WHO, "named"), numbers=("share", "n"), maybe_text=("space",)),
     "stability": Schema(
         text=("generator", "layer", "method", "varied"),
@@ -172,7 +182,8 @@ SCHEMAS = {
     "ranking": Schema(
         text=("generator", "layer", "metric", "method", "against"),
         numbers=("value", "value_against", "difference", "stderr", "p", "n"),
-        maybe_text=("extractor", "reference", "better"),
+        maybe=("n_reference",),
+        maybe_text=("extractor", "reference", "lower", "status"),
     ),
     "images": Schema(
         text=(*WHO, "kind", "file", "columns"), numbers=("rows",), maybe_text=("space", "members", "target")
@@ -244,12 +255,12 @@ def load_run(run: Path) -> RunTables:
     manifest = _manifest(run)
     tables = {name: _table(run, name, schema) for name, schema in SCHEMAS.items()}
     tables["directions"] = _directions(tables["directions"], run)
-    for name, column in (("found", "best"), ("calibration", "is_reached"), ("matched", "is_reached")):
+    flags = [("found", "best"), ("calibration", "is_reached"), ("matched", "is_reached")]
+    for name, column in (*flags, ("pairs", "by_label"), ("pairs", "closest")):
         tables[name] = tables[name].assign(**{column: _flags(tables[name], column, run / "tables" / f"{name}.csv")})
     spaces = tables["methods"].drop_duplicates(["generator", "layer"]).set_index(["generator", "layer"])["space"]
     unplaced = ("layers", "projection")
     tables |= {name: _placed(table, spaces) for name, table in tables.items() if name not in unplaced}
-    tables["pairs"] = tables["pairs"].assign(by_label=_flags(tables["pairs"], "by_label", run / "tables" / "pairs.csv"))
     for name in ("directions", "methods", "curves"):
         _check_fid(tables[name], run / "tables" / f"{name}.csv")
     suite = run / "suite.toml"

@@ -5,8 +5,7 @@ ones are not (section 4.5).  With a scorer and a reference of images that can be
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from math import hypot, sqrt
+from math import sqrt
 
 from torch import Tensor
 
@@ -19,25 +18,33 @@ from navbench.suite import Suite
 _ENDS = ("t_min", "t_max")
 
 
-@dataclass(frozen=True)
-class Beyond:
-    """The share of a reference's images whose attribute is further out than at an end of a direction's range.
+def beyond(scores: Tensor, start: float, end: float) -> Tensor:
+    """Of a reference's readings (n,) which are further out than an end, (n,), bool.
 
-    Attributes:
-        share: of them; stderr: its standard error.
+    Args:
+        scores: the readings.
+        start: the mean reading at t = 0.
+        end: the mean reading at the end.
     """
+    return scores > end if end > start else scores < end
 
-    share: float
-    stderr: float
 
-    @classmethod
-    def of(cls, scores: Tensor, start: float, end: float) -> "Beyond":
-        """From the reference's readings (n,), and the mean reading at t = 0 and at the end."""
-        outside = (scores > end) if end > start else (scores < end)
-        share, n = float(outside.double().mean()), len(scores)
-        # Agresti and Coull's error, which is not 0 where no image was seen
-        near = (share * n + 2) / (n + 4)
-        return cls(share, sqrt(near * (1 - near) / (n + 4)))
+def share_of(outside: Tensor) -> tuple[float, float]:
+    """The share of images (n,) that are outside, and Agresti and Coull's error, which is not 0 where none was seen."""
+    n = len(outside)
+    near = (int(outside.sum()) + 2) / (n + 4)
+    return float(outside.double().mean()), sqrt(near * (1 - near) / (n + 4))
+
+
+def difference_of(low: Tensor, high: Tensor) -> tuple[float, float]:
+    """The share of images (n,) in `low` less that in `high`, and its error: both are shares of the same images.
+
+    The error is that of Bonett and Price (2012): one more image is counted on either side alone, so it is not 0 where
+    none was seen.
+    """
+    n, only_low, only_high = len(low), int((low & ~high).sum()), int((high & ~low).sum())
+    p, q = (only_low + 1) / (n + 2), (only_high + 1) / (n + 2)
+    return (only_low - only_high) / n, sqrt((p + q - (p - q) ** 2) / (n + 2))
 
 
 def asymmetry_rows(suite: Suite, result: Results, who: dict[str, Row]) -> Iterator[Row]:
@@ -84,17 +91,18 @@ def _explanation(result: Results, name: str) -> Row:
     if attribute.period is not None:  # around a circle, nothing is further out
         return {}
     start, zero, end = result.levels[name][:, index].tolist()
-    low, high = (Beyond.of(result.reference_scores[:, index], zero, reached) for reached in (start, end))
+    low, high = (beyond(result.reference_scores[:, index], zero, reached) for reached in (start, end))
+    (share_min, stderr_min), (share_max, stderr_max) = share_of(low), share_of(high)
     return {
         "attribute": attribute.name,
         "unit": attribute.unit,
         "level_min": start,
         "level_zero": zero,
         "level_max": end,
-        "beyond_min": low.share,
-        "beyond_min_stderr": low.stderr,
-        "beyond_max": high.share,
-        "beyond_max_stderr": high.stderr,
-        "rarer": _sided(low.share - high.share, hypot(low.stderr, high.stderr)),
+        "beyond_min": share_min,
+        "beyond_min_stderr": stderr_min,
+        "beyond_max": share_max,
+        "beyond_max_stderr": stderr_max,
+        "rarer": _sided(*difference_of(low, high)),
         "n_reference": len(result.reference_scores),
     }

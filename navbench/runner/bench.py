@@ -1,6 +1,6 @@
 """What a run measures with, and one generator on it: stages, keys and edits, which every experiment needs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from navbench.compute import Compute
 from navbench.directions import Direction
+from navbench.experiments import attributes, strips
 from navbench.experiments.edit import Edit, unshifted
+from navbench.experiments.strips import Strip
 from navbench.generators.base import Generator
-from navbench.metrics.attributes import Scorer
+from navbench.metrics.attributes import Movement, Scorer, movement
 from navbench.metrics.embedding import Embedder
 from navbench.metrics.extractors import Extractor
 from navbench.metrics.perceptual import PerceptualDistance
@@ -98,3 +101,26 @@ class Measurement:
     def edit(self, direction: Direction) -> Edit:
         """The direction on the generator."""
         return Edit(self.generator, direction, self.bench.compute)
+
+    def strip(self, direction: Direction, shifts: list[float], codes: int) -> Strip:
+        """The first codes along a direction, from the store or made now."""
+
+        def make() -> Strip:
+            return strips.strip(self.edit(direction), shifts, codes, self.bench.suite.seed)
+
+        return self.bench.store.get(Strip, self.key(direction, shifts=shifts, codes=codes), make)
+
+    def movements(self, scorer: Scorer, group: Sequence[Direction]) -> Iterator[tuple[Direction, Movement, Tensor]]:
+        """What directions of one place do to the attributes, and the mean levels (3, A) at t_min, at 0 and at t_max."""
+        settings, seed = self.bench.suite.attributes, self.bench.suite.seed
+        identities = [direction.identity for direction in group]
+        key = self.key(scorer=self.scorer_key, directions=identities, **settings.model_dump())
+
+        def make() -> attributes.Readings:
+            edits = [self.edit(direction) for direction in group]
+            return attributes.readings(edits, settings.shifts, range(settings.samples), seed, scorer)
+
+        scores = self.bench.store.get(attributes.Readings, key, make).scores
+        for direction, own in zip(group, scores, strict=True):
+            moved = movement(own, direction.shifts(settings.shifts).tolist(), scorer.attributes)
+            yield direction, moved, own[[0, len(own) // 2, -1]].double().mean(1)

@@ -39,7 +39,7 @@ def curve_rows(suite: Suite, result: Results) -> Iterator[Row]:
                     "reference": result.reference,
                     "n": value.n,
                     "n_reference": result.reference_samples,
-                    "resolution": _resolution(result.generator),
+                    "resolution": resolution(result.generator),
                     "precision": suite.precision,
                     "value": value.value,
                     "stderr": value.stderr,
@@ -80,7 +80,7 @@ def support_rows(suite: Suite, result: Results) -> Iterator[Row]:
                 }
 
 
-def _resolution(generator: Generator) -> int | str:
+def resolution(generator: Generator) -> int | str:
     """The side of square images, or height and width."""
     height, width = generator.size
     return height if height == width else f"{height}x{width}"

@@ -50,12 +50,18 @@ class CurveMeasurement:
 
     def curve(self, direction: Direction, points: int, tick: Tick) -> fid_curve.Curve:
         """The curve of a direction at `points` shifts of its range, without t = 0."""
-        return self.curve_and_quality(direction, points, tick)[0]
+        (curve,) = self._from_shards(direction, points, tick, (fid_curve.Curve,))
+        return curve
 
     def curve_and_quality(
         self, direction: Direction, points: int, tick: Tick
     ) -> tuple[fid_curve.Curve, quality.Quality]:
         """The curve, and how good the direction is by what was seen along it."""
+        curve, good = self._from_shards(direction, points, tick, (fid_curve.Curve, quality.Quality))
+        return curve, good
+
+    def _from_shards(self, direction: Direction, points: int, tick: Tick, kinds: Sequence[type]) -> list[Any]:
+        """Pieces of these kinds, from the store or from the shards of a direction, which are then dropped."""
         settings, store = self._settings, self._store
         shifts = [t for t in direction.shifts(points).tolist() if t != 0]
         common = {
@@ -67,34 +73,38 @@ class CurveMeasurement:
         }
         key = self._measurement.key(direction, samples=settings.samples, reference=self._reference_key, **common)
         keys = [self._measurement.key(direction, codes=[shard.start, shard.stop], **common) for shard in self.shards]
-
-        curve, good = store.find(fid_curve.Curve, key), store.find(quality.Quality, key)
-        if curve is None or good is None:
+        found: dict[type, Any] = {kind: store.find(kind, key) for kind in kinds}
+        if any(piece is None for piece in found.values()):
             parts = []
             for shard, shard_key in zip(self.shards, keys, strict=True):
                 parts.append(store.get(fid_curve.Shard, shard_key, partial(self._shard, direction, shifts, shard)))
                 tick(direction.name)
+            grid = direction.shifts(points).tolist()
+            makers = {fid_curve.Curve: self._assembled, quality.Quality: self._quality}
             with slices([store.path(fid_curve.Shard, shard_key) for shard_key in keys], "features") as at:
-                curve, good = self._assembled(direction.shifts(points).tolist(), parts, at)
-            store.put(key, good)
-            store.put(key, curve)
+                for kind in [kind for kind, piece in found.items() if piece is None]:
+                    found[kind] = makers[kind](grid, parts, at)
+                    store.put(key, found[kind])
         else:
             for _ in keys:
                 tick(direction.name)
         for shard_key in keys:
             store.drop(fid_curve.Shard, shard_key)
-        return curve, good
+        return list(found.values())
 
     def _assembled(
         self, grid: list[float], parts: Sequence[fid_curve.Shard], at: Callable[[int], Tensor]
-    ) -> tuple[fid_curve.Curve, quality.Quality]:
+    ) -> fid_curve.Curve:
         """From all shards, with the features of each shift but t = 0 read when they are wanted."""
-        effects, steps, kept = (
-            torch.cat([getattr(part, name) for part in parts], dim=1) for name in ("effects", "steps", "kept")
-        )
-        curve = fid_curve.assemble(map(at, range(len(grid) - 1)), effects, self.reference)
+        effects = torch.cat([part.effects for part in parts], dim=1)
+        return fid_curve.assemble(map(at, range(len(grid) - 1)), effects, self.reference)
+
+    def _quality(
+        self, grid: list[float], parts: Sequence[fid_curve.Shard], at: Callable[[int], Tensor]
+    ) -> quality.Quality:
+        steps, kept = (torch.cat([getattr(part, name) for part in parts], dim=1) for name in ("steps", "kept"))
         real = None if self.reference.kernel is None else self.reference.kernel.features
-        return curve, quality.quality(steps, grid, self._at_zero, (at(0), at(len(grid) - 2)), real, kept)
+        return quality.quality(steps, grid, self._at_zero, (at(0), at(len(grid) - 2)), real, kept)
 
     def scores(self, scorer: Scorer) -> Tensor | None:
         """What a scorer reads from the reference's images, (n, A); none of the generator's own, or of statistics."""

@@ -119,6 +119,7 @@ class Run:
         for subject, generator, scorer in zip(self.suite.generators, generators, scorers, strict=True):
             generator.check()
             places_of(subject, generator, self.library)
+            survey_places(self.suite, subject, generator)
             check_photos(self.suite, subject, generator)
             compared = {"curves", "matched"} & set(self.suite.experiments)
             if compared:

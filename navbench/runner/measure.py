@@ -9,9 +9,9 @@ from torch import Tensor
 
 from navbench.directions import Direction, DirectionSet
 from navbench.errors import NavbenchError
-from navbench.experiments import attributes, direction_table, locality, reproduction, strips
+from navbench.experiments import direction_table, locality, reproduction, strips
 from navbench.experiments.edit import Edit
-from navbench.metrics.attributes import Scorer, movement
+from navbench.metrics.attributes import Scorer
 from navbench.runner import pictures
 from navbench.runner.bench import Measurement
 from navbench.runner.curves import CurveMeasurement
@@ -21,7 +21,7 @@ from navbench.runner.photos import check_edits, edit_photos
 from navbench.runner.ranges import calibrated
 from navbench.runner.recognition import recognise
 from navbench.runner.results import Results
-from navbench.runner.stability import stability
+from navbench.runner.spans import overlaps, stability
 from navbench.runner.survey import survey
 from navbench.spaces import Space, describe
 from navbench.spaces import create as create_space
@@ -60,6 +60,8 @@ class Experiments(Measurement):
             self._reproduction(results, plan_.leading(suite.reproduction.directions))
         if "strips" in suite.experiments:
             self._strips(results, plan_.leading(suite.strips.directions))
+        if not plan_.only:
+            overlaps(self, results)
         if "survey" in suite.experiments and plan_.surveyed:
             survey(self, results, realism)
         if "pairs" in suite.experiments and not plan_.only:
@@ -73,7 +75,7 @@ class Experiments(Measurement):
         return results
 
     def check(self) -> None:
-        """Refuse what could only be refused late: photos that cannot be edited, imitations for which there is no space."""
+        """Refuse what would else be refused late: photos that cannot be edited, imitations that have no space."""
         suite = self.bench.suite
         if "photos" in suite.experiments and self.plan.subject.photos:
             check_edits(self, self.plan.leading(suite.photos.directions))
@@ -115,25 +117,9 @@ class Experiments(Measurement):
         with self.pieces(f"{self.generator.name}: attributes", len(self.plan.sets)) as tick:
             for found in self.plan.sets:
                 group = [one for one in found if one.name in chosen]
-                if group:
-                    self._read(results, scorer, group)
+                for direction, moved, levels in self.movements(scorer, group) if group else ():
+                    results.movements[direction.name], results.levels[direction.name] = moved, levels
                 tick(found.reference)
-
-    def _read(self, results: Results, scorer: Scorer, group: list[Direction]) -> None:
-        """What directions of one set do to the attributes."""
-        settings, seed = self.bench.suite.attributes, self.bench.suite.seed
-        identities = [direction.identity for direction in group]
-        key = self.key(scorer=self.scorer_key, directions=identities, **settings.model_dump())
-
-        def make() -> attributes.Readings:
-            edits = [self.edit(direction) for direction in group]
-            return attributes.readings(edits, settings.shifts, range(settings.samples), seed, scorer)
-
-        scores = self.bench.store.get(attributes.Readings, key, make).scores
-        for direction, own in zip(group, scores, strict=True):
-            shifts = direction.shifts(settings.shifts).tolist()
-            results.movements[direction.name] = movement(own, shifts, scorer.attributes)
-            results.levels[direction.name] = own[[0, len(own) // 2, -1]].double().mean(1)
 
     # --- realism
 
@@ -231,12 +217,6 @@ class Experiments(Measurement):
             tick("samples")
             for direction in directions:
                 shifts = direction.shifts(settings.shifts).tolist()
-                key = self.key(direction, shifts=shifts, codes=settings.codes)
-
-                def make(direction: Direction = direction, shifts: list[float] = shifts) -> strips.Strip:
-                    return strips.strip(self.edit(direction), shifts, settings.codes, seed)
-
-                results.pictures += pictures.write_strip(
-                    folder, direction, shifts, self.bench.store.get(strips.Strip, key, make)
-                )
+                sheet = self.strip(direction, shifts, settings.codes)
+                results.pictures += pictures.write_strip(folder, direction, shifts, sheet)
                 tick(direction.name)

@@ -32,12 +32,12 @@ def method_rows(suite: Suite, results: Sequence[Results], directions: list[Row])
                 "directions": len(found),
                 "curves": len(curves),
                 "accuracy": found.provenance.get("accuracy"),
-                "effect_target": _effect_target(suite, found),
+                "effect_target": effect_target(suite, found),
             }
             fd, kid = realism_of(suite, result, found)
             if fd is not None and kid is not None:
-                low, high = ranks(realism_in(suite, result, found.place))[found.method]
-                row |= {"fd_rank_best": low, "fd_rank_worst": high}
+                if rank := ranked(suite, result, found.place).get(found.method):
+                    row |= {"fd_rank_best": rank[0], "fd_rank_worst": rank[1]}
                 row |= {"metric": result.metric, "fd_mean": fd.value, "fd_mean_stderr": fd.stderr}
                 row |= {"kid_mean": kid.value, "kid_mean_stderr": kid.stderr}
                 row |= {"extractor": suite.curves.extractor, "reference": result.reference}
@@ -56,7 +56,7 @@ def realism_of(suite: Suite, result: Results, found: DirectionSet) -> tuple[Esti
         (curve, end)
         for name, curve in result.curves.items()
         if name.startswith(f"{found.reference}/")
-        for end in _fair_ends(suite, result, name)
+        for end in fair_ends(suite, result, name)
     ]
     if not ends:
         return None, None
@@ -64,13 +64,26 @@ def realism_of(suite: Suite, result: Results, found: DirectionSet) -> tuple[Esti
     return fd, estimate.average([curve.kernel_at(end) for curve, end in ends])
 
 
-def realism_in(suite: Suite, result: Results, place: str) -> dict[str, Estimate]:
-    """The mean Fréchet distance of every method of a layer or latent space, by its name."""
-    pairs = ((found.method, realism_of(suite, result, found)[0]) for found in result.plan.sets if found.place == place)
-    return {method: value for method, value in pairs if value is not None}
+def ranked(suite: Suite, result: Results, place: str) -> dict[str, tuple[int, int]]:
+    """The best and the worst rank of every method of a layer or latent space by its mean Fréchet distance.
+
+    None of any, unless all were measured on the same footing.
+    """
+    sets = [found for found in result.plan.sets if found.place == place]
+    realism = {found.method: realism_of(suite, result, found)[0] for found in sets}
+    known = {method: value for method, value in realism.items() if value is not None}
+    footings = {footing(suite, result, found) for found in sets if found.method in known}
+    return ranks(known) if len(footings) == 1 else {}
 
 
-def _fair_ends(suite: Suite, result: Results, name: str) -> list[int]:
+def footing(suite: Suite, result: Results, found: DirectionSet) -> tuple[float | None, tuple[tuple[int, ...], ...]]:
+    """What numbers of two sets must have in common to be compared: the effect, and the ends that they are taken at."""
+    curved = [f"{found.reference}/{index}" for index in range(len(found))]
+    ends = (tuple(fair_ends(suite, result, name)) for name in curved if name in result.curves)
+    return effect_target(suite, found), tuple(ends)
+
+
+def fair_ends(suite: Suite, result: Results, name: str) -> list[int]:
     """The ends of a direction's curve that may be compared with others': both, or those that calibration reached."""
     if name not in result.ranges:
         return [0, -1]
@@ -78,7 +91,7 @@ def _fair_ends(suite: Suite, result: Results, name: str) -> list[int]:
     return [end for end, reached in zip((0, -1), there, strict=True) if reached]
 
 
-def _effect_target(suite: Suite, found: DirectionSet) -> float | None:
+def effect_target(suite: Suite, found: DirectionSet) -> float | None:
     """The effect that the ranges of a set were calibrated to; none if it was something else than an effect."""
     if not suite.calibrate:
         return found.settings.get("effect")

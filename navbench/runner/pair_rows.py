@@ -7,6 +7,7 @@ from navbench.experiments.fid_curve import Curve
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.runner.identity import Row, identity
+from navbench.runner.pairs import closest_latent
 from navbench.runner.results import Pair, Results
 from navbench.suite import Suite
 
@@ -14,14 +15,21 @@ _ENDS = ("t_min", "t_max")
 
 
 def pair_rows(result: Results) -> Iterator[Row]:
-    """Per direction and other set: the one in it that does most nearly the same."""
+    """Per direction and other set: the one in it that does most nearly the same.
+
+    `closest` marks the latent one that does, of all sets; it was chosen by `cosine_of_choice`, on other codes than
+    `cosine` is of.
+    """
+    closest = closest_latent(result.pairs)
     for pair in result.pairs:
         yield {
             **identity(pair.direction),
             **_other(pair),
             "cosine": pair.cosine.value,
             "cosine_stderr": pair.cosine.stderr,
+            "cosine_of_choice": pair.choice,
             "by_label": pair.by_label,
+            "closest": closest.get(pair.direction.name) is pair,
             "n": pair.cosine.n,
         }
 

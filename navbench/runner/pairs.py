@@ -1,11 +1,12 @@
 """One direction beside those of other methods that do the same: the closest of each set, on the same codes."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 
 from navbench.directions import Direction, DirectionSet
-from navbench.experiments import pairing, strips
+from navbench.experiments import pairing
 from navbench.experiments.calibration import Target
 from navbench.runner import pictures
 from navbench.runner.bench import Measurement
@@ -62,20 +63,28 @@ def _paired(measurement: Measurement, references: list[Direction], others: Seque
             among = list(range(start, start + len(found)))
             start += len(found)
             named = [place for place in among if reference.label and candidates[place].label == reference.label]
-            place, end = compared.closest(row, named or among)
+            place, end, choice = compared.closest(row, named or among)
             cosine = compared.measured(row, place, end)
-            made.append(Pair(reference, candidates[place], end, cosine, bool(named)))
+            made.append(Pair(reference, candidates[place], end, cosine, choice, bool(named)))
     return made
+
+
+def closest_latent(made: Sequence[Pair]) -> dict[str, Pair]:
+    """For each direction by its name, the latent one that is most like it, on the codes of the choice."""
+    best: dict[str, Pair] = {}
+    for pair in made:
+        known = best.get(pair.direction.name)
+        if pair.other.space in LATENTS and (known is None or pair.choice > known.choice):
+            best[pair.direction.name] = pair
+    return best
 
 
 def _pictures(measurement: Measurement, references: list[Direction], made: list[Pair]) -> list[pictures.Row]:
     """Of each reference a sheet per code: its own row, its partners in its layer, and the closest latent one."""
-    rows = []
+    rows, latent = [], closest_latent(made)
     for reference in references:
-        mine = [pair for pair in made if pair.direction is reference]
-        inner = [pair for pair in mine if pair.other.space == "parameter"]
-        outer = [pair for pair in mine if pair.other.space in LATENTS]
-        shown = [*inner, *sorted(outer, key=lambda pair: -pair.cosine.value)[:1]]
+        inner = [pair for pair in made if pair.direction is reference and pair.other.space == "parameter"]
+        shown = [*inner, *([latent[reference.name]] if reference.name in latent else [])]
         members = [(reference, 1), *((pair.other, pair.end) for pair in shown)]
         rows += _sheets(measurement, reference, members, "paired")
     return rows
@@ -99,12 +108,7 @@ def _sheets(
     for direction, end in members:
         shifts = direction.shifts(suite.strips.shifts).tolist()
         shifts = shifts if end else shifts[::-1]
-        key = measurement.key(direction, shifts=shifts, codes=suite.pairs.shown)
-
-        def make(direction: Direction = direction, shifts: list[float] = shifts) -> strips.Strip:
-            return strips.strip(measurement.edit(direction), shifts, suite.pairs.shown, suite.seed)
-
-        parts.append(bench.store.get(strips.Strip, key, make).images)
+        parts.append(measurement.strip(direction, shifts, suite.pairs.shown).images)
     images = torch.stack(parts, dim=1)  # (codes, members, shifts, 3, H, W)
     names = [direction.name for direction, _ in members]
     return pictures.write_pairs(bench.folder, first, kind, names, images)
@@ -113,17 +117,9 @@ def _sheets(
 def _add_curves(measurement: Measurement, results: Results, curves: CurveMeasurement) -> None:
     """Give the first directions of each layer a curve beside that of their closest latent direction."""
     suite = measurement.bench.suite
-    best: dict[str, int] = {}
-    for place, pair in enumerate(results.pairs):
-        known = best.get(pair.direction.name)
-        if pair.other.space in LATENTS and (known is None or pair.cosine.value > results.pairs[known].cosine.value):
-            best[pair.direction.name] = place
-    chosen = [place for place in best.values() if results.pairs[place].direction.index < suite.pairs.curves]
+    chosen = [pair for pair in closest_latent(results.pairs).values() if pair.direction.index < suite.pairs.curves]
     title = f"{measurement.generator.name}: curves of pairs"
     with measurement.pieces(title, 2 * len(chosen) * len(curves.shards)) as tick:
-        for place in chosen:
-            pair = results.pairs[place]
-            both = [curves.curve(each, suite.curves.shifts, tick) for each in (pair.direction, pair.other)]
-            results.pairs[place] = Pair(
-                pair.direction, pair.other, pair.end, pair.cosine, pair.by_label, (both[0], both[1])
-            )
+        for pair in chosen:
+            first, second = (curves.curve(each, suite.curves.shifts, tick) for each in (pair.direction, pair.other))
+            results.pairs[results.pairs.index(pair)] = replace(pair, curves=(first, second))

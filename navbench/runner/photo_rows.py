@@ -59,4 +59,3 @@ def photo_attribute_rows(result: Results) -> Iterator[Row]:
                         "true_value": true,
                         "error": None if true is None else attribute.shortest(value - true),
                     }
-

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from navbench.directions import Direction, DirectionSet, Library, SetFile
-from navbench.discovery.methods import METHODS, admitted
+from navbench.discovery.methods import METHODS, admitted, is_determined
 from navbench.errors import NavbenchError, unknown
 from navbench.generators.base import Generator
 from navbench.spaces import LatentSpace, ParameterSpace, Space
@@ -25,7 +25,8 @@ class Plan:
 
     Attributes:
         layers: of the generator that the run is about; they imitate latent directions.
-        files, sets: the direction sets, loaded; in the order of layers and latent spaces, then methods.
+        files: every direction set that is measured or surveyed.
+        sets: those that are measured, loaded, in the order of layers and latent spaces, then methods.
         surveyed: the sets of the survey, one per layer, in forward order.
         only: full names of the directions to measure; empty for all.
         left_out: what the suite leaves out, in sentences for the report.
@@ -97,8 +98,10 @@ def plan(suite: Suite, subject: Subject, generator: Generator, library: Library)
         raise unknown("direction in this suite", suite.only[0], names)
     sets = tuple(file.load(generator) for file in files)
     surveyed, unsurveyed = _surveyed(suite, subject, generator, library)
+    layers = tuple(file.load(generator) for file in surveyed)
     left_out = (*_left_out(suite, subject, generator, sets, only), *unsurveyed)
-    return Plan(subject, generator, layers_of(subject, generator, library), files, sets, surveyed, only, left_out)
+    every = tuple({file.reference: file for file in (*files, *surveyed)}.values())
+    return Plan(subject, generator, layers_of(subject, generator, library), every, sets, layers, only, left_out)
 
 
 def survey_places(suite: Suite, subject: Subject, generator: Generator) -> list[tuple[Space, Sequence[str]]]:
@@ -117,19 +120,19 @@ def survey_method(suite: Suite, subject: Subject) -> str:
 
 def _surveyed(
     suite: Suite, subject: Subject, generator: Generator, library: Library
-) -> tuple[tuple[DirectionSet, ...], tuple[str, ...]]:
+) -> tuple[tuple[SetFile, ...], tuple[str, ...]]:
     """The sets of the survey that are there, and a sentence for the layers that have none."""
     places = survey_places(suite, subject, generator)
     if not places:
         return (), ()
     method = survey_method(suite, subject)
     references = {space.place: f"{generator.name}/{method}/{space.place}" for space, _ in places}
-    there = [library.sets[reference] for reference in references.values() if reference in library.sets]
+    there = tuple(library.sets[reference] for reference in references.values() if reference in library.sets)
     missing = [place for place, reference in references.items() if reference not in library.sets]
     if not there and suite.survey.layers:
         raise NavbenchError(f"There are no directions {next(iter(references.values()))!r}{_remedy(method)}")
     sentence = f"The survey of {generator.name}'s layers has no {method} directions in {', '.join(missing)}."
-    return tuple(file.load(generator) for file in there), (sentence,) if missing else ()
+    return there, (sentence,) if missing else ()
 
 
 def _remedy(method: str) -> str:
@@ -146,7 +149,9 @@ def _left_out(
     if only:
         return (f"Measured: {', '.join(only)}, with {', '.join(suite.experiments)}; nothing else was asked for.",)
     total = sum(map(len, sets))
+    of = f" of {generator.name}" if len(suite.generators) > 1 else ""
     sentences = [f"{words} (experiment {name!r})." for name, words in _MORE.items() if name not in suite.experiments]
+    sentences += _nothing_to_do(suite, generator, sets)
     if "photos" in suite.experiments and not subject.photos:
         sentences.append(f"No photos of {generator.name} were given, so none was edited.")
     for what, count in (
@@ -156,8 +161,8 @@ def _left_out(
     ):
         measured = sum(min(count, len(directions)) for directions in sets)
         if measured < total:
-            which = f"the first {count} directions of each set" if count else "no direction"
-            sentences.append(f"{what} measured for {which}: {measured} of {total}.")
+            which = _first(count) if count else "no direction"
+            sentences.append(f"{what} measured for {which}{of}: {measured} of {total}.")
     covered = {directions.layer for directions in sets}
     missing = [layer.name for layer in generator.layers() if layer.name not in covered]
     if missing:
@@ -165,3 +170,26 @@ def _left_out(
     if not subject.scorer and any(other.scorer for other in suite.generators):
         sentences.append(f"{generator.name} has no attribute scorer, so nothing is said of what its directions do.")
     return tuple(sentences)
+
+
+def _first(count: int) -> str:
+    return f"the first {count} directions of each set" if count > 1 else "the first direction of each set"
+
+
+def _nothing_to_do(suite: Suite, generator: Generator, sets: tuple[DirectionSet, ...]) -> list[str]:
+    """Experiments that are asked for, and for which there is nothing here."""
+    present = {found.method for found in sets}
+    sentences = []
+    if "pairs" in suite.experiments and suite.pairs.method and suite.pairs.method not in present:
+        sentences.append(
+            f"{generator.name} has no {suite.pairs.method} directions here, so none was set beside others'."
+        )
+    for name, methods in (("recognition", suite.recognition.methods), ("stability", suite.stability.methods)):
+        missing = [method for method in methods if method not in present]
+        if name in suite.experiments and missing:
+            sentences.append(f"{generator.name} has no {', '.join(missing)} directions here for experiment {name!r}.")
+    if "stability" in suite.experiments:
+        fixed = [method for method in suite.stability.methods if method in present and is_determined(method)]
+        if fixed:
+            sentences.append(f"The weights alone determine {', '.join(fixed)}, so there is nothing to find again.")
+    return sentences

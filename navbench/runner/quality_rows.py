@@ -24,7 +24,8 @@ def quality_rows(suite: Suite, result: Results, who: dict[str, Row]) -> Iterator
         if math.isfinite(float(found.natural[0])):
             value, stderr = found.natural.tolist()
             count = int(found.natural_n)
-            yield {**who[name], **_numbers("naturalness", "", suite.curves.extractor, count, value, stderr)}
+            row = _numbers("naturalness", "", suite.curves.extractor, count, value, stderr)
+            yield {**who[name], **row, "reference": result.reference, "n_reference": result.reference_samples}
         if found.kept.numel():
             for end, cosines in (("t_min", found.kept[0]), ("t_max", found.kept[-1])):
                 yield {**who[name], **_row("identity kept", end, result.embedding, estimate.mean(cosines))}
@@ -55,7 +56,7 @@ def confusion_rows(result: Results) -> Iterator[Row]:
 def stability_rows(result: Results) -> Iterator[Row]:
     """Per set and time that it was found again: how much of its span was found, and at what angles (degrees)."""
     for stable in result.stable:
-        angles = torch.rad2deg(torch.arccos(stable.cosines.clamp(-1, 1)))
+        angles = stable.overlap.angles
         yield {
             "generator": stable.found.generator,
             "layer": stable.found.place,
@@ -63,10 +64,10 @@ def stability_rows(result: Results) -> Iterator[Row]:
             "method": stable.found.method,
             "varied": stable.varied,
             "value": stable.value,
-            "share": stable.share,
-            "chance": stable.chance,
+            "share": stable.overlap.share,
+            "chance": stable.overlap.chance,
             "smallest_angle": float(angles[0]),
-            "median_angle": float(angles.median()),
+            "median_angle": float(angles.quantile(0.5)),
             "largest_angle": float(angles[-1]),
             "directions": len(stable.found),
         }

@@ -19,14 +19,15 @@ def calibrated(measurement: Kind) -> tuple[Kind, dict[str, Range]]:
         return measurement, {}
     target = parse_target(suite.calibrate)
     check_target(target, measurement.scorer, plan.generator.name)
-    chosen = {direction.name for direction in plan.all_directions()}
+    surveyed = (one for found in plan.surveyed for one in list(found)[: suite.survey.directions])
+    chosen = {direction.name: direction for direction in (*plan.all_directions(), *surveyed)}
     reached: dict[str, Range] = {}
     with measurement.pieces(f"{plan.generator.name}: calibration", len(chosen)) as tick:
-        for direction in plan.all_directions():
-            reached[direction.name] = _solve(measurement, direction, target)
-            tick(direction.name)
-    sets = tuple(_with_ranges(found, reached) for found in plan.sets)
-    return replace(measurement, plan=replace(plan, sets=sets)), reached
+        for name, direction in chosen.items():
+            reached[name] = _solve(measurement, direction, target)
+            tick(name)
+    sets, layers = (tuple(_with_ranges(found, reached) for found in each) for each in (plan.sets, plan.surveyed))
+    return replace(measurement, plan=replace(plan, sets=sets, surveyed=layers)), reached
 
 
 def _with_ranges(found: DirectionSet, reached: dict[str, Range]) -> DirectionSet:

@@ -19,6 +19,7 @@ from navbench.generators.base import Generator
 from navbench.metrics.attributes import Movement, Scorer
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.segmentation import Segmenter
+from navbench.metrics.subspaces import Overlap
 from navbench.runner.plan import Plan
 
 
@@ -61,13 +62,14 @@ class Surveyed:
     curve: Curve | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """A direction and the one of another set that does most nearly the same.
 
     Attributes:
         end: of the other, 0 for t_min or 1 for t_max, that is like this one's t_max.
-        cosine: of the changes of pixels, on codes that had no part in the choice; or where both have one label.
+        cosine: of the changes of pixels, on codes that had no part in any choice.
+        choice: the same on the other codes, by which the other was chosen in its set, and is chosen among sets.
         by_label: whether the other was taken because a human gave it the same label.
         curves: of both, where they were measured.
     """
@@ -76,6 +78,7 @@ class Pair:
     other: Direction
     end: int
     cosine: Estimate
+    choice: float
     by_label: bool
     curves: tuple[Curve, Curve] | None = None
 
@@ -104,9 +107,7 @@ class Stable:
     found: DirectionSet
     varied: str
     value: int
-    cosines: Tensor
-    share: float
-    chance: float
+    overlap: Overlap
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ class Results:
         heats: one per group of codes; segmenter: of the regions that they are divided into, if any.
         survey: one per direction of the survey; pairs: one per direction and other set that it was compared with.
         projected: one per photo and space; edited: one per direction and space that photos were edited in.
+        overlaps: of the spans of two sets of one place, by their references, both ways.
         recognitions: by set; stable: one per set and time that it was found again.
         reproductions: by direction name and target space, in words.
         pictures: rows of tables/images.csv.
@@ -163,6 +165,7 @@ class Results:
     survey: list[Surveyed] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     projected: list[Projected] = field(default_factory=list)
+    overlaps: dict[tuple[str, str], Overlap] = field(default_factory=dict)
     recognitions: dict[str, Recognition] = field(default_factory=dict)
     stable: list[Stable] = field(default_factory=list)
     edited: list[EditedPhotos] = field(default_factory=list)

@@ -1,7 +1,6 @@
 """From pieces to the tidy tables of a run folder: one row per observation, one name per column everywhere."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby, permutations
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +8,6 @@ import pandas as pd
 from navbench.directions import Direction
 from navbench.files import write_atomically
 from navbench.metrics import estimate
-from navbench.metrics.subspaces import overlap
 from navbench.runner.asymmetry_rows import asymmetry_rows
 from navbench.runner.attribute_rows import (
     attribute_rows,
@@ -116,22 +114,21 @@ def step_rows(result: Results) -> Iterator[Row]:
 
 def overlap_rows(result: Results) -> Iterator[Row]:
     """Per layer or latent space and pair of methods: how much of what the one spans lies in what the other does."""
-    for place, group in groupby(result.plan.sets, key=lambda found: found.place):
-        sets = list(group)
-        for found, other in permutations(sets, 2):
-            both = overlap(*(each.basis.combine(each.coefficients) for each in (found, other)))
-            yield {
-                "generator": found.generator,
-                "layer": place,
-                "space": found.space,
-                "method": found.method,
-                "other": other.method,
-                "share": both.share,
-                "chance": both.chance,
-                "rank": both.rank,
-                "other_rank": both.other_rank,
-                "largest_cosine": float(both.cosines.max()),
-            }
+    sets = {found.reference: found for found in result.plan.sets}
+    for (reference, against), both in result.overlaps.items():
+        found, other = sets[reference], sets[against]
+        yield {
+            "generator": found.generator,
+            "layer": found.place,
+            "space": found.space,
+            "method": found.method,
+            "other": other.method,
+            "share": both.share,
+            "chance": both.chance,
+            "rank": both.rank,
+            "other_rank": both.other_rank,
+            "largest_cosine": float(both.cosines.max()),
+        }
 
 
 def measured_names(result: Results) -> set[str]:

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 
 from navbench.directions import Direction, DirectionSet
-from navbench.experiments import attributes, layer_survey, strips
-from navbench.metrics.attributes import Movement, movement
+from navbench.experiments import layer_survey
 from navbench.runner import pictures
 from navbench.runner.bench import Measurement
 from navbench.runner.curves import CurveMeasurement
 from navbench.runner.results import Results, Surveyed
 
-_ENDS = 3
+_POINTS = 3
 """Shifts of a survey: both ends of the range, and t = 0."""
 
 
@@ -31,11 +30,12 @@ def survey(measurement: Measurement, results: Results, realism: Callable[[], Cur
     total = sum(len(group) + (min(wanted, len(group)) * shards) for group in groups)
     with measurement.pieces(f"{measurement.generator.name}: layers", total) as tick:
         for each, group in zip(found, groups, strict=True):
-            movements = _movements(measurement, group)
+            scorer = measurement.scorer if group else None
+            movements = {one.name: moved for one, moved, _ in measurement.movements(scorer, group)} if scorer else {}
             for index, direction in enumerate(group):
                 changes = _changes(measurement, direction)
                 tick(direction.name)
-                curve = curves.curve(direction, _ENDS, tick) if curves is not None and index < wanted else None
+                curve = curves.curve(direction, _POINTS, tick) if curves is not None and index < wanted else None
                 results.survey.append(Surveyed(direction, changes, movements.get(direction.name), curve))
             if group:
                 results.pictures += _strip(measurement, each)
@@ -50,33 +50,8 @@ def _changes(measurement: Measurement, direction: Direction) -> layer_survey.Cha
     return measurement.bench.store.get(layer_survey.Changes, measurement.key(direction, samples=samples), make)
 
 
-def _movements(measurement: Measurement, group: list[Direction]) -> dict[str, Movement]:
-    """What directions of one layer do to the attributes, by their names; of none where there is no scorer."""
-    scorer, suite = measurement.scorer, measurement.bench.suite
-    if scorer is None or not group:
-        return {}
-    samples, shifts = suite.attributes.samples, suite.attributes.shifts
-    identities = [direction.identity for direction in group]
-    key = measurement.key(scorer=measurement.scorer_key, directions=identities, samples=samples, shifts=shifts)
-
-    def make() -> attributes.Readings:
-        edits = [measurement.edit(direction) for direction in group]
-        return attributes.readings(edits, shifts, range(samples), suite.seed, scorer)
-
-    scores = measurement.bench.store.get(attributes.Readings, key, make).scores
-    return {
-        direction.name: movement(own, direction.shifts(shifts).tolist(), scorer.attributes)
-        for direction, own in zip(group, scores, strict=True)
-    }
-
-
 def _strip(measurement: Measurement, found: DirectionSet) -> list[pictures.Row]:
     """The first code along the first direction of a layer."""
-    suite, direction = measurement.bench.suite, found[0]
-    shifts = direction.shifts(suite.strips.shifts).tolist()
-
-    def make() -> strips.Strip:
-        return strips.strip(measurement.edit(direction), shifts, 1, suite.seed)
-
-    strip = measurement.bench.store.get(strips.Strip, measurement.key(direction, shifts=shifts, codes=1), make)
-    return pictures.write_layer(measurement.bench.folder, direction, shifts, strip)
+    direction = found[0]
+    shifts = direction.shifts(measurement.bench.suite.strips.shifts).tolist()
+    return pictures.write_layer(measurement.bench.folder, direction, shifts, measurement.strip(direction, shifts, 1))

@@ -1,16 +1,21 @@
 """The table of layers: what they are, and what directions of the survey change in them."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 
 import torch
 
+from navbench.directions import DirectionSet
 from navbench.generators.base import Layer
 from navbench.metrics import estimate
 from navbench.metrics.attributes import verdict
 from navbench.metrics.change import SCALES
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.locality import locality
+from navbench.runner.curve_rows import resolution
 from navbench.runner.identity import Row
+from navbench.runner.method_rows import effect_target
 from navbench.runner.results import Results, Surveyed
 from navbench.suite import Suite
 
@@ -46,11 +51,23 @@ def _survey(suite: Suite, result: Results, layer: Layer) -> Row:
     }
     shares["geometry"] = [estimate.ratio(each.changes.kinds[:, 0], each.changes.kinds.sum(1)) for each in found]
     shares["area50"] = [locality(each.changes.heat, each.changes.counts)["area50"] for each in found]
-    row: Row = {"survey_method": found[0].direction.method, "survey_directions": len(found)}
+    own = next(each for each in result.plan.surveyed if each.layer == layer.name)
+    row: Row = {
+        "survey_method": own.method,
+        "survey_directions": len(found),
+        "survey_effect": effect_target(suite, own),
+        "survey_settings": _digest(own),
+    }
     for name, estimates in shares.items():
         row |= _with_stderr(name, estimate.average(estimates))
     row["n_survey"] = len(totals[0])
     return row | _reached(result, found) | _cost(suite, result, found)
+
+
+def _digest(found: DirectionSet) -> str:
+    """What stands for the settings by which a set was found, and how many directions: equal efforts, equal digests."""
+    text = json.dumps([found.settings, len(found)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _reached(result: Results, found: Sequence[Surveyed]) -> Row:
@@ -63,6 +80,7 @@ def _reached(result: Results, found: Sequence[Surveyed]) -> Row:
     return {
         "attributes_reached": len(reached),
         "attributes": ", ".join(reached),
+        "n_attributes": found[0].movement.change[0].n if found[0].movement is not None else None,
         "interpretable": sum(each.kind == "interpretable" for each in verdicts),
     }
 
@@ -78,8 +96,11 @@ def _cost(suite: Suite, result: Results, found: Sequence[Surveyed]) -> Row:
         "metric": result.metric,
         "extractor": suite.curves.extractor,
         "reference": result.reference,
+        "fd_directions": len(curves),
         **_with_stderr("fd", ends),
         "n": ends.n,
+        "n_reference": result.reference_samples,
+        "resolution": resolution(result.generator),
         **_with_stderr("effect", effect),
     }
 

@@ -63,6 +63,13 @@ class RunBuilder:
             for method in METHODS:
                 self._method(layer, depth, method)
 
+    def rank(self) -> None:
+        """Give every method its ranks in its place, as if a difference of 1.6 were decided."""
+        for row in self.tables["methods"]:
+            same = [other["fd_mean"] for other in self.tables["methods"] if other["layer"] == row["layer"]]
+            row["fd_rank_best"] = 1 + sum(row["fd_mean"] - mean > 1.6 for mean in same)
+            row["fd_rank_worst"] = len(same) - sum(mean - row["fd_mean"] > 1.6 for mean in same)
+
     def _method(self, layer: str, depth: int, method: str) -> None:
         rows = [self._direction(layer, depth, method, index) for index in range(self.found)]
         ends = [row[end] for row in rows if row["measured"] for end in ("fd_at_min", "fd_at_max")]
@@ -182,6 +189,7 @@ class RunBuilder:
         """Write the folder, but for the named tables, with other entries of the manifest."""
         for folder in ("tables", "figures", "strips"):
             (run / folder).mkdir(parents=True, exist_ok=True)
+        self.rank()
         if "images" not in without:
             self._images(run)
         for name, rows in self.tables.items():

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from navbench.experiments.fid_curve import Curve
 from navbench.metrics.attributes import Attribute, movement
-from navbench.runner.asymmetry_rows import Beyond, asymmetry_rows
+from navbench.runner.asymmetry_rows import asymmetry_rows, beyond, difference_of, share_of
 
 CODES = 50
 ATTRIBUTES = (Attribute("wheel radius", "px", 1.0), Attribute("hue", "degrees", 100.0, period=360.0))
@@ -88,10 +88,22 @@ def test_around_a_circle_and_without_readings_nothing_is_explained():
 def test_the_error_of_a_share_covers_it_as_often_as_it_should():
     share, n = float(norm.sf(1.0)), 200
     generator = torch.Generator().manual_seed(0)
-    drawn = [Beyond.of(torch.randn(n, generator=generator), 0.0, 1.0) for _ in range(400)]
-    assert sum(each.share for each in drawn) / 400 == pytest.approx(
+    drawn = [share_of(beyond(torch.randn(n, generator=generator), 0.0, 1.0)) for _ in range(400)]
+    assert sum(found for found, _ in drawn) / 400 == pytest.approx(
         share, abs=4 * (share * (1 - share) / n / 400) ** 0.5
     )
-    covered = sum(abs(each.share - share) <= 1.96 * each.stderr for each in drawn) / 400
+    covered = sum(abs(found - share) <= 1.96 * stderr for found, stderr in drawn) / 400
     assert 0.92 < covered <= 1
-    assert Beyond.of(torch.zeros(n), 0.0, 1.0).stderr > 0
+    assert share_of(beyond(torch.zeros(n), 0.0, 1.0))[1] > 0
+
+
+@pytest.mark.parametrize("end", [0.2, 0.5, 1.0])
+def test_of_a_symmetric_reference_an_end_is_called_rarer_no_more_often_than_chance_allows(end):
+    """Both shares are of the same images, so they are correlated: as if independent, up to 13 % were called so."""
+    generator = torch.Generator().manual_seed(0)
+    calls = 0
+    for _ in range(1000):
+        scores = torch.randn(200, generator=generator)
+        difference, stderr = difference_of(beyond(scores, 0.0, -end), beyond(scores, 0.0, end))
+        calls += abs(difference) > 2 * stderr
+    assert calls / 1000 < 0.046 + 4 * (0.046 * 0.954 / 1000) ** 0.5

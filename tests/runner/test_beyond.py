@@ -1,5 +1,7 @@
 """Survey, pairs, rankings, recognition and stability of a whole run: what their tables say, and the page of them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import toy
 
 from navbench.errors import NavbenchError
 from navbench.report.html import write_report
+from navbench.runner.spans import variants
 
 EVERYTHING = ["attributes", "curves", "matched", "locality", "strips", "survey", "pairs", "recognition", "stability"]
 SIZES = {
@@ -83,11 +86,13 @@ def test_methods_are_ranked_by_paired_differences(run):
     fd = ranking[(ranking["metric"] == "FD") & (ranking["layer"] == "up")].iloc[0]
     means = methods[methods["layer"] == "up"].set_index("method")["fd_mean"]
     assert fd["difference"] == pytest.approx(means[fd["method"]] - means[fd["against"]], rel=1e-4)
-    decided = isinstance(fd["better"], str)
+    decided = isinstance(fd["lower"], str)
+    assert not decided or fd["lower"] == means.idxmin()
     ranks = methods[methods["layer"] == "up"].set_index("method")[["fd_rank_best", "fd_rank_worst"]]
     assert (sorted(ranks["fd_rank_best"]) == [1, 2]) == decided
     assert decided == (fd["p"] < 0.05)
     assert set(ranking["metric"]) == {"FD", "KID", "area50"}
+    assert ranking["status"].isna().all()
 
 
 def test_quality_has_a_row_per_number_and_end(run):
@@ -110,14 +115,30 @@ def test_confusions_are_shares_of_what_was_shown(run):
     assert shown.to_numpy() == pytest.approx(np.ones(len(shown)))
 
 
-def test_a_basis_that_the_weights_determine_is_found_again_and_a_random_one_is_not(run):
-    stability = table(run, "stability").groupby("method")
-    assert stability.get_group("svd")["share"].to_numpy() == pytest.approx(np.ones(2), abs=1e-5)
-    assert stability.get_group("svd")["largest_angle"].max() < 0.1
-    random = stability.get_group("random")
-    random = random[random["space"] == "parameter"]  # z has four dimensions, so spans of two overlap anyway
+def test_a_random_basis_is_not_found_again_and_one_that_the_weights_determine_is_not_looked_for(run):
+    stability = table(run, "stability")
+    assert set(stability["method"]) == {"random"}
+    random = stability[stability["space"] == "parameter"]  # z has four dimensions, so spans of two overlap anyway
     assert (random["share"] < 0.05).all()
     assert random["value"].tolist() == [1, 2]
+    assert "weights alone determine svd" in " ".join(run.manifest.facts["left_out"])
+
+
+def test_other_numbers_of_codes_are_tried_where_a_method_has_codes():
+    sets = {
+        method: SimpleNamespace(method=method, seed=5, settings={})
+        for method in ("spectrum", "ganspace", "optimization", "random", "svd")
+    }
+    suite = toy.tiny(stability={"seeds": 1, "codes": [16, 64]})
+    measurement = SimpleNamespace(bench=SimpleNamespace(suite=suite), plan=SimpleNamespace(subject=suite.generators[0]))
+    tried = {method: [*variants(measurement, found)] for method, found in sets.items()}
+    assert [each.value for each in tried["spectrum"] if each.varied == "codes"] == [16, 64]
+    assert [each.settings.spectrum.codes for each in tried["spectrum"]][1:] == [16, 64]
+    assert [each.settings.ganspace.samples for each in tried["ganspace"]][1:] == [16, 64]
+    for method in ("spectrum", "ganspace"):  # codes of another seed: a part of the same ones would be found again
+        assert len({5, *(each.seed for each in tried[method])}) == 4
+    assert [each.varied for each in tried["optimization"]] == [each.varied for each in tried["random"]] == ["seed"]
+    assert tried["svd"] == []
 
 
 def test_the_page_shows_all_of_it(run):
@@ -136,7 +157,7 @@ def test_the_page_shows_all_of_it(run):
 
 
 def test_single_images_are_kept_with_their_heatmaps(run):
-    with np.load(run.folder / "figures" / "heatmap-toy.make-svg-up-0.npz".replace("svg", "svd")) as arrays:
+    with np.load(run.folder / "figures" / "heatmap-toy.make-svd-up-0.npz") as arrays:
         examples, changes = arrays["examples"], arrays["example_changes"]
     assert examples.shape == (1, 2, 3, 24, 24)
     assert changes.shape == (1, 24, 24)

@@ -13,6 +13,7 @@ from navbench.directions import Library
 from navbench.generators import zoo
 from navbench.runner.identity import identity
 from navbench.runner.rows import SCORES, overlap_rows, score_columns
+from navbench.runner.spans import Angles
 
 
 @pytest.mark.parametrize(
@@ -54,14 +55,20 @@ def test_overlaps_are_of_the_spans_of_two_methods_in_one_place():
     def found(method, place, rows):
         basis, mixed = DenseBasis(axes[rows]), torch.eye(len(rows)) + 0.5
         return SimpleNamespace(
-            generator="g", method=method, place=place, space="parameter", basis=basis, coefficients=mixed
-        )
+            generator="g", method=method, place=place, space="parameter", basis=basis, coefficients=mixed,
+            reference=f"g/{method}/{place}",
+        )  # fmt: skip
 
     sets = [found("svd", "a", [0, 1]), found("hybrid", "a", [1, 2, 3, 4]), found("svd", "b", [0])]
-    rows = {
-        (row["method"], row["other"]): row for row in overlap_rows(SimpleNamespace(plan=SimpleNamespace(sets=sets)))
+    spans = {
+        (one.reference, other.reference): Angles.between(
+            *(each.basis.combine(each.coefficients) for each in (one, other))
+        ).overlap
+        for one, other in ((sets[0], sets[1]), (sets[1], sets[0]))
     }
-    assert set(rows) == {("svd", "hybrid"), ("hybrid", "svd")}  # nothing else is in b
+    result = SimpleNamespace(plan=SimpleNamespace(sets=sets), overlaps=spans)
+    rows = {(row["method"], row["other"]): row for row in overlap_rows(result)}
+    assert spans["g/svd/a", "g/hybrid/a"].reversed.share == pytest.approx(1 / 4)
     assert rows["svd", "hybrid"]["share"] == pytest.approx(1 / 2)
     assert rows["hybrid", "svd"]["share"] == pytest.approx(1 / 4)
     assert rows["svd", "hybrid"]["chance"] == pytest.approx(4 / 6)
