@@ -13,7 +13,7 @@ squared difference of pixels counts as well, and an activation is changed no mor
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 import torch.nn.functional as F
@@ -106,6 +106,7 @@ class Projector:
     compute: Compute
     steps: int
     seed: int
+    _spreads: dict[str, tuple[Tensor, float]] = field(default_factory=dict, init=False, repr=False)
 
     def project(self, photos: Tensor, kind: str) -> list[Projection]:
         """Photos (N, 3, H, W), float, [-1, 1], each on its own, into the latent space 'w+', 'w' or 'z'."""
@@ -125,8 +126,10 @@ class Projector:
 
     @torch.no_grad()
     def _spread(self, kind: str) -> tuple[Tensor, float]:
-        """The mean latent, and the root of the mean squared distance from it."""
+        """The mean latent, and the root of the mean squared distance from it; found once."""
         kind = kind.removesuffix("+")  # of w+ the mean is that of w, in every layer
+        if kind in self._spreads:
+            return self._spreads[kind]
 
         def work(rows: Sequence[int]) -> Tensor:
             codes = self.generator.sample(rows, seeds.derived(self.seed, "projection"))
@@ -134,7 +137,8 @@ class Projector:
 
         latents = torch.cat(list(self.compute.over(range(_MEAN_SAMPLES), work)))
         mean = latents.mean(0)
-        return mean, float((latents - mean).flatten(1).square().sum(1).mean().sqrt())
+        self._spreads[kind] = mean, float((latents - mean).flatten(1).square().sum(1).mean().sqrt())
+        return self._spreads[kind]
 
     @torch.no_grad()
     def _nearest(self, target: Tensor) -> Codes:
@@ -161,7 +165,7 @@ class Projector:
         mean, spread = self._spread(kind)
         if kind == "z":
             codes = self._nearest(target)
-            start = generator.latent(codes, kind)
+            start = _onto_sphere(generator.latent(codes, kind), spread)
         else:
             codes = generator.sample([0] * len(photos), self.seed)
             start = mean.expand(len(photos), *generator.latent_shape(kind))
@@ -182,7 +186,7 @@ class Projector:
         def restrict() -> None:
             _normalise(maps)
             if kind == "z":
-                _onto_sphere(latent, spread)
+                latent.data = _onto_sphere(latent, spread)
 
         with torch.no_grad():
             first = images(start)
@@ -272,7 +276,7 @@ class Projector:
         seconds = torch.full((len(photos),), (time.monotonic() - begun) / len(photos), dtype=torch.float64)
         columns = found | {"photo": to_bytes(photos), "image": to_bytes(last), "seconds": seconds}
         columns |= {"distances": torch.stack(distances, dim=1), "errors": torch.stack(errors, dim=1)}
-        names = [field.name for field in fields(Projection)]
+        names = [each.name for each in fields(Projection)]
         return [Projection(**{name: columns[name][row] for name in names}) for row in range(len(photos))]
 
 
@@ -323,6 +327,6 @@ def _normalise(maps: Sequence[Tensor]) -> None:
 
 
 @torch.no_grad()
-def _onto_sphere(latents: Tensor, radius: float) -> None:
-    """Each latent (N, D) to the norm that codes have: in many dimensions nearly all are about as far from 0."""
-    latents *= radius / latents.norm(dim=1, keepdim=True)
+def _onto_sphere(latents: Tensor, radius: float) -> Tensor:
+    """Each latent (N, D) with the norm that codes have: in many dimensions nearly all are about as far from 0."""
+    return latents * (radius / latents.norm(dim=1, keepdim=True))

@@ -43,7 +43,7 @@ def naturalness(low: Tensor, high: Tensor, real: Tensor) -> Estimate:
     labels = first.predict(images)
     tested = [each[half:] for each in ends]
     if len(set(labels)) < 2:
-        return Estimate(math.nan, torch.zeros(len(tested[0]), dtype=torch.float64))
+        return Estimate(math.nan, torch.full((len(tested[0]),), math.nan, dtype=torch.float64))
     second = _fitted(images, labels)
     right = [(second.predict(each) == end).astype(float) for end, each in enumerate(tested)]
     return estimate.mean(torch.from_numpy(np.mean(right, axis=0)))
