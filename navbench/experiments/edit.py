@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from navbench import seeds
@@ -57,6 +58,15 @@ def codes_for(generator: Generator, role: str, rows: Sequence[int], seed: int) -
     'reproduction', 'held out', 'strip', 'quality', 'survey', 'pairs'.
     """
     return generator.sample(rows, seeds.derived(seed, role))
+
+
+def reduced(images: Tensor, side: int) -> Tensor:
+    """Images (N, 3, H, W) at no more than a side, each pixel the mean of the area that it stands for."""
+    longest = max(images.shape[2:])
+    if longest <= side:
+        return images
+    size = [round(length * side / longest) for length in images.shape[2:]]
+    return F.interpolate(images, size=size, mode="area")
 
 
 @torch.no_grad()

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from navbench.directions import Direction
-from navbench.experiments.edit import Edit, codes_for
+from navbench.experiments.edit import Edit, codes_for, reduced
 from navbench.generators.base import Codes
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
@@ -96,12 +95,8 @@ def _changes(
                 state = made.state(codes)
                 before = made.renderer(state)(0.0)
             render = made.renderer(state)
-            low, high = (_reduced(render(t) - before) for t in (direction.t_min, direction.t_max))
+            low, high = (
+                reduced(render(t) - before, _LARGEST_SIDE).flatten(1).double()
+                for t in (direction.t_min, direction.t_max)
+            )
             yield low, high
-
-
-def _reduced(change: Tensor) -> Tensor:
-    if max(change.shape[2:]) > _LARGEST_SIDE:
-        factor = _LARGEST_SIDE / max(change.shape[2:])
-        change = F.interpolate(change, size=[round(side * factor) for side in change.shape[2:]], mode="area")
-    return change.flatten(1).double()

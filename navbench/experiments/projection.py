@@ -22,6 +22,7 @@ from torch import Tensor
 from navbench import seeds
 from navbench.compute import Compute
 from navbench.errors import NavbenchError, unknown
+from navbench.experiments.edit import reduced
 from navbench.experiments.strips import to_bytes, to_float
 from navbench.generators.base import Codes, Generator, Layer, State
 from navbench.metrics.perceptual import PerceptualDistance
@@ -260,11 +261,7 @@ class Projector:
         return drawn.to(self.compute.device).repeat(count, 1, 1, 1).requires_grad_()
 
     def _features(self, images: Tensor) -> Tensor:
-        if max(images.shape[2:]) > _LARGEST_SIDE:
-            factor = _LARGEST_SIDE / max(images.shape[2:])
-            size = [round(side * factor) for side in images.shape[2:]]
-            images = F.interpolate(images, size=size, mode="area")
-        return self.distance.features(images)
+        return self.distance.features(reduced(images, _LARGEST_SIDE))
 
     @torch.no_grad()
     def _pieces(

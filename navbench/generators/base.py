@@ -1,6 +1,5 @@
 """What every generator offers: codes that depend on (seed, index) only, and one layer at a time laid open."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from navbench import seeds
 from navbench.errors import NavbenchError, unknown
+from navbench.fingerprints import fingerprint_of
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 
@@ -190,11 +190,7 @@ class Generator(nn.Module, ABC):
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of all weights with their names, and of the variant: what results and directions are tied to."""
-        digest = hashlib.sha256(self.variant.encode())
-        for key, value in sorted(self.state_dict().items()):
-            digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return fingerprint_of(self.state_dict(), self.variant)
 
 
 def convolve(module: Convolution, inputs: Tensor, weight: Tensor | None) -> Tensor:

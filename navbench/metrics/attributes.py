@@ -5,7 +5,6 @@ face-attribute network, a set of CLIP prompts.  Packages add theirs as entry poi
 `navbench.attributes`.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from navbench import plugins
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError, unknown
+from navbench.fingerprints import fingerprint_of
 from navbench.metrics import estimate
 from navbench.metrics.coherence import coherence
 from navbench.metrics.estimate import Estimate
@@ -72,11 +72,11 @@ class Scorer:
     @cached_property
     def identity(self) -> list[Any]:
         """What its numbers depend on, as JSON."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self._network.state_dict().items()):
-            digest.update(f"{key} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return [self.name, digest.hexdigest(), [list(astuple(attribute)) for attribute in self.attributes]]
+        return [
+            self.name,
+            fingerprint_of(self._network.state_dict()),
+            [list(astuple(attribute)) for attribute in self.attributes],
+        ]
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:

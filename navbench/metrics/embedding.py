@@ -3,7 +3,6 @@
 Packages add theirs, such as a face recognition network, as entry points of the group `navbench.embeddings`.
 """
 
-import hashlib
 from functools import cached_property
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from navbench import plugins
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError
+from navbench.fingerprints import fingerprint_of
 
 GROUP = "navbench.embeddings"
 
@@ -28,11 +28,7 @@ class Embedder:
     @cached_property
     def identity(self) -> list[str]:
         """What its embeddings depend on, as JSON."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self._network.state_dict().items()):
-            digest.update(f"{key} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return [self.name, digest.hexdigest()]
+        return [self.name, fingerprint_of(self._network.state_dict())]
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:

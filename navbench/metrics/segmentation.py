@@ -3,7 +3,6 @@
 Packages add theirs as entry points of the group `navbench.segmentations`.
 """
 
-import hashlib
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from navbench import plugins
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError
+from navbench.fingerprints import fingerprint_of
 
 GROUP = "navbench.segmentations"
 _BEYOND = 1e-4
@@ -39,11 +39,7 @@ class Segmenter:
     @cached_property
     def identity(self) -> list[Any]:
         """What its masks depend on, as JSON."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self._network.state_dict().items()):
-            digest.update(f"{key} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-        return [self.name, digest.hexdigest(), list(self.regions)]
+        return [self.name, fingerprint_of(self._network.state_dict()), list(self.regions)]
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:

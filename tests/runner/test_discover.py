@@ -113,7 +113,7 @@ def test_a_plan_has_the_sets_of_layers_then_those_of_latent_spaces(tmp_path):
     assert len(made.all_directions()) == 14
     assert [each.name for each in made.leading(1)] == [f"{each.reference}/0" for each in made.sets]
     assert "Curves were measured for the first 2 directions of each set" not in " ".join(made.left_out)
-    assert any("Reproduction was measured for the first direction of each set of styled: 7 of 14." in s for s in made.left_out)
+    assert "Reproduction was measured for the first direction of each set of styled: 7 of 14." in made.left_out
     assert (
         "Layers of styled of which no directions are measured: convs.0, convs.2, convs.3, convs.4, convs.5."
         in made.left_out
