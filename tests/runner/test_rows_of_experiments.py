@@ -1,0 +1,201 @@
+"""What the tables say of photos, pairs, quality, layers and rankings, from results whose numbers are made up."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+import toy
+from analytic import LinearGenerator, direction, direction_set, noise
+
+from navbench.experiments.fid_curve import Curve
+from navbench.experiments.layer_survey import Changes
+from navbench.experiments.locality import Heat
+from navbench.experiments.quality import Quality
+from navbench.experiments.real_images import Photo
+from navbench.experiments.reproduction import Reproduction
+from navbench.metrics import estimate
+from navbench.metrics.attributes import Attribute
+from navbench.runner.pair_rows import pair_curve_rows, pair_rows
+from navbench.runner.photo_rows import photo_attribute_rows
+from navbench.runner.quality_rows import quality_rows
+from navbench.runner.ranking_rows import ranking_rows
+from navbench.runner.results import EditedPhotos, Pair, Results, Surveyed
+from navbench.runner.survey_rows import layer_rows
+
+CODES = 20
+SUITE = toy.tiny(curves={"shifts": 3, "samples": CODES})
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return LinearGenerator(side=4)
+
+
+def made(generator, method, seed=0):
+    """A set of one direction of weights."""
+    return direction_set(generator, "map", noise(seed, 1, *generator.layer("map").shape), method=method)
+
+
+def results(generator, *sets, surveyed=()):
+    plan = SimpleNamespace(
+        sets=sets, surveyed=surveyed, all_directions=lambda: [one for found in sets for one in found]
+    )
+    return Results(generator, plan, "FD", reference="renderings", reference_samples=300)
+
+
+def curve(low, high, effects=(0.1, 0.2)):
+    values = torch.tensor([low, high], dtype=torch.float64)
+    influence = torch.zeros(2, CODES, dtype=torch.float64)
+    effect = torch.tensor(effects)[:, None].expand(2, 4)
+    return Curve(values, influence, values / 100, influence, effect, *torch.zeros(2, 2, 4))
+
+
+# --- photos ------------------------------------------------------------------------------------------------------
+
+
+def test_the_edit_of_a_photo_is_held_against_what_is_true_of_it(generator):
+    attributes = (Attribute("wheel radius", "px", 1.0), Attribute("hue", "degrees", 100.0, period=360.0))
+    photo = Photo("a", torch.zeros(3, 4, 4), "renderings, number 0", truth={"wheel radius": 5.0, "hue": 350.0})
+    #              the photo itself, t = -1, t = 0, t = 1
+    scores = torch.tensor([[[5.1, 351.0], [4.0, 340.0], [5.5, 355.0], [7.0, 30.0]]])
+    result = results(generator)
+    result.scorer = SimpleNamespace(attributes=attributes)
+    result.edited = [
+        EditedPhotos(direction(generator, noise(0, 4, 3, 4, 4), layer="map"), "z", (photo,), (-1.0, 0.0, 1.0), scores)
+    ]
+    rows = {(row["attribute"], row["t"]): row for row in photo_attribute_rows(result)}
+    assert [rows["wheel radius", t]["value"] for t in (-1.0, 0.0, 1.0)] == pytest.approx([4.0, 5.5, 7.0])
+    assert [rows["wheel radius", t]["change"] for t in (-1.0, 0.0, 1.0)] == pytest.approx([-1.5, 0.0, 1.5])
+    assert [rows["wheel radius", t]["error"] for t in (-1.0, 0.0, 1.0)] == pytest.approx([-1.0, 0.5, 2.0])
+    assert [rows["hue", t]["change"] for t in (-1.0, 0.0, 1.0)] == pytest.approx([-15.0, 0.0, 35.0])  # past 360
+    assert [rows["hue", t]["error"] for t in (-1.0, 0.0, 1.0)] == pytest.approx([-10.0, 5.0, 40.0])
+    assert (rows["wheel radius", 1.0]["photo_value"], rows["hue", 1.0]["photo_value"]) == pytest.approx((5.1, 351.0))
+    assert (rows["wheel radius", 1.0]["true_value"], rows["hue", 1.0]["true_value"]) == (5.0, 350.0)
+
+
+# --- pairs -------------------------------------------------------------------------------------------------------
+
+
+def pair(one, other, end, cosine, choice):
+    return Pair(one, other, end, estimate.mean(torch.full((6,), cosine)), choice, False, (curve(20, 30), curve(40, 50)))
+
+
+def test_the_effect_of_a_partner_is_signed_as_the_edit_that_it_does(generator):
+    one, other = (next(iter(made(generator, method))) for method in ("svd", "spectrum"))
+    result = results(generator)
+    result.floor, result.pairs = curve(10, 10), [pair(one, other, 0, 0.5, 0.6)]
+    rows = {(row["member"], row["t"]): row for row in pair_curve_rows(SUITE, result)}
+    ends = (one.t_min, 0.0, one.t_max)
+    assert [rows[one.name, t]["value"] for t in ends] == [20, 10, 30]
+    assert [rows[other.name, t]["value"] for t in ends] == [40, 10, 50]
+    assert [rows[one.name, t]["signed_effect"] for t in ends] == pytest.approx([-0.1, 0.0, 0.2])
+    assert [rows[other.name, t]["signed_effect"] for t in ends] == pytest.approx(
+        [0.1, 0.0, -0.2]
+    )  # t_min does the same
+
+
+def test_among_latent_sets_the_closest_is_chosen_on_the_codes_that_measure_nothing(generator):
+    one = next(iter(made(generator, "svd")))
+    latent = [direction(generator, noise(seed, 3), space="z") for seed in (1, 2)]
+    result = results(generator)
+    result.pairs = [pair(one, latent[0], 1, 0.9, 0.3), pair(one, latent[1], 1, 0.4, 0.6)]
+    rows = list(pair_rows(result))
+    assert [row["closest"] for row in rows] == [False, True]
+    assert [row["cosine"] for row in rows] == pytest.approx([0.9, 0.4])
+
+
+# --- quality -----------------------------------------------------------------------------------------------------
+
+
+def test_quality_keeps_the_ends_and_numbers_apart(generator):
+    result = results(generator)
+    result.embedding = "faces"
+    kept = torch.tensor([[0.9, 0.7], [1.0, 1.0], [0.2, 0.4]]).double()
+    result.qualities["d"] = Quality(
+        torch.tensor([0.1, 0.3, float("nan")]).double(), torch.tensor([[0.5, 0.01], [0.6, 0.02]]).double(),
+        torch.tensor([0.7, 0.03]).double(), torch.tensor(10), kept,
+    )  # fmt: skip
+    rows = {(row["metric"], row["end"]): row for row in quality_rows(SUITE, result, {"d": {"name": "d"}})}
+    found = {place: (row["value"], row["n"]) for place, row in rows.items()}
+    assert found == {
+        ("unevenness", ""): (pytest.approx(0.2), 2),  # a code that does not change has no path
+        ("feature coherence", "t_min"): (pytest.approx(0.5), CODES),
+        ("feature coherence", "t_max"): (pytest.approx(0.6), CODES),
+        ("naturalness", ""): (pytest.approx(0.7), 10),
+        ("identity kept", "t_min"): (pytest.approx(0.8), 2),
+        ("identity kept", "t_max"): (pytest.approx(0.3), 2),
+    }
+    assert (rows["naturalness", ""]["reference"], rows["naturalness", ""]["n_reference"]) == ("renderings", 300)
+    assert rows["identity kept", "t_min"]["by"] == "faces"
+
+
+# --- layers ------------------------------------------------------------------------------------------------------
+
+
+def test_a_layer_has_the_means_of_its_directions(generator):
+    found = made(generator, "svd")
+    ends = [(20.0, 30.0), (50.0, 60.0)]
+    shares = [(1.0, 2.0, 1.0), (2.0, 1.0, 1.0)]
+    result = results(generator, surveyed=(found,))
+    for (low, high), scales in zip(ends, shares, strict=True):
+        heat = torch.ones(10, 4, 4).double()
+        changes = Changes(
+            torch.tensor([scales]).double().expand(CODES, 3), torch.tensor([[3.0, 1.0]]).double().expand(CODES, 2),
+            heat, torch.full((10,), 4.0).double(),
+        )  # fmt: skip
+        result.survey.append(Surveyed(next(iter(found)), changes, None, curve(low, high)))
+    (row,) = layer_rows(SUITE, result)
+    assert (row["coarse"], row["middle"], row["fine"]) == pytest.approx((0.375, 0.375, 0.25))
+    assert row["geometry"] == pytest.approx(0.75)
+    assert row["area50"] == pytest.approx(0.5)
+    assert row["fd"] == pytest.approx(40.0)
+    assert row["effect"] == pytest.approx(0.15)
+    assert (row["fd_directions"], row["n"], row["n_reference"], row["n_survey"]) == (2, CODES, 300, CODES)
+
+
+# --- rankings ----------------------------------------------------------------------------------------------------
+
+
+def heats(hot):
+    """Ten groups whose change lies on `hot` of 16 pixels alone, evenly."""
+    change = torch.zeros(16).double()
+    change[:hot] = 1.0
+    empty = torch.zeros(0)
+    group = Heat(change.view(4, 4), torch.zeros(3, 4, 4).double(), torch.tensor([2, 2]), *[empty] * 5)
+    return [group] * 10
+
+
+def reproduction(residual):
+    errors = torch.full((CODES,), residual)
+    return Reproduction(*[torch.zeros(0)] * 2, errors, torch.ones(CODES), *[torch.zeros(0)] * 3)
+
+
+def ranked(generator, first, second):
+    """The rows of two methods, each with a curve, a heatmap and an imitation."""
+    result = results(generator, first, second)
+    for found, cost, hot, residual in ((first, 20.0, 8, 0.2), (second, 40.0, 4, 0.7)):
+        name = next(iter(found)).name
+        result.curves[name] = curve(cost, cost)
+        result.heats[name] = heats(hot)
+        result.reproductions[name, "z"] = reproduction(residual)
+    return {row["metric"]: row for row in ranking_rows(SUITE, result)}
+
+
+def test_a_ranking_has_each_number_of_both_methods(generator):
+    rows = ranked(generator, made(generator, "svd"), made(generator, "spectrum", seed=1))
+    numbers = {metric: (row["value"], row["value_against"], row["difference"]) for metric, row in rows.items()}
+    assert numbers == {
+        "FD": pytest.approx((20.0, 40.0, -20.0)),
+        "KID": pytest.approx((0.2, 0.4, -0.2)),
+        "area50": pytest.approx((0.25, 0.125, 0.125)),  # half of the pixels that change
+        "residual in z": pytest.approx((0.2, 0.7, -0.5)),
+    }
+    assert all(row["status"] == "" for row in rows.values())
+
+
+def test_sets_that_were_calibrated_to_different_effects_are_not_ranked(generator):
+    near = direction_set(generator, "map", noise(0, 1, 4, 3, 4, 4), method="svd", settings={"effect": 0.1})
+    far = direction_set(generator, "map", noise(1, 1, 4, 3, 4, 4), method="spectrum", settings={"effect": 0.2})
+    rows = ranked(generator, near, far)
+    assert {row["status"] for row in rows.values()} == {"on different footings"}
+    assert not any("lower" in row or "difference" in row for row in rows.values())
