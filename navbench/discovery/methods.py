@@ -75,6 +75,16 @@ def is_determined(method: str) -> bool:
     return METHODS[method].basis in ("svd", "sefa") and not METHODS[method].learned
 
 
+def effort(method: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Of the settings in a set's header, those that its method read; of a method of others, all."""
+    if method not in METHODS:
+        return settings
+    row, parts = METHODS[method], {name for name, value in settings.items() if isinstance(value, dict)}
+    own = {{"hessian": "spectrum", "pca": "ganspace"}.get(row.basis, "")}
+    own |= {method.replace("-", "_")} if row.learned else set()
+    return {name: value for name, value in settings.items() if name not in parts - own}
+
+
 Stages = Callable[[str], AbstractContextManager[Report]]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from navbench.directions import DirectionSet
+from navbench.discovery.methods import effort
 from navbench.generators.base import Layer
 from navbench.metrics import estimate
 from navbench.metrics.attributes import verdict
@@ -66,7 +67,7 @@ def _survey(suite: Suite, result: Results, layer: Layer) -> Row:
 
 def _digest(found: DirectionSet) -> str:
     """What stands for the settings by which a set was found, and how many directions: equal efforts, equal digests."""
-    text = json.dumps([found.settings, len(found)], sort_keys=True)
+    text = json.dumps([effort(found.method, found.settings), len(found)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

@@ -12,7 +12,7 @@ from navbench.directions import open_set, place_of, write_set
 from navbench.discovery import learn as learning
 from navbench.discovery.calibration import EffectMeter
 from navbench.discovery.hessian import PerceptualHessian
-from navbench.discovery.methods import METHODS, Discovery, admitted
+from navbench.discovery.methods import METHODS, Discovery, admitted, effort
 from navbench.discovery.settings import DiscoverySettings, HybridSettings, OptimizationSettings, SpectrumSettings
 from navbench.errors import NavbenchError
 
@@ -174,3 +174,14 @@ def test_both_solvers_find_the_same_first_direction(found):
     made = discovery(SETTINGS.model_copy(update={"spectrum": power})).run("spectrum")
     assert abs(float((made[0].offset * found["spectrum"][0].offset).sum())) > 0.99
     assert made.provenance["products"] == 120
+
+
+def test_the_effort_of_a_method_is_what_it_reads_of_the_settings():
+    settings = DiscoverySettings().model_dump()
+    shared = {"directions", "distance", "effect", "effect_codes"}
+    assert set(effort("svd", settings)) == set(effort("random", settings)) == shared
+    assert set(effort("spectrum", settings)) == {*shared, "spectrum"}
+    assert set(effort("hybrid", settings)) == {*shared, "spectrum", "hybrid"}
+    assert set(effort("ganspace", settings)) == {*shared, "ganspace"}
+    assert set(effort("latent-optimization", settings)) == {*shared, "latent_optimization"}
+    assert effort("theirs", settings) == settings
