@@ -116,15 +116,20 @@ def _context(tables: RunTables) -> dict[str, Any]:
         "frugal": len(cards) >= _MANY,
         "groups": _groups(tables, cards),
         "layers": views.layers_table(tables) if len(tables.layers) else None,
-        **_beyond(tables),
+        **_beyond(tables, _FRUGAL_QUALITY if len(cards) >= _MANY else None),
         "overlaps": overlap_matrices(tables),
         "samples": _samples(tables),
         "provenance": provenance(tables),
     }
 
 
-def _beyond(tables: RunTables) -> dict[str, Any]:
-    """What the page shows of quality, rankings, layers, pairs and photos; nothing of what is not there."""
+def _beyond(tables: RunTables, sheets: int | None) -> dict[str, Any]:
+    """What the page shows of quality, rankings, layers, pairs and photos; nothing of what is not there.
+
+    Args:
+        tables: of the run.
+        sheets: the quality to which its sheets are compressed; none to leave them as they are.
+    """
     return {
         "quality": quality.quality_table(tables),
         "natural": quality.natural_words(tables),
@@ -135,24 +140,24 @@ def _beyond(tables: RunTables) -> dict[str, Any]:
         "survey_charts": survey.survey_charts(tables),
         "survey": survey.survey_table(tables),
         "survey_sentences": survey.survey_sentences(tables),
-        "layer_strips": _of_kind(tables, "layer"),
+        "layer_strips": _of_kind(tables, "layer", sheets),
         "pairs": pairs.pair_table(tables),
         "pair_charts": pairs.pair_charts(tables),
         "pair_sentences": pairs.pair_sentences(tables),
         "pair_footing": pairs.pair_footing(tables),
-        "paired": _of_kind(tables, "paired"),
-        "matched_sheets": _of_kind(tables, "matched"),
+        "paired": _of_kind(tables, "paired", sheets),
+        "matched_sheets": _of_kind(tables, "matched", sheets),
         "projection": photos.projection_table(tables),
         "photo_sentences": photos.photo_sentences(tables),
         "photo_moves": photos.photo_moves(tables),
-        "photo_sheets": _of_kind(tables, "photos"),
+        "photo_sheets": _of_kind(tables, "photos", sheets),
     }
 
 
-def _of_kind(tables: RunTables, kind: str) -> list[tuple[str, Sheet]]:
+def _of_kind(tables: RunTables, kind: str, quality: int | None) -> list[tuple[str, Sheet]]:
     """The sheets of a kind of images.csv, each with what its rows are."""
     rows = tables.images[tables.images["kind"] == kind].to_dict("records")
-    return [(_rows_of(tables, row), _sheet(tables.run, row, _FRUGAL_QUALITY)) for row in rows]
+    return [(_rows_of(tables, row), _sheet(tables.run, row, quality)) for row in rows]
 
 
 def _rows_of(tables: RunTables, row: dict[Any, Any]) -> str:
