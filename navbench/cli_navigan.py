@@ -26,7 +26,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--layer", help="Name or index; eigenvectors do not say theirs.")
 @click.option("--eigenvectors", type=_FILE, help="The file of those that a hybrid's checkpoint combines.")
 @click.option("--annotation", type=_FILE, help="Labels, lines 'index: name'. Default: a folder's human_annotation.txt.")
-@click.option("--out", type=_FILE, default="my-directions", show_default=True, help="Where to.")
+@click.option("--out", type=_FILE, default="my-directions", show_default=True, help="The folder to write to.")
 @click.option("--force", is_flag=True, help="Replace sets that are there already.")
 def import_directions(
     files: tuple[Path, ...], generator: str, options: Options, layer: str | None, eigenvectors: Path | None,

@@ -30,7 +30,7 @@ def report(run: Path) -> None:
 @click.argument("first", metavar="RUN_A", type=_RUN)
 @click.argument("second", metavar="RUN_B", type=_RUN)
 @click.option("--fail-on", "conditions", multiple=True, help="End with code 3 where a number changed by more.")
-@click.option("--out", type=_RUN, help="Where to. Default: runs/compare-A-B.")
+@click.option("--out", type=_RUN, help="The folder to write to. Default: runs/compare-A-B.")
 @click.option("--force", is_flag=True, help="Replace a comparison that is there already.")
 def compare(first: Path, second: Path, conditions: tuple[str, ...], out: Path | None, force: bool) -> None:
     """Compare the numbers of two runs with their uncertainties, and write a table and a page.

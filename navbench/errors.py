@@ -3,6 +3,12 @@
 import difflib
 from collections.abc import Iterable
 
+from PIL import UnidentifiedImageError
+
+_MOST_LISTED = 10
+_CATALOGUES = {"direction": "navbench directions list", "generator": "navbench generators list"}
+"""The commands that list all names of a kind."""
+
 
 class NavbenchError(Exception):
     """Something the user can mend; the message says what was wrong, where, and what to do."""
@@ -21,8 +27,21 @@ class NavbenchWarning(UserWarning):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> NavbenchError:
-    """The error for a name that is not among the known ones, with the nearest of them."""
-    known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}."
+    """The error for a name that is not among the known ones, with the nearest of them, or if they are few, all."""
+    known = sorted(set(known))
+    if near := difflib.get_close_matches(name, known, n=1, cutoff=0.4):
+        hint = f"did you mean {near[0]!r}?"
+    elif len(known) <= _MOST_LISTED:
+        hint = f"known: {', '.join(known) or 'none'}."
+    else:
+        few = difflib.get_close_matches(name, known, n=3, cutoff=0.2) or known[:3]
+        where = f"; {_CATALOGUES[kind]} shows them" if kind in _CATALOGUES else ""
+        hint = f"known: {len(known):,} names, such as {', '.join(few)}{where}."
     return NavbenchError(f"Unknown {kind} {name!r}; {hint}")
+
+
+def image_trouble(error: Exception) -> str:
+    """Why a file could not be read as an image, for a sentence; Pillow's own words may hold a buffer's address."""
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image format that is known"
+    return str(error) or type(error).__name__

@@ -4,9 +4,10 @@ import difflib
 import hashlib
 import json
 import tomllib
+from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import Field, ValidationError
@@ -244,7 +245,7 @@ class Stability(Settings):
 
     methods: tuple[str, ...] = ("spectrum",)
     seeds: int = Field(1, ge=0)
-    codes: tuple[int, ...] = ()
+    codes: tuple[Annotated[int, Field(ge=1)], ...] = ()
 
 
 class Suite(Settings):
@@ -333,14 +334,31 @@ def _validated(content: dict[str, Any], source: str) -> Suite:
         suite = Suite.model_validate(content)
     except ValidationError as error:
         raise NavbenchError(f"{source}: {_explain(error)}") from error
-    for method in (method for subject in suite.generators for method in subject.all_methods if suite.rediscover):
-        if method not in METHODS:
-            raise unknown(f"method in {source}", method, METHODS)
+    _check_methods(suite, source)
     if any(counted.shifts % 2 == 0 for counted in (suite.curves, suite.strips, suite.attributes)):
         raise NavbenchError(f"{source}: the shifts of curves, strips and attributes must be odd, to have t = 0.")
     if suite.calibrate:
         parse_target(suite.calibrate)
     return suite
+
+
+def _check_methods(suite: Suite, source: str) -> None:
+    """Refuse misspelt methods: what is to be found must be in the table, but sets may be of methods of their own."""
+    own = [method for subject in suite.generators for method in subject.all_methods]
+    measured = {"survey.method": [suite.survey.method], "pairs.method": [suite.pairs.method]}
+    measured["recognition.methods"] = list(suite.recognition.methods)
+    for method in own if suite.rediscover else ():
+        _check_method(method, METHODS, source)
+    for method in suite.stability.methods:
+        _check_method(method, METHODS, f"{source}, stability.methods")
+    for key, methods in measured.items():
+        for method in filter(None, methods):
+            _check_method(method, (*METHODS, *own), f"{source}, {key}")
+
+
+def _check_method(method: str, known: Collection[str], place: str) -> None:
+    if method not in known:
+        raise unknown(f"method in {place}", method, known)
 
 
 def _explain(error: ValidationError) -> str:

@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -18,6 +19,7 @@ import toy
 
 from navbench import __version__, plugins, weights
 from navbench.cli import main
+from navbench.cli_experiments import show
 from navbench.directions import Library
 from navbench.generators import zoo
 from navbench.suite import PRESETS
@@ -312,6 +314,7 @@ def test_edit_projects_photos_and_says_how_well(call, folder, tmp_path):
     said = call(f"edit {picture} --direction svd/up/0 --directions {folder / 'sets'} --space z --steps 2 "
                 f"--preset {folder / 'tiny.toml'} --out {tmp_path / 'run'}").output  # fmt: skip
     assert "psnr_db" in said
+    assert "\ndistance stlpips-alex\n" in said
     assert re.search(r"me\s+z\s", said)
     assert (tmp_path / "run" / "codes" / "me-z.safetensors").is_file()
     assert 'id="photos"' in (tmp_path / "run" / "index.html").read_text(encoding="utf-8")
@@ -327,9 +330,39 @@ def test_edit_refuses_what_is_no_photo_before_it_writes(call, folder, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_survey_measures_every_layer_that_has_directions(call, folder, tmp_path):
-    said = call(f"survey --generator toy --method svd --samples 4 --directions {folder / 'sets'} "
-                f"--preset {folder / 'tiny.toml'} --out {tmp_path / 'run'}").output  # fmt: skip
+def test_survey_measures_every_layer_that_has_directions(call, folder):
+    said = call("survey --generator toy --method svd --samples 4 --top 1 --directions sets --preset tiny.toml").output
     assert re.search(r"up\s+0\.\d", said)
-    layers = pd.read_csv(tmp_path / "run" / "tables" / "layers.csv")
+    layers = pd.read_csv(folder / "runs" / "survey-toy-svd" / "tables" / "layers.csv")
     assert layers["coarse"].notna().sum() == 1
+    assert layers["survey_directions"].dropna().tolist() == [1]
+    assert "\nn_survey 4, metric FD, extractor toy-pixels, reference unshifted, n 20\n" in said
+
+
+def test_a_survey_of_a_file_goes_to_a_folder_of_its_name_which_nothing_is_built_for(call, folder, monkeypatch):
+    monkeypatch.setattr("navbench.cli_experiments.run_suite", lambda _suite, place, *_rest, **_more: print(place))
+    monkeypatch.setattr("navbench.cli_experiments.pd.read_csv", lambda _path: pd.DataFrame({"coarse": []}))
+    assert call("survey --generator 'my files/car f.pkl'").stdout.split() == ["runs/survey-car-f-spectrum", "coarse"]
+    assert (
+        call("survey --generator my_gan:generator --method svd").stdout.split()[0] == "runs/survey-my_gan.generator-svd"
+    )
+
+
+# --- what is printed -------------------------------------------------------------------------------------------
+
+
+def test_what_all_rows_share_is_said_once_and_numbers_have_four_digits(capsys):
+    frame = pd.DataFrame(
+        {"t": [0.0, 1.23456], "n": [50000.0, 50000.0], "value": [0.0000123456, np.nan], "other": [1, 2]}
+    )
+    show(frame, "t", "n", "value", "absent")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [["n", "50000"], ["t", "value"], ["0", "1.235e-05"], ["1.235", "nan"]]
+
+
+def test_a_direction_that_is_not_there_is_answered_in_one_short_sentence(call):
+    said = call("fid-curve --direction qqq", 2).stderr
+    assert re.match(r"Error: Unknown direction 'qqq'; known: \d{3} names, such as ", said)
+    assert said.endswith("; navbench directions list shows them.\n")
+    assert len(said) < 240
+    assert "did you mean 'cars/hybrid/convs.1/0'?" in call("fid-curve --direction cars/hybird/convs.1/0", 2).stderr

@@ -2,16 +2,21 @@
 
 import io
 import json
+import shlex
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from navbench import suite
 from navbench.cli import main
 from navbench.compute import Compute
 from navbench.directions import SHIPPED, Library
 from navbench.generators import zoo
+from navbench.report.compare import Condition, write_comparison
+from navbench.report.tables import SCHEMAS
 
 REPORTS = SHIPPED.parent / "reports"
 WEIGHTS = ("hybrid", "optimization", "spectrum", "svd")
@@ -68,15 +73,55 @@ def test_the_index_says_what_is_there():
     pd.testing.assert_frame_equal(ours, theirs)
 
 
-def test_the_shipped_report_is_of_the_shipped_directions_and_small():
-    manifest = json.loads((REPORTS / "quick" / "manifest.json").read_text())
+@pytest.mark.parametrize("preset", ["quick", "smoke"])
+def test_the_shipped_runs_are_of_their_presets_and_of_the_shipped_directions(preset):
+    manifest = json.loads((REPORTS / preset / "manifest.json").read_text())
     assert manifest["complete"]
+    assert suite.read(str(REPORTS / preset / "suite.toml")) == suite.read(preset)
     hashes = {item["reference"]: item["sha256"] for item in manifest["direction_sets"]}
     shipped = {file.reference: file.sha256 for name in LAYERS for file in Library().of(name)}
     assert hashes == {reference: shipped[reference] for reference in hashes}
     assert {reference.partition("/")[0] for reference in hashes} == set(LAYERS)
-    kept = [path for path in (REPORTS / "quick").rglob("*") if path.is_file() and "cache" not in path.parts]
-    assert sum(path.stat().st_size for path in kept) < 14e6
+
+
+def test_the_shipped_runs_are_small():
+    quick = [path for path in (REPORTS / "quick").rglob("*") if path.is_file() and "cache" not in path.parts]
+    assert sum(path.stat().st_size for path in quick) < 14e6
+    tables = (REPORTS / "smoke" / "tables").iterdir()
+    assert sum(path.stat().st_size for path in tables) < 500e3
+
+
+# --- tox -e science --------------------------------------------------------------------------------------------
+
+
+def science() -> list[Condition]:
+    """The conditions under which it fails."""
+    words = shlex.split((REPORTS.parent / "tox.ini").read_text(), comments=True)
+    return [Condition.parse(words[place + 1]) for place, word in enumerate(words) if word == "--fail-on"]
+
+
+@pytest.mark.parametrize(
+    ("column", "factor"),
+    [
+        ("fd_at_max", 1),
+        ("fd_at_max", 1.01),
+        ("kid_at_min", 0.9),
+        ("effect_max", 1.01),
+        ("area50", 0.99),
+        ("residual_z", 1.1),
+        ("attribute_change", 1.02),
+    ],
+)
+def test_science_fails_where_a_number_changes_and_needs_no_more_of_a_run_than_is_kept(column, factor, tmp_path):
+    run = tmp_path / "smoke"
+    shutil.copytree(REPORTS / "smoke" / "tables", run / "tables")
+    for name in ("manifest.json", "suite.toml"):
+        shutil.copy(REPORTS / "smoke" / name, run)
+    table = pd.read_csv(run / "tables" / "directions.csv")
+    table.assign(**{column: factor * table[column]}).to_csv(run / "tables" / "directions.csv", index=False)
+    _, changes, met = write_comparison(REPORTS / "smoke", run, tmp_path / "out", science())
+    assert len(changes) > 100
+    assert set(met["column"]) == ({column} if factor != 1 else set())
 
 
 def test_the_smoke_preset_ends_with_a_report_and_does_nothing_the_second_time(tmp_path):
@@ -85,9 +130,17 @@ def test_the_smoke_preset_ends_with_a_report_and_does_nothing_the_second_time(tm
     assert first.exit_code == 0, first.output
     page = Path(first.output.rsplit("Report: ", 1)[1].strip())
     assert page == (out / "index.html").resolve()
-    tables = {path.name: path.read_bytes() for path in (out / "tables").iterdir()}
+    tables, pieces = contents(out / "tables"), times(out / "cache")
     second = CliRunner().invoke(main, ["run-all", "smoke", "--out", str(out)])
     assert second.exit_code == 0, second.output
-    stages = json.loads((out / "manifest.json").read_text())["stages"]
-    assert [stage["stage"] for stage in stages if not stage["cached"]] == ["tables and pictures"]
-    assert tables == {path.name: path.read_bytes() for path in (out / "tables").iterdir()}
+    assert times(out / "cache") == pieces
+    assert contents(out / "tables") == tables
+    assert set(tables) == {f"{name}.csv" for name in SCHEMAS} - {"calibration.csv"}  # every part once
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def times(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}

@@ -129,6 +129,7 @@ def test_a_key_like_no_other_is_answered_with_those_that_there_are():
         (MINIMAL + "[discovery.spectrum]\nsolver = 'lanczos'\n", "discovery.spectrum.solver", "'lanczos'"),
         (MINIMAL + "[reproduction]\ntargets = ['v']\n", "reproduction.targets.0", "'v'"),
         (MINIMAL + "latents = ['v']\n", "generators.0.latents.0", "'v'"),
+        (MINIMAL + "[stability]\ncodes = [16, 0]\n", "stability.codes.1", "0"),
         ("name = 'x'\ngenerators = []\n", "generators", "[]"),
     ],
 )
@@ -165,6 +166,30 @@ def test_an_unknown_method_to_discover_is_answered_with_the_nearest_one():
     assert refusal("rediscover = true\n" + MINIMAL + "latents = ['w']\nlatent_methods = ['ganspce']\n") == (
         "Unknown method in mine.toml 'ganspce'; did you mean 'ganspace'?"
     )
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("survey", "method", "'spectrm'"),
+        ("pairs", "method", "'spectrm'"),
+        ("recognition", "methods", "['svd', 'spectrm']"),
+        ("stability", "methods", "['svd', 'spectrm']"),
+    ],
+)
+def test_a_misspelt_method_of_an_experiment_is_answered_with_the_nearest_one(section, key, value):
+    assert refusal(MINIMAL + f"[{section}]\n{key} = {value}\n") == (
+        f"Unknown method in mine.toml, {section}.{key} 'spectrm'; did you mean 'spectrum'?"
+    )
+
+
+def test_experiments_but_stability_may_name_the_methods_of_other_peoples_sets():
+    text = MINIMAL + "methods = ['svd', 'navigan']\n"
+    text += "[survey]\nmethod = 'navigan'\n[pairs]\nmethod = 'navigan'\n[recognition]\nmethods = ['navigan']\n"
+    assert suite.parse(text, "mine.toml").pairs.method == "navigan"
+    assert "stability.methods 'navigan'" in refusal(text + "[stability]\nmethods = ['navigan']\n")
+    latent = MINIMAL + "latent_methods = ['mine']\nlatents = ['z']\n[recognition]\nmethods = ['mine']\n"
+    assert suite.parse(latent, "mine.toml").recognition.methods == ("mine",)
 
 
 def test_latent_methods_are_of_no_account_without_a_latent_space():
@@ -262,6 +287,7 @@ CHOICES = {
     "generators": [{"name": "faces", "layers": ["main.6"]}],
     "only": ["b"],
     "calibrate": "effect=0.3",
+    "method": "svd",
     "shift_floor": 0.5,
 }
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from navbench import plugins, seeds
-from navbench.errors import NavbenchError
+from navbench.errors import NavbenchError, image_trouble
 from navbench.experiments.edit import Edit
 from navbench.experiments.projection import Projection, codes_of, with_activations
 from navbench.experiments.reference import GROUP, SUFFIXES
@@ -103,7 +103,7 @@ def _file(path: Path, size: tuple[int, int]) -> Photo:
         with Image.open(BytesIO(path.read_bytes())) as opened:
             image = ImageOps.exif_transpose(opened).convert("RGB")
     except Exception as error:  # of many kinds: every image format has its own
-        raise NavbenchError(f"Photo {path} cannot be read as an image ({error}).") from None
+        raise NavbenchError(f"Photo {path} cannot be read as an image ({image_trouble(error)}).") from None
     height, width = size
     cropped = abs(image.width * height - image.height * width) > max(image.size)
     if image.size != (width, height):

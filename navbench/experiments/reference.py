@@ -14,7 +14,7 @@ from torch import Tensor
 
 from navbench import plugins, seeds
 from navbench.compute import Compute, finite_images
-from navbench.errors import NavbenchError
+from navbench.errors import NavbenchError, image_trouble
 from navbench.files import content_hash
 from navbench.metrics.extractors import Extractor
 
@@ -141,7 +141,9 @@ class RealImages:
                 if whole:
                     image.load()
         except Exception as error:  # of many kinds: zip files, encryption and every image format have their own
-            raise NavbenchError(f"{name} in reference {self.source} cannot be read as an image ({error}).") from None
+            raise NavbenchError(
+                f"{name} in reference {self.source} cannot be read as an image ({image_trouble(error)})."
+            ) from None
         if image.mode != "RGB":
             raise NavbenchError(
                 f"{name} in reference {self.source} has mode {image.mode}; convert the images to RGB first."

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from navbench.errors import NavbenchError
+from navbench.errors import NavbenchError, image_trouble
 from navbench.files import content_hash
 
 Size = tuple[int, int]
@@ -121,7 +121,7 @@ class LabelMaps:
         except NavbenchError:
             raise
         except Exception as error:  # every image format has errors of its own
-            raise NavbenchError(f"{path} cannot be read as an image ({error}).") from None
+            raise NavbenchError(f"{path} cannot be read as an image ({image_trouble(error)}).") from None
 
 
 def edges(instances: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ def _size(path: Path) -> Size:
         with Image.open(path) as image:
             return image.height, image.width
     except Exception as error:  # every image format has errors of its own
-        raise NavbenchError(f"{path} cannot be read as an image ({error}).") from None
+        raise NavbenchError(f"{path} cannot be read as an image ({image_trouble(error)}).") from None
 
 
 def _check_mode(image: Image.Image, path: Path) -> None:
