@@ -36,7 +36,7 @@ def compare(first: Path, second: Path, conditions: tuple[str, ...], out: Path | 
     """Compare the numbers of two runs with their uncertainties, and write a table and a page.
 
     A condition such as 'fd>5%' is met where any number that begins with fd changed by more than 5 percent, either way,
-    or is in one run only.
+    or cannot be compared: it is in one run only, or rests on something else, such as other numbers of images.
     """
     parsed = [Condition.parse(text) for text in conditions]
     place = out or Path("runs") / f"compare-{first.resolve().name}-{second.resolve().name}"
