@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save, save_file
 sys.path.insert(0, str(Path(__file__).parent / "runner"))
 import toy
 
-from navbench import cli, cli_report
+from navbench import cli, cli_common, cli_report
 from navbench.basis import random_basis
 from navbench.cli import main
 from navbench.compute import Compute
@@ -54,7 +54,7 @@ def work(tmp_path, monkeypatch, sets):
 @pytest.fixture
 def no_report(monkeypatch):
     """Runs end without their page, which takes longer than the rest of them."""
-    monkeypatch.setattr(cli, "write_report", lambda run: run / "index.html")
+    monkeypatch.setattr(cli_common, "write_report", lambda run: run / "index.html")
 
 
 def complaint(line, code):

@@ -1,62 +1,114 @@
-"""What the README promises: commands, tables and sections that there are, and every figure and table of the paper."""
+"""What README promises: its commands are commands, its tables are tables, its sections are sections of the report."""
 
 import re
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
 import click
 import pytest
 
+from navbench import report
 from navbench.cli import main
-from navbench.report.html import TEMPLATES
 from navbench.report.tables import SCHEMAS
+from navbench.suite import Subject
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
-PAPER = README.partition("## The paper's figures and tables\n")[2].partition("\n## ")[0]
-ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAPER.splitlines() if line.startswith("| ")]
-ROWS = ROWS[2:]  # below the heads
+TEMPLATES = [path.read_text() for path in (Path(report.__file__).parent / "templates").glob("*.html")]
 
 
-def commands() -> list[str]:
-    """Every command line of the README, in its blocks and in its tables."""
-    blocks = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
-    spans = re.findall(r"`((?:navbench|run-all) [^`]*)`", README)
-    lines = [part.strip() for line in [*blocks, *spans] for part in line.split("&&")]
-    return sorted({line for line in lines if line.startswith(("navbench ", "run-all "))})
+def blocks() -> list[str]:
+    """The command lines of navbench in README's blocks."""
+    text = "".join(re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+    return [part.strip() for part in re.split(r"\n|&&", text) if part.strip().startswith("navbench ")]
 
 
-@pytest.mark.parametrize("line", commands())
-def test_every_command_and_option_is_there(line):
-    command: click.Command = main
-    words = shlex.split(line.replace("[", "").replace("]", ""))
-    for word in words[1:] if words[0] == "navbench" else words:
-        if isinstance(command, click.Group):
-            command = command.commands[word]
-        elif word.startswith("--"):
-            options = {name for parameter in command.params for name in parameter.opts}
-            assert word in options, f"{word} of {line}"
-    assert not isinstance(command, click.Group)
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table below a heading, row by row."""
+    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def numbers(words: str) -> set[int]:
-    """The figures that a cell names: 'Figures 3, 4, 17-19'."""
-    spans = re.findall(r"(\d+)(?:-(\d+))?", words) if words.startswith("Figure") else []
-    return {number for low, high in spans for number in range(int(low), int(high or low) + 1)}
+def spans(text: str) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", text)
 
 
-def test_every_figure_from_3_to_21_and_table_1_have_a_row():
-    assert set().union(*(numbers(row[0]) for row in ROWS)) == set(range(3, 22))
-    assert "Table 1" in [row[0] for row in ROWS]
+def commands(cell: str) -> list[str]:
+    """The command lines of a cell, where a later one leaves out what it has in common with the one before."""
+    lines: list[str] = []
+    for span in spans(cell):
+        first = span.split()[0]
+        if first == "navbench":
+            lines.append(span)
+        elif first in main.commands:
+            lines.append(f"navbench {span}")
+        elif first.startswith("--"):
+            lines.append(f"{lines[-1]} {span}")
+        elif first not in Subject.model_fields:  # those are of a suite
+            lines.append(f"{' '.join(lines[-1].split()[:2])} {span}")
+    return lines
 
 
-def test_every_section_is_one_of_the_report():
-    page = (TEMPLATES / "summary.html").read_text()
-    sections = set(re.findall(r'<a href="#[a-z]+">([^<]+)</a>', page))
-    named = {name.strip() for row in ROWS for name in row[3].split(";")} - {"the same"}
-    assert named
-    assert named <= sections
+def parse(line: str) -> None:
+    """Parse a command line as the program would."""
+    command, words = main, shlex.split(line)
+    while isinstance(command, click.Group):
+        command = command.commands[words[1]]
+        words = words[1:]
+    command.make_context(words[0], words[1:])
 
 
-def test_every_table_is_one_that_a_run_writes_and_every_one_is_named():
-    named = set(re.findall(r"\b([a-z_]+)\.csv", README)) - {"index"}
-    assert named == set(SCHEMAS)
+FIGURES = rows("The paper's figures and tables")
+MENTIONED = {
+    *(span for span in spans(README) if span.startswith("navbench ")),
+    *(line for row in rows("Commands") for line in commands(row[0])),
+    *(line for row in FIGURES for line in commands(row[2])),
+}
+
+
+@pytest.mark.parametrize("line", blocks())
+def test_every_command_line_of_a_block_would_run(line):
+    parse(line)
+
+
+@pytest.mark.parametrize("line", sorted(MENTIONED))
+def test_every_command_that_is_mentioned_is_one_and_has_its_options(line):
+    with suppress(click.MissingParameter):  # a mention need not say everything
+        parse(line.replace(" INDEX ", " 0 "))
+
+
+def test_every_command_is_mentioned():
+    groups = {name: command for name, command in main.commands.items() if isinstance(command, click.Group)}
+    every = {f"navbench {name}" for name in main.commands.keys() - groups.keys()}
+    every |= {f"navbench {group} {name}" for group, command in groups.items() for name in command.commands}
+    assert not {line for line in every if not any(f"{known} ".startswith(f"{line} ") for known in MENTIONED)}
+
+
+def test_every_option_that_is_mentioned_alone_is_one_of_some_command():
+    def options(command: click.Command) -> set[str]:
+        own = {name for parameter in command.params for name in parameter.opts}
+        return own.union(*map(options, getattr(command, "commands", {}).values()))
+
+    assert {span.split()[0] for span in spans(README) if span.startswith("--")} <= options(main) | {"--help"}
+
+
+def test_every_table_that_is_named_is_one_and_every_one_is_named():
+    assert set(re.findall(r"`(?:tables/)?(\w+)\.csv`", README)) == set(SCHEMAS)
+
+
+def test_every_section_that_is_named_is_in_the_report():
+    there = {name for text in TEMPLATES for name in re.findall(r'<h2>([^<{]+)</h2>|<a href="#\w+">([^<{]+)</a>', text)}
+    named = {name.strip() for row in FIGURES for name in row[3].split(";")} - {"the same"}
+    assert named | {"Limits"} <= {name for pair in there for name in pair}
+
+
+def test_every_figure_and_table_of_the_paper_is_covered():
+    figures, tables = set(), set()
+    for row in FIGURES:
+        kind, _, numbers = row[0].partition(" ")
+        for first, last in re.findall(r"(\d+)(?:-(\d+))?", numbers):
+            (figures if kind.startswith("Figure") else tables).update(range(int(first), int(last or first) + 1))
+    assert figures == set(range(3, 22))  # 1 and 2 are diagrams, of which a sentence below the table tells
+    assert tables == {1}
+    assert "Figures 1 and 2 are diagrams" in README
