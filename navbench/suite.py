@@ -207,7 +207,8 @@ class Photos(Settings):
 
     Attributes:
         count: of each folder and distribution.
-        spaces: where they are projected; empty for w+, or where there is none, z and z with the layer's activations.
+        spaces: where they are projected; empty for w+, or where there is none, z and z with the layer's activations,
+            and for a latent direction that moves nothing there, its own space.
         steps: of the projector; the original's are 1000.
         directions: how many of each set, from the first.
     """
@@ -343,10 +344,13 @@ def _validated(content: dict[str, Any], source: str) -> Suite:
 
 
 def _check_methods(suite: Suite, source: str) -> None:
-    """Refuse misspelt methods: what is to be found must be in the table, but sets may be of methods of their own."""
+    """Refuse misspelt methods: what is to be found must be in the table, but sets may be of methods of their own.
+
+    A survey's sets may be of a method that nothing else is of; the plan knows whether there are any.
+    """
     own = [method for subject in suite.generators for method in subject.all_methods]
-    measured = {"survey.method": [suite.survey.method], "pairs.method": [suite.pairs.method]}
-    measured["recognition.methods"] = list(suite.recognition.methods)
+    measured = {"pairs.method": [suite.pairs.method], "recognition.methods": list(suite.recognition.methods)}
+    measured |= {"survey.method": [suite.survey.method]} if suite.rediscover else {}
     for method in own if suite.rediscover else ():
         _check_method(method, METHODS, source)
     for method in suite.stability.methods:

@@ -171,7 +171,6 @@ def test_an_unknown_method_to_discover_is_answered_with_the_nearest_one():
 @pytest.mark.parametrize(
     ("section", "key", "value"),
     [
-        ("survey", "method", "'spectrm'"),
         ("pairs", "method", "'spectrm'"),
         ("recognition", "methods", "['svd', 'spectrm']"),
         ("stability", "methods", "['svd', 'spectrm']"),

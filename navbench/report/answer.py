@@ -101,7 +101,7 @@ def _compared(rows: pd.DataFrame, at: str) -> str:
     if rows["fd_mean_stderr"].isna().any():
         return "the methods are not compared, as some numbers carry no uncertainty."
     if rows["fd_rank_best"].isna().any():
-        return "the methods are not compared, as their numbers were not taken at the same ends."
+        return "the methods are not compared, as their numbers were not taken on the same footing."
     tied, worse = rows[rows["fd_rank_best"] == 1], rows[rows["fd_rank_best"] > 1]
     values = [with_stderr(row["fd_mean"], row["fd_mean_stderr"]) for row in tied.to_dict("records")]
     if worse.empty:
@@ -118,7 +118,7 @@ def _compared(rows: pd.DataFrame, at: str) -> str:
         )
     return (
         f"{listed(tied['method'])} keep realism best {at}, as none is worse than another by more than the uncertainty "
-        f"(mean {name} of {listed(values)}); {next_best} is worse than the best by more than it."
+        f"(mean {name} of {listed(values)}); {next_best} is worse than one of them by more than it."
     )
 
 
@@ -129,7 +129,8 @@ def _chosen(at: str) -> str:
 def _unequal(rows: pd.DataFrame) -> str:
     columns = {"effect_target": "effects", "n": "sample counts", "reference": "references"}
     columns |= {"extractor": "extractors", "metric": "metrics"}
-    return listed(names) if (names := [columns[c] for c in columns if rows[c].nunique() > 1]) else ""
+    columns |= {"curves": "numbers of directions"}
+    return listed(names) if (names := [columns[c] for c in columns if rows[c].nunique(dropna=False) > 1]) else ""
 
 
 def _many_layers(groups: list[tuple[str, pd.DataFrame]], at: str, of: str) -> list[str]:

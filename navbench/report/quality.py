@@ -57,10 +57,10 @@ def _cell(metric: str, end: str) -> Callable[[Row], Cell]:
 
 
 def natural_words(tables: RunTables) -> str:
-    """Of which generators the reference of naturalness is not of real images, as a clause; '' if there are none."""
+    """Of which generators the reference of naturalness is not of real images, as a sentence; '' if there are none."""
     own = tables.quality[(tables.quality["metric"] == "naturalness") & (tables.quality["reference"] == "unshifted")]
     names = list(dict.fromkeys(own["generator"]))
-    return f", which for {plain(listed(names))} are the generator's own" if names else ""
+    return f" The reference of {plain(listed(names))} is the generator itself." if names else ""
 
 
 def ranking_sentences(tables: RunTables) -> list[str]:

@@ -114,9 +114,9 @@ def _footing(rows: pd.DataFrame, of: str) -> str:
     """Whether layers can be compared: at the same effect, and with directions found with the same settings."""
     effects, efforts = (rows[column].nunique(dropna=False) for column in ("survey_effect", "survey_settings"))
     effect = rows["survey_effect"].iloc[0]
-    at = f"at the same effect, {significant(effect)}" if effects == 1 and pd.notna(effect) else "not at the same effect"
+    at = f"to the same effect, {significant(effect)}" if effects == 1 and pd.notna(effect) else "not to the same effect"
     found = "with the same settings" if efforts == 1 else "with different settings"
-    return f"Directions{of} were found {found} in all its layers, and are compared {at}."
+    return f"Directions{of} were found {found} in all its layers, and calibrated {at}."
 
 
 def survey_sentences(tables: RunTables) -> list[str]:

@@ -180,10 +180,10 @@ SCHEMAS = {
         maybe_text=("space",),
     ),
     "ranking": Schema(
-        text=("generator", "layer", "metric", "method", "against"),
+        text=("generator", "layer", "metric", "method", "against", "lower", "status"),
         numbers=("value", "value_against", "difference", "stderr", "p", "n"),
         maybe=("n_reference",),
-        maybe_text=("extractor", "reference", "lower", "status"),
+        maybe_text=("extractor", "reference"),
     ),
     "images": Schema(
         text=(*WHO, "kind", "file", "columns"), numbers=("rows",), maybe_text=("space", "members", "target")

@@ -22,8 +22,9 @@ def identity(direction: Direction) -> Row:
 
 
 def identities(result: Results) -> dict[str, Row]:
-    """The identifying columns of every direction of the plan, by its full name."""
-    return {name: identity(direction) for name, direction in by_name(result).items()}
+    """The identifying columns of every direction of the plan, surveyed ones among them, by its full name."""
+    surveyed = (direction for found in result.plan.surveyed for direction in found)
+    return {direction.name: identity(direction) for direction in (*surveyed, *result.plan.all_directions())}
 
 
 def by_name(result: Results) -> dict[str, Direction]:

@@ -80,15 +80,15 @@ class Run:
                 embedders = [self._embedder(subject.embedding) for subject in self.suite.generators]
                 report(1, 1)
             self._check(generators, scorers, extractor)
-            plans = [] if self.suite.rediscover else self._plans(generators, self.library)
+            bench = Bench(self.folder, self.suite, self.compute, self.store, distance, extractor, self._stage)
+            readers = list(zip(scorers, segmenters, embedders, strict=True))
+            if not self.suite.rediscover:
+                plans = self._plans(generators, self.library)
+                measurements = _checked(bench, plans, readers)
             self._begin(fresh)
             if self.suite.rediscover:
                 plans = self._plans(generators, self._rediscovered(generators))
-            bench = Bench(self.folder, self.suite, self.compute, self.store, distance, extractor, self._stage)
-            readers = zip(plans, scorers, segmenters, embedders, strict=True)
-            measurements = [Experiments(bench, *all_of) for all_of in readers]
-            for measurement in measurements:
-                measurement.check()
+                measurements = _checked(bench, plans, readers)
             results = [measurement.results() for measurement in measurements]
             self._describe(plans, results)
             with self._stage("tables and pictures") as report:
@@ -225,6 +225,16 @@ class Run:
             },
             "left_out": list(dict.fromkeys(sentence for plan_ in plans for sentence in plan_.left_out)),
         }
+
+
+def _checked(
+    bench: Bench, plans: Sequence[Plan], readers: Sequence[tuple[Scorer | None, Segmenter | None, Embedder | None]]
+) -> list[Experiments]:
+    """The experiments on each generator, none of which is refused."""
+    measurements = [Experiments(bench, plan_, *own) for plan_, own in zip(plans, readers, strict=True)]
+    for measurement in measurements:
+        measurement.check()
+    return measurements
 
 
 def _check_reference(subject: Subject, generator: Generator, extractor: Extractor) -> None:

@@ -15,6 +15,8 @@ from navbench.suite import Suite
 
 IMITATORS = KINDS
 """The kinds of spaces that may imitate a direction."""
+Footing = tuple[float | None, tuple[tuple[int, ...], ...]]
+"""What numbers of two sets must share to be compared: the effect, and of which directions they are, at which ends."""
 
 
 def method_rows(suite: Suite, results: Sequence[Results], directions: list[Row]) -> list[Row]:
@@ -76,11 +78,11 @@ def ranked(suite: Suite, result: Results, place: str) -> dict[str, tuple[int, in
     return ranks(known) if len(footings) == 1 else {}
 
 
-def footing(suite: Suite, result: Results, found: DirectionSet) -> tuple[float | None, tuple[tuple[int, ...], ...]]:
-    """What numbers of two sets must have in common to be compared: the effect, and the ends that they are taken at."""
-    curved = [f"{found.reference}/{index}" for index in range(len(found))]
-    ends = (tuple(fair_ends(suite, result, name)) for name in curved if name in result.curves)
-    return effect_target(suite, found), tuple(ends)
+def footing(suite: Suite, result: Results, found: DirectionSet) -> Footing:
+    """On what the mean distances of a set were taken."""
+    ends = {index: fair_ends(suite, result, f"{found.reference}/{index}") for index in range(len(found))}
+    curved = (index for index in ends if f"{found.reference}/{index}" in result.curves)
+    return effect_target(suite, found), tuple((index, *ends[index]) for index in curved)
 
 
 def fair_ends(suite: Suite, result: Results, name: str) -> list[int]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from navbench.experiments.projection import PIXELS
 from navbench.runner.identity import Row, identity
 from navbench.runner.results import Results
 
@@ -20,7 +19,7 @@ def projection_rows(result: Results) -> Iterator[Row]:
             "layer": each.layer,
             "steps": each.steps,
             "distance": each.distance,
-            "pixel_weight": PIXELS[each.space],
+            "pixel_weight": each.pixel_weight,
             "perceptual_start": float(piece.distances[0]),
             "perceptual": float(piece.distances[1]),
             "psnr_db": piece.psnr,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from safetensors.torch import save
 
 from navbench.compute import Compute
 from navbench.directions import Direction
-from navbench.errors import NavbenchError, unknown
-from navbench.experiments.projection import ACTIVATION, SPACES, Projection, Projector, latent_of, spaces_of
+from navbench.errors import NavbenchError, NavbenchWarning, unknown
+from navbench.experiments.projection import ACTIVATION, PIXELS, SPACES, Projection, Projector, latent_of, spaces_of
 from navbench.experiments.real_images import Photo, PhotoStrip, open_photos, photo_strip
 from navbench.experiments.strips import to_float
 from navbench.files import write_atomically
@@ -33,36 +34,36 @@ def check_photos(suite: Suite, subject: Subject, generator: Generator) -> None:
     """Refuse photos, codes and spaces that cannot be used, before any work is done."""
     if "photos" not in suite.experiments or not subject.photos:
         return
-    photos, given = _sources(suite, subject, generator)
-    wanted = spaces_of(generator, suite.photos.spaces)
-    taken = {(photo.name, space) for photo in photos for space in wanted}
-    seen = set()
-    for each in given:
-        place = (each.photo.name, each.space, each.layer)
-        if place in seen or place[:2] in taken:
-            where = " of ".join(filter(None, place[1:]))
-            raise NavbenchError(f"There are two of {each.photo.name} in {where}; leave one out, or rename it.")
-        seen.add(place)
+    _sources(suite, subject, generator)
+    spaces_of(generator, suite.photos.spaces)
 
 
 def check_edits(measurement: Measurement, directions: Sequence[Direction]) -> None:
-    """Refuse directions that cannot move the photos where they are projected, and codes that no direction moves."""
+    """Refuse photos and codes that no direction moves, and two of one name; tell which directions move none.
+
+    Raises:
+        NavbenchError: so it is, or a direction that the suite names moves none.
+    """
     if not directions:
         return
     album = _Album(measurement)
     for each in album.given:
         if not any(moves(direction, each.space, each.layer) for direction in directions):
-            raise NavbenchError(
-                f"The codes of {each.photo.name!r} hold activations that enter {each.layer}, where none of these "
-                "directions is; project the photo itself anew."
-            )
+            what = f"hold activations that enter {each.layer}, where" if each.layer else f"are in {each.space}, which"
+            none = "none of these directions is" if each.layer else "none of these directions moves"
+            raise NavbenchError(f"The codes of {each.photo.name!r} {what} {none}; project the photo itself anew.")
+    fixed = [direction for direction in directions if not album.spaces(direction)]
+    for direction in fixed:
+        there = ", ".join(dict.fromkeys([*album.wanted, *(each.space for each in album.given)]))
+        sentence = (
+            f"{direction.name} cannot edit photos in {there}, as nothing there is moved by an offset in "
+            f"{direction.space}; project the photos into {direction.space}, too."
+        )
+        if measurement.plan.only or len(fixed) == len(directions):
+            raise NavbenchError(sentence)
+        warnings.warn(sentence, NavbenchWarning, stacklevel=2)
     for direction in directions:
-        if not album.spaces(direction):
-            there = ", ".join(dict.fromkeys([*album.wanted, *(each.space for each in album.given)]))
-            raise NavbenchError(
-                f"{direction.name} cannot edit photos in {there}, as nothing there is moved by an offset in "
-                f"{direction.space}; project the photos into {direction.space}, too."
-            )
+        album.check_names(direction)
 
 
 def _sources(suite: Suite, subject: Subject, generator: Generator) -> tuple[list[Photo], list[Projected]]:
@@ -76,12 +77,12 @@ def _sources(suite: Suite, subject: Subject, generator: Generator) -> tuple[list
 def moves(direction: Direction, space: str, layer: str) -> bool:
     """Whether a direction edits what was projected into a space; activations are of one layer.
 
-    A latent direction moves codes of its own space, and of those that are mapped into it: not z by w, as the way from
-    z to w cannot be gone back.
+    A latent direction moves codes of its own space, and of those that are mapped into it: a direction of z moves no
+    codes in w, as the way from z to w cannot be gone back.
     """
     if direction.space == "parameter":
         return space != ACTIVATION or direction.layer == layer
-    return space in {"z": ("z",), "w": ("z", "w", "w+"), "w+": ("z", "w", "w+")}[direction.space]
+    return space in {"z": ("z",), "w": ("z", "w", "w+"), "w+": ("z", "w", "w+")}.get(direction.space, ())
 
 
 def edit_photos(measurement: Measurement, results: Results, directions: Sequence[Direction]) -> None:
@@ -124,6 +125,16 @@ class _Album:
         chosen = self._measurement.bench.suite.photos.spaces
         return (direction.space,) if not fitting and self.photos and not chosen else fitting
 
+    def check_names(self, direction: Direction) -> None:
+        """Refuse two photos of one name where a direction edits both."""
+        for space in self.spaces(direction):
+            layer = direction.place if space == ACTIVATION else ""
+            names = [photo.name for photo in self.photos if space in self._own_spaces(direction)]
+            names += [each.photo.name for each in self.given if (each.space, each.layer) == (space, layer)]
+            for name in names:
+                if names.count(name) > 1:
+                    raise NavbenchError(f"There are two of {name} in {space}; leave one out, or rename it.")
+
     def used(self) -> list[Projected]:
         """Every projection that was asked for, once."""
         return list(self._used.values())
@@ -162,7 +173,7 @@ class _Album:
                 store.put(keys[place], piece)
                 pieces[place] = piece
         found = [
-            Projected(photo, space, layer, bench.distance.name, steps, piece)
+            Projected(photo, space, layer, bench.distance.name, PIXELS[space], steps, piece)
             for photo, piece in zip(self.photos, pieces.values(), strict=True)
             if piece is not None
         ]
@@ -216,7 +227,7 @@ def write_codes(folder: Path, generator: Generator, projected: Projected) -> Non
         "format": _FORMAT,
         "generator": generator.name,
         "weights": generator.fingerprint,
-        **{name: getattr(projected, name) for name in ("space", "layer", "distance", "steps")},
+        **{name: getattr(projected, name) for name in ("space", "layer", "distance", "pixel_weight", "steps")},
         **{name: getattr(photo, name) for name in ("name", "source", "cropped", "truth")},
     }
     content = save(tensors_of(projected.projection), {"navbench codes": json.dumps(header, sort_keys=True)})
@@ -230,6 +241,7 @@ def read_codes(path: Path, generator: Generator) -> Projected:
             header = json.loads((file.metadata() or {})["navbench codes"])
         piece = read_piece(Projection, path)
         known = {name: header[name] for name in ("space", "layer", "distance", "steps", "weights")}
+        known["pixel_weight"] = float(header.get("pixel_weight", 0.0))  # the first ones had none
         photo = Photo(header["name"], to_float(piece.photo), header["source"], header["cropped"], dict(header["truth"]))
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise NavbenchError(f"{path} does not hold the codes of a photo ({error}).") from None

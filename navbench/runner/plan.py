@@ -129,7 +129,7 @@ def _surveyed(
     references = {space.place: f"{generator.name}/{method}/{space.place}" for space, _ in places}
     there = tuple(library.sets[reference] for reference in references.values() if reference in library.sets)
     missing = [place for place, reference in references.items() if reference not in library.sets]
-    if not there and suite.survey.layers:
+    if not there and (suite.survey.layers or method not in METHODS):
         raise NavbenchError(f"There are no directions {next(iter(references.values()))!r}{_remedy(method)}")
     sentence = f"The survey of {generator.name}'s layers has no {method} directions in {', '.join(missing)}."
     return there, (sentence,) if missing else ()

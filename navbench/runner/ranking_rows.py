@@ -10,7 +10,7 @@ from navbench.metrics.estimate import Estimate
 from navbench.metrics.ranking import comparisons
 from navbench.runner.identity import Row
 from navbench.runner.locality_rows import locality_of
-from navbench.runner.method_rows import fair_ends, footing, realism_of
+from navbench.runner.method_rows import Footing, effect_target, fair_ends, footing, realism_of
 from navbench.runner.results import Results
 from navbench.suite import Suite
 
@@ -27,8 +27,9 @@ def ranking_rows(suite: Suite, result: Results) -> Iterator[Row]:
     """
     for place in dict.fromkeys(found.place for found in result.plan.sets):
         sets = {found.method: found for found in result.plan.sets if found.place == place}
-        footings = {method: footing(suite, result, found) for method, found in sets.items()}
-        for metric, estimates in _numbers(suite, result, sets).items():
+        for metric, numbers in _numbers(suite, result, sets).items():
+            estimates = {method: value for method, (value, _) in numbers.items()}
+            footings = {method: taken for method, (_, taken) in numbers.items()}
             realism = metric in (result.metric, "KID")
             common = {
                 "generator": result.generator.name,
@@ -61,27 +62,32 @@ def ranking_rows(suite: Suite, result: Results) -> Iterator[Row]:
                     }
 
 
-def _numbers(suite: Suite, result: Results, sets: dict[str, DirectionSet]) -> dict[str, dict[str, Estimate]]:
-    """By metric and method, the means over the directions that were measured, with their influences."""
-    found: dict[str, dict[str, Estimate]] = {}
+def _numbers(
+    suite: Suite, result: Results, sets: dict[str, DirectionSet]
+) -> dict[str, dict[str, tuple[Estimate, Footing]]]:
+    """By metric and method, the means over the directions that were measured, and on what they were taken."""
+    found: dict[str, dict[str, tuple[Estimate, Footing]]] = {}
     for method, each in sets.items():
-        fd, kid = realism_of(suite, result, each)
-        names = [direction.name for direction in each]
-        heats = [
-            locality_of(result, name)["area50"]
-            for name in names
-            if name in result.heats and len(fair_ends(suite, result, name)) == 2
-        ]
-        numbers = {result.metric: fd, "KID": kid, "area50": estimate.average(heats) if heats else None}
-        for target in dict.fromkeys(target for _, target in result.reproductions):
-            pieces = [
-                result.reproductions[name, target]
-                for name in names
-                if (name, target) in result.reproductions and -1 in fair_ends(suite, result, name)
-            ]
-            ratios = [estimate.ratio(piece.errors, piece.sizes) for piece in pieces]
-            numbers[f"residual in {target}"] = estimate.average(ratios) if ratios else None
-        for metric, value in numbers.items():
+        ends = {direction.name: fair_ends(suite, result, direction.name) for direction in each}
+        effect = effect_target(suite, each)
+        for metric, value in zip((result.metric, "KID"), realism_of(suite, result, each), strict=True):
             if value is not None and math.isfinite(value.value):  # there is no KID against statistics alone
-                found.setdefault(metric, {})[method] = value
+                found.setdefault(metric, {})[method] = value, footing(suite, result, each)
+        heats = {
+            direction.index: locality_of(result, direction.name)["area50"]
+            for direction in each
+            if direction.name in result.heats and len(ends[direction.name]) == 2
+        }
+        numbers = {"area50": heats}
+        for target in dict.fromkeys(target for _, target in result.reproductions):
+            numbers[f"residual in {target}"] = {
+                direction.index: estimate.ratio(piece.errors, piece.sizes)
+                for direction in each
+                if (piece := result.reproductions.get((direction.name, target))) is not None
+                and -1 in ends[direction.name]
+            }
+        for metric, values in numbers.items():
+            if values:
+                taken = effect, tuple((index,) for index in values)
+                found.setdefault(metric, {})[method] = estimate.average(list(values.values())), taken
     return found

@@ -89,13 +89,15 @@ class Projected:
 
     Attributes:
         layer: of the activations that belong to it; '' for none.
-        distance: the perceptual one that was minimised, in `steps` steps.
+        distance: the perceptual one that was minimised, in `steps` steps, with the pixels' squared difference at that
+            weight beside it.
     """
 
     photo: Photo
     space: str
     layer: str
     distance: str
+    pixel_weight: float
     steps: int
     projection: Projection
 

@@ -80,6 +80,8 @@ def stability(measurement: Measurement, results: Results) -> None:
     suite = measurement.bench.suite
     wanted = [found for found in measurement.plan.sets if found.method in suite.stability.methods]
     pairs = [(found, variant) for found in wanted for variant in variants(measurement, found)]
+    if not pairs:
+        return
     with measurement.pieces(f"{measurement.generator.name}: stability", len(pairs)) as tick:
         for found, variant in pairs:
             again = _again(measurement, found, variant).overlap

@@ -16,7 +16,7 @@ from navbench.metrics.estimate import Estimate
 from navbench.metrics.locality import locality
 from navbench.runner.curve_rows import resolution
 from navbench.runner.identity import Row
-from navbench.runner.method_rows import effect_target
+from navbench.runner.method_rows import effect_target, fair_ends
 from navbench.runner.results import Results, Surveyed
 from navbench.suite import Suite
 
@@ -56,13 +56,19 @@ def _survey(suite: Suite, result: Results, layer: Layer) -> Row:
     row: Row = {
         "survey_method": own.method,
         "survey_directions": len(found),
-        "survey_effect": effect_target(suite, own),
+        "survey_effect": _effect(suite, result, own, found),
         "survey_settings": _digest(own),
     }
     for name, estimates in shares.items():
         row |= _with_stderr(name, estimate.average(estimates))
     row["n_survey"] = len(totals[0])
     return row | _reached(result, found) | _cost(suite, result, found)
+
+
+def _effect(suite: Suite, result: Results, own: DirectionSet, found: Sequence[Surveyed]) -> float | None:
+    """What the ranges of a layer were calibrated to; none where an end that the suite calibrated did not get there."""
+    reached = all(len(fair_ends(suite, result, each.direction.name)) == 2 for each in found)
+    return effect_target(suite, own) if reached else None
 
 
 def _digest(found: DirectionSet) -> str:

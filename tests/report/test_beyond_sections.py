@@ -63,7 +63,9 @@ def test_methods_on_different_footings_are_not_ranked(run):
 # --- quality -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("reference", "words"), [("renderings", ""), ("unshifted", "which for faces are the gen")])
+@pytest.mark.parametrize(
+    ("reference", "words"), [("renderings", ""), ("unshifted", "of faces is the generator itself.")]
+)
 def test_naturalness_says_where_its_images_are_the_generators_own(run, reference, words):
     row = who("svd", 0) | {
         "metric": "naturalness", "end": "", "by": "efficientnet-lite0", "n": 64, "value": 0.7, "stderr": 0.05,
@@ -103,13 +105,13 @@ def test_layers_are_said_to_be_on_one_footing_only_where_they_are(run):
     alike = tables_with(run, "layers", [surveyed("a", 0, 0.7), surveyed("b", 1, 0.3)])
     words = survey.survey_sentences(alike)
     assert words[0] == (
-        "Directions were found with the same settings in all its layers, and are compared at the same effect, 0.120."
+        "Directions were found with the same settings in all its layers, and calibrated to the same effect, 0.120."
     )
     assert "coarsest in a" in words[1]
     assert "colour has the largest part in b (0.70)" in words[1]
     unlike = tables_with(run, "layers", [surveyed("a", 0, 0.7), surveyed("b", 1, 0.3, 0.2, "bbbb")])
     assert survey.survey_sentences(unlike)[0] == (
-        "Directions were found with different settings in all its layers, and are compared not at the same effect."
+        "Directions were found with different settings in all its layers, and calibrated not to the same effect."
     )
 
 

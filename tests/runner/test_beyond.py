@@ -164,3 +164,17 @@ def test_single_images_are_kept_with_their_heatmaps(run):
     last = ((examples[:, 1].astype(float) - examples[:, 0]) / 127.5) ** 2
     # the change is averaged over shifts from t_min to t_max, whose ends have alike effects
     assert np.corrcoef(last.sum(1).ravel(), changes.ravel())[0, 1] > 0.5
+
+
+def test_a_survey_is_calibrated_with_the_rest(tmp_path):
+    """Layers that are surveyed and not measured have rows of their calibration, and no effect that was not reached."""
+    sets = toy.write_sets(tmp_path / "sets", layers=("first", "up", "last"))
+    subject = toy.tiny().generators[0].model_dump() | {"layers": ["up"]}
+    chosen = toy.tiny(experiments=["survey"], calibrate="effect=0.001", **SIZES).with_values(generators=[subject])
+    made = toy.execute(tmp_path / "run", chosen, sets)
+    calibrated = table(made, "calibration")
+    assert set(calibrated["layer"]) == {"first", "up", "last"}
+    layers = table(made, "layers")
+    reached = calibrated[calibrated["method"] == "svd"].groupby("layer")["is_reached"].all()
+    assert layers.set_index("layer")["survey_effect"].notna().to_dict() == reached.to_dict()
+    write_report(made.folder)

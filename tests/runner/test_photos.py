@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from navbench.experiments.projection import Projector
 from navbench.experiments.real_images import photo_strip
 from navbench.generators import zoo
 from navbench.report.html import write_report
+from navbench.runner import photos as runner_photos
 from navbench.runner.photos import moves
 
 PIECES = Projector._pieces
@@ -197,6 +199,25 @@ def test_codes_that_do_not_fit_are_refused_by_what_is_wrong(run, tmp_path, sets,
     save_file(kept | tensor, bad, {"navbench codes": json.dumps(known | header)})
     with pytest.raises(NavbenchError, match=words):
         toy.execute(tmp_path / "run", with_photos([bad]), sets)
+
+
+def test_codes_that_no_direction_moves_are_told_where_they_are():
+    generator = styled()
+    made = edit(generator, noise(1, 8), space="z").direction
+    given = [SimpleNamespace(photo=SimpleNamespace(name="me"), space="w+", layer="")]
+    album = SimpleNamespace(given=given, wanted=(), spaces=lambda _: [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner_photos, "_Album", lambda _: album)
+        with pytest.raises(NavbenchError, match=r"codes of 'me' are in w\+, which none of these directions moves;"):
+            runner_photos.check_edits(SimpleNamespace(), [made])
+
+
+def test_a_suite_goes_on_where_some_directions_move_no_photo_and_says_so(tmp_path, sets, album):
+    chosen = with_photos([album], photos={"spaces": ["z+activation"], "count": 1, "steps": 2})
+    made = toy.execute(tmp_path / "run", chosen, sets)
+    assert "random/z/0 cannot edit photos in z+activation" in " ".join(made.manifest.warnings)
+    table = pd.read_csv(made.folder / "tables" / "images.csv")
+    assert set(table.loc[table["kind"] == "photos", "space"]) == {"parameter"}
 
 
 @pytest.mark.parametrize("with_photo", [False, True])
