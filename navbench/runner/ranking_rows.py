@@ -41,8 +41,17 @@ def ranking_rows(suite: Suite, result: Results) -> Iterator[Row]:
             }
             for a, b in combinations(estimates, 2):
                 if footings[a] != footings[b]:
-                    values = {"value": estimates[a].value, "value_against": estimates[b].value}
-                    yield {**common, "method": a, "against": b, "n": estimates[a].n, **values, "status": UNEQUAL}
+                    yield {
+                        **common,
+                        "method": a,
+                        "against": b,
+                        "n": estimates[a].n,
+                        "value": estimates[a].value,
+                        "value_against": estimates[b].value,
+                        **dict.fromkeys(("difference", "stderr", "p")),
+                        "lower": "",
+                        "status": UNEQUAL,
+                    }
             for alike in dict.fromkeys(footings[method] for method in estimates):
                 group = {method: value for method, value in estimates.items() if footings[method] == alike}
                 for pair in comparisons(group):
