@@ -41,6 +41,11 @@ class Compute:
         self.precision = precision
         self.batch = batch
 
+    @property
+    def cache_key(self) -> str:
+        """What results depend on: the precision."""
+        return self.precision
+
     def __repr__(self) -> str:
         return f"Compute({str(self.device)!r}, {self.precision!r}, batch={self.batch})"
 

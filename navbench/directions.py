@@ -1,6 +1,5 @@
 """Directions, the sets that they come in, the files that hold those, and the names that find them."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from navbench import spaces
 from navbench.basis import Basis, DenseBasis, IdentityBasis, SvdBasis, random_basis
 from navbench.errors import NavbenchError, unknown
 from navbench.files import sha256, write_atomically
+from navbench.fingerprints import tensor_hash
 from navbench.generators.base import Generator
 from navbench.spaces import LATENTS, ParameterSpace, Space
 
@@ -65,8 +65,8 @@ class Direction:
         return offset / offset.norm()
 
     @property
-    def identity(self) -> list[str | float | None]:
-        """What the direction does, without its name and label: results are kept under this."""
+    def cache_key(self) -> list[str | float | None]:
+        """What results depend on: all but its name and label."""
         return [self.space, self.layer, self.basis_id, tensor_hash(self.coefficients), self.t_min, self.t_max]
 
     @property
@@ -152,6 +152,11 @@ class DirectionSet:
     def place(self) -> str:
         """Where offsets are added: the layer's name, or the latent space's."""
         return self.layer or self.space
+
+    @property
+    def cache_key(self) -> list[Any]:
+        """What results depend on: the weights, the method, and every direction."""
+        return [self.weights, self.method, self.seed, [direction.cache_key for direction in self]]
 
     @property
     def reference(self) -> str:
@@ -278,11 +283,6 @@ class SetFile:
         if name != "stored" and tensor_hash(tensors["basis"]) != self.header["basis_sha256"]:
             raise NavbenchError(f"{holder} holds another basis than {self.path} was found on; find the latter anew.")
         return DenseBasis(tensors["basis"])
-
-
-def tensor_hash(tensor: Tensor) -> str:
-    """SHA-256 of a tensor's values."""
-    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

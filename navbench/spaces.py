@@ -36,6 +36,11 @@ class Space(ABC):
         """Where offsets are added: the layer's name, or the latent space's."""
         return self.kind if self.layer is None else self.layer.name
 
+    @property
+    def cache_key(self) -> list[Any]:
+        """What results depend on: the generator, and where in it offsets are added."""
+        return [self.generator.cache_key, self.kind, self.place]
+
     @abstractmethod
     def prepare(self, codes: Codes) -> Any:
         """All work that no offset changes, shared by every offset; what `render` takes."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from navbench.experiments.edit import Edit, codes_for
 from navbench.metrics.attributes import Scores
+from navbench.work import pure
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Readings:
     scores: Tensor
 
 
+@pure()
 def readings(edits: Sequence[Edit], points: int, rows: Sequence[int], seed: int, scorer: Scores) -> Readings:
     """Read the attributes of codes number `rows` at `points` shifts of each of some directions of one space.
 

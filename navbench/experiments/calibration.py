@@ -19,6 +19,7 @@ from navbench.experiments.edit import Edit, codes_for
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Attribute, Scorer, changes, index_of
 from navbench.metrics.perceptual import PerceptualDistance
+from navbench.work import pure
 
 TOLERANCE = 0.05
 """An end that misses its target by more than this share has not reached it."""
@@ -86,6 +87,7 @@ class Range:
         return near if target.is_effect or float(self.reached.prod()) < 0 else torch.zeros_like(near)
 
 
+@pure()
 def by_effect(edit: Edit, distance: PerceptualDistance, amount: float, codes: int, seed: int) -> Range:
     """The range over which a direction has an effect of `amount` at both ends, measured on `codes` codes."""
     generator, own = edit.space.generator, edit.direction
@@ -97,6 +99,7 @@ def by_effect(edit: Edit, distance: PerceptualDistance, amount: float, codes: in
     return _range(ends, [meter.effects(edit.offset * t) for t in ends])
 
 
+@pure()
 def by_attribute(edit: Edit, scorer: Scorer, attribute: str, amount: float, codes: int, seed: int) -> Range:
     """The range over which a direction changes an attribute by `amount` at both ends, in the mean over `codes` codes.
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from navbench.experiments.edit import Edit, codes_for
 from navbench.metrics.perceptual import PerceptualDistance
+from navbench.work import pure
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Screening:
     effects: Tensor
 
 
+@pure()
 def screen(edits: Sequence[Edit], distance: PerceptualDistance, rows: Sequence[int], seed: int) -> Screening:
     """Measure directions of one space at both ends of their ranges.
 

@@ -18,13 +18,21 @@ class Edit:
 
     Attributes:
         space: the space that the direction lies in.
-        offset: of unit norm, on the device.
     """
 
     def __init__(self, generator: Generator, direction: Direction, compute: Compute) -> None:
         self.direction, self.compute = direction, compute
         self.space = direction.space_of(generator)
-        self.offset = direction.offset.to(compute.device)
+
+    @property
+    def offset(self) -> Tensor:
+        """The offset, of unit norm, on the device; made anew each time, as it may be large."""
+        return self.direction.offset.to(self.compute.device)
+
+    @property
+    def cache_key(self) -> list[Any]:
+        """What results depend on."""
+        return [self.space.generator.cache_key, self.direction.cache_key, self.compute.cache_key]
 
     def prepare(self, codes: Codes) -> Callable[[float], Tensor]:
         """A function from t to the images of these codes, (N, 3, H, W), float32; t = 0 is the generator itself.
@@ -41,11 +49,12 @@ class Edit:
 
     def renderer(self, state: Any) -> Callable[[float], Tensor]:
         """The function from t to images, from a state of this space."""
+        offset = self.offset
 
         @torch.no_grad()
         def render(t: float) -> Tensor:
             with self.compute.autocast():
-                images = self.space.render(state, t * self.offset)
+                images = self.space.render(state, t * offset)
             return finite_images(images, f"Generator {self.direction.generator} at t = {t:g} of {self.direction.name}")
 
         return render

@@ -7,6 +7,7 @@ then, from the features of all shards, one distance per shift with the influence
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,15 +15,24 @@ from torch import Tensor
 from navbench.compute import Compute
 from navbench.experiments.edit import Edit, codes_for, unshifted
 from navbench.generators.base import Generator
+from navbench.metrics.embedding import Embedder
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.extractors import Extractor
 from navbench.metrics.frechet import FrechetReference, Moments
 from navbench.metrics.kernel import KernelReference
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.metrics.precision_recall import NEIGHBOURS, NeighbourReference
+from navbench.work import Stored, pure, slices
 
 SHARES = ("precision", "recall", "density", "coverage")
 """What is said of supports at each shift, beside the distances (see `PrecisionRecall`)."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of unshifted or real images, (n, D), float32."""
+
+    features: Tensor
 
 
 @dataclass(frozen=True)
@@ -75,12 +85,14 @@ class Reference:
     """What all distances are measured against, prepared once for all curves.
 
     Attributes:
-        kernel, neighbours: none where only a mean and a covariance are known; the latter neither of very few images.
+        kernel, neighbours: `None` if only a mean and a covariance are known; `neighbours` also of very few images.
+        cache_key: what distances from it depend on, as JSON.
     """
 
     frechet: FrechetReference
     kernel: KernelReference | None
     neighbours: NeighbourReference | None
+    cache_key: Any = None
 
     @property
     def n(self) -> int | None:
@@ -88,15 +100,17 @@ class Reference:
         return self.frechet.n
 
     @classmethod
-    def of(cls, features: Tensor) -> "Reference":
-        """From the reference's features, (n, D)."""
+    def of(cls, features: Tensor, cache_key: Any = None) -> "Reference":
+        """From the reference's features, (n, D), and what stands for them in keys."""
         neighbours = NeighbourReference(features) if len(features) > NEIGHBOURS else None
-        return cls(FrechetReference.from_moments(Moments.of(features)), KernelReference(features), neighbours)
+        return cls(
+            FrechetReference.from_moments(Moments.of(features)), KernelReference(features), neighbours, cache_key
+        )
 
     @classmethod
-    def of_gaussian(cls, mean: Tensor, covariance: Tensor) -> "Reference":
+    def of_gaussian(cls, mean: Tensor, covariance: Tensor, cache_key: Any = None) -> "Reference":
         """From the mean (D,) and covariance (D, D) of features that are not there: no kernel distance."""
-        return cls(FrechetReference.from_gaussian(mean, covariance), None, None)
+        return cls(FrechetReference.from_gaussian(mean, covariance), None, None, cache_key)
 
     def estimates(self, features: Tensor) -> tuple[Estimate, Estimate]:
         """The Fréchet and the kernel distance of features (n, D); the latter NaN where it is not known."""
@@ -114,20 +128,22 @@ class Reference:
         return torch.tensor([[each.value for each in estimates], [each.stderr for each in estimates]]).double()
 
 
+@pure()
 def unshifted_features(
     generator: Generator, role: str, rows: Sequence[int], seed: int, extractor: Extractor, compute: Compute
-) -> Tensor:
-    """Features (n, D) of the generator at t = 0, on codes of a role: 'curve' or 'reference'."""
+) -> Features:
+    """Features of the generator at t = 0, on codes of a role: 'curve' or 'reference'."""
 
     def work(chunk: Sequence[int]) -> Tensor:
         return extractor(unshifted(generator, codes_for(generator, role, chunk, seed), compute)).cpu()
 
-    return torch.cat(list(compute.over(rows, work)))
+    return Features(torch.cat(list(compute.over(rows, work))))
 
 
+@pure()
 def curve_shard(
     edit: Edit, shifts: Sequence[float], rows: Sequence[int], seed: int, extractor: Extractor,
-    distance: PerceptualDistance, effect_codes: int, embed: Callable[[Tensor], Tensor] | None = None,
+    distance: PerceptualDistance, effect_codes: int, embed: Embedder | None = None,
 ) -> Shard:  # fmt: skip
     """One pass over a shard of codes: each image is made once and seen by the extractor and the distance.
 
@@ -217,3 +233,18 @@ def assemble(features: Iterable[Tensor], effects: Tensor, reference: Reference) 
         effects,
         *torch.stack(shares, dim=1),
     )
+
+
+@pure()
+def curve(shards: tuple[Stored[Shard], ...], reference: Reference) -> Curve:
+    """The curve of a direction from its shards, which make up all codes in order."""
+    effects = torch.cat([shard.load().effects for shard in shards], dim=1)
+    with slices(shards, "features") as at:
+        return assemble(map(at, range(len(effects))), effects, reference)
+
+
+@pure()
+def floor(unshifted: tuple[Stored[Features], ...], effect_codes: int, reference: Reference) -> Curve:
+    """The distances at t = 0, which all curves of a generator share, as a curve of one point."""
+    features = torch.cat([part.load().features for part in unshifted])
+    return assemble([features], torch.zeros(1, effect_codes), reference)

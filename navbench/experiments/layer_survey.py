@@ -9,6 +9,7 @@ from torch import Tensor
 from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.locality import groups
 from navbench.metrics.change import geometry_and_colour, scale_energies
+from navbench.work import pure
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Changes:
     counts: Tensor
 
 
+@pure()
 def changes(edit: Edit, samples: int, seed: int) -> Changes:
     """What a direction changes in the images of `samples` codes; the same codes for every layer."""
 

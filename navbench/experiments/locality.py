@@ -9,6 +9,7 @@ from torch import Tensor
 
 from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.strips import to_bytes
+from navbench.work import pure
 
 EXAMPLES = 1
 """Of how many codes the single images are kept; a run folder holds them for every direction."""
@@ -38,6 +39,7 @@ class Heat:
     example_changes: Tensor
 
 
+@pure()
 def heat(
     edit: Edit,
     shifts: Sequence[float],

@@ -3,18 +3,18 @@
 The paper sets the same effect of several methods side by side, found by eye (Figures 5, 6 and 15).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import torch
 from torch import Tensor
 
-from navbench.directions import Direction
 from navbench.experiments.edit import Edit, codes_for, reduced
 from navbench.generators.base import Codes
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
+from navbench.work import pure
 
 _LARGEST_SIDE = 64
 """Changes are compared at this size at most, averaged over pixels: an edit is not another one for a pixel's shift."""
@@ -54,27 +54,23 @@ class Pairing:
         return self.cosine(reference, candidate, end, slice(len(self.products) // 2, None))
 
 
-def pairing(
-    references: Sequence[Direction], candidates: Sequence[Direction], edit: Callable[[Direction], Edit], codes: int,
-    seed: int,
-) -> Pairing:  # fmt: skip
+@pure()
+def pairing(references: Sequence[Edit], candidates: Sequence[Edit], codes: int, seed: int) -> Pairing:
     """Compare directions of one generator over `codes` codes; a batch of codes and one offset in memory at a time.
 
     Args:
         references: to which others are compared, at t_max.
         candidates: those others, at both ends.
-        edit: puts a direction on its generator.
         codes: how many.
         seed: of the run.
     """
-    first = edit(references[0])
-    generator, compute = first.space.generator, first.compute
+    generator, compute = references[0].space.generator, references[0].compute
 
     def work(rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         drawn = codes_for(generator, "pairs", rows, seed)
-        own = torch.stack([change[1] for change in _changes(references, edit, drawn)], dim=1)  # (n, R, P)
+        own = torch.stack([change[1] for change in _changes(references, drawn)], dim=1)  # (n, R, P)
         products, norms = [], []
-        for ends in _changes(candidates, edit, drawn):
+        for ends in _changes(candidates, drawn):
             both = torch.stack(ends, dim=1)  # (n, 2, P)
             products.append(torch.einsum("nrp,nep->nre", own, both))
             norms.append(both.square().sum(2))
@@ -83,18 +79,15 @@ def pairing(
     return Pairing(*(torch.cat(each) for each in zip(*compute.over(range(codes), work), strict=True)))
 
 
-def _changes(
-    directions: Sequence[Direction], edit: Callable[[Direction], Edit], codes: Codes
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _changes(edits: Sequence[Edit], codes: Codes) -> Iterator[tuple[Tensor, Tensor]]:
     """Of each direction the changes at t_min and at t_max, (n, P) each; the work before a place is shared."""
-    for _, group in groupby(directions, key=lambda direction: (direction.space, direction.place)):
+    for _, group in groupby(edits, key=lambda edit: (edit.direction.space, edit.direction.place)):
         state = before = None
-        for direction in group:
-            made = edit(direction)
+        for edit in group:
             if before is None:
-                state = made.state(codes)
-                before = made.renderer(state)(0.0)
-            render = made.renderer(state)
+                state = edit.state(codes)
+                before = edit.renderer(state)(0.0)
+            render, direction = edit.renderer(state), edit.direction
             low, high = (
                 reduced(render(t) - before, _LARGEST_SIDE).flatten(1).double()
                 for t in (direction.t_min, direction.t_max)

@@ -12,8 +12,9 @@ squared difference of pixels counts as well, and an activation is changed no mor
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +25,10 @@ from navbench.compute import Compute
 from navbench.errors import NavbenchError, unknown
 from navbench.experiments.edit import reduced
 from navbench.experiments.strips import to_bytes, to_float
+from navbench.fingerprints import tensor_hash
 from navbench.generators.base import Codes, Generator, Layer, State
 from navbench.metrics.perceptual import PerceptualDistance
+from navbench.work import pure
 
 SPACES = ("w+", "w", "z", "z+activation")
 """Where a photo may be projected: the last is z, and then the tensor that enters the layer of the direction."""
@@ -70,6 +73,11 @@ class Projection:
     distances: Tensor
     errors: Tensor
     seconds: Tensor
+
+    @property
+    def cache_key(self) -> list[str]:
+        """What edits of it depend on."""
+        return [tensor_hash(each) for each in (self.latent, self.maps, self.activation, self.label)]
 
     @property
     def psnr(self) -> float:
@@ -327,3 +335,37 @@ def _normalise(maps: Sequence[Tensor]) -> None:
 def _onto_sphere(latents: Tensor, radius: float) -> Tensor:
     """Each latent (N, D) with the norm that codes have: in many dimensions nearly all are about as far from 0."""
     return latents * (radius / latents.norm(dim=1, keepdim=True))
+
+
+# --- as pieces, which are of one photo each, and computed in batches -----------------------------------------------
+
+
+def _projected(many: Sequence[Mapping[str, Any]]) -> list[Projection]:
+    """Of arguments of `project_photo` that differ in the photo alone."""
+    projector = Projector(*(many[0][name] for name in ("generator", "distance", "compute", "steps", "seed")))
+    return projector.project(torch.stack([each["photo"] for each in many]), many[0]["space"])
+
+
+@pure(together=_projected)
+def project_photo(
+    photo: Tensor, space: str, generator: Generator, distance: PerceptualDistance, compute: Compute, steps: int,
+    seed: int,
+) -> Projection:  # fmt: skip
+    """A photo, (3, H, W), float, [-1, 1], in the latent space 'w+', 'w' or 'z'."""
+    return Projector(generator, distance, compute, steps, seed).project(photo[None], space)[0]
+
+
+def _activated(many: Sequence[Mapping[str, Any]]) -> list[Projection]:
+    """Of arguments of `project_into_activations` that differ in the projection alone."""
+    projector = Projector(*(many[0][name] for name in ("generator", "distance", "compute", "steps", "seed")))
+    return projector.into_activations([each["found"] for each in many], many[0]["generator"].layer(many[0]["layer"]))
+
+
+@pure(together=_activated)
+def project_into_activations(
+    found: Projection, layer: str, generator: Generator, distance: PerceptualDistance, compute: Compute, steps: int,
+    seed: int,
+) -> Projection:  # fmt: skip
+    """A projection into z, with what must be added to the tensor that enters a layer to come closer to the photo."""
+    projector = Projector(generator, distance, compute, steps, seed)
+    return projector.into_activations([found], generator.layer(layer))[0]

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from navbench.experiments.fid_curve import Features, Reference, Shard
 from navbench.metrics.coherence import coherence
 from navbench.metrics.naturalness import naturalness
 from navbench.metrics.paths import unevenness
+from navbench.work import Stored, pure, slices
 
 
 @dataclass(frozen=True)
@@ -50,3 +52,17 @@ def quality(
     found = [float("nan")] * 2 if natural is None else [natural.value, natural.stderr]
     count = torch.tensor(0 if natural is None else natural.n)
     return Quality(unevenness(steps, shifts), values, torch.tensor(found, dtype=torch.float64), count, kept.double())
+
+
+@pure()
+def curve_quality(
+    shards: tuple[Stored[Shard], ...], shifts: tuple[float, ...], unshifted: tuple[Stored[Features], ...],
+    reference: Reference,
+) -> Quality:  # fmt: skip
+    """The quality of a direction from the shards of its curve over these shifts, t = 0 among them."""
+    parts = [shard.load() for shard in shards]
+    steps, kept = (torch.cat([getattr(part, name) for part in parts], dim=1) for name in ("steps", "kept"))
+    real = None if reference.kernel is None else reference.kernel.features
+    at_zero = torch.cat([part.load().features for part in unshifted])
+    with slices(shards, "features") as at:
+        return quality(steps, shifts, at_zero, (at(0), at(len(shifts) - 2)), real, kept)

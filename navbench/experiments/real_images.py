@@ -17,7 +17,9 @@ from navbench.experiments.edit import Edit
 from navbench.experiments.projection import Projection, codes_of, with_activations
 from navbench.experiments.reference import GROUP, SUFFIXES
 from navbench.experiments.strips import to_bytes, to_float
-from navbench.metrics.attributes import Scores
+from navbench.fingerprints import tensor_hash
+from navbench.metrics.attributes import Scorer
+from navbench.work import pure
 
 _ROLE = "photos"
 
@@ -48,6 +50,11 @@ class Photo:
     source: str
     cropped: bool = False
     truth: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def cache_key(self) -> str:
+        """What results depend on: its pixels."""
+        return tensor_hash(self.image)
 
 
 def open_photos(sources: Sequence[str], size: tuple[int, int], count: int) -> list[Photo]:
@@ -125,9 +132,10 @@ class PhotoStrip:
     scores: Tensor
 
 
+@pure()
 @torch.no_grad()
 def photo_strip(
-    edit: Edit, kind: str, found: Sequence[Projection], shifts: Sequence[float], scorer: Scores | None = None
+    edit: Edit, kind: str, found: Sequence[Projection], shifts: Sequence[float], scorer: Scorer | None = None
 ) -> PhotoStrip:
     """The edits of projected photos.
 

@@ -19,6 +19,7 @@ from navbench.experiments.edit import Edit
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.progress import Report, silent
+from navbench.work import pure
 
 _LEAST = 0.25
 """The smallest share of a range that is shown: what hardly changes anything cannot be named."""
@@ -59,6 +60,7 @@ class Recogniser:
         if len(edits) < 2:
             raise NavbenchError("Directions are recognised among others, and there is one; take a set of more.")
         self.edits, self.seed, self.compute = edits, seed, edits[0].compute
+        self._offsets = [edit.offset for edit in edits]
         with torch.random.fork_rng():  # torchvision initialises from the global state
             torch.manual_seed(seeds.derived(seed, "recogniser"))
             network = Reconstructor(len(edits))
@@ -109,4 +111,12 @@ class Recogniser:
     def _offset(self, which: int, share: float) -> Tensor:
         edit = self.edits[which]
         t = share * (edit.direction.t_max if share > 0 else -edit.direction.t_min)
-        return t * edit.offset
+        return t * self._offsets[which]
+
+
+@pure()
+def recognise(
+    edits: Sequence[Edit], seed: int, learning_rate: float, steps: int, batch: int, pairs: int, report: Report = silent
+) -> Recognition:
+    """Learn the directions of a set for some steps of Adam, then name `pairs` pairs of other codes."""
+    return Recogniser(edits, seed, learning_rate).run(steps, batch, pairs, report)

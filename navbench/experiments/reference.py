@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path, PurePath
 from typing import Any, Protocol
@@ -15,8 +16,11 @@ from torch import Tensor
 from navbench import plugins, seeds
 from navbench.compute import Compute, finite_images
 from navbench.errors import NavbenchError, image_trouble
+from navbench.experiments.fid_curve import Features
 from navbench.files import content_hash
+from navbench.metrics.attributes import Scorer
 from navbench.metrics.extractors import Extractor
+from navbench.work import pure
 
 GROUP = "navbench.references"
 """Entry points of distributions: callables from (indices, seed) to images (N, 3, H, W), float, [-1, 1]."""
@@ -44,7 +48,8 @@ class Reference(Protocol):
     def check(self) -> None:
         """Refuse what cannot be used, before any work is done."""
 
-    def identity(self) -> Any:
+    @property
+    def cache_key(self) -> Any:
         """What results depend on, as JSON."""
 
     def description(self) -> str:
@@ -80,10 +85,11 @@ class Drawn:
                 f"{(3, *self.size)}; name another reference."
             )
 
-    def identity(self) -> Any:
-        """Its name, how many images, and what the first of them look like."""
+    @cached_property
+    def cache_key(self) -> Any:
+        """Its name, how many images of which size, and what the first of them look like."""
         first = self.images(range(min(4, self.count))).double()
-        return [self.source, self.count, f"{float(first.mean()):.6f} {float(first.std()):.6f}"]
+        return [self.source, self.count, list(self.size), f"{float(first.mean()):.6f} {float(first.std()):.6f}"]
 
     def description(self) -> str:
         """What it is, in words."""
@@ -109,10 +115,10 @@ class RealImages:
     def __len__(self) -> int:
         return len(self.names)
 
-    def identity(self) -> Any:
-        """The hash of all files with their names, and how they are resized, if they are."""
-        digest = content_hash(Path(self.source))
-        return [digest, self.resize] if self.resize else digest
+    @cached_property
+    def cache_key(self) -> Any:
+        """The hash of all files with their names, and to which size they are resized, and how."""
+        return [content_hash(Path(self.source)), list(self.size), self.resize]
 
     def description(self) -> str:
         """What it is, and how its images were resized, in words."""
@@ -200,10 +206,24 @@ def open_reference(source: str, size: Size, count: int, resize: str = "") -> Ref
     return RealImages(source, names, read, size, resize)
 
 
-def real_features(images: Reference, rows: Sequence[int], extractor: Extractor, compute: Compute) -> Tensor:
-    """Features (n, D) of images number `rows` of a reference."""
+@pure()
+def real_features(images: Reference, rows: Sequence[int], extractor: Extractor, compute: Compute) -> Features:
+    """Features of images number `rows` of a reference."""
 
     def work(chunk: Sequence[int]) -> Tensor:
         return extractor(images.images(chunk).to(compute.device)).cpu()
 
-    return torch.cat(list(compute.over(rows, work)))
+    return Features(torch.cat(list(compute.over(rows, work))))
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a scorer reads from images, (n, A), float32."""
+
+    scores: Tensor
+
+
+@pure()
+def real_scores(images: Reference, rows: Sequence[int], scorer: Scorer, compute: Compute) -> Scored:
+    """What a scorer reads from images number `rows` of a reference."""
+    return Scored(torch.cat(list(compute.over(rows, lambda chunk: scorer(images.images(chunk)).cpu()))))

@@ -22,6 +22,7 @@ from navbench.generators.base import Codes
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
 from navbench.spaces import Space
+from navbench.work import pure
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,14 @@ class Imitation:
             (self.distance.features(original) - features).square().sum(1).cpu(),
             to_bytes(panel),
         )
+
+
+@pure()
+def imitate(
+    edit: Edit, t: float, space: Space, distance: PerceptualDistance, seed: int, codes: int, held_out: int, steps: int
+) -> Reproduction:
+    """Imitate an edit at shift t by one offset of a space, found on `codes` codes and measured on `held_out` others."""
+    return Imitation(edit, t, space, distance, seed).solve(codes, held_out, steps)
 
 
 class _LeastSquares:

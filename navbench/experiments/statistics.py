@@ -54,7 +54,8 @@ class Statistics:
                 f"{dimensions}; choose the extractor that they were made with."
             )
 
-    def identity(self) -> str:
+    @property
+    def cache_key(self) -> str:
         """The hash of the file."""
         return content_hash(Path(self.source))
 

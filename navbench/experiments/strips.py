@@ -10,6 +10,7 @@ from navbench.compute import Compute
 from navbench.experiments.edit import Edit, codes_for, unshifted
 from navbench.generators.base import Generator
 from navbench.metrics.extractors import quantise
+from navbench.work import pure
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Strip:
     images: Tensor
 
 
+@pure()
 def strip(edit: Edit, shifts: Sequence[float], codes: int, seed: int) -> Strip:
     """The strip of one direction."""
     generator = edit.space.generator
@@ -30,6 +32,7 @@ def strip(edit: Edit, shifts: Sequence[float], codes: int, seed: int) -> Strip:
     return Strip(torch.cat(list(edit.compute.over(range(codes), work))))
 
 
+@pure()
 def samples(generator: Generator, rows: int, columns: int, seed: int, compute: Compute) -> Strip:
     """Unshifted images, to show what the generator makes."""
 

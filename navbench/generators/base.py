@@ -188,6 +188,18 @@ class Generator(nn.Module, ABC):
         return ""
 
     @cached_property
+    def cache_key(self) -> dict[str, str]:
+        """What results depend on: its weights, its class, and what it makes of one code, for its class may change."""
+        with torch.no_grad():
+            image = self(self.sample([0], seed=0)).double()
+        kind = type(getattr(self, "module", self))
+        return {
+            "weights": self.fingerprint,
+            "class": f"{kind.__module__}.{kind.__qualname__}",
+            "probe": f"{float(image.abs().mean()):.3f} {float(image.std()):.3f}",
+        }
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of all weights with their names, and of the variant: what results and directions are tied to."""
         return fingerprint_of(self.state_dict(), self.variant)

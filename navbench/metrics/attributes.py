@@ -62,20 +62,26 @@ class Scores(Protocol):
 
 
 class Scorer:
-    """A scorer on a device, in float32, whose every answer is checked."""
+    """A scorer on a device, in float32, whose every answer is checked.
+
+    Attributes:
+        probe: what it read from an image, to few digits, for its code may change.
+    """
 
     def __init__(self, name: str, network: nn.Module, compute: Compute) -> None:
         """Take a network with a tuple `attributes`; `name` is what it is called in tables."""
         self.name, self.attributes = name, _checked(name, getattr(network, "attributes", None))
         self._network, self._device = network.to(compute.device).float().eval().requires_grad_(False), compute.device
+        self.probe: tuple[str, ...] = ()
 
     @cached_property
-    def identity(self) -> list[Any]:
+    def cache_key(self) -> list[Any]:
         """What its numbers depend on, as JSON."""
         return [
             self.name,
             fingerprint_of(self._network.state_dict()),
             [list(astuple(attribute)) for attribute in self.attributes],
+            list(self.probe),
         ]
 
     @torch.no_grad()

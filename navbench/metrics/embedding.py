@@ -26,7 +26,7 @@ class Embedder:
         self._network = network.to(compute.device).float().eval().requires_grad_(False)
 
     @cached_property
-    def identity(self) -> list[str]:
+    def cache_key(self) -> list[str]:
         """What its embeddings depend on, as JSON."""
         return [self.name, fingerprint_of(self._network.state_dict())]
 

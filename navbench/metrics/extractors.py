@@ -4,6 +4,7 @@ Importing this module registers 'efficientnet-lite0' with torch-fidelity, next t
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import timm
@@ -18,6 +19,7 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 from navbench import weights
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError, unknown
+from navbench.fingerprints import fingerprint_of
 
 FID_EXTRACTOR = "inception-v3-compat"
 """The one extractor whose Fréchet distance is called FID."""
@@ -114,6 +116,11 @@ class Extractor:
         self._network = compute.place(network).to(memory_format=torch.channels_last)
         self._compute = compute
         self.dimensions = self._features(network.get_dummy_input_for_compile()).shape[1]
+
+    @cached_property
+    def cache_key(self) -> list[str]:
+        """What its features depend on: its name and weights, and the precision."""
+        return [self.name, fingerprint_of(self._network.state_dict()), self._compute.precision]
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return features (N, dimensions), float32, on the device, of images (N, 3, H, W), float, [-1, 1].

@@ -10,6 +10,7 @@ Hessians and nearest neighbours want.
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from navbench import weights
 from navbench.compute import Compute
 from navbench.errors import NavbenchError, unknown
+from navbench.fingerprints import fingerprint_of
 
 
 class BlurPool(nn.Module):
@@ -126,6 +128,11 @@ class PerceptualDistance(nn.Module):
         # From [-1, 1] to the standardised RGB of ImageNet classifiers, with the constants of LPIPS 0.1.
         self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188]).reshape(1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450]).reshape(1, 3, 1, 1))
+
+    @cached_property
+    def cache_key(self) -> list[str]:
+        """What distances depend on: the name and the weights."""
+        return [self.name, fingerprint_of(self.state_dict())]
 
     def features(self, images: Tensor) -> Tensor:
         """Return (N, D) features of images, (N, 3, H, W), float, [-1, 1]; D grows with H·W.

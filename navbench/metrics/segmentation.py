@@ -37,7 +37,7 @@ class Segmenter:
         self._network = network.to(compute.device).float().eval().requires_grad_(False)
 
     @cached_property
-    def identity(self) -> list[Any]:
+    def cache_key(self) -> list[Any]:
         """What its masks depend on, as JSON."""
         return [self.name, fingerprint_of(self._network.state_dict()), list(self.regions)]
 

@@ -30,6 +30,7 @@ from navbench.progress import Report, stage
 from navbench.runner import pictures, rows
 from navbench.runner.bench import Bench
 from navbench.runner.discover import discover
+from navbench.runner.executor import InProcess
 from navbench.runner.manifest import Manifest, earlier_stages, environment
 from navbench.runner.measure import Experiments
 from navbench.runner.photos import check_photos
@@ -80,7 +81,8 @@ class Run:
                 embedders = [self._embedder(subject.embedding) for subject in self.suite.generators]
                 report(1, 1)
             self._check(generators, scorers, extractor)
-            bench = Bench(self.folder, self.suite, self.compute, self.store, distance, extractor, self._stage)
+            executor = InProcess(self.store)
+            bench = Bench(self.folder, self.suite, self.compute, executor, distance, extractor, self._stage)
             readers = list(zip(scorers, segmenters, embedders, strict=True))
             if not self.suite.rediscover:
                 plans = self._plans(generators, self.library)
@@ -125,7 +127,8 @@ class Run:
             if compared:
                 _check_reference(subject, generator, extractor)
             if scorer is not None:
-                scorer(unshifted(generator, generator.sample([0, 1], seed=0), self.compute))
+                read = scorer(unshifted(generator, generator.sample([0, 1], seed=0), self.compute))
+                scorer.probe = tuple(f"{value:.3g}" for value in read[0].tolist())
             if self.suite.calibrate:
                 check_target(parse_target(self.suite.calibrate), scorer, generator.name)
             if scorer is not None and self.suite.matched.attribute and "matched" in self.suite.experiments:

@@ -6,8 +6,10 @@ from navbench.directions import Direction, DirectionSet
 from navbench.experiments.calibration import Range, by_attribute
 from navbench.metrics.attributes import LEAST_CHANGE, Movement, Scorer, index_of
 from navbench.runner.bench import Measurement
-from navbench.runner.curves import CurveMeasurement, Tick
+from navbench.runner.curves import CurveMeasurement
+from navbench.runner.executor import Tick
 from navbench.runner.results import Match, Results
+from navbench.work import Piece
 
 LEAST_PURITY = 0.1
 """A direction whose share of change for an attribute, times its consistency, is less is none of that attribute."""
@@ -23,11 +25,10 @@ def match(
     for found in sets:
         direction = _best(found, results.movements, index_of(scorer, settings.attribute))
         if direction is None:
-            for _ in range(1 + len(curves.shards)):
+            for _ in range(2 + len(curves.shards)):
                 tick(f"{found.reference} has none")
             continue
-        reached = _solve(measurement, scorer, direction)
-        tick(direction.name)
+        (reached,) = measurement.bench.executor.results([_range(measurement, scorer, direction)], tick)
         t_min, t_max = reached.t.tolist()
         moved = replace(direction, t_min=t_min, t_max=t_max)
         matches.append(Match(moved, reached, curves.curve(moved, 3, tick)))
@@ -46,19 +47,8 @@ def _best(found: DirectionSet, movements: dict[str, Movement], attribute: int) -
     return best if best is not None and purity(best) >= LEAST_PURITY else None
 
 
-def _solve(measurement: Measurement, scorer: Scorer, direction: Direction) -> Range:
-    suite = measurement.bench.suite
-    settings = suite.matched
-    key = measurement.key(
-        direction,
-        scorer=measurement.scorer_key,
-        attribute=settings.attribute,
-        change=settings.change,
-        codes=settings.codes,
-    )
-
-    def make() -> Range:
-        edit = measurement.edit(direction)
-        return by_attribute(edit, scorer, settings.attribute, settings.change, settings.codes, suite.seed)
-
-    return measurement.bench.store.get(Range, key, make)
+def _range(measurement: Measurement, scorer: Scorer, direction: Direction) -> Piece[Range]:
+    suite, edit = measurement.bench.suite, measurement.edit(direction)
+    wanted = suite.matched
+    piece = by_attribute.piece(edit, scorer, wanted.attribute, wanted.change, wanted.codes, suite.seed)
+    return piece.but(note=direction.name)

@@ -1,16 +1,15 @@
 """The experiments on one generator: every piece is taken from the store, or made and stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 
 import torch
-from torch import Tensor
 
 from navbench.directions import Direction, DirectionSet
 from navbench.errors import NavbenchError
 from navbench.experiments import direction_table, locality, reproduction, strips
-from navbench.experiments.edit import Edit
 from navbench.metrics.attributes import Scorer
 from navbench.runner import pictures
 from navbench.runner.bench import Measurement
@@ -43,11 +42,7 @@ class Experiments(Measurement):
         results = Results(self.generator, plan_, self.bench.extractor.metric, scorer=self.scorer)
         chosen = plan_.all_directions()
         realism = self._realism(results)
-        name, names = self.generator.name, {direction.name for direction in chosen}
-        with self.pieces(f"{name}: screening", len(plan_.sets)) as tick:
-            for found in plan_.sets:
-                results.effects |= self._screen([one for one in found if one.name in names])
-                tick(found.reference)
+        self._screen(results, chosen)
         curved = plan_.leading(suite.curves.directions) if "curves" in suite.experiments else []
         matched = self._to_match()
         if self.scorer is not None and ("attributes" in suite.experiments or matched):
@@ -97,29 +92,29 @@ class Experiments(Measurement):
             list(self.plan.sets) if known and "matched" in self.bench.suite.experiments and not self.plan.only else []
         )
 
-    def _screen(self, directions: list[Direction]) -> dict[str, Tensor]:
-        """The effects (2, n) of directions of one set, by name."""
-        if not directions:
-            return {}
-        suite, distance = self.bench.suite, self.bench.distance
-        identities = [direction.identity for direction in directions]
-        key = self.key(distance=distance.name, samples=suite.screening.samples, directions=identities)
-
-        def make() -> direction_table.Screening:
-            edits = [self.edit(direction) for direction in directions]
-            return direction_table.screen(edits, distance, range(suite.screening.samples), suite.seed)
-
-        effects = self.bench.store.get(direction_table.Screening, key, make).effects
-        return dict(zip((direction.name for direction in directions), effects, strict=True))
-
-    def _attributes(self, results: Results, scorer: Scorer, directions: list[Direction]) -> None:
+    def _of_sets(self, directions: Sequence[Direction]) -> list[list[Direction]]:
+        """Some directions by their sets, in the order of the plan."""
         chosen = {direction.name for direction in directions}
-        with self.pieces(f"{self.generator.name}: attributes", len(self.plan.sets)) as tick:
-            for found in self.plan.sets:
-                group = [one for one in found if one.name in chosen]
-                for direction, moved, levels in self.movements(scorer, group) if group else ():
-                    results.movements[direction.name], results.levels[direction.name] = moved, levels
-                tick(found.reference)
+        groups = [[one for one in found if one.name in chosen] for found in self.plan.sets]
+        return [group for group in groups if group]
+
+    def _screen(self, results: Results, directions: Sequence[Direction]) -> None:
+        """The effects (2, n) at both ends of the range of every direction."""
+        suite, groups = self.bench.suite, self._of_sets(directions)
+        codes, distance = range(suite.screening.samples), self.bench.distance
+        pieces = [
+            direction_table.screen.piece([self.edit(direction) for direction in group], distance, codes, suite.seed)
+            for group in groups
+        ]
+        for group, screening in zip(groups, self.pieces(pieces, "screening"), strict=True):
+            results.effects |= zip((direction.name for direction in group), screening.effects, strict=True)
+
+    def _attributes(self, results: Results, scorer: Scorer, directions: Sequence[Direction]) -> None:
+        groups = self._of_sets(directions)
+        pieces = [self.readings(scorer, group) for group in groups]
+        for group, read in zip(groups, self.pieces(pieces, "attributes"), strict=True):
+            for direction, moved, levels in self.movements(scorer, group, read):
+                results.movements[direction.name], results.levels[direction.name] = moved, levels
 
     # --- realism
 
@@ -128,7 +123,7 @@ class Experiments(Measurement):
 
         @cache
         def made() -> CurveMeasurement:
-            measured = CurveMeasurement(self, f"{self.generator.name}: reference")
+            measured = CurveMeasurement(self, "reference")
             results.embedding = self.embedder.name if self.embedder is not None else ""
             results.reference, results.reference_samples = self.plan.subject.reference, measured.reference_samples
             results.reference_description, results.floor = measured.description, measured.floor
@@ -146,12 +141,12 @@ class Experiments(Measurement):
         measured: CurveMeasurement,
     ) -> None:
         bench, name, shards = self.bench, self.generator.name, len(measured.shards)
-        with self.pieces(f"{name}: curves", len(directions) * shards) as tick:
-            for direction in directions:
-                curve, quality = measured.curve_and_quality(direction, bench.suite.curves.shifts, tick)
-                results.curves[direction.name], results.qualities[direction.name] = curve, quality
+        with self.counted(f"{name}: curves", len(directions) * (shards + 2)) as tick:
+            found = measured.curves_and_qualities(directions, bench.suite.curves.shifts, tick)
+        for direction, (curve, quality) in zip(directions, found, strict=True):
+            results.curves[direction.name], results.qualities[direction.name] = curve, quality
         if matched:
-            with self.pieces(f"{name}: {bench.suite.matched.attribute}", len(matched) * (shards + 1)) as tick:
+            with self.counted(f"{name}: {bench.suite.matched.attribute}", len(matched) * (shards + 2)) as tick:
                 results.matched = match(self, results, matched, measured, tick)
 
     # --- the other experiments
@@ -159,42 +154,29 @@ class Experiments(Measurement):
     def _locality(self, results: Results, directions: list[Direction]) -> None:
         settings, seed, segmenter = self.bench.suite.locality, self.bench.suite.seed, self.segmenter
         results.segmenter = segmenter
-        seen = {} if segmenter is None else {"segmentation": segmenter.identity}
         groups = locality.groups(settings.samples)
-        with self.pieces(f"{self.generator.name}: heatmaps", len(directions) * len(groups)) as tick:
-            for direction in directions:
-                edit = self.edit(direction)
-                shifts = torch.linspace(direction.t_min, direction.t_max, settings.shifts, dtype=torch.float64).tolist()
-                heats = []
-                for group in groups:
-                    key = self.key(direction, codes=[group.start, group.stop], shifts=shifts, **seen)
-
-                    def make(edit: Edit = edit, group: range = group, shifts: list[float] = shifts) -> locality.Heat:
-                        return locality.heat(edit, shifts, group, seed, segmenter)
-
-                    heats.append(self.bench.store.get(locality.Heat, key, make))
-                    tick(direction.name)
-                results.heats[direction.name] = heats
+        pieces = []
+        for direction in directions:
+            edit = self.edit(direction)
+            shifts = torch.linspace(direction.t_min, direction.t_max, settings.shifts, dtype=torch.float64).tolist()
+            heats = [locality.heat.piece(edit, shifts, group, seed, segmenter) for group in groups]
+            pieces += [piece.but(note=direction.name) for piece in heats]
+        found = iter(self.pieces(pieces, "heatmaps"))
+        results.heats |= {direction.name: list(islice(found, len(groups))) for direction in directions}
 
     def _reproduction(self, results: Results, directions: list[Direction]) -> None:
-        settings, seed = self.bench.suite.reproduction, self.bench.suite.seed
-        pairs = [(direction, space) for direction in directions for space in self._imitators(direction)]
-        with self.pieces(f"{self.generator.name}: reproduction", len(pairs)) as tick:
-            for direction, space in pairs:
-                target = describe(space)
-                settings_key = settings.model_dump(exclude={"targets", "directions"})
-                key = self.key(direction, target=target, distance=self.bench.distance.name, **settings_key)
-
-                def make(direction: Direction = direction, space: Space = space) -> reproduction.Reproduction:
-                    edit = self.edit(direction)
-                    problem = reproduction.Imitation(edit, direction.t_max, space, self.bench.distance, seed)
-                    return problem.solve(settings.codes, settings.held_out, settings.steps)
-
-                results.reproductions[direction.name, target] = self.bench.store.get(
-                    reproduction.Reproduction, key, make
+        settings, bench = self.bench.suite.reproduction, self.bench
+        sizes = (settings.codes, settings.held_out, settings.steps)
+        pieces = {}
+        for direction in directions:
+            for space in self._imitators(direction):
+                edit, target = self.edit(direction), describe(space)
+                piece = reproduction.imitate.piece(
+                    edit, direction.t_max, space, bench.distance, bench.suite.seed, *sizes
                 )
-                tick(f"{direction.name} into {target}")
-        results.pictures += pictures.write_reproductions(self.bench.folder, results)
+                pieces[direction.name, target] = piece.but(note=f"{direction.name} into {target}")
+        results.reproductions |= zip(pieces, self.pieces(list(pieces.values()), "reproduction"), strict=True)
+        results.pictures += pictures.write_reproductions(bench.folder, results)
 
     def _imitators(self, direction: Direction) -> list[Space]:
         """The spaces that are to imitate a direction: the others of its generator, among the suite's targets."""
@@ -205,18 +187,11 @@ class Experiments(Measurement):
         return [create_space(generator, "parameter", name) for name in self.plan.layers if "parameter" in targets]
 
     def _strips(self, results: Results, directions: list[Direction]) -> None:
-        settings, seed = self.bench.suite.strips, self.bench.suite.seed
-        folder = self.bench.folder
-        with self.pieces(f"{self.generator.name}: strips", len(directions) + 1) as tick:
-            sample = self.bench.store.get(
-                strips.Strip,
-                self.key(None, samples=[4, 8]),
-                lambda: strips.samples(self.generator, 4, 8, seed, self.bench.compute),
-            )
-            results.pictures += pictures.write_samples(folder, self.generator, sample)
-            tick("samples")
-            for direction in directions:
-                shifts = direction.shifts(settings.shifts).tolist()
-                sheet = self.strip(direction, shifts, settings.codes)
-                results.pictures += pictures.write_strip(folder, direction, shifts, sheet)
-                tick(direction.name)
+        settings, bench = self.bench.suite.strips, self.bench
+        shifts = [direction.shifts(settings.shifts).tolist() for direction in directions]
+        sample = strips.samples.piece(self.generator, 4, 8, bench.suite.seed, bench.compute)
+        along = [self.strip(direction, at, settings.codes) for direction, at in zip(directions, shifts, strict=True)]
+        first, *rest = self.pieces([sample.but(note="samples"), *along], "strips")
+        results.pictures += pictures.write_samples(bench.folder, self.generator, first)
+        for direction, at, sheet in zip(directions, shifts, rest, strict=True):
+            results.pictures += pictures.write_strip(bench.folder, direction, at, sheet)

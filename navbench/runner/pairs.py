@@ -27,7 +27,7 @@ def pairs(measurement: Measurement, results: Results, realism: Callable[[], Curv
     method = suite.pairs.method or (plan.subject.methods[-1] if plan.subject.methods else "")
     own = [found for found in plan.sets if found.method == method and found.space == "parameter"]
     latent = [found for found in plan.sets if found.space in LATENTS]
-    with measurement.pieces(f"{measurement.generator.name}: pairs", len(own) + 1) as tick:
+    with measurement.counted(f"{measurement.generator.name}: pairs", len(own) + 1) as tick:
         for found in own:
             others = [one for one in plan.sets if one.place == found.place and one is not found] + latent
             references = [direction for direction in found if direction.index < suite.pairs.directions]
@@ -47,16 +47,9 @@ def _paired(measurement: Measurement, references: list[Direction], others: Seque
     """For each reference and each other set, the direction of the same label, or else the closest."""
     bench = measurement.bench
     candidates = [direction for found in others for direction in found]
-    key = measurement.key(
-        references=[direction.identity for direction in references],
-        candidates=[direction.identity for direction in candidates],
-        codes=bench.suite.pairs.codes,
-    )
-
-    def make() -> pairing.Pairing:
-        return pairing.pairing(references, candidates, measurement.edit, bench.suite.pairs.codes, bench.suite.seed)
-
-    compared, made = bench.store.get(pairing.Pairing, key, make), []
+    edits, others_edits = ([measurement.edit(one) for one in group] for group in (references, candidates))
+    piece = pairing.pairing.piece(edits, others_edits, bench.suite.pairs.codes, bench.suite.seed)
+    (compared,), made = measurement.pieces([piece]), []
     for row, reference in enumerate(references):
         start = 0
         for found in others:
@@ -104,11 +97,11 @@ def _sheets(
 ) -> list[pictures.Row]:
     """Sheets of the same codes, one per code, with a row per direction; mirrored for the end t_min."""
     bench, suite = measurement.bench, measurement.bench.suite
-    parts = []
+    pieces = []
     for direction, end in members:
         shifts = direction.shifts(suite.strips.shifts).tolist()
-        shifts = shifts if end else shifts[::-1]
-        parts.append(measurement.strip(direction, shifts, suite.pairs.shown).images)
+        pieces.append(measurement.strip(direction, shifts if end else shifts[::-1], suite.pairs.shown))
+    parts = [strip.images for strip in measurement.pieces(pieces)]
     images = torch.stack(parts, dim=1)  # (codes, members, shifts, 3, H, W)
     names = [direction.name for direction, _ in members]
     return pictures.write_pairs(bench.folder, first, kind, names, images)
@@ -119,7 +112,7 @@ def _add_curves(measurement: Measurement, results: Results, curves: CurveMeasure
     suite = measurement.bench.suite
     chosen = [pair for pair in closest_latent(results.pairs).values() if pair.direction.index < suite.pairs.curves]
     title = f"{measurement.generator.name}: curves of pairs"
-    with measurement.pieces(title, 2 * len(chosen) * len(curves.shards)) as tick:
+    with measurement.counted(title, 2 * len(chosen) * (len(curves.shards) + 1)) as tick:
         for pair in chosen:
             first, second = (curves.curve(each, suite.curves.shifts, tick) for each in (pair.direction, pair.other))
             results.pairs[results.pairs.index(pair)] = replace(pair, curves=(first, second))

@@ -1,30 +1,36 @@
 """Photos of a run: projected once, kept as codes that other runs can use, and edited by its directions."""
 
-import hashlib
 import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from navbench.compute import Compute
 from navbench.directions import Direction
 from navbench.errors import NavbenchError, NavbenchWarning, unknown
-from navbench.experiments.projection import ACTIVATION, PIXELS, SPACES, Projection, Projector, latent_of, spaces_of
-from navbench.experiments.real_images import Photo, PhotoStrip, open_photos, photo_strip
+from navbench.experiments.projection import (
+    ACTIVATION,
+    PIXELS,
+    SPACES,
+    Projection,
+    latent_of,
+    project_into_activations,
+    project_photo,
+    spaces_of,
+)
+from navbench.experiments.real_images import Photo, open_photos, photo_strip
 from navbench.experiments.strips import to_float
 from navbench.files import write_atomically
 from navbench.generators.base import Generator
 from navbench.runner import pictures
 from navbench.runner.bench import Measurement
 from navbench.runner.results import EditedPhotos, Projected, Results
-from navbench.runner.store import read_piece, tensors_of
 from navbench.spaces import ActivationSpace
 from navbench.suite import Subject, Suite
+from navbench.work import read_piece, tensors_of
 
 CODES = ".safetensors"
 _FORMAT = 1
@@ -89,7 +95,7 @@ def edit_photos(measurement: Measurement, results: Results, directions: Sequence
     """Project the photos of the generator, and edit them by some directions: tables, codes and pictures."""
     album = _Album(measurement)
     pairs = [(direction, space) for direction in directions for space in album.spaces(direction)]
-    with measurement.pieces(f"{measurement.generator.name}: photos", len(pairs)) as tick:
+    with measurement.counted(f"{measurement.generator.name}: photos", len(pairs)) as tick:
         for direction, space in pairs:
             edited, rows = _edited(measurement, direction, space, album.projected(direction, space))
             results.edited.append(edited)
@@ -153,39 +159,23 @@ class _Album:
         return self._made[space, layer]
 
     def _project(self, space: str, layer: str) -> list[Projected]:
-        """From the store, or all that are not there at once; each photo's codes go into the run's folder."""
+        """All photos, from the store or projected now; each photo's codes go into the run's folder."""
         bench, generator = self._measurement.bench, self._measurement.generator
-        steps, store = bench.suite.photos.steps, bench.store
-        keys = [self._key(photo, space, layer) for photo in self.photos]
-        pieces = {place: store.find(Projection, key) for place, key in enumerate(keys)}
-        missing = [place for place, piece in pieces.items() if piece is None]
-        if missing:
-            compute = Compute(str(bench.compute.device), "float32", bench.compute.batch)
-            projector = Projector(generator, bench.distance, compute, steps, bench.suite.seed)
-            if space == ACTIVATION:
-                before = self._own("z", "")
-                made = projector.into_activations(
-                    [before[place].projection for place in missing], generator.layer(layer)
-                )
-            else:
-                made = projector.project(torch.stack([self.photos[place].image for place in missing]), space)
-            for place, piece in zip(missing, made, strict=True):
-                store.put(keys[place], piece)
-                pieces[place] = piece
+        steps = bench.suite.photos.steps
+        compute = Compute(str(bench.compute.device), "float32", bench.compute.batch)
+        common = (generator, bench.distance, compute, steps, bench.suite.seed)
+        if space == ACTIVATION:
+            before = [each.projection for each in self._own("z", "")]
+            pieces = [project_into_activations.piece(each, layer, *common) for each in before]
+        else:
+            pieces = [project_photo.piece(photo.image, space, *common) for photo in self.photos]
         found = [
-            Projected(photo, space, layer, bench.distance.name, PIXELS[space], steps, piece)
-            for photo, piece in zip(self.photos, pieces.values(), strict=True)
-            if piece is not None
+            Projected(photo, space, layer, bench.distance.name, PIXELS[space], steps, projection)
+            for photo, projection in zip(self.photos, self._measurement.pieces(pieces), strict=True)
         ]
         for each in found:
             write_codes(bench.folder / "codes", generator, each)
         return found
-
-    def _key(self, photo: Photo, space: str, layer: str) -> dict[str, Any]:
-        digest = hashlib.sha256(photo.image.numpy().tobytes()).hexdigest()
-        bench = self._measurement.bench
-        where: dict[str, Any] = {"projection": space, "layer": layer, "steps": bench.suite.photos.steps}
-        return self._measurement.key(photo=digest, distance=bench.distance.name, **where)
 
 
 def _edited(
@@ -194,27 +184,12 @@ def _edited(
     """The edits of photos by one direction, and the row of their picture."""
     bench, scorer = measurement.bench, measurement.scorer
     shifts = direction.shifts(bench.suite.strips.shifts).tolist()
-    key = measurement.key(
-        direction,
-        shifts=shifts,
-        projections=[_digest(each.projection) for each in found],
-        projection=space,
-        scorer=None if scorer is None else measurement.scorer_key,
-    )
-
-    def make() -> PhotoStrip:
-        projections = [each.projection for each in found]
-        return photo_strip(measurement.edit(direction), latent_of(space), projections, shifts, scorer)
-
-    strip, photos = bench.store.get(PhotoStrip, key, make), tuple(each.photo for each in found)
+    projections = [each.projection for each in found]
+    piece = photo_strip.piece(measurement.edit(direction), latent_of(space), projections, shifts, scorer)
+    (strip,), photos = measurement.pieces([piece]), tuple(each.photo for each in found)
     names = [photo.name for photo in photos]
     rows = pictures.write_photos(bench.folder, direction, space, shifts, names, strip.images)
     return EditedPhotos(direction, space, photos, tuple(shifts), strip.scores), rows
-
-
-def _digest(projection: Projection) -> str:
-    tensors = (projection.latent, projection.maps, projection.activation, projection.label)
-    return hashlib.sha256(b"".join(each.contiguous().numpy().tobytes() for each in tensors)).hexdigest()
 
 
 # --- codes as files ----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import torch
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.calibration import Range, Target, by_attribute, by_effect, check_target, parse_target
 from navbench.runner.bench import Measurement
+from navbench.work import Piece
 
 Kind = TypeVar("Kind", bound=Measurement)
 
@@ -21,11 +22,8 @@ def calibrated(measurement: Kind) -> tuple[Kind, dict[str, Range]]:
     check_target(target, measurement.scorer, plan.generator.name)
     surveyed = (one for found in plan.surveyed for one in list(found)[: suite.survey.directions])
     chosen = {direction.name: direction for direction in (*plan.all_directions(), *surveyed)}
-    reached: dict[str, Range] = {}
-    with measurement.pieces(f"{plan.generator.name}: calibration", len(chosen)) as tick:
-        for name, direction in chosen.items():
-            reached[name] = _solve(measurement, direction, target)
-            tick(name)
+    solved = measurement.pieces([_range(measurement, each, target) for each in chosen.values()], "calibration")
+    reached = dict(zip(chosen, solved, strict=True))
     sets, layers = (tuple(_with_ranges(found, reached) for found in each) for each in (plan.sets, plan.surveyed))
     return replace(measurement, plan=replace(plan, sets=sets, surveyed=layers)), reached
 
@@ -37,16 +35,11 @@ def _with_ranges(found: DirectionSet, reached: dict[str, Range]) -> DirectionSet
     return replace(found, t_min=t_min, t_max=t_max)
 
 
-def _solve(measurement: Measurement, direction: Direction, target: Target) -> Range:
-    bench, scorer = measurement.bench, measurement.scorer
+def _range(measurement: Measurement, direction: Direction, target: Target) -> Piece[Range]:
+    bench, edit = measurement.bench, measurement.edit(direction)
     codes, seed = bench.suite.discovery.effect_codes, bench.suite.seed
-    what = bench.distance.name if target.is_effect or scorer is None else measurement.scorer_key
-    key = measurement.key(direction, target=[target.quantity, target.amount], codes=codes, by=what)
-
-    def make() -> Range:
-        edit = measurement.edit(direction)
-        if target.is_effect or scorer is None:
-            return by_effect(edit, bench.distance, target.amount, codes, seed)
-        return by_attribute(edit, scorer, target.quantity, target.amount, codes, seed)
-
-    return bench.store.get(Range, key, make)
+    if target.is_effect or measurement.scorer is None:
+        piece = by_effect.piece(edit, bench.distance, target.amount, codes, seed)
+    else:
+        piece = by_attribute.piece(edit, measurement.scorer, target.quantity, target.amount, codes, seed)
+    return piece.but(note=direction.name)

@@ -24,20 +24,6 @@ from navbench.runner.plan import Plan
 
 
 @dataclass(frozen=True)
-class Features:
-    """Features of unshifted or real images, (n, D), float32."""
-
-    features: Tensor
-
-
-@dataclass(frozen=True)
-class ReferenceScores:
-    """What a scorer reads from a reference's images, (n, A), float32."""
-
-    scores: Tensor
-
-
-@dataclass(frozen=True)
 class Match:
     """A method's best direction for one attribute, where it changes that attribute by a given amount.
 

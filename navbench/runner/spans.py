@@ -4,62 +4,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
-import torch
-from torch import Tensor
-
 from navbench.directions import DirectionSet
-from navbench.discovery.methods import METHODS, Discovery, is_determined
+from navbench.discovery.methods import METHODS, is_determined
 from navbench.discovery.settings import DiscoverySettings
+from navbench.experiments.spans import Angles, found_again, span_overlap
 from navbench.metrics.perceptual import create_distance
-from navbench.metrics.subspaces import Overlap, overlap
 from navbench.runner.bench import Measurement
 from navbench.runner.results import Results, Stable
-
-
-@dataclass(frozen=True)
-class Angles:
-    """An `Overlap` as a piece.
-
-    Attributes:
-        cosines: of the principal angles, largest first.
-        sizes: (3,), int64, the rank of the one span and of the other, and the dimensions of the space.
-    """
-
-    cosines: Tensor
-    sizes: Tensor
-
-    @classmethod
-    def between(cls, a: Tensor, b: Tensor) -> "Angles":
-        """Of the spans of two sets of offsets."""
-        both = overlap(a, b)
-        return cls(both.cosines.cpu(), torch.tensor([both.rank, both.other_rank, both.dimensions]))
-
-    @property
-    def overlap(self) -> Overlap:
-        """What they have in common."""
-        rank, other, dimensions = self.sizes.tolist()
-        return Overlap(self.cosines, rank, other, dimensions)
+from navbench.work import Piece
 
 
 def overlaps(measurement: Measurement, results: Results) -> None:
     """Every two sets of a layer or latent space."""
     sets = measurement.plan.sets
     pairs = [(one, other) for one, other in combinations(sets, 2) if one.place == other.place]
-    if not pairs:
-        return
-    with measurement.pieces(f"{measurement.generator.name}: overlaps", len(pairs)) as tick:
-        for one, other in pairs:
-            # neither ranges nor the run's seed change what is spanned
-            spans = [[direction.identity[:-2] for direction in each] for each in (one, other)]
-            key = {"weights": measurement.generator.fingerprint, "spans": spans}
-
-            def make(one: DirectionSet = one, other: DirectionSet = other) -> Angles:
-                return Angles.between(*(each.basis.combine(each.coefficients) for each in (one, other)))
-
-            both = measurement.bench.store.get(Angles, key, make).overlap
-            results.overlaps[one.reference, other.reference] = both
-            results.overlaps[other.reference, one.reference] = both.reversed
-            tick(f"{one.reference} and {other.method}")
+    pieces = [span_overlap.piece(one, other).but(note=f"{one.reference} and {other.method}") for one, other in pairs]
+    for (one, other), angles in zip(pairs, measurement.pieces(pieces, "overlaps"), strict=True):
+        both = angles.overlap
+        results.overlaps[one.reference, other.reference] = both
+        results.overlaps[other.reference, one.reference] = both.reversed
 
 
 # --- found again -------------------------------------------------------------------------------------------------
@@ -80,13 +43,9 @@ def stability(measurement: Measurement, results: Results) -> None:
     suite = measurement.bench.suite
     wanted = [found for found in measurement.plan.sets if found.method in suite.stability.methods]
     pairs = [(found, variant) for found in wanted for variant in variants(measurement, found)]
-    if not pairs:
-        return
-    with measurement.pieces(f"{measurement.generator.name}: stability", len(pairs)) as tick:
-        for found, variant in pairs:
-            again = _again(measurement, found, variant).overlap
-            results.stable.append(Stable(found, variant.varied, variant.value, again))
-            tick(f"{found.reference}, {variant.varied} {variant.value}")
+    pieces = [_again(measurement, found, variant) for found, variant in pairs]
+    for (found, variant), angles in zip(pairs, measurement.pieces(pieces, "stability"), strict=True):
+        results.stable.append(Stable(found, variant.varied, variant.value, angles.overlap))
 
 
 def variants(measurement: Measurement, found: DirectionSet) -> Iterator[Variant]:
@@ -118,19 +77,8 @@ def _with(settings: DiscoverySettings, part: str, **values: int) -> DiscoverySet
     return settings.model_copy(update={part: getattr(settings, part).model_copy(update=values)})
 
 
-def _again(measurement: Measurement, found: DirectionSet, variant: Variant) -> Angles:
-    bench = measurement.bench
-    key = measurement.key(
-        stability=found.method,
-        directions=[direction.identity for direction in found],
-        settings=variant.settings.model_dump(),
-        again=variant.seed,
-    )
-
-    def make() -> Angles:
-        space, settings = found[0].space_of(measurement.generator), variant.settings
-        distance = create_distance(settings.distance, bench.compute)
-        other = Discovery(space, distance, settings, bench.compute, variant.seed).offsets(found.method)
-        return Angles.between(found.basis.combine(found.coefficients), other)
-
-    return bench.store.get(Angles, key, make)
+def _again(measurement: Measurement, found: DirectionSet, variant: Variant) -> Piece[Angles]:
+    compute = measurement.bench.compute
+    distance = create_distance(variant.settings.distance, compute)
+    piece = found_again.piece(found, measurement.generator, variant.settings, distance, variant.seed, compute)
+    return piece.but(note=f"{found.reference}, {variant.varied} {variant.value}")

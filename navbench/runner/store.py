@@ -1,29 +1,30 @@
-"""Finished pieces of a run on disk: content-addressed, written atomically, never read by halves."""
+"""Finished pieces of a run on disk: content-addressed, written atomically, and verified whenever they are read."""
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import fields
-from importlib.metadata import version
+import shutil
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from navbench.errors import NavbenchWarning
 from navbench.files import write_atomically
+from navbench.fingerprints import fingerprint_of
+from navbench.work import Piece, tensors_of
 
-Piece = TypeVar("Piece")
-REVISION = 5
-"""Raised whenever code changes what a piece holds, so that pieces of older code are not taken for new ones."""
-VERSIONS = {name: version(name) for name in ("navbench", "torch", "torchvision", "torch-fidelity", "timm", "lpips")}
+Result = TypeVar("Result")
+_HEADER = "navbench piece"
 
 
 class Store:
-    """The cache folder of a run. A piece is a dataclass of tensors, kept under a hash of all it depends on.
+    """The cache folder of a run. A result is a dataclass of tensors, in a file that is called by the piece's key.
+
+    The file holds the key and a digest of all tensors with their names, kinds and shapes. What does not match is
+    told in a warning, removed, and computed again.
 
     Attributes:
         made, found: pieces computed and pieces read, since the store was opened.
@@ -33,58 +34,54 @@ class Store:
         self.folder = folder
         self.made = self.found = 0
 
-    def path(self, kind: type, key: dict[str, Any]) -> Path:
-        """Where the piece of that kind and key is, or will be."""
-        text = json.dumps({"revision": REVISION, "versions": VERSIONS, **key}, sort_keys=True)
-        return self.folder / kind.__name__.lower() / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.safetensors"
+    def path(self, piece: Piece[Any]) -> Path:
+        """Where the result of a piece is, or will be."""
+        return self.folder / piece.function.name / f"{piece.key[:32]}.safetensors"
 
-    def get(self, kind: type[Piece], key: dict[str, Any], make: Callable[[], Piece]) -> Piece:
-        """The piece of that key, made now if it is not there."""
-        piece = self.find(kind, key)
-        if piece is None:
-            piece = make()
-            self.put(key, piece)
-        return piece
-
-    def find(self, kind: type[Piece], key: dict[str, Any]) -> Piece | None:
-        """The piece of that key, if it is there."""
-        path = self.path(kind, key)
+    def find(self, piece: Piece[Result]) -> Result | None:
+        """The result of a piece; `None` if it is not there, or not what was written."""
+        path = self.path(piece)
         if not path.exists():
             return None
         try:
-            piece = read_piece(kind, path)
-        except (SafetensorError, OSError):
-            path.unlink()  # not one of ours: pieces are whole or absent
+            result = _verified(piece, path)
+        except (SafetensorError, OSError, ValueError) as error:
+            _remove(path)
+            warnings.warn(f"{path} is damaged ({error}); it is computed again.", NavbenchWarning, stacklevel=2)
             return None
         self.found += 1
-        return piece
+        return result
 
-    def put(self, key: dict[str, Any], piece: object) -> None:
-        """Keep a piece that was made under its key."""
-        write_atomically(self.path(type(piece), key), save(tensors_of(piece)))
+    def put(self, piece: Piece[Any], result: object) -> None:
+        """Keep the result of a piece."""
+        tensors = tensors_of(result)
+        header = json.dumps({"key": piece.key, "digest": fingerprint_of(tensors)})
+        write_atomically(self.path(piece), save(tensors, {_HEADER: header}))
         self.made += 1
 
-    def drop(self, kind: type, key: dict[str, Any]) -> None:
-        """Forget a piece that is no longer needed."""
-        self.path(kind, key).unlink(missing_ok=True)
+    def drop(self, piece: Piece[Any]) -> None:
+        """Forget a result that is no longer needed."""
+        self.path(piece).unlink(missing_ok=True)
 
 
-@contextmanager
-def slices(paths: list[Path], name: str) -> Iterator[Callable[[int], Tensor]]:
-    """A function from i to the i-th slice of a tensor (T, n, ...) that lies in several files, joined along n.
+def _verified(piece: Piece[Result], path: Path) -> Result:
+    """The result in a file, which must be this piece's, whole and unchanged.
 
-    Only what is asked for is read.
+    Raises:
+        ValueError, SafetensorError, OSError: it is not.
     """
-    files = [safe_open(path, framework="pt") for path in paths]
-    yield lambda index: torch.cat([file.get_slice(name)[index] for file in files])
-
-
-def tensors_of(piece: Any) -> dict[str, Tensor]:
-    """The fields of a piece, as a file holds them."""
-    return {field.name: getattr(piece, field.name).contiguous() for field in fields(piece)}
-
-
-def read_piece(kind: type[Piece], path: Path) -> Piece:
-    """A piece from the file that holds its fields."""
     with safe_open(path, framework="pt") as file:
-        return kind(**{field.name: file.get_tensor(field.name) for field in fields(kind)})  # type: ignore[arg-type]
+        header = json.loads((file.metadata() or {}).get(_HEADER, "null"))
+        tensors: Mapping[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if not isinstance(header, dict) or header.get("key") != piece.key:
+        raise ValueError("it holds another piece")
+    if header.get("digest") != fingerprint_of(tensors):
+        raise ValueError("its content has changed")
+    return piece.function.kind(**tensors)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

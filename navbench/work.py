@@ -1,0 +1,214 @@
+"""A piece of work as data: a registered pure function, and what it is given.
+
+The key of a piece is derived from exactly that: the function's name and revision, the versions of the packages whose
+arithmetic it uses, and the content of every argument. A thing that is more than a number tells its content by a
+property `cache_key`; what has none cannot be given to a piece, so no dependency is forgotten. Nothing that leaves
+results alone (device, batch size, progress) is part of a content.
+"""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from navbench.errors import NavbenchError
+from navbench.fingerprints import tensor_hash
+from navbench.progress import Report, silent
+from navbench.settings import Settings
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+REVISION = 6
+"""Raised when code below all functions changes results, so that pieces of older code are not taken for new ones."""
+VERSIONS = {name: version(name) for name in ("navbench", "torch", "torchvision", "torch-fidelity", "timm", "lpips")}
+REPORT = "report"
+"""The parameter of a function through which it reports progress; it is no part of the key."""
+FUNCTIONS: dict[str, "Pure[..., Any]"] = {}
+"""Every registered function by its name."""
+
+
+@dataclass(frozen=True)
+class Pure(Generic[P, Result]):
+    """A pure function that pieces can be made of; called, it is that function.
+
+    Attributes:
+        name: unique; part of the key.
+        function: from content to a dataclass of tensors.
+        kind: that dataclass.
+        revision: raised when a change of the function changes its results.
+        together: computes several pieces in one pass, from their arguments by name; None to make one at a time.
+    """
+
+    name: str
+    function: Callable[P, Result]
+    kind: type[Result]
+    revision: int
+    together: Callable[[Sequence[Mapping[str, Any]]], Sequence[Result]] | None = None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result:
+        """Compute now, without a store."""
+        return self.function(*args, **kwargs)
+
+    def piece(self, *args: Any, **kwargs: Any) -> "Piece[Result]":
+        """The piece of these arguments, as data; an argument may be another piece, or a tuple of them (see `Stored`).
+
+        Raises:
+            TypeError: the arguments do not fit the function.
+        """
+        bound = inspect.signature(self.function).bind(*args, **kwargs)
+        bound.apply_defaults()
+        return Piece(self, {name: value for name, value in bound.arguments.items() if name != REPORT})
+
+    @cached_property
+    def reports(self) -> bool:
+        """Whether it reports progress."""
+        return REPORT in inspect.signature(self.function).parameters
+
+
+def pure(
+    *, revision: int = 1, together: Callable[[Sequence[Mapping[str, Any]]], Sequence[Any]] | None = None
+) -> Callable[[Callable[P, Result]], Pure[P, Result]]:
+    """Register a pure function under its name; its return annotation is the kind of its pieces."""
+
+    def registered(function: Callable[P, Result]) -> Pure[P, Result]:
+        kind: Any = get_type_hints(function)["return"]
+        name = function.__name__
+        if not (isinstance(kind, type) and is_dataclass(kind)):
+            raise TypeError(f"{name} returns a {kind}, not a dataclass of tensors.")
+        if name in FUNCTIONS and FUNCTIONS[name].function.__module__ != function.__module__:
+            raise TypeError(f"Two functions are registered as {name!r}.")
+        made: Pure[P, Result] = Pure(name, function, cast(type[Result], kind), revision, together)
+        made.__dict__["__doc__"] = function.__doc__
+        FUNCTIONS[name] = made
+        return made
+
+    return registered
+
+
+@dataclass(frozen=True, eq=False)
+class Piece(Generic[Result]):
+    """A function and its arguments.
+
+    Attributes:
+        given: the arguments by name.
+        note: a few words for the progress bar, such as a direction's name; no part of the key.
+        transient: kept only until the pieces that are made of it are there.
+    """
+
+    function: Pure[..., Result]
+    given: Mapping[str, Any]
+    note: str = field(default="", compare=False)
+    transient: bool = False
+
+    def but(self, *, note: str = "", transient: bool = False) -> "Piece[Result]":
+        """The same piece with a note, or as a transient one."""
+        return Piece(self.function, self.given, note, transient)
+
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """All that the result depends on, as JSON."""
+        arguments = {name: content_of(value, f"{self.function.name}({name})") for name, value in self.given.items()}
+        return {"function": [self.function.name, self.function.revision], "given": arguments}
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the content and of the versions, hexadecimal."""
+        text = json.dumps({"revision": REVISION, "versions": VERSIONS, **self.content}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def cache_key(self) -> str:
+        """What stands for it among the arguments of another piece."""
+        return self.key
+
+    def parts(self) -> "Iterator[Piece[Any]]":
+        """The pieces among the arguments, which must be in the store before this one is made."""
+        for value in self.given.values():
+            values = value if isinstance(value, tuple) else (value,)
+            yield from (each for each in values if isinstance(each, Piece))
+
+    def make(self, stored: "Callable[[Piece[Any]], Any]", report: Report = silent) -> Result:
+        """Compute the result; `stored` gives what stands for an argument that is a piece."""
+        progress = {REPORT: report} if self.function.reports else {}
+        return self.function(**self.arguments(stored), **progress)
+
+    def arguments(self, stored: "Callable[[Piece[Any]], Any]") -> dict[str, Any]:
+        """The arguments, with `stored` of those that are pieces."""
+
+        def opened(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(opened, value))
+            return stored(value) if isinstance(value, Piece) else value
+
+        return {name: opened(value) for name, value in self.given.items()}
+
+
+def content_of(value: Any, what: str = "a value") -> Any:
+    """What a result depends on of a value, as JSON.
+
+    Raises:
+        NavbenchError: the value is of a kind that does not tell its content.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Tensor):
+        return ["tensor", str(value.dtype), list(value.shape), tensor_hash(value)]
+    if isinstance(value, range):
+        return ["range", value.start, value.stop, value.step]
+    if isinstance(value, tuple | list):
+        return [content_of(each, what) for each in value]
+    if isinstance(value, Mapping):
+        return {str(key): content_of(each, what) for key, each in value.items()}
+    if isinstance(value, Settings):
+        return value.model_dump(mode="json")
+    if hasattr(value, "cache_key"):
+        return content_of(value.cache_key, what)
+    raise NavbenchError(
+        f"{what} is a {type(value).__name__}, which does not tell what it holds; give it a property `cache_key`."
+    )
+
+
+# --- results on disk ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stored(Generic[Result]):
+    """The result of a piece, on disk: what a function gets for an argument that is a piece."""
+
+    kind: type[Result]
+    path: Path
+
+    def load(self) -> Result:
+        """The whole result."""
+        return read_piece(self.kind, self.path)
+
+
+@contextmanager
+def slices(stored: tuple[Stored[Any], ...], name: str) -> Iterator[Callable[[int], Tensor]]:
+    """A function from i to the i-th slice of a tensor (T, n, ...) that lies in several results, joined along n.
+
+    Only what is asked for is read.
+    """
+    files = [safe_open(each.path, framework="pt") for each in stored]
+    yield lambda index: torch.cat([file.get_slice(name)[index] for file in files])
+
+
+def tensors_of(result: Any) -> dict[str, Tensor]:
+    """The fields of a result, as a file holds them."""
+    return {field.name: getattr(result, field.name).contiguous() for field in fields(result)}
+
+
+def read_piece(kind: type[Result], path: Path) -> Result:
+    """A result from the file that holds its fields."""
+    with safe_open(path, framework="pt") as file:
+        return kind(**{field.name: file.get_tensor(field.name) for field in fields(kind)})  # type: ignore[arg-type]
