@@ -67,7 +67,7 @@ def reference(faces):
     """The reference's images, as a run makes them, and what both distances to it need."""
     images = quantise(unshifted(faces, codes_for(faces, "reference", range(N), SEED), Compute()))
     extractor = create_extractor("efficientnet-lite0", Compute(batch=16))
-    features = fid_curve.unshifted_features(faces, "reference", range(N), SEED, extractor, Compute(batch=16))
+    features = fid_curve.unshifted_features(faces, "reference", range(N), SEED, extractor, Compute(batch=16)).features
     return Images(images), extractor, fid_curve.Reference.of(features)
 
 

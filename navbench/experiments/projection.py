@@ -28,7 +28,7 @@ from navbench.experiments.strips import to_bytes, to_float
 from navbench.fingerprints import tensor_hash
 from navbench.generators.base import Codes, Generator, Layer, State
 from navbench.metrics.perceptual import PerceptualDistance
-from navbench.work import pure
+from navbench.work import Stored, pure
 
 SPACES = ("w+", "w", "z", "z+activation")
 """Where a photo may be projected: the last is z, and then the tensor that enters the layer of the direction."""
@@ -358,14 +358,16 @@ def project_photo(
 def _activated(many: Sequence[Mapping[str, Any]]) -> list[Projection]:
     """Of arguments of `project_into_activations` that differ in the projection alone."""
     projector = Projector(*(many[0][name] for name in ("generator", "distance", "compute", "steps", "seed")))
-    return projector.into_activations([each["found"] for each in many], many[0]["generator"].layer(many[0]["layer"]))
+    return projector.into_activations(
+        [each["found"].load() for each in many], many[0]["generator"].layer(many[0]["layer"])
+    )
 
 
 @pure(together=_activated)
 def project_into_activations(
-    found: Projection, layer: str, generator: Generator, distance: PerceptualDistance, compute: Compute, steps: int,
-    seed: int,
+    found: Stored[Projection], layer: str, generator: Generator, distance: PerceptualDistance, compute: Compute,
+    steps: int, seed: int,
 ) -> Projection:  # fmt: skip
     """A projection into z, with what must be added to the tensor that enters a layer to come closer to the photo."""
     projector = Projector(generator, distance, compute, steps, seed)
-    return projector.into_activations([found], generator.layer(layer))[0]
+    return projector.into_activations([found.load()], generator.layer(layer))[0]

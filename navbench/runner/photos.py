@@ -164,11 +164,11 @@ class _Album:
         steps = bench.suite.photos.steps
         compute = Compute(str(bench.compute.device), "float32", bench.compute.batch)
         common = (generator, bench.distance, compute, steps, bench.suite.seed)
+        into = latent_of(space)
+        pieces = [project_photo.piece(photo.image, into, *common) for photo in self.photos]
         if space == ACTIVATION:
-            before = [each.projection for each in self._own("z", "")]
-            pieces = [project_into_activations.piece(each, layer, *common) for each in before]
-        else:
-            pieces = [project_photo.piece(photo.image, space, *common) for photo in self.photos]
+            self._own(into, "")  # in one pass, before each is asked for as a part
+            pieces = [project_into_activations.piece(piece, layer, *common) for piece in pieces]
         found = [
             Projected(photo, space, layer, bench.distance.name, PIXELS[space], steps, projection)
             for photo, projection in zip(self.photos, self._measurement.pieces(pieces), strict=True)

@@ -32,7 +32,7 @@ def test_navbench_curve(measured, faces, direction):
     extractor, distance = create_extractor("efficientnet-lite0", compute), create_distance("stlpips-alex", compute)
 
     def curve():
-        reference = Reference.of(unshifted_features(faces, "reference", range(IMAGES), 0, extractor, compute))
+        reference = Reference.of(unshifted_features(faces, "reference", range(IMAGES), 0, extractor, compute).features)
         edit = Edit(faces, direction, compute)
         shard = curve_shard(edit, SHIFTS, range(IMAGES), 0, extractor, distance, effect_codes=0)
         return assemble(shard.features, shard.effects, reference)

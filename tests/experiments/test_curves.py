@@ -23,7 +23,7 @@ def whole(batch=16, shards=(range(CODES),), seed=0):
     """The curve of one direction of a wrapped network, from shards of codes."""
     generator, compute, extractor = wrapped(), Compute(batch=batch), Extractor()
     made = edit(generator, noise(0, 8, 8, 3, 3), compute, layer="wide")
-    reference = Reference.of(unshifted_features(generator, "reference", range(60), seed, extractor, compute))
+    reference = Reference.of(unshifted_features(generator, "reference", range(60), seed, extractor, compute).features)
     parts = [curve_shard(made, SHIFTS, rows, seed, extractor, Quadratic(), EFFECTS) for rows in shards]
     features = torch.cat([part.features for part in parts], dim=1)
     effects = torch.cat([part.effects for part in parts], dim=1)
@@ -74,7 +74,7 @@ def test_features_are_those_of_the_shifted_images_of_the_same_codes(expected):
 
 def test_a_curve_is_the_distance_of_each_shift_from_the_reference(expected):
     generator = wrapped()
-    reference = unshifted_features(generator, "reference", range(60), 0, Extractor(), Compute())
+    reference = unshifted_features(generator, "reference", range(60), 0, Extractor(), Compute()).features
     direct = FrechetReference.from_moments(Moments.of(reference))
     for index in range(len(SHIFTS)):
         value = direct.distance(Moments.of(expected[1][index]))
@@ -94,7 +94,7 @@ def test_a_shift_of_the_mean_is_a_frechet_distance_of_its_square():
     """An edit that adds one image to all moves the features' mean and nothing else."""
     generator, extractor = LinearGenerator(), Extractor()
     made = edit(generator, generator.row(3, noise(4, 3, 4, 4)), layer="map")
-    own = unshifted_features(generator, "curve", range(CODES), 0, extractor, Compute())
+    own = unshifted_features(generator, "curve", range(CODES), 0, extractor, Compute()).features
     shard = curve_shard(made, SHIFTS, range(CODES), 0, extractor, Quadratic(), CODES)
     curve = assemble(shard.features, shard.effects, Reference.of(own))
     away = extractor(made.offset[3][None])[0]
@@ -105,12 +105,12 @@ def test_a_shift_of_the_mean_is_a_frechet_distance_of_its_square():
 
 def test_the_unshifted_generator_is_at_distance_zero_from_its_own_codes():
     generator, extractor = wrapped(), Extractor()
-    own = unshifted_features(generator, "curve", range(CODES), 0, extractor, Compute())
+    own = unshifted_features(generator, "curve", range(CODES), 0, extractor, Compute()).features
     codes = codes_for(generator, "curve", range(CODES), 0)
     torch.testing.assert_close(own, extractor(unshifted(generator, codes, Compute())), rtol=1e-4, atol=1e-5)
     curve = assemble(own[None], torch.empty(1, 0), Reference.of(own))
     assert float(curve.frechet[0]) == pytest.approx(0, abs=1e-9)
-    other = unshifted_features(generator, "reference", range(CODES), 0, extractor, Compute())
+    other = unshifted_features(generator, "reference", range(CODES), 0, extractor, Compute()).features
     assert not torch.isclose(own, other).any()
 
 

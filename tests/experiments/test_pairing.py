@@ -13,7 +13,8 @@ from navbench.experiments.pairing import Pairing
 def pairing(references, candidates, codes, batch=32):
     """The comparison of directions of one linear generator."""
     compute, made = Compute(batch=batch), LinearGenerator(side=6)
-    return experiment.pairing(references, candidates, lambda one: Edit(made, one, compute), codes, 0)
+    edits = [[Edit(made, one, compute) for one in group] for group in (references, candidates)]
+    return experiment.pairing(*edits, codes, 0)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def first_pixels(images):
 
 def of(made, generator, rows=range(9), embed=None):
     shard = curve_shard(made, SHIFTS, rows, 0, Extractor(), Quadratic(), 7, embed)
-    own = unshifted_features(generator, "curve", rows, 0, Extractor(), made.compute)
+    own = unshifted_features(generator, "curve", rows, 0, Extractor(), made.compute).features
     ends = (shard.features[0], shard.features[-1])
     return shard, quality(shard.steps, GRID, own, ends, noise(5, 30, 4), shard.kept)
 

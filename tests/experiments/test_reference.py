@@ -94,7 +94,7 @@ def test_features_are_those_of_all_images(source):
         return batch.mean((2, 3))
 
     for batch in (1, 2, 64):
-        found = real_features(images, range(len(images.names)), brightness, Compute(batch=batch))
+        found = real_features(images, range(len(images.names)), brightness, Compute(batch=batch)).features
         assert torch.equal(found, brightness(every(images)))
 
 
@@ -221,7 +221,7 @@ def test_a_box_takes_the_mean_of_the_pixels_in_it(source):
 def test_how_images_are_resized_is_part_of_what_they_are(source):
     place = source(files())
     plain, boxed = (open_reference(place, SIZE, COUNT, how) for how in ("", "box"))
-    assert plain.identity() != boxed.identity() != open_reference(place, SIZE, COUNT, "lanczos").identity()
+    assert plain.cache_key != boxed.cache_key != open_reference(place, SIZE, COUNT, "lanczos").cache_key
     assert plain.description() == f"5 images of {place}, as they are, not resized"
     assert boxed.description() == f"5 images of {place}, resized to 16x16 by Pillow's box"
 

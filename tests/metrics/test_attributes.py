@@ -297,9 +297,9 @@ def test_a_plain_module_of_ones_own_is_read_in_float32_without_a_graph(mine):
     assert scorer.name == "mine:make"
 
 
-def test_other_weights_are_another_identity():
-    assert reader().identity == reader().identity
-    assert reader(gain=2.0).identity != reader().identity
+def test_other_weights_are_another_key():
+    assert reader().cache_key == reader().cache_key
+    assert reader(gain=2.0).cache_key != reader().cache_key
 
 
 def test_an_attribute_is_found_by_name():

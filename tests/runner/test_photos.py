@@ -104,7 +104,7 @@ def test_codes_of_an_earlier_run_stand_for_the_photo(run, tmp_path, sets):
 
 def test_what_is_left_of_an_interrupted_projection_alone_is_projected(run, tmp_path, sets, album, monkeypatch):
     shutil.copytree(run.folder / "cache", tmp_path / "run" / "cache")
-    lost = sorted((tmp_path / "run" / "cache" / "projection").iterdir())[0]
+    lost = sorted((tmp_path / "run" / "cache" / "project_photo").iterdir())[0]
     lost.unlink()
     made = []
     monkeypatch.setattr(Projector, "_pieces", lambda *arguments: made.append(len(arguments[1])) or PIECES(*arguments))

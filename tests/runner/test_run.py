@@ -147,12 +147,15 @@ def test_a_finished_run_makes_nothing_again(tmp_path, sets, finished):
 
 def test_a_damaged_piece_is_made_again(tmp_path, sets, finished):
     shutil.copytree(finished.folder, tmp_path / "run")
-    spoilt = [next((tmp_path / "run" / "cache" / kind).iterdir()) for kind in ("curve", "heat", "features", "strip")]
+    spoilt = [
+        next((tmp_path / "run" / "cache" / kind).iterdir()) for kind in ("curve", "heat", "unshifted_features", "strip")
+    ]
     for path, content in zip(spoilt, (b"", b"not a piece", spoilt[2].read_bytes()[:-3], bytes(64)), strict=True):
         path.write_bytes(content)
     run = toy.execute(tmp_path / "run", toy.tiny(), sets)
-    # a curve is made of its three shards, which were dropped; that at t = 0 is not
-    assert run.store.made - len(spoilt) in (0, 3)
+    assert run.store.made - len(spoilt) == 3  # the curve's shards, which were dropped
+    told = manifest(run.folder)["warnings"]
+    assert sorted(Path(words.partition(" is damaged")[0]) for words in told) == sorted(spoilt)
     assert toy.table_bytes(run.folder) == toy.table_bytes(finished.folder)
     for path in spoilt:
         assert load_file(path)
@@ -254,7 +257,8 @@ def test_the_distance_at_zero_shift_is_the_floor_and_comes_from_the_unshifted_im
     at_zero, compute = curves[curves["t"] == 0], Compute()
     generator, extractor = zoo.create("toy:make", compute), create_extractor("toy-pixels", compute)
     own, reference = (
-        unshifted_features(generator, role, range(20), 0, extractor, compute) for role in ("curve", "reference")
+        unshifted_features(generator, role, range(20), 0, extractor, compute).features
+        for role in ("curve", "reference")
     )
     expected = Reference.of(reference)
     for metric, column, distance in (

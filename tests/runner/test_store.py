@@ -7,19 +7,26 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 import toy
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from navbench.compute import Compute
-from navbench.directions import Library, place_of, tensor_hash, write_set
-from navbench.errors import Failure
+from navbench.directions import Library, place_of, write_set
+from navbench.errors import NavbenchError, NavbenchWarning
+from navbench.experiments.reference import open_reference, real_features
+from navbench.fingerprints import tensor_hash
 from navbench.generators import zoo
+from navbench.metrics.extractors import create_extractor
 from navbench.metrics.perceptual import create_distance
 from navbench.runner import local
-from navbench.runner.store import Store, slices
+from navbench.runner.executor import InProcess, steps
+from navbench.runner.store import Store
+from navbench.work import Stored, pure, slices
 
-CURVE = {"shard", "curve", "quality"}
-CURVES = CURVE | {"features"}
-ALL = CURVES | {"screening", "heat", "reproduction", "strip", "pairing"}
+CURVE = {"curve_shard", "curve", "curve_quality"}
+CURVES = CURVE | {"unshifted_features", "floor"}
+ALL = CURVES | {"screen", "heat", "imitate", "strip", "samples", "pairing"}
 SUBJECT = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "random"]}
 
 
@@ -29,28 +36,38 @@ class Pair:
     second: Tensor
 
 
-@dataclass(frozen=True)
-class Other(Pair):
-    """Another kind of piece with the same fields."""
-
-
-def pair(value=1.0):
+@pure()
+def pair(value: float = 1.0, part: str = "") -> Pair:
+    """Two small tensors."""
     return Pair(torch.full((2, 3), value), torch.arange(4.0)[::2])
 
 
+@pure()
+def other_pair(value: float = 1.0) -> Pair:
+    """Another function with the same result."""
+    return Pair(torch.full((2, 3), value), torch.zeros(2))
+
+
+@pure()
+def joined(parts: tuple[Stored[Pair], ...]) -> Pair:
+    """The first tensors of some parts, one after the other."""
+    with slices(parts, "first") as at:
+        return Pair(torch.stack([at(0), at(1)]), torch.zeros(1))
+
+
 class Recording(Store):
-    """A store that counts the pieces it makes by kind."""
+    """A store that counts the pieces it makes by function."""
 
     kinds: Counter
 
-    def put(self, key, piece):
-        self.kinds[type(piece).__name__.lower()] += 1
-        super().put(key, piece)
+    def put(self, piece, result):
+        self.kinds[piece.function.name] += 1
+        super().put(piece, result)
 
 
 @pytest.fixture
 def kinds(monkeypatch):
-    """The kinds of the pieces that runs make from here on."""
+    """The functions of the pieces that runs make from here on, and how often."""
     made = Counter()
     monkeypatch.setattr(Recording, "kinds", made, raising=False)
     monkeypatch.setattr(local, "Store", Recording)
@@ -62,16 +79,16 @@ def kinds(monkeypatch):
     [
         ({"seed": 1}, ALL),
         ({"precision": "bf16"}, ALL),
-        ({"screening": {"samples": 5}}, {"screening"}),
+        ({"screening": {"samples": 5}}, {"screen"}),
         ({"curves": {"samples": 21}}, CURVES),
         ({"curves": {"shifts": 5}}, CURVE),
-        ({"curves": {"effect_samples": 5}}, CURVE),
+        ({"curves": {"effect_samples": 5}}, CURVE | {"floor"}),
         ({"curves": {"extractor": "other-toy-pixels"}}, CURVES),
         ({"locality": {"samples": 12}}, {"heat"}),
         ({"locality": {"shifts": 4}}, {"heat"}),
-        ({"reproduction": {"codes": 5}}, {"reproduction"}),
-        ({"reproduction": {"held_out": 7}}, {"reproduction"}),
-        ({"reproduction": {"steps": 3}}, {"reproduction"}),
+        ({"reproduction": {"codes": 5}}, {"imitate"}),
+        ({"reproduction": {"held_out": 7}}, {"imitate"}),
+        ({"reproduction": {"steps": 3}}, {"imitate"}),
         ({"strips": {"codes": 3}}, {"strip"}),
         ({"strips": {"shifts": 5}}, {"strip"}),
         ({"pairs": {"codes": 5}}, {"pairing"}),
@@ -98,7 +115,7 @@ def test_another_distance_makes_effects_anew_but_no_features(tmp_path, sets, fin
     shutil.copytree(finished.folder / "cache", tmp_path / "cache")
     monkeypatch.setattr(local, "create_distance", renamed)
     toy.execute(tmp_path, toy.tiny(distance="lpips-alex"), sets)
-    assert set(kinds) == {"screening", *CURVE, "reproduction"}
+    assert set(kinds) == {"screen", *CURVE, "imitate"}
 
 
 def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp_path, sets, finished, kinds):
@@ -110,7 +127,7 @@ def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp
         changed = replace(found, t_max=2 * found.t_max)
         write_set(changed, place_of(longer, found.reference), overwrite=True)
     toy.execute(tmp_path / "run", toy.tiny(), longer)
-    assert set(kinds) == ALL - {"features"}
+    assert set(kinds) == (ALL | {"span_overlap"}) - {"unshifted_features", "floor", "samples"}
     assert kinds["curve"] == 2
 
 
@@ -123,7 +140,7 @@ def test_other_weights_share_no_piece(tmp_path, finished, kinds, monkeypatch):
     shutil.copytree(finished.folder / "cache", tmp_path / "run" / "cache")
     monkeypatch.setattr(toy, "make", perturbed)
     toy.execute(tmp_path / "run", toy.tiny(), toy.write_sets(tmp_path / "sets"))
-    assert set(kinds) == ALL | {"angles"}
+    assert set(kinds) == ALL | {"span_overlap"}
 
 
 def test_another_reference_shares_the_images_that_are_compared_with_it(tmp_path, sets, finished, kinds):
@@ -134,77 +151,164 @@ def test_another_reference_shares_the_images_that_are_compared_with_it(tmp_path,
     subject = SUBJECT | {"reference": str(photos)}
     shutil.copytree(finished.folder / "cache", tmp_path / "run" / "cache")
     toy.execute(tmp_path / "run", toy.tiny(generators=[subject]), sets)
-    assert set(kinds) == CURVES
-    assert kinds["features"] == 1
+    real = {*CURVE, "real_features", "floor"}
+    assert set(kinds) == real
+    assert kinds["real_features"] == 1
     kinds.clear()
     toy.execute(tmp_path / "run", toy.tiny(generators=[subject]), sets)
     assert not kinds
     toy.picture(torch.full((24, 24, 3), 9, dtype=torch.uint8)).save(photos / "0.png")
     toy.execute(tmp_path / "run", toy.tiny(generators=[subject]), sets)
-    assert set(kinds) == CURVES
+    assert set(kinds) == real
+
+
+@pytest.mark.parametrize("sizes", [(24, 12), (12, 24)])
+def test_real_images_are_other_features_at_another_size(tmp_path, sizes):
+    """Two generators with one folder of images share nothing that depends on the size of their images."""
+    for index in range(4):
+        toy.picture(torch.full((48, 48, 3), 60 * index, dtype=torch.uint8)).save(tmp_path / f"{index}.png")
+    extractor = create_extractor("toy-pixels", Compute())
+    opened = [open_reference(str(tmp_path), (side, side), 4, "box") for side in sizes]
+    keys = {real_features.piece(images, range(4), extractor, Compute()).key for images in opened}
+    assert len(keys) == 2
+
+
+def results(store, *pieces):
+    return InProcess(store).results(pieces)
 
 
 def test_a_piece_comes_back_as_it_was_stored(tmp_path):
     store = Store(tmp_path)
-    first = store.get(Pair, {"a": 1}, pair)
-    again = store.get(Pair, {"a": 1}, lambda: pytest.fail("made again"))
+    (first,) = results(store, pair.piece())
+    (again,) = results(store, pair.piece())
     torch.testing.assert_close(again.first, first.first, rtol=0, atol=0)
     torch.testing.assert_close(again.second, first.second, rtol=0, atol=0)
     assert (store.made, store.found) == (1, 1)
 
 
-def test_pieces_of_another_key_or_kind_are_others(tmp_path):
+def test_results_come_in_the_order_of_the_pieces_and_each_is_made_once(tmp_path):
     store = Store(tmp_path)
-    keys = [{"a": 1}, {"a": 2}, {"a": 1.5}, {"a": 1, "b": None}, {"b": 1}]
-    places = {store.path(kind, key) for kind in (Pair, Other) for key in keys}
-    assert len(places) == 2 * len(keys)
-    assert store.path(Pair, {"a": 1, "b": 2}) == store.path(Pair, {"b": 2, "a": 1})
+    found = results(store, pair.piece(3.0), pair.piece(1.0), pair.piece(3.0))
+    assert [float(each.first[0, 0]) for each in found] == [3.0, 1.0, 3.0]
+    assert store.made == 2
 
 
-def test_pieces_of_another_torch_or_revision_are_others(tmp_path, monkeypatch):
-    store = Store(tmp_path)
-    before = store.path(Pair, {})
-    monkeypatch.setattr("navbench.runner.store.REVISION", -1)
-    revised = store.path(Pair, {})
-    monkeypatch.setattr("navbench.runner.store.VERSIONS", {"torch": "0.0"})
-    assert len({before, revised, store.path(Pair, {})}) == 3
+def test_a_key_is_of_the_function_and_of_all_that_it_is_given():
+    pieces = [pair.piece(), pair.piece(2.0), pair.piece(1.0, "a"), pair.piece(True), other_pair.piece()]
+    assert len({each.key for each in pieces}) == len(pieces)
+    assert pair.piece(1.0).key == pair.piece(value=1.0).key == pair.piece(part="", value=1.0).key
+    assert pair.piece().but(note="words", transient=True).key == pair.piece().key
+    assert joined.piece((pair.piece(),)).key != joined.piece((pair.piece(2.0),)).key
+
+
+def test_what_does_not_tell_its_content_cannot_be_given():
+    with pytest.raises(NavbenchError, match=r"pair\(value\) is a object, which does not tell what it holds"):
+        _ = pair.piece(object()).key
+
+
+def test_pieces_of_another_torch_or_revision_are_others(monkeypatch):
+    before = pair.piece().key
+    monkeypatch.setattr("navbench.work.REVISION", -1)
+    revised = pair.piece().key
+    monkeypatch.setattr("navbench.work.VERSIONS", {"torch": "0.0"})
+    assert len({before, revised, pair.piece().key}) == 3
 
 
 def test_a_piece_that_was_dropped_is_made_again(tmp_path):
     store = Store(tmp_path)
-    store.get(Pair, {}, pair)
-    store.drop(Pair, {})
-    store.drop(Pair, {})
-    store.get(Pair, {}, pair)
+    results(store, pair.piece())
+    store.drop(pair.piece())
+    store.drop(pair.piece())
+    results(store, pair.piece())
     assert store.made == 2
 
 
-@pytest.mark.parametrize("content", [b"", b"words", bytes(100)])
-def test_what_is_not_a_piece_is_replaced(tmp_path, content):
-    store = Store(tmp_path)
-    store.get(Pair, {}, pair)
-    store.path(Pair, {}).write_bytes(content)
-    found = store.get(Pair, {}, lambda: pair(7.0))
-    assert (float(found.first[0, 0]), store.made, store.found) == (7.0, 2, 0)
-
-
 def test_a_piece_that_cannot_be_made_leaves_no_file(tmp_path):
-    def fail():
-        raise Failure("no images")
-
-    with pytest.raises(Failure):
-        Store(tmp_path).get(Pair, {}, fail)
-    assert not list(tmp_path.rglob("*.safetensors"))
+    with pytest.raises(TypeError):
+        results(Store(tmp_path), joined.piece((pair.piece(), replace(pair.piece(), given={"value": "words"}))))
+    assert {path.parent.name for path in tmp_path.rglob("*.safetensors")} == {"pair"}
 
 
-def test_slices_join_files_along_their_second_dimension(tmp_path):
-    store = Store(tmp_path)
-    whole = torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(0))
-    for index, part in enumerate(whole.split([2, 3], dim=1)):
-        store.get(Pair, {"part": index}, lambda part=part: Pair(part, torch.zeros(1)))
-    with slices([store.path(Pair, {"part": index}) for index in (0, 1)], "first") as at:
-        for index in range(3):
-            torch.testing.assert_close(at(index), whole[index], rtol=0, atol=0)
+def test_transient_parts_are_dropped_with_their_last_user(tmp_path):
+    store, ticks = Store(tmp_path), []
+    parts = tuple(pair.piece(value).but(transient=True) for value in (1.0, 2.0))
+    wholes = [joined.piece(parts), joined.piece(parts[::-1])]
+    found = InProcess(store).results(wholes, ticks.append)
+    torch.testing.assert_close(found[0].first, torch.tensor([1.0, 1, 1, 2, 2, 2]).repeat(2, 1))
+    assert not [store.path(part) for part in parts if store.path(part).exists()]
+    assert store.made == 4
+    assert len(ticks) == steps(wholes) == 4
+
+
+# --- damaged pieces --------------------------------------------------------------------------------------------
+
+
+def flipped(content, place, bit):
+    return content[:place] + bytes([content[place] ^ (1 << bit)]) + content[place + 1 :]
+
+
+def body_of(content):
+    return 8 + int.from_bytes(content[:8], "little")
+
+
+def damages(content):
+    """What may become of a file: sixty bad ones."""
+    body, header = body_of(content), content.index(b"navbench piece")
+    yield from (flipped(content, place, 3) for place in range(8))  # the length of the header
+    yield from (flipped(content, place, 0) for place in range(9, header + 100, 6))
+    yield from (flipped(content, place, place % 8) for place in range(body, len(content)))
+    yield from (content[:length] for length in (0, 1, 7, 8, body - 1, body, len(content) - 1))
+    yield from (b"words", bytes(100), content + b"\0", content + content)
+
+
+def test_sixty_damaged_pieces_are_told_and_computed_again(tmp_path):
+    store, piece = Store(tmp_path), pair.piece(2.0)
+    results(store, piece)
+    whole = store.path(piece).read_bytes()
+    bad = list(dict.fromkeys(damages(whole)))
+    assert len(bad) >= 60
+    for content in bad:
+        store.path(piece).write_bytes(content)
+        with pytest.warns(NavbenchWarning, match=r"is damaged \(.*\); it is computed again\.$"):
+            (again,) = results(store, piece)
+        assert torch.equal(again.first, torch.full((2, 3), 2.0))
+        assert store.path(piece).read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"first": torch.full((2, 3), float("nan")), "second": torch.arange(4.0)[::2].contiguous()},
+        {"first": torch.ones(3, 2), "second": torch.arange(4.0)[::2].contiguous()},
+        {"first": torch.ones(2, 3, dtype=torch.float64), "second": torch.arange(4.0)[::2].contiguous()},
+        {"first": torch.ones(2, 3)},
+        {"first": torch.ones(2, 3), "second": torch.zeros(2), "third": torch.zeros(1)},
+    ],
+    ids=["nan", "shape", "kind", "missing", "more"],
+)
+def test_tensors_that_are_not_those_of_the_digest_are_computed_again(tmp_path, tensors):
+    store, piece = Store(tmp_path), pair.piece()
+    results(store, piece)
+    with safe_open(store.path(piece), framework="pt") as file:
+        header = file.metadata()
+    save_file(tensors, store.path(piece), header)
+    with pytest.warns(NavbenchWarning, match="its content has changed"):
+        (again,) = results(store, piece)
+    assert torch.equal(again.first, torch.ones(2, 3))
+
+
+def test_another_piece_or_a_folder_under_this_name_is_computed_again(tmp_path):
+    store, piece, other = Store(tmp_path), pair.piece(1.0), pair.piece(2.0)
+    results(store, piece, other)
+    shutil.copy(store.path(other), store.path(piece))
+    with pytest.warns(NavbenchWarning, match="it holds another piece"):
+        (again,) = results(store, piece)
+    assert float(again.first[0, 0]) == 1.0
+    store.path(piece).unlink()
+    store.path(piece).mkdir()
+    with pytest.warns(NavbenchWarning, match="is damaged"):
+        results(store, piece)
+    assert store.path(piece).is_file()
 
 
 def test_a_hash_of_a_tensor_is_of_its_values_not_its_strides():
