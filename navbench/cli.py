@@ -37,8 +37,9 @@ from navbench.generators.options import Options
 from navbench.progress import stage
 from navbench.runner.discover import discover as discover_sets
 from navbench.runner.plan import layers_of
-from navbench.spaces import LATENTS, LatentSpace, ParameterSpace, Space
+from navbench.spaces import LatentSpace, ParameterSpace, Space
 from navbench.suite import PRESETS, Suite
+from navbench.words import LATENTS
 
 
 class Program(click.Group):

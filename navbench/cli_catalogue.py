@@ -8,13 +8,13 @@ import pandas as pd
 from navbench.cli_common import checkpoint_options, console, directions_option, example, folding, installed, library
 from navbench.cli_navigan import export_directions, import_directions
 from navbench.compute import Compute
-from navbench.directions import open_set, relabel
 from navbench.errors import NavbenchError
 from navbench.files import sha256
 from navbench.generators import zoo
 from navbench.generators.checkpoints import convert, read_checkpoint
 from navbench.generators.options import Options
-from navbench.spaces import INNER, KINDS
+from navbench.library import open_set, relabel
+from navbench.words import INNER, KINDS
 
 
 @click.group("directions", cls=click.Group, **example("navbench directions list"))

@@ -13,10 +13,10 @@ from rich.table import Column, Table
 
 from navbench import suite
 from navbench.compute import Compute
-from navbench.directions import SHIPPED, Library, SetFile
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
 from navbench.generators.options import Noise, Options
+from navbench.library import SHIPPED, Library, SetFile
 from navbench.progress import stage
 from navbench.report.html import write_report
 from navbench.runner.local import Run, check_folder

@@ -26,15 +26,15 @@ from navbench.cli_common import (
     with_options,
     with_subjects,
 )
-from navbench.directions import SetFile
 from navbench.discovery.methods import METHODS
 from navbench.experiments.projection import SPACES
 from navbench.experiments.reference import RESAMPLING
 from navbench.generators import zoo
 from navbench.generators.checkpoints import generator_name
 from navbench.generators.options import Options
-from navbench.spaces import KINDS
+from navbench.library import SetFile
 from navbench.suite import Subject, Suite
+from navbench.words import KINDS
 
 _SHARED_COLUMNS = ("metric", "extractor", "reference", "distance", "n", "n_survey")
 """What is said once, above a table, where all its rows have it in common."""

@@ -7,10 +7,11 @@ import click
 from navbench import navigan
 from navbench.cli_common import checkpoint_options, console, directions_option, example, installed, library
 from navbench.compute import Compute
-from navbench.directions import DirectionSet, SetFile, place_of, write_set
+from navbench.directions import DirectionSet, write_set
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
 from navbench.generators.options import Options
+from navbench.library import SetFile, set_path
 
 _FILE = click.Path(path_type=Path)
 
@@ -39,7 +40,7 @@ def import_directions(
     """
     made = zoo.create(generator, Compute(), options)
     sets = navigan.read_sets(files, made, layer, eigenvectors, annotation)
-    paths = [place_of(out, found.reference) for found in sets]
+    paths = [set_path(out, found.reference) for found in sets]
     for path in paths:
         if path.exists() and not force:  # before any is written
             raise NavbenchError(f"{path} exists already; choose another --out, or say --force to replace it.")

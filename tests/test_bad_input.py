@@ -23,8 +23,9 @@ from navbench import cli, cli_common, cli_report
 from navbench.basis import random_basis
 from navbench.cli import main
 from navbench.compute import Compute
-from navbench.directions import DirectionSet, place_of, write_set
+from navbench.directions import DirectionSet, write_set
 from navbench.generators import zoo
+from navbench.library import set_path
 from navbench.runner import local
 
 
@@ -290,7 +291,7 @@ def hand_made(name, layer, shape):
 
 def test_a_generator_that_makes_no_numbers_is_a_failure_that_names_it(work):
     found = hand_made("toy:broken", "up", (6, 8, 3, 3))
-    write_set(found, place_of(work / "broken", found.reference))
+    write_set(found, set_path(work / "broken", found.reference))
     (work / "broken.toml").write_text(toy.TINY.replace("toy:make", "toy:broken").replace(', "random"', ""))
     sentence = complaint("run-all broken.toml --directions broken --out run", 1)
     assert sentence.startswith("Generator toy.broken at t = ")
@@ -310,7 +311,7 @@ def test_directions_of_another_generators_weights_are_refused(work, monkeypatch)
 
 def test_directions_of_another_shape_are_refused(work):
     found = hand_made("toy:make", "up", (6, 8, 5, 5))
-    write_set(found, place_of(work / "other", found.reference))
+    write_set(found, set_path(work / "other", found.reference))
     (work / "other.toml").write_text(toy.TINY.replace(', "random"', ""))
     sentence = complaint("run-all other.toml --directions other --out run", 2)
     assert sentence.endswith("do not fit parameter up, (6, 8, 3, 3).")
@@ -330,7 +331,7 @@ def test_a_safetensors_file_of_something_else_is_named(work):
 
 
 def test_directions_are_not_overwritten_by_chance(work, sets):
-    path = place_of(work / "mine", "toy.make/svd/up")
+    path = set_path(work / "mine", "toy.make/svd/up")
     path.parent.mkdir(parents=True)
     path.write_bytes((sets / "toy.make" / "svd" / "up.safetensors").read_bytes())
     kept = load_file(path)

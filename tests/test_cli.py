@@ -20,8 +20,8 @@ import toy
 from navbench import __version__, plugins, weights
 from navbench.cli import main
 from navbench.cli_experiments import show
-from navbench.directions import Library
 from navbench.generators import zoo
+from navbench.library import Library
 from navbench.suite import PRESETS
 
 

@@ -24,7 +24,8 @@ from navbench.errors import NavbenchError, unknown
 from navbench.metrics.frechet import Moments
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
-from navbench.spaces import LATENTS, Space, describe
+from navbench.spaces import Space, describe
+from navbench.words import LATENTS
 
 
 @dataclass(frozen=True)
