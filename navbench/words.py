@@ -18,3 +18,18 @@ INNER: tuple[str, ...] = (SpaceKind.PARAMETER.value, SpaceKind.ACTIVATION.value)
 LATENTS: tuple[str, ...] = (SpaceKind.Z.value, SpaceKind.W.value, SpaceKind.W_PLUS.value)
 """The kinds that belong to none; which of them a generator has is in its `latents`."""
 KINDS = (*INNER, *LATENTS)
+
+RESAMPLING = ("box", "bilinear", "bicubic", "lanczos")
+"""How real images of another size may be resized."""
+NOISES = ("const", "none", "random")
+"""What a StyleGAN2 adds to its activations."""
+PRECISIONS = ("float32", "bf16")
+"""In which numbers networks compute."""
+PROJECTIONS = ("w+", "w", "z", "z+activation")
+"""Where a photo may be projected: the last is z, and then the tensor that enters the layer of the direction."""
+DISTANCE = "stlpips-alex"
+"""The perceptual distance where nobody names one."""
+EXTRACTOR = "efficientnet-lite0"
+"""The network of the features where nobody names one."""
+PRESETS = ("smoke", "quick", "standard", "paper")
+"""The suites that come with navbench."""

@@ -19,9 +19,8 @@ from safetensors.torch import load_file, save, save_file
 sys.path.insert(0, str(Path(__file__).parent / "runner"))
 import toy
 
-from navbench import cli, cli_common, cli_report
 from navbench.basis import random_basis
-from navbench.cli import main
+from navbench.cli import common, main, run_all
 from navbench.compute import Compute
 from navbench.directions import DirectionSet, write_set
 from navbench.generators import zoo
@@ -55,7 +54,7 @@ def work(tmp_path, monkeypatch, sets):
 @pytest.fixture
 def no_report(monkeypatch):
     """Runs end without their page, which takes longer than the rest of them."""
-    monkeypatch.setattr(cli_common, "write_report", lambda run: run / "index.html")
+    monkeypatch.setattr("navbench.report.html.write_report", lambda run: run / "index.html")
 
 
 def complaint(line, code):
@@ -257,9 +256,9 @@ def test_a_reference_that_may_not_be_read_is_named(work, monkeypatch):
     def forbidden(self, *_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    found = cli.library(Path("sets"))
+    found = common.library(Path("sets"))
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "library", lambda _: found)
+        patch.setattr(run_all, "library", lambda _: found)
         patch.setattr(Path, "rglob", forbidden)
         sentence = complaint(f"{RUN} --reference photos", 2)
     assert sentence.startswith("Reference 'photos' cannot be read (")
@@ -455,7 +454,7 @@ def test_an_unforeseen_error_is_one_line_and_a_traceback_only_when_asked_for(wor
     def fail(*_):
         raise ArithmeticError("the sky fell")
 
-    monkeypatch.setattr(cli_report, "write_report", fail)
+    monkeypatch.setattr("navbench.report.html.write_report", fail)
     assert complaint("report run", 1) == "ArithmeticError: the sky fell (--debug shows where)."
     shown = CliRunner().invoke(main, ["--debug", "report", "run"])
     assert shown.exit_code == 1
