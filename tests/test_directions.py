@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from navbench.basis import IdentityBasis, SvdBasis, random_basis
-from navbench.directions import Library, SetFile, open_set, place_of, relabel, write_set
+from navbench.directions import write_set
 from navbench.errors import NavbenchError, unknown
+from navbench.library import Library, SetFile, open_set, relabel, set_path
 
 LAYER = "wide"
 
@@ -148,7 +149,7 @@ def latent_set(kind, basis_name="stored", **changes):
 @pytest.mark.parametrize(("basis_name", "tolerance"), [("stored", 2e-3), ("random", 0), ("identity", 0)])
 def test_a_latent_set_is_read_as_it_was_written_from_the_file_of_its_space(tmp_path, kind, basis_name, tolerance):
     written = latent_set(kind, basis_name)
-    path = place_of(tmp_path, written.reference)
+    path = set_path(tmp_path, written.reference)
     assert path == tmp_path / "styled" / "latent-spectrum" / f"{kind}.safetensors"
     write_set(written, path)
     file = open_set(path)
@@ -191,7 +192,7 @@ def test_a_latent_set_of_other_shapes_is_refused(tmp_path):
 def hybrid_on(generator, tmp_path):
     """A spectrum and a hybrid that takes its basis from there, on disk."""
     spectrum = made(generator)
-    other = place_of(tmp_path, spectrum.reference)
+    other = set_path(tmp_path, spectrum.reference)
     write_set(spectrum, other)
     hybrid = replace(
         spectrum,
@@ -200,7 +201,7 @@ def hybrid_on(generator, tmp_path):
         basis_sha256=header_of(other)["basis_sha256"],
         coefficients=noise(1, 3, 3),
     )
-    path = place_of(tmp_path, hybrid.reference)
+    path = set_path(tmp_path, hybrid.reference)
     write_set(hybrid, path)
     return hybrid, path, other
 
@@ -372,9 +373,9 @@ def library(tmp_path, generator):
     """Sets of two methods and of two generators; one direction of each has a label."""
     for basis_name, labels in (("stored", ("smile", "", "")), ("svd", ("", "Wide Eyes", ""))):
         found = made(generator, basis_name, labels=labels)
-        write_set(found, place_of(tmp_path, found.reference))
+        write_set(found, set_path(tmp_path, found.reference))
     linear = direction_set(LinearGenerator(), "map", noise(0, 1, 4, 3, 4, 4), labels=("",))
-    write_set(linear, place_of(tmp_path, linear.reference))
+    write_set(linear, set_path(tmp_path, linear.reference))
     return Library([tmp_path])
 
 
@@ -424,7 +425,7 @@ def test_half_a_part_of_a_name_finds_nothing(library, reference):
 
 def test_a_full_name_is_found_even_if_it_is_a_label_of_another(tmp_path, generator):
     spectrum = made(generator, labels=("", "", "convolutions/spectrum/wide/0"))
-    write_set(spectrum, place_of(tmp_path, spectrum.reference))
+    write_set(spectrum, set_path(tmp_path, spectrum.reference))
     assert found(Library([tmp_path]), "convolutions/spectrum/wide/0") == "convolutions/spectrum/wide/0"
 
 
@@ -440,9 +441,9 @@ def test_an_earlier_folder_hides_a_later_ones_set(tmp_path, generator):
     for name, seed in (("mine", 1), ("shipped", 2)):
         (tmp_path / name).mkdir()
         written = made(generator, seed=seed)
-        write_set(written, place_of(tmp_path / name, written.reference))
+        write_set(written, set_path(tmp_path / name, written.reference))
     svd = made(generator, "svd")
-    write_set(svd, place_of(tmp_path / "shipped", svd.reference))
+    write_set(svd, set_path(tmp_path / "shipped", svd.reference))
     both = Library([tmp_path / "mine", tmp_path / "shipped"])
     assert both.sets["convolutions/spectrum/wide"].header["seed"] == 1
     assert len(both.sets) == 2

@@ -29,9 +29,10 @@ from theirs import (
 
 from navbench import navigan, suite
 from navbench.basis import SvdBasis
-from navbench.directions import Library, open_set, place_of, write_set
+from navbench.directions import write_set
 from navbench.errors import NavbenchError
 from navbench.generators.checkpoints import read_checkpoint
+from navbench.library import Library, open_set, set_path
 from navbench.runner.plan import plan
 
 # --- what is read edits as it did there ----------------------------------------------------------------------
@@ -308,7 +309,7 @@ def test_nothing_is_replaced_unless_that_is_said(tmp_path):
 
 def test_an_imported_set_is_measured_under_its_method(tmp_path):
     found = navigan.read(put_direction(tmp_path / "nose.pt", 4 * unit(noise(1, *SHAPE))), GENERATOR)
-    path = place_of(tmp_path / "sets", found.reference)
+    path = set_path(tmp_path / "sets", found.reference)
     write_set(found, path)
     close(open_set(path).load(GENERATOR)[0].offset, found[0].offset, 1e-6)  # at float32 also on disk
     chosen = suite.parse('name = "x"\n[[generators]]\nname = "styled"\nmethods = ["navigan"]', "x")

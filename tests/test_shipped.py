@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from navbench import suite
 from navbench.cli import main
 from navbench.compute import Compute
-from navbench.directions import SHIPPED, Library
 from navbench.generators import zoo
+from navbench.library import SHIPPED, Library
 from navbench.report.compare import Condition, write_comparison
 from navbench.report.tables import SCHEMAS
 

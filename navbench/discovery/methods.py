@@ -1,7 +1,7 @@
-"""The methods: each is a basis of a space and, optionally, coefficients learned on it (one table, one procedure)."""
+"""Discovery, one procedure for every method of `navbench.methods`: a basis of a space, and coefficients on it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -21,69 +21,11 @@ from navbench.discovery.hessian import PerceptualHessian, krylov, power
 from navbench.discovery.learn import Pairs, learn
 from navbench.discovery.settings import DiscoverySettings, LearnSettings
 from navbench.errors import NavbenchError, unknown
+from navbench.methods import METHODS, Method, admitted, effort, is_determined  # noqa: F401 (TO REMOVE: others import from methods)
 from navbench.metrics.frechet import Moments
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
-from navbench.spaces import LATENTS, Space, describe
-
-
-@dataclass(frozen=True)
-class Method:
-    """A row of the table.
-
-    Attributes:
-        basis: 'svd', 'hessian', 'random', 'pca', 'sefa' or 'identity'.
-        learned: whether coefficients are learned on it; else each direction is one vector of the basis.
-        spaces: the kinds of spaces in which it is defined.
-        source: where it is described.
-    """
-
-    name: str
-    basis: str
-    learned: bool
-    spaces: tuple[str, ...]
-    source: str
-
-
-_WEIGHTS, _LATENT = ("parameter",), LATENTS
-METHODS = {
-    method.name: method
-    for method in (
-        Method("svd", "svd", False, _WEIGHTS, "section 4.2, the baseline"),
-        Method("optimization", "svd", True, _WEIGHTS, "section 3.2"),
-        Method("spectrum", "hessian", False, _WEIGHTS, "section 3.3"),
-        Method("hybrid", "hessian", True, _WEIGHTS, "section 3.4"),
-        Method("ganspace", "pca", False, ("w",), "Härkönen et al., NeurIPS 2020; z has no principal axes"),
-        Method("sefa", "sefa", False, ("z", "w"), "Shen & Zhou, CVPR 2021"),
-        Method("latent-spectrum", "hessian", False, _LATENT, "Wang & Ponce, ICLR 2021"),
-        Method("latent-optimization", "identity", True, _LATENT, "Voynov & Babenko, ICML 2020"),
-        Method("random", "random", False, (*_WEIGHTS, *_LATENT), "a control: offsets drawn from the unit sphere"),
-    )
-}
-
-
-def admitted(methods: Sequence[str], kind: str) -> tuple[str, ...]:
-    """Those of some methods that are defined in a kind of space."""
-    for method in methods:
-        if method not in METHODS:
-            raise unknown("method", method, METHODS)
-    return tuple(method for method in methods if kind in METHODS[method].spaces)
-
-
-def is_determined(method: str) -> bool:
-    """Whether the weights alone determine what a method finds: no seed, and no codes."""
-    return METHODS[method].basis in ("svd", "sefa") and not METHODS[method].learned
-
-
-def effort(method: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Of the settings in a set's header, those that its method read; of a method of others, all."""
-    if method not in METHODS:
-        return settings
-    row, parts = METHODS[method], {name for name, value in settings.items() if isinstance(value, dict)}
-    own = {{"hessian": "spectrum", "pca": "ganspace"}.get(row.basis, "")}
-    own |= {method.replace("-", "_")} if row.learned else set()
-    return {name: value for name, value in settings.items() if name not in parts - own}
-
+from navbench.spaces import Space, describe
 
 Stages = Callable[[str], AbstractContextManager[Report]]
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from navbench.settings import Settings
+from navbench.words import DISTANCE
 
 
 class SpectrumSettings(Settings):
@@ -84,7 +85,7 @@ class DiscoverySettings(Settings):
     """
 
     directions: int = Field(64, ge=1)
-    distance: str = "stlpips-alex"
+    distance: str = DISTANCE
     effect: float = Field(0.2, gt=0)
     effect_codes: int = Field(32, ge=1)
     spectrum: SpectrumSettings = SpectrumSettings()

@@ -1,17 +1,24 @@
-"""Names to generators: installed entry points, 'package.module:callable', or checkpoint files."""
+"""Names to generators: installed entry points, 'package.module:callable', or checkpoint files.
+
+What only looks at names needs no torch.
+"""
+
+from __future__ import annotations
 
 from importlib.metadata import EntryPoint
 from pathlib import Path
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from navbench import plugins
-from navbench.compute import Compute
 from navbench.errors import NavbenchError
-from navbench.generators.base import Generator
-from navbench.generators.checkpoints import read_checkpoint
-from navbench.generators.options import Options
-from navbench.generators.wrapped import Wrapped
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from navbench.compute import Compute
+    from navbench.generators.base import Generator
+    from navbench.generators.options import Options
+    from navbench.generators.wrapped import Wrapped
 
 GROUP = "navbench.generators"
 SUFFIXES = {".pkl", ".pt", ".pth", ".safetensors", ".tar", ".ckpt", ".bin"}
@@ -23,7 +30,7 @@ def known() -> dict[str, EntryPoint]:
     return plugins.known(GROUP)
 
 
-def create(name: str, compute: Compute, options: Options = Options()) -> Generator:  # noqa: B008 (frozen)
+def create(name: str, compute: Compute, options: Options | None = None) -> Generator:
     """The generator of that name, frozen, on the device of `compute`.
 
     Args:
@@ -31,14 +38,20 @@ def create(name: str, compute: Compute, options: Options = Options()) -> Generat
             which gives a callable that returns a `Generator`, or an `nn.Module` with an attribute `code_shape` or
             `latent_dim`; or the path of a checkpoint.
         compute: the device.
-        options: how a generator from a checkpoint is to run.
+        options: how a generator from a checkpoint is to run; None for as it is stored.
 
     Raises:
         NavbenchError: there is none of that name, or it takes no options.
     """
+    from torch import nn
+
+    from navbench.generators.base import Generator
+    from navbench.generators.checkpoints import read_checkpoint
+    from navbench.generators.options import Options
+
     if is_file(name):
-        return compute.place(read_checkpoint(Path(name), options))
-    if given := options.given:
+        return compute.place(read_checkpoint(Path(name), options or Options()))
+    if options is not None and (given := options.given):
         raise NavbenchError(
             f"Generator {name!r} comes as it is, but {', '.join(given)} was asked for; that is for checkpoint files."
         )
@@ -57,6 +70,8 @@ def is_file(name: str) -> bool:
 
 
 def _wrap(module: nn.Module, name: str) -> Wrapped:
+    from navbench.generators.wrapped import Wrapped
+
     shape = getattr(module, "code_shape", None) or getattr(module, "latent_dim", None)
     if shape is None:
         raise NavbenchError(

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from navbench.compute import Compute
-from navbench.directions import open_set, place_of, write_set
+from navbench.directions import write_set
 from navbench.discovery.methods import METHODS, Discovery, Stages, admitted, quiet
 from navbench.discovery.settings import DiscoverySettings
 from navbench.errors import NavbenchError
 from navbench.generators.base import Generator
+from navbench.library import open_set, set_path
 from navbench.metrics.perceptual import create_distance
 from navbench.spaces import Space
 
@@ -38,14 +39,14 @@ def discover(
     for space, methods in places:
         discovery = Discovery(space, distance, settings, compute, seed, stages)
         for method in sorted(admitted(methods, space.kind), key=_turn):
-            path = place_of(out, f"{generator.name}/{method}/{space.place}")
+            path = set_path(out, f"{generator.name}/{method}/{space.place}")
             written.append(path)
             if path.exists() and not overwrite:
                 if open_set(path).header["weights"] != generator.fingerprint:
                     raise NavbenchError(f"{path} was found on other weights; choose another folder, or say --force.")
                 continue
             spectrum = None
-            other = place_of(out, f"{generator.name}/spectrum/{space.place}")
+            other = set_path(out, f"{generator.name}/spectrum/{space.place}")
             if method == "hybrid" and other.exists():
                 spectrum = open_set(other).load(generator)
             checkpoint = path.with_suffix(".checkpoint")

@@ -12,7 +12,6 @@ from typing import Any
 from rich.console import Console
 
 from navbench.compute import Compute
-from navbench.directions import Library
 from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.experiments.calibration import check_target, parse_target
 from navbench.experiments.edit import unshifted
@@ -21,6 +20,7 @@ from navbench.experiments.statistics import is_statistics, read_statistics
 from navbench.files import explained, write_atomically
 from navbench.generators import zoo
 from navbench.generators.base import Generator
+from navbench.library import Library
 from navbench.metrics.attributes import Scorer, create_scorer, index_of
 from navbench.metrics.embedding import Embedder, create_embedder
 from navbench.metrics.extractors import Extractor, create_extractor

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from navbench import seeds, spaces
 from navbench.basis import random_basis
 from navbench.compute import Compute
-from navbench.directions import open_set, place_of, write_set
+from navbench.directions import write_set
 from navbench.discovery import learn as learning
 from navbench.discovery.calibration import EffectMeter
 from navbench.discovery.hessian import PerceptualHessian, krylov
@@ -25,7 +25,8 @@ from navbench.discovery.settings import (
 from navbench.errors import NavbenchError
 from navbench.generators.base import Codes
 from navbench.generators.stylegan2 import StyleCodes
-from navbench.spaces import LATENTS
+from navbench.library import open_set, set_path
+from navbench.words import LATENTS
 
 DIM = 4
 SCALES = torch.tensor([3.0, 2.0, 1.0, 0.5])
@@ -204,7 +205,7 @@ def test_latent_optimization_learns_unit_offsets_of_the_space(monkeypatch):
 def test_a_set_in_w_reads_back_as_it_was_written(method, tmp_path, monkeypatch):
     monkeypatch.setattr(learning, "Reconstructor", Tiny)
     written = found(method)
-    path = place_of(tmp_path, written.reference)
+    path = set_path(tmp_path, written.reference)
     write_set(written, path)
     assert path == tmp_path / "mapped" / method / "w.safetensors"
     read = open_set(path).load(Mapped())

@@ -8,13 +8,14 @@ from torch import nn
 from navbench import spaces
 from navbench.basis import SvdBasis, random_basis
 from navbench.compute import Compute
-from navbench.directions import open_set, place_of, write_set
+from navbench.directions import write_set
 from navbench.discovery import learn as learning
 from navbench.discovery.calibration import EffectMeter
 from navbench.discovery.hessian import PerceptualHessian
 from navbench.discovery.methods import METHODS, Discovery, admitted, effort
 from navbench.discovery.settings import DiscoverySettings, HybridSettings, OptimizationSettings, SpectrumSettings
 from navbench.errors import NavbenchError
+from navbench.library import open_set, set_path
 
 LAYER = "wide"
 IN_WEIGHTS = admitted(list(METHODS), "parameter")
@@ -129,11 +130,11 @@ def test_the_shift_of_training_is_the_settings_or_chosen_by_the_effect(found):
 def test_a_hybrid_takes_the_vectors_of_a_spectrum_on_disk(found, tmp_path, monkeypatch):
     monkeypatch.setattr(learning, "Reconstructor", Tiny)
     monkeypatch.setattr(Discovery, "_hessian", lambda _: pytest.fail("eigenvectors were found anew"))
-    path = place_of(tmp_path, found["spectrum"].reference)
+    path = set_path(tmp_path, found["spectrum"].reference)
     write_set(found["spectrum"], path)
     hybrid = discovery().run("hybrid", open_set(path).load(wrapped()))
-    write_set(hybrid, place_of(tmp_path, hybrid.reference))
-    read = open_set(place_of(tmp_path, hybrid.reference)).load(wrapped())
+    write_set(hybrid, set_path(tmp_path, hybrid.reference))
+    read = open_set(set_path(tmp_path, hybrid.reference)).load(wrapped())
     for ours, theirs in zip(read, hybrid, strict=True):
         torch.testing.assert_close(ours.offset, theirs.offset)
 

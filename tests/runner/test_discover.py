@@ -5,10 +5,11 @@ from analytic import direction_set, noise, styled
 
 from navbench import suite
 from navbench.compute import Compute
-from navbench.directions import Library, open_set, place_of, write_set
+from navbench.directions import write_set
 from navbench.discovery.methods import METHODS
 from navbench.discovery.settings import DiscoverySettings, GanspaceSettings, HybridSettings, SpectrumSettings
 from navbench.errors import NavbenchError
+from navbench.library import Library, open_set, set_path
 from navbench.runner.discover import discover
 from navbench.runner.plan import places_of, plan
 from navbench.spaces import LatentSpace, ParameterSpace
@@ -90,7 +91,7 @@ def library(folder, *sets):
         name = None if kind == place else place
         shape = GENERATOR.latent_shape(kind) if name is None else GENERATOR.layer(name).shape
         made = direction_set(GENERATOR, name, noise(0, 2, *shape), space=kind, method=method)
-        write_set(made, place_of(folder, made.reference))
+        write_set(made, set_path(folder, made.reference))
     return Library([folder])
 
 

@@ -6,10 +6,10 @@ import toy
 
 from navbench import suite
 from navbench.compute import Compute
-from navbench.directions import Library
 from navbench.experiments.edit import Edit, codes_for, unshifted
 from navbench.experiments.fid_curve import Reference
 from navbench.generators import zoo
+from navbench.library import Library
 from navbench.metrics.extractors import create_extractor
 from navbench.metrics.perceptual import create_distance
 

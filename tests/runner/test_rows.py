@@ -9,8 +9,8 @@ import torch
 import toy
 
 from navbench.basis import DenseBasis
-from navbench.directions import Library
 from navbench.generators import zoo
+from navbench.library import Library
 from navbench.runner.identity import identity
 from navbench.runner.rows import SCORES, overlap_rows, score_columns
 from navbench.runner.spans import Angles

@@ -15,10 +15,10 @@ import toy
 from safetensors.torch import load_file
 
 from navbench.compute import Compute
-from navbench.directions import Library
 from navbench.experiments.fid_curve import Reference, unshifted_features
 from navbench.files import write_atomically
 from navbench.generators import zoo
+from navbench.library import Library
 from navbench.metrics.extractors import create_extractor
 from navbench.report.tables import SCHEMAS, load_run
 from navbench.runner import store as store_module

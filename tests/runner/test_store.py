@@ -12,11 +12,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from navbench.compute import Compute
-from navbench.directions import Library, place_of, write_set
+from navbench.directions import write_set
 from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.experiments.reference import open_reference, real_features
 from navbench.fingerprints import tensor_hash
 from navbench.generators import zoo
+from navbench.library import Library, set_path
 from navbench.metrics.extractors import create_extractor
 from navbench.metrics.perceptual import create_distance
 from navbench.runner import local
@@ -125,7 +126,7 @@ def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp
     for file in Library([sets]).sets.values():
         found = file.load(zoo.create("toy:make", Compute()))
         changed = replace(found, t_max=2 * found.t_max)
-        write_set(changed, place_of(longer, found.reference), overwrite=True)
+        write_set(changed, set_path(longer, found.reference), overwrite=True)
     toy.execute(tmp_path / "run", toy.tiny(), longer)
     assert set(kinds) == (ALL | {"span_overlap"}) - {"unshifted_features", "floor", "samples"}
     assert kinds["curve"] == 2

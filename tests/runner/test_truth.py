@@ -6,10 +6,10 @@ import pytest
 import toy
 
 from navbench.compute import Compute
-from navbench.directions import Library
 from navbench.errors import NavbenchError
 from navbench.experiments.edit import Edit, codes_for
 from navbench.generators import zoo
+from navbench.library import Library
 from navbench.report.tables import SCHEMAS, load_run
 from navbench.runner.plan import plan
 

@@ -14,10 +14,11 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from navbench import suite
 from navbench.compute import Compute
-from navbench.directions import Library, place_of, write_set
+from navbench.directions import write_set
 from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings
 from navbench.generators import zoo
+from navbench.library import Library, set_path
 from navbench.metrics.attributes import Attribute
 from navbench.metrics.perceptual import create_distance
 from navbench.runner.local import Run
@@ -167,7 +168,7 @@ def write_latent_set(root, name="toy:make"):
     settings = DiscoverySettings(directions=2, effect_codes=2, effect=0.01)
     space = LatentSpace(zoo.create(name, compute), "z")
     found = Discovery(space, create_distance("stlpips-alex", compute), settings, compute, 0).run("random")
-    write_set(found, place_of(root, found.reference))
+    write_set(found, set_path(root, found.reference))
 
 
 def write_sets(root, name="toy:make", layers=("up",), methods=("svd", "random")):
@@ -179,7 +180,7 @@ def write_sets(root, name="toy:make", layers=("up",), methods=("svd", "random"))
         discovery = Discovery(ParameterSpace(generator, generator.layer(layer)), distance, settings, compute, 0)
         for method in methods:
             found = discovery.run(method)
-            write_set(found, place_of(root, found.reference))
+            write_set(found, set_path(root, found.reference))
     return root
 
 

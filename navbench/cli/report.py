@@ -5,10 +5,9 @@ from pathlib import Path
 
 import click
 
-from navbench.cli_common import console, example
+from navbench.cli.common import console, example
+from navbench.cli.loading import loading
 from navbench.errors import NavbenchError
-from navbench.report.compare import Condition, summary_of, write_comparison
-from navbench.report.html import write_report
 
 _RUN = click.Path(path_type=Path)
 CHANGED = 3
@@ -19,6 +18,9 @@ CHANGED = 3
 @click.argument("run", type=_RUN)
 def report(run: Path) -> None:
     """Write the report of a run folder anew, from what the folder holds."""
+    with loading("pandas"):
+        from navbench.report.html import write_report
+
     console.print(f"Report: {write_report(run).resolve()}")
 
 
@@ -38,6 +40,9 @@ def compare(first: Path, second: Path, conditions: tuple[str, ...], out: Path | 
     A condition such as 'fd>5%' is met where any number that begins with fd changed by more than 5 percent, either way,
     or cannot be compared: it is in one run only, or rests on something else, such as other numbers of images.
     """
+    with loading("pandas"):
+        from navbench.report.compare import Condition, summary_of, write_comparison
+
     parsed = [Condition.parse(text) for text in conditions]
     place = out or Path("runs") / f"compare-{first.resolve().name}-{second.resolve().name}"
     if place.exists() and not force and any(place.iterdir()):

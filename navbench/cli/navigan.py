@@ -1,16 +1,20 @@
 """The commands `navbench directions import` and `export`: from and to the files of the paper's authors."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from navbench import navigan
-from navbench.cli_common import checkpoint_options, console, directions_option, example, installed, library
-from navbench.compute import Compute
-from navbench.directions import DirectionSet, SetFile, place_of, write_set
+from navbench.cli.common import checkpoint_options, console, created, directions_option, example, installed, library
+from navbench.cli.loading import loading
 from navbench.errors import NavbenchError
-from navbench.generators import zoo
-from navbench.generators.options import Options
+from navbench.library import SetFile, set_path
+
+if TYPE_CHECKING:
+    from navbench.directions import DirectionSet
+    from navbench.generators.options import Options
 
 _FILE = click.Path(path_type=Path)
 
@@ -37,9 +41,13 @@ def import_directions(
     FILE is a direction (again for more), a folder of them, a file of eigenvectors, or a training's checkpoint.pt.
     There will be one set per layer.
     """
-    made = zoo.create(generator, Compute(), options)
+    with loading():
+        from navbench import navigan
+        from navbench.directions import write_set
+
+    made = created(generator, options)
     sets = navigan.read_sets(files, made, layer, eigenvectors, annotation)
-    paths = [place_of(out, found.reference) for found in sets]
+    paths = [set_path(out, found.reference) for found in sets]
     for path in paths:
         if path.exists() and not force:  # before any is written
             raise NavbenchError(f"{path} exists already; choose another --out, or say --force to replace it.")
@@ -67,6 +75,9 @@ def export_directions(
     becomes a folder with a file of eigenvectors, whatever its method, and its labels.
     """
     found = library(folder)
+    with loading():
+        from navbench import navigan
+
     if name in found.sets:
         written = navigan.write(_loaded(found.sets[name], generator, options), out, overwrite=force)
     else:
@@ -77,4 +88,4 @@ def export_directions(
 
 
 def _loaded(file: SetFile, generator: str | None, options: Options) -> DirectionSet:
-    return file.load(zoo.create(generator or installed(file), Compute(), options))
+    return file.load(created(generator or installed(file), options))

@@ -1,28 +1,23 @@
 """The commands of the testbed: train, export and judge the generator of cars, and train the scorer that reads them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from navbench.cli_common import console, example, folding
-from navbench.compute import Compute, Precision
+from navbench.cli.common import console, example, folding
+from navbench.cli.loading import loading
 from navbench.errors import NavbenchError
 from navbench.files import write_atomically
 from navbench.generators import zoo
-from navbench.generators.files import read_generator, read_header
-from navbench.metrics.attributes import create_scorer
-from navbench.metrics.extractors import create_extractor
-from navbench.metrics.perceptual import create_distance
 from navbench.progress import stage
-from navbench.testbed import card as cards
-from navbench.testbed.evaluate import evaluate as measure_quality
-from navbench.testbed.export import export as write_export
-from navbench.testbed.pictures import png, sheet
-from navbench.testbed.scorer import ScorerSettings, train_and_save
-from navbench.testbed.shipped import GENERATOR
-from navbench.testbed.train import PRESETS, Training
+from navbench.words import PRECISIONS
+
+if TYPE_CHECKING:
+    from navbench.compute import Precision
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -32,7 +27,7 @@ force_option = click.option("--force", is_flag=True, help="Replace files that ar
 
 def precision_option(default: Precision) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the option of a precision, with the default that suits the command."""
-    kinds = click.Choice(["float32", "bf16"])
+    kinds = click.Choice(PRECISIONS)
     return click.option("--precision", type=kinds, default=default, show_default=True, help="Of the networks.")
 
 
@@ -65,6 +60,10 @@ def train(preset: str, out: Path, device: str, precision: Precision, **values: A
     both. A checkpoint is written every few minutes; what was interrupted goes on from the last one. Images, batch,
     learning rate and r1 may be others than before, and the log then says so.
     """
+    with loading():
+        from navbench.compute import Compute
+        from navbench.testbed.train import PRESETS, Training
+
     changed = {key: value for key, value in values.items() if value is not None}
     settings = PRESETS[preset].model_copy(update=changed)
     training = Training(settings, Compute(device, precision), out)
@@ -82,6 +81,10 @@ def train(preset: str, out: Path, device: str, precision: Precision, **values: A
 def train_scorer(out: Path, force: bool, device: str, precision: Precision) -> None:
     """Train the network that reads the factors of a car from its image."""
     free(out, force)
+    with loading():
+        from navbench.compute import Compute
+        from navbench.testbed.scorer import ScorerSettings, train_and_save
+
     with stage(console, "training of the scorer") as report:
         shares = train_and_save(out, ScorerSettings(), Compute(device, precision), report)
     for name, share in shares.items():
@@ -97,6 +100,9 @@ def train_scorer(out: Path, force: bool, device: str, precision: Precision) -> N
 @force_option
 def export(folder: Path, out: Path, hardware: str, notes: tuple[str, ...], force: bool) -> None:
     """Write the moving average of a training as a generator, at half precision."""
+    with loading():
+        from navbench.testbed.export import export as write_export
+
     write_export(folder, free(out, force), hardware, notes)
     console.print(f"Generator: {out} ({out.stat().st_size / 2**20:.1f} MiB)")
 
@@ -121,6 +127,16 @@ def evaluate(
     picture = card.with_suffix(".png")
     for path in (card, picture):
         free(path, force)
+    with loading():
+        from navbench.compute import Compute
+        from navbench.generators.files import read_generator, read_header
+        from navbench.metrics.attributes import create_scorer
+        from navbench.metrics.extractors import create_extractor
+        from navbench.metrics.perceptual import create_distance
+        from navbench.testbed import card as cards
+        from navbench.testbed.evaluate import evaluate as measure_quality
+        from navbench.testbed.shipped import GENERATOR
+
     compute, path = Compute(device, precision, batch), file or GENERATOR
     generator = compute.place(read_generator(path))
     networks = create_extractor(extractor, compute), create_scorer(scorer, compute), create_distance(distance, compute)
@@ -151,6 +167,11 @@ def _show(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def samples(generator: str | None, count: int, seed: int, out: Path, force: bool, device: str) -> None:
     """Draw a sheet of renderings, or of a generator's first images, neither chosen nor truncated."""
     free(out, force)
+    with loading():
+        from navbench.compute import Compute
+        from navbench.testbed import card as cards
+        from navbench.testbed.pictures import png, sheet
+
     if generator is None:
         images = cards.renderings(count, seed)
     else:

@@ -1,88 +1,23 @@
-"""The commands that run one experiment: on one direction, on photos along one, or on all layers of a generator."""
+"""The commands that run one experiment on one direction: `fid-curve`, `locality`, `reproduce` and `edit`."""
+
+from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import pandas as pd
 
-from navbench.cli_common import (
-    calibrate_option,
-    checkpoint_options,
-    computing,
-    console,
-    directions_option,
-    example,
-    folding,
-    fresh_option,
-    given,
-    installed,
-    library,
-    overridden,
-    run_suite,
-    with_options,
-    with_subjects,
-)
-from navbench.directions import SetFile
-from navbench.discovery.methods import METHODS
-from navbench.experiments.projection import SPACES
-from navbench.experiments.reference import RESAMPLING
-from navbench.generators import zoo
-from navbench.generators.checkpoints import generator_name
-from navbench.generators.options import Options
-from navbench.spaces import KINDS
-from navbench.suite import Subject, Suite
+from navbench.cli.common import calibrate_option, example, given, installed, library, show_table
+from navbench.cli.running import with_options
+from navbench.cli.shared import Shared, run_options
+from navbench.library import SetFile
+from navbench.words import KINDS, PROJECTIONS, RESAMPLING
 
-_SHARED_COLUMNS = ("metric", "extractor", "reference", "distance", "n", "n_survey")
-"""What is said once, above a table, where all its rows have it in common."""
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What is said by the options that all commands of this file have; `folder` is of directions."""
-
-    generator: str | None
-    options: Options
-    preset: str
-    out: Path | None
-    fresh: bool
-    folder: Path | None
-    device: str
-    precision: str | None
-    batch: int | None
-    calibrate: str | None = None
-
-    def suite(self) -> Suite:
-        """The preset, with the values that were given in place of its own."""
-        return overridden(self.preset, self.precision, self.batch, calibrate=self.calibrate)
-
-    def run(self, chosen: Suite, name: str) -> Path:
-        """Run a suite in the folder that was named, or in one of that name under `runs`; the folder."""
-        place = self.out or Path("runs") / name
-        run_suite(chosen, place, library(self.folder), self.device, fresh=self.fresh)
-        return place
-
-
-def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that all commands of this file have; the command gets them as one `shared: Shared`."""
-    declared = (
-        checkpoint_options,
-        click.option("--preset", default="quick", show_default=True, help="Sizes that no option gives."),
-        click.option("--out", type=click.Path(path_type=Path), help="The run folder. Default: one under runs."),
-        fresh_option,
-        directions_option,
-        computing,
-    )
-
-    @functools.wraps(command)
-    def gathered(**values: Any) -> Any:
-        names = [field.name for field in fields(Shared) if field.name in values]
-        return command(shared=Shared(**{name: values.pop(name) for name in names}), **values)
-
-    return functools.reduce(lambda inner, option: option(inner), reversed(declared), gathered)
+if TYPE_CHECKING:
+    from navbench.generators.options import Options
+    from navbench.suite import Suite
 
 
 def one_direction(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -120,6 +55,8 @@ def measure(
 
 def _subject_of(chosen: Suite, file: SetFile, generator: str, options: Options) -> dict[str, Any]:
     """A subject of one direction set, with the reference and scorer that the suite gives its generator."""
+    from navbench.suite import Subject
+
     same = [subject for subject in chosen.generators if subject.name == generator]
     subject = with_options(same[0] if same else Subject(name=generator), options)
     if file.header["layer"] is None:
@@ -127,29 +64,6 @@ def _subject_of(chosen: Suite, file: SetFile, generator: str, options: Options) 
     else:
         where = {"layers": [file.header["layer"]], "methods": [file.header["method"]], "latents": []}
     return subject | where
-
-
-def show(frame: pd.DataFrame, *columns: str) -> None:
-    """Print columns of a table, those that it has; what all its rows share stands above it."""
-    frame = frame[[name for name in columns if name in frame]]
-    shared = [name for name in frame if name in _SHARED_COLUMNS and frame[name].nunique(dropna=False) == 1]
-    if shared:
-        console.print(", ".join(f"{name} {_words(frame[name].iloc[0])}" for name in shared))
-    frame = frame.drop(columns=shared)
-    printed = folding(*frame.columns)
-    for row in frame.itertuples(index=False):
-        printed.add_row(*map(_words, row))
-    console.print(printed)
-
-
-def _words(value: Any) -> str:
-    """A cell: numbers with four digits, whole ones whole."""
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"
-
-
-# --- one direction ---------------------------------------------------------------------------------------------
 
 
 @click.command(
@@ -162,7 +76,7 @@ def _words(value: Any) -> str:
 @click.option("--extractor", help="Only inception-v3-compat makes an FID.")
 @click.option("--extractor-weights", help="A file with its weights, instead of downloading them.")
 @click.option("--reference", help="As in run-all. Default: the suite's.")
-@click.option("--resize", type=click.Choice(list(RESAMPLING)), help="How its images of another size are resized.")
+@click.option("--resize", type=click.Choice(RESAMPLING), help="How its images of another size are resized.")
 @one_direction
 def fid_curve(
     shared: Shared, direction: str, samples: int | None, shifts: int | None, extractor: str | None,
@@ -173,7 +87,7 @@ def fid_curve(
     sizes = given(samples=samples, shifts=shifts, extractor=extractor, extractor_weights=extractor_weights)
     place = measure("fid-curve", shared, direction, ["curves", "strips"], compared, curves=sizes)
     columns = ("t", "effect", "metric", "extractor", "reference", "n", "value", "stderr")
-    show(pd.read_csv(place / "tables" / "curves.csv"), *columns)
+    show_table(place, "curves", *columns)
 
 
 @click.command(
@@ -188,7 +102,7 @@ def locality(shared: Shared, direction: str, samples: int | None, shifts: int | 
     """Where one direction changes the image: its heatmap and how concentrated it is."""
     sizes = given(samples=samples, shifts=shifts)
     place = measure("locality", shared, direction, ["locality", "strips"], {}, locality=sizes)
-    show(pd.read_csv(place / "tables" / "locality.csv"), "metric", "n", "value", "stderr")
+    show_table(place, "locality", "metric", "n", "value", "stderr")
 
 
 @click.command(
@@ -208,7 +122,7 @@ def reproduce(
     sizes = given(targets=targets or None, codes=codes, held_out=held_out, steps=steps)
     place = measure("reproduce", shared, direction, ["reproduction", "strips"], {}, reproduction=sizes)
     columns = ("target", "t", "steps", "n", "residual", "residual_stderr")
-    show(pd.read_csv(place / "tables" / "reproduction.csv"), *columns)
+    show_table(place, "reproduction", *columns)
 
 
 @click.command("edit", cls=click.Command, **example("navbench edit car.png --direction cars/hybrid/convs.1/0"))
@@ -217,7 +131,7 @@ def reproduce(
     "--space",
     "spaces",
     multiple=True,
-    type=click.Choice(SPACES),
+    type=click.Choice(PROJECTIONS),
     help="What photos are projected into; again for more. Default: w+, or without it z and z+activation.",
 )
 @click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="Of the projector.")
@@ -236,41 +150,4 @@ def edit(
     sizes = {"photos": given(spaces=spaces or None, steps=steps, count=count), "strips": given(shifts=shifts)}
     place = measure("edit", shared, direction, ["photos"], {"photos": list(photos)}, **sizes)
     columns = ("photo", "space", "distance", "perceptual", "psnr_db", "seconds")
-    show(pd.read_csv(place / "tables" / "projection.csv"), *columns)
-
-
-# --- all layers ------------------------------------------------------------------------------------------------
-
-
-@click.command("survey", cls=click.Command, **example("navbench survey --generator cars --method spectrum"))
-@click.option("--generator", required=True, help="A name, or the file of a checkpoint.")
-@click.option(
-    "--method",
-    type=click.Choice([row.name for row in METHODS.values() if "parameter" in row.spaces]),
-    default="spectrum",
-    show_default=True,
-    help="Whose directions.",
-)
-@click.option("--layer", "layers", multiple=True, help="Only these layers, by name or index.")
-@click.option("--top", type=click.IntRange(1), help="The first this many directions of each layer.")
-@click.option("--samples", type=click.IntRange(2), help="Codes.")
-@click.option("--rediscover", is_flag=True, help="Find the directions of every layer first, all with the same effort.")
-@run_options
-def survey(
-    shared: Shared, method: str, layers: tuple[str, ...], top: int | None, samples: int | None, rediscover: bool
-) -> None:
-    """What directions change in each layer of a generator: scale, geometry or colour, where, and at what cost."""
-    chosen = with_subjects(shared.suite(), shared.generator, shared.options)
-    subject = chosen.generators[0].model_dump(mode="json") | {"methods": [method], "latents": [], "photos": []}
-    sizes = given(method=method, layers=list(layers) or None, directions=top, samples=samples)
-    wanted = {"experiments": ["survey", "curves"], "curves": {"directions": 0}, "rediscover": rediscover}
-    chosen = chosen.with_values(generators=[subject | {"layers": list(layers)}], survey=sizes, **wanted)
-    place = shared.run(chosen, f"survey-{_file_name(chosen.generators[0].name)}-{method}")
-    found = pd.read_csv(place / "tables" / "layers.csv").dropna(subset=["coarse"])  # the others were not surveyed
-    changes = ("layer", "coarse", "middle", "fine", "geometry", "area50", "attributes_reached", "n_survey")
-    show(found, *changes, "fd", "metric", "extractor", "reference", "n")
-
-
-def _file_name(generator: str) -> str:
-    """What a folder calls a generator, which is not built for that: a checkpoint by its file's name."""
-    return generator_name(Path(generator)) if zoo.is_file(generator) else generator.replace(":", ".")
+    show_table(place, "projection", *columns)

@@ -1,28 +1,32 @@
-"""What all files of the command line share: where it prints, options, what their names mean, and how a run starts."""
+"""What all files of the command line share: where it prints, options, and what their names mean."""
+
+from __future__ import annotations
 
 import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
-import torch
 from rich.console import Console
 from rich.table import Column, Table
 
-from navbench import suite
-from navbench.compute import Compute
-from navbench.directions import SHIPPED, Library, SetFile
+from navbench.cli.loading import loading
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
-from navbench.generators.options import Noise, Options
-from navbench.progress import stage
-from navbench.report.html import write_report
-from navbench.runner.local import Run, check_folder
-from navbench.suite import Subject, Suite
+from navbench.library import SHIPPED, Library, SetFile
+from navbench.words import NOISES, PRECISIONS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from navbench.generators.base import Generator
+    from navbench.generators.options import Options
 
 console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)  # names and paths stay as they are
+_SHARED_COLUMNS = ("metric", "extractor", "reference", "distance", "n", "n_survey")
+"""What is said once, above a table, where all its rows have it in common."""
 
 
 def example(text: str) -> dict[str, str]:
@@ -42,7 +46,7 @@ def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
     path = click.Path(path_type=Path)
     declared = (
         click.option("--truncation", type=click.FloatRange(0), help="StyleGAN2's psi, or that of BigGAN's z."),
-        click.option("--noise", type=click.Choice(get_args(Noise)), help="StyleGAN2's. Default: the stored, const."),
+        click.option("--noise", type=click.Choice(NOISES), help="StyleGAN2's. Default: the stored, const."),
         click.option("--classes", callback=_classes, help="Of a conditional generator, such as 207,250. Default: all."),
         click.option("--labels", type=path, help="pix2pixHD's codes: a folder of label maps."),
         click.option("--instances", type=path, help="Its instance maps: a folder, with the same file names."),
@@ -51,6 +55,8 @@ def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def gathered(**values: Any) -> Any:
+        from navbench.generators.options import Options
+
         chosen = {name: values.pop(name) for name in Options.model_fields}
         return command(
             options=Options(**{name: value for name, value in chosen.items() if value is not None}), **values
@@ -76,7 +82,7 @@ def computing(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where and how to compute."""
     options = (
         click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda' or 'cuda:N'."),
-        click.option("--precision", type=click.Choice(["float32", "bf16"]), help="Default: what the suite says."),
+        click.option("--precision", type=click.Choice(PRECISIONS), help="Default: what the suite says."),
         click.option("--batch", type=click.IntRange(1), help="Images per forward pass; changes no result."),
     )
     return functools.reduce(lambda inner, option: option(inner), reversed(options), command)
@@ -115,47 +121,41 @@ def installed(file: SetFile) -> str:
     return name
 
 
+def created(name: str, options: Options) -> Generator:
+    """The generator of that name, on the CPU."""
+    with loading():
+        from navbench.compute import Compute
+
+    return zoo.create(name, Compute(), options)
+
+
 def folding(*columns: str, header: bool = True) -> Table:
     """A table that folds what is too wide for the screen, and cuts nothing off."""
     return Table(*(Column(name, overflow="fold") for name in columns), box=None, show_header=header)
 
 
-# --- runs ------------------------------------------------------------------------------------------------------
+def show(frame: pd.DataFrame, *columns: str) -> None:
+    """Print columns of a table, those that it has; what all its rows share stands above it."""
+    frame = frame[[name for name in columns if name in frame]]
+    shared = [name for name in frame if name in _SHARED_COLUMNS and frame[name].nunique(dropna=False) == 1]
+    if shared:
+        console.print(", ".join(f"{name} {_words(frame[name].iloc[0])}" for name in shared))
+    frame = frame.drop(columns=shared)
+    printed = folding(*frame.columns)
+    for row in frame.itertuples(index=False):
+        printed.add_row(*map(_words, row))
+    console.print(printed)
 
 
-def overridden(source: str, precision: str | None, batch: int | None, **values: Any) -> Suite:
-    """A suite with the command line's values in place of its own."""
-    return suite.read(source).with_values(**given(precision=precision, batch=batch, **values))
+def show_table(run: Path, name: str, *columns: str) -> None:
+    """Print columns of a table of a run folder."""
+    import pandas as pd
+
+    show(pd.read_csv(run / "tables" / f"{name}.csv"), *columns)
 
 
-def with_subjects(chosen: Suite, generator: str | None, options: Options, **others: Any) -> Suite:
-    """The suite with the command line's generator, its options, and other values of it in place of its own."""
-    subjects = list(chosen.generators)
-    if generator is not None:
-        same = [subject for subject in subjects if subject.name == generator]
-        subjects = same or [Subject(name=generator, methods=subjects[0].methods)]
-    contents = [with_options(subject, options) | given(**others) for subject in subjects]
-    return chosen.with_values(generators=contents)
-
-
-def with_options(subject: Subject, options: Options) -> dict[str, Any]:
-    """The content of a subject, with the options that were given in place of its own."""
-    content = subject.model_dump(mode="json")
-    return content | {"options": content["options"] | options.model_dump(mode="json", exclude_defaults=True)}
-
-
-def compute_for(chosen: Suite, device: str) -> Compute:
-    """The compute of a suite; at float32, CUDA is kept from rounding to TF32."""
-    torch.backends.cudnn.allow_tf32 = False
-    return Compute(device, chosen.precision, chosen.batch)
-
-
-def run_suite(chosen: Suite, out: Path, found: Library, device: str, *, fresh: bool) -> None:
-    """Run a suite in a folder, or go on with it, and write its report."""
-    compute = compute_for(chosen, device)
-    check_folder(out, chosen, fresh=fresh)
-    Run(out, chosen, compute, found, console).execute(fresh=fresh)
-    with stage(console, "report") as tick:
-        page = write_report(out)
-        tick(1, 1)
-    console.print(f"Report: {page.resolve()}")
+def _words(value: Any) -> str:
+    """A cell: numbers with four digits, whole ones whole."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"

@@ -1,0 +1,1 @@
+"""The direction sets that come with navbench, by generator, method and layer or latent space; data alone."""

@@ -1,0 +1,6 @@
+"""`python -m navbench.cli`."""
+
+from navbench.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="navbench")

@@ -1,0 +1,97 @@
+"""The commands that tell which directions there are: `navbench directions`."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from navbench.cli.common import (
+    checkpoint_options,
+    console,
+    created,
+    directions_option,
+    example,
+    folding,
+    installed,
+    library,
+)
+from navbench.cli.navigan import export_directions, import_directions
+from navbench.errors import NavbenchError
+from navbench.library import open_set, relabel
+
+if TYPE_CHECKING:
+    from navbench.generators.options import Options
+
+
+@click.group("directions", cls=click.Group, **example("navbench directions list"))
+def directions() -> None:
+    """The directions that there are."""
+
+
+directions.add_command(import_directions)
+directions.add_command(export_directions)
+
+
+@directions.command("list", **example("navbench directions list --generator faces"))
+@click.option("--generator", help="Only those of one generator.")
+@click.option("--csv", "as_csv", is_flag=True, help="As a table for programs, such as directions/index.csv.")
+@directions_option
+def list_directions(generator: str | None, as_csv: bool, folder: Path | None) -> None:
+    """List the direction sets."""
+    rows = [
+        (reference, str(file.count), "; ".join(filter(None, file.header["labels"])), file.sha256)
+        for reference, file in sorted(library(folder).sets.items())
+        if generator in (None, file.header["generator"])
+    ]
+    columns = ("set", "directions", "labels", "sha256")
+    if as_csv:
+        written = io.StringIO()
+        csv.writer(written, lineterminator="\n").writerows([columns, *rows])
+        click.echo(written.getvalue(), nl=False)
+        return
+    table = folding(*columns)
+    for row in rows:
+        table.add_row(*row[:3], row[3][:12])
+    console.print(table)
+
+
+@directions.command("label", **example('navbench directions label my-directions/faces/svd/main.6.safetensors 3 "hair"'))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("index", type=click.IntRange(0))
+@click.argument("label")
+def label_direction(file: Path, index: int, label: str) -> None:
+    """Name a direction by hand; from then on it answers to that name."""
+    found = open_set(file)
+    if index >= found.count:
+        raise NavbenchError(f"{file} has directions 0 to {found.count - 1}; there is no {index}.")
+    relabel(found, index, label)
+    console.print(f"{found.names()[index]} is now {label!r}")
+
+
+@directions.command("show", **example("navbench directions show faces/hybrid/main.6/3"))
+@click.argument("name")
+@click.option("--generator", help="Its file or 'package.module:callable', if it is not installed by its name.")
+@checkpoint_options
+@directions_option
+def show_direction(name: str, generator: str | None, options: Options, folder: Path | None) -> None:
+    """Show what is known of one direction."""
+    file, index = library(folder).find(name)
+    direction = file.load(created(generator or installed(file), options))[index]
+    table = folding("", "", header=False)
+    table.add_row("name", direction.name)
+    table.add_row("label", direction.label or "-")
+    table.add_row("space", f"{direction.space}, {tuple(direction.offset.shape)}")
+    table.add_row("layer", direction.layer or "-")
+    table.add_row("t", f"[{direction.t_min:.4g}, {direction.t_max:.4g}]")
+    for key, value in direction.scores.items():
+        table.add_row(key.replace("_", " "), f"{value:.4g}")
+    for key, value in file.header["provenance"].items():
+        if key != "log":
+            table.add_row(key, str(value))
+    table.add_row("file", str(file.path))
+    table.add_row("sha256", file.sha256)
+    console.print(table)

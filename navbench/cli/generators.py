@@ -1,0 +1,69 @@
+"""The commands that tell which generators there are: `navbench generators`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from navbench.cli.common import checkpoint_options, console, created, example, folding
+from navbench.cli.loading import loading
+from navbench.errors import NavbenchError
+from navbench.files import sha256
+from navbench.generators import zoo
+from navbench.words import INNER, KINDS
+
+if TYPE_CHECKING:
+    from navbench.generators.options import Options
+
+
+@click.group("generators", cls=click.Group, **example("navbench generators list"))
+def generators() -> None:
+    """The generators that there are."""
+
+
+@generators.command("list", **example("navbench generators list"))
+def list_generators() -> None:
+    """List the installed generators."""
+    table = folding("name", "from")
+    for name, point in sorted(zoo.known().items()):
+        table.add_row(name, point.value)
+    console.print(table)
+
+
+@generators.command("show", **example("navbench generators show stylegan2-car-config-f.pkl"))
+@click.argument("name", metavar="NAME_OR_FILE")
+@checkpoint_options
+def show_generator(name: str, options: Options) -> None:
+    """Show what a generator is: its size, its spaces, its layers and their kernels."""
+    made = created(name, options)
+    height, width = made.size
+    sizes = {kind: "x".join(map(str, made.latent_shape(kind))) for kind in made.latents}
+    spaces = [f"{kind} ({sizes[kind]})" if kind in sizes else kind for kind in KINDS if kind in (*sizes, *INNER)]
+    console.print(f"{made.name}: {made.description}")
+    console.print(f"images of {height}x{width}, spaces {', '.join(spaces)}")
+    console.print(f"{sum(tensor.numel() for tensor in made.parameters()):,} parameters, sha256 {made.fingerprint}")
+    if zoo.is_file(name):
+        console.print(f"file of {Path(name).stat().st_size:,} bytes, sha256 {sha256(Path(name))}")
+    table = folding("index", "layer", "kernel", "parameters")
+    for layer in made.layers():
+        table.add_row(str(layer.index), layer.name, "x".join(map(str, layer.shape)), f"{layer.shape.numel():,}")
+    console.print(table)
+
+
+@generators.command("convert", **example("navbench generators convert stylegan2-ffhq.pkl ffhq.safetensors --half"))
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@checkpoint_options
+@click.option("--half", is_flag=True, help="At half precision: half the size, images within a grey level or so.")
+@click.option("--force", is_flag=True, help="Replace a file that is there already.")
+def convert_generator(source: Path, target: Path, options: Options, half: bool, force: bool) -> None:
+    """Convert a checkpoint of StyleGAN2: OUT.safetensors is navbench's own layout, OUT.pt rosinality's."""
+    if target.exists() and not force:
+        raise NavbenchError(f"{target} exists already; choose another name, or say --force to replace it.")
+    with loading():
+        from navbench.generators.checkpoints import convert, read_checkpoint
+
+    convert(read_checkpoint(source, options), target, "half" if half else "float32")
+    console.print(f"Written: {target} ({target.stat().st_size:,} bytes)")

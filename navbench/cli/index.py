@@ -1,0 +1,87 @@
+"""The index of commands, and how every one of them ends."""
+
+import sys
+from typing import Any
+
+import click
+
+from navbench import __version__
+from navbench.cli.lazy import Index
+
+VERBS = {
+    "compare": (
+        "navbench.cli.report:compare",
+        "Compare the numbers of two runs with their uncertainties, and write a table and a page.",
+    ),
+    "directions": ("navbench.cli.directions:directions", "The directions that there are."),
+    "discover": (
+        "navbench.cli.discover:discover",
+        "Find directions and write them, one file per method and layer or latent space.",
+    ),
+    "doctor": (
+        "navbench.cli.doctor:doctor",
+        "Say which weights are here, which are missing, and what each preset needs.",
+    ),
+    "edit": ("navbench.cli.one_direction:edit", "Project photos into the generator, and move them along a direction."),
+    "fid-curve": (
+        "navbench.cli.one_direction:fid_curve",
+        "FD or FID, KID and effect of one direction as functions of its shift.",
+    ),
+    "generators": ("navbench.cli.generators:generators", "The generators that there are."),
+    "locality": (
+        "navbench.cli.one_direction:locality",
+        "Where one direction changes the image: its heatmap and how concentrated it is.",
+    ),
+    "report": ("navbench.cli.report:report", "Write the report of a run folder anew, from what the folder holds."),
+    "reproduce": (
+        "navbench.cli.one_direction:reproduce",
+        "Whether a latent code or an activation could have done what a direction does.",
+    ),
+    "run-all": ("navbench.cli.run_all:run_all", "Run a whole suite and write its report."),
+    "survey": (
+        "navbench.cli.survey:survey",
+        "What directions change in each layer of a generator: scale, geometry or colour, where, and at what cost.",
+    ),
+    "testbed": (
+        "navbench.cli.testbed:testbed",
+        "The cars: images with known factors, a generator of them, and a scorer that reads them.",
+    ),
+}
+"""name -> where it is, and the first sentence of its help."""
+
+
+class Program(Index):
+    """Turns every error into one sentence and an exit code: 2 for what the user can mend, 1 for what failed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; with --debug errors keep their traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Interrupted; the same command (without --fresh) goes on where this one stopped.", err=True)
+            sys.exit(130)
+        except Exception as error:
+            from navbench.errors import NavbenchError
+
+            if ctx.params.get("debug"):
+                import traceback
+
+                traceback.print_exc()
+            known = isinstance(error, NavbenchError)
+            first = (str(error).strip().splitlines() or ["no message"])[0]
+            text = str(error) if known else f"{type(error).__name__}: {first} (--debug shows where)."
+            click.echo(f"Error: {text}", err=True)
+            sys.exit(error.exit_code if isinstance(error, NavbenchError) else 1)
+
+
+@click.group(cls=Program, verbs=VERBS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+@click.option("--debug", is_flag=True, help="Show where an error came from.")
+def main(debug: bool) -> None:
+    """Measure the editing directions of an image generator: how good, how far, how local, how latent."""
+    import warnings
+
+    # torch's own use of what it deprecates is nothing that a user can act on
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.")

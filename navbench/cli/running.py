@@ -1,0 +1,67 @@
+"""How a run starts: a suite with the command line's values in it, the compute, and the one call that runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from navbench.cli.common import console, given
+from navbench.cli.loading import loading
+from navbench.library import Library
+from navbench.progress import stage
+
+if TYPE_CHECKING:
+    from navbench.compute import Compute
+    from navbench.generators.options import Options
+    from navbench.suite import Subject, Suite
+
+
+def overridden(source: str, precision: str | None, batch: int | None, **values: Any) -> Suite:
+    """A suite with the command line's values in place of its own."""
+    with loading():
+        from navbench import suite
+
+    return suite.read(source).with_values(**given(precision=precision, batch=batch, **values))
+
+
+def with_subjects(chosen: Suite, generator: str | None, options: Options, **others: Any) -> Suite:
+    """The suite with the command line's generator, its options, and other values of it in place of its own."""
+    from navbench.suite import Subject
+
+    subjects = list(chosen.generators)
+    if generator is not None:
+        same = [subject for subject in subjects if subject.name == generator]
+        subjects = same or [Subject(name=generator, methods=subjects[0].methods)]
+    contents = [with_options(subject, options) | given(**others) for subject in subjects]
+    return chosen.with_values(generators=contents)
+
+
+def with_options(subject: Subject, options: Options) -> dict[str, Any]:
+    """The content of a subject, with the options that were given in place of its own."""
+    content = subject.model_dump(mode="json")
+    return content | {"options": content["options"] | options.model_dump(mode="json", exclude_defaults=True)}
+
+
+def compute_for(chosen: Suite, device: str) -> Compute:
+    """The compute of a suite; at float32, CUDA is kept from rounding to TF32."""
+    import torch
+
+    from navbench.compute import Compute
+
+    torch.backends.cudnn.allow_tf32 = False
+    return Compute(device, chosen.precision, chosen.batch)
+
+
+def run_suite(chosen: Suite, out: Path, found: Library, device: str, *, fresh: bool) -> None:
+    """Run a suite in a folder, or go on with it, and write its report."""
+    with loading():
+        from navbench.report.html import write_report
+        from navbench.runner.local import Run, check_folder
+
+    compute = compute_for(chosen, device)
+    check_folder(out, chosen, fresh=fresh)
+    Run(out, chosen, compute, found, console).execute(fresh=fresh)
+    with stage(console, "report") as tick:
+        page = write_report(out)
+        tick(1, 1)
+    console.print(f"Report: {page.resolve()}")

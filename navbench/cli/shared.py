@@ -1,0 +1,63 @@
+"""The options that the commands of one experiment have in common, as one value."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from navbench.cli.common import checkpoint_options, computing, directions_option, fresh_option, library
+from navbench.cli.running import overridden, run_suite
+
+if TYPE_CHECKING:
+    from navbench.generators.options import Options
+    from navbench.suite import Suite
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What is said by the options that all commands of this file have; `folder` is of directions."""
+
+    generator: str | None
+    options: Options
+    preset: str
+    out: Path | None
+    fresh: bool
+    folder: Path | None
+    device: str
+    precision: str | None
+    batch: int | None
+    calibrate: str | None = None
+
+    def suite(self) -> Suite:
+        """The preset, with the values that were given in place of its own."""
+        return overridden(self.preset, self.precision, self.batch, calibrate=self.calibrate)
+
+    def run(self, chosen: Suite, name: str) -> Path:
+        """Run a suite in the folder that was named, or in one of that name under `runs`; the folder."""
+        place = self.out or Path("runs") / name
+        run_suite(chosen, place, library(self.folder), self.device, fresh=self.fresh)
+        return place
+
+
+def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that all commands of this file have; the command gets them as one `shared: Shared`."""
+    declared = (
+        checkpoint_options,
+        click.option("--preset", default="quick", show_default=True, help="Sizes that no option gives."),
+        click.option("--out", type=click.Path(path_type=Path), help="The run folder. Default: one under runs."),
+        fresh_option,
+        directions_option,
+        computing,
+    )
+
+    @functools.wraps(command)
+    def gathered(**values: Any) -> Any:
+        names = [field.name for field in fields(Shared) if field.name in values]
+        return command(shared=Shared(**{name: values.pop(name) for name in names}), **values)
+
+    return functools.reduce(lambda inner, option: option(inner), reversed(declared), gathered)

@@ -1,0 +1,56 @@
+"""The command that looks at all layers of a generator: `navbench survey`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from navbench.cli.common import example, given, show
+from navbench.cli.loading import loading
+from navbench.cli.running import with_subjects
+from navbench.cli.shared import Shared, run_options
+from navbench.generators import zoo
+from navbench.methods import METHODS
+from navbench.words import SpaceKind
+
+
+@click.command("survey", cls=click.Command, **example("navbench survey --generator cars --method spectrum"))
+@click.option("--generator", required=True, help="A name, or the file of a checkpoint.")
+@click.option(
+    "--method",
+    type=click.Choice([row.name for row in METHODS.values() if SpaceKind.PARAMETER in row.spaces]),
+    default="spectrum",
+    show_default=True,
+    help="Whose directions.",
+)
+@click.option("--layer", "layers", multiple=True, help="Only these layers, by name or index.")
+@click.option("--top", type=click.IntRange(1), help="The first this many directions of each layer.")
+@click.option("--samples", type=click.IntRange(2), help="Codes.")
+@click.option("--rediscover", is_flag=True, help="Find the directions of every layer first, all with the same effort.")
+@run_options
+def survey(
+    shared: Shared, method: str, layers: tuple[str, ...], top: int | None, samples: int | None, rediscover: bool
+) -> None:
+    """What directions change in each layer of a generator: scale, geometry or colour, where, and at what cost."""
+    chosen = with_subjects(shared.suite(), shared.generator, shared.options)
+    subject = chosen.generators[0].model_dump(mode="json") | {"methods": [method], "latents": [], "photos": []}
+    sizes = given(method=method, layers=list(layers) or None, directions=top, samples=samples)
+    wanted = {"experiments": ["survey", "curves"], "curves": {"directions": 0}, "rediscover": rediscover}
+    chosen = chosen.with_values(generators=[subject | {"layers": list(layers)}], survey=sizes, **wanted)
+    place = shared.run(chosen, f"survey-{_file_name(chosen.generators[0].name)}-{method}")
+    import pandas as pd
+
+    found = pd.read_csv(place / "tables" / "layers.csv").dropna(subset=["coarse"])  # the others were not surveyed
+    changes = ("layer", "coarse", "middle", "fine", "geometry", "area50", "attributes_reached", "n_survey")
+    show(found, *changes, "fd", "metric", "extractor", "reference", "n")
+
+
+def _file_name(generator: str) -> str:
+    """What a folder calls a generator, which is not built for that: a checkpoint by its file's name."""
+    if not zoo.is_file(generator):
+        return generator.replace(":", ".")
+    with loading():
+        from navbench.generators.checkpoints import generator_name
+
+    return generator_name(Path(generator))

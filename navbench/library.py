@@ -1,0 +1,141 @@
+"""The direction sets that there are: what their headers say, and the names that find them; nothing here needs torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save
+
+from navbench.errors import NavbenchError, unknown
+from navbench.files import sha256, write_atomically
+from navbench.words import LATENTS
+
+if TYPE_CHECKING:
+    from navbench.directions import DirectionSet
+    from navbench.generators.base import Generator
+
+FORMAT = 1
+
+
+def _shipped() -> Path:
+    """The folder of the sets that come with navbench: a package of its own, or in a bare checkout beside this one."""
+    try:
+        return Path(str(resources.files("navbench_directions")))
+    except ModuleNotFoundError:
+        return Path(__file__).resolve().parent.parent / "directions"
+
+
+SHIPPED = _shipped()
+
+
+@dataclass(frozen=True)
+class SetFile:
+    """A direction set on disk, of which only the header has been read."""
+
+    path: Path
+    header: dict[str, Any]
+    count: int
+
+    @property
+    def place(self) -> str:
+        """Where offsets are added: the layer's name, or the latent space's."""
+        return self.header["layer"] or self.header["space"]
+
+    @property
+    def reference(self) -> str:
+        """'generator/method/place'."""
+        return f"{self.header['generator']}/{self.header['method']}/{self.place}"
+
+    @property
+    def sha256(self) -> str:
+        """Of the whole file."""
+        return sha256(self.path)
+
+    def names(self) -> list[str]:
+        """The full names of its directions."""
+        return [f"{self.reference}/{index}" for index in range(self.count)]
+
+    def load(self, generator: Generator) -> DirectionSet:
+        """The whole set, on the generator that it was found on; this needs torch."""
+        from navbench.directions import load_set
+
+        return load_set(self, generator)
+
+
+def relabel(file: SetFile, index: int, label: str) -> None:
+    """Name one direction of a set by hand, in its file; '' takes the name away."""
+    labels = list(file.header["labels"])
+    labels[index] = label
+    header = json.dumps(file.header | {"labels": labels}, sort_keys=True)
+    write_atomically(file.path, save(load_file(file.path), {"navbench": header}))
+
+
+def open_set(path: Path) -> SetFile:
+    """Read the header of a direction set."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {})["navbench"])
+            count, _ = file.get_slice("coefficients").get_shape()
+            if len(header["labels"]) != count:
+                raise ValueError("there must be one label per direction")
+            if any(file.get_slice(key).get_shape() != [count] for key in ("t_min", "t_max")):
+                raise ValueError("t_min and t_max must have one number per direction")
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise NavbenchError(f"{path} is not a navbench direction set ({error}).") from error
+    needed = {"format", "generator", "weights", "space", "layer", "method", "basis", "basis_sha256", "labels", "seed"}
+    if missing := needed - header.keys():
+        raise NavbenchError(f"{path}: its header lacks {', '.join(sorted(missing))}; write the set again.")
+    if header["format"] != FORMAT:
+        raise NavbenchError(f"{path} has format {header['format']}; this navbench reads format {FORMAT}.")
+    if (header["layer"] is None) != (header["space"] in LATENTS):
+        where = f"space {header['space']!r} and layer {header['layer']!r}"
+        raise NavbenchError(
+            f"{path}: its header names {where}, but latent spaces belong to no layer, and others to one."
+        )
+    return SetFile(path, {"settings": {}, "provenance": {}} | header, count)
+
+
+def set_path(root: Path, reference: str) -> Path:
+    """Where a set with that reference belongs under a folder of directions."""
+    return root / f"{reference}.safetensors"
+
+
+class Library:
+    """The direction sets under some folders, found by name; an earlier folder hides a later one's set."""
+
+    def __init__(self, roots: Sequence[Path] = (SHIPPED,)) -> None:
+        for root in roots:
+            if not root.is_dir():
+                raise NavbenchError(f"{root} is not a folder of directions; name one that navbench discover wrote.")
+        self.roots = tuple(roots)
+        files = [open_set(path) for root in reversed(roots) for path in sorted(root.rglob("*.safetensors"))]
+        self.sets = {file.reference: file for file in files}
+
+    def of(self, generator: str) -> list[SetFile]:
+        """The sets of one generator, sorted by reference."""
+        return [file for reference, file in sorted(self.sets.items()) if file.header["generator"] == generator]
+
+    def find(self, reference: str) -> tuple[SetFile, int]:
+        """The one direction whose full name, label, or unique run of name parts is `reference`."""
+        entries = [(file, index, name) for file in self.sets.values() for index, name in enumerate(file.names())]
+        exact = [entry for entry in entries if entry[2] == reference]
+        labelled = [
+            entry for entry in entries if entry[0].header["labels"][entry[1]].lower() == reference.lower() != ""
+        ]
+        partly = [entry for entry in entries if f"/{reference}/" in f"/{entry[2]}/"]
+        matches = exact or labelled or partly
+        if not matches:
+            labels = [label for file in self.sets.values() for label in file.header["labels"] if label]
+            raise unknown("direction", reference, [*(name for *_, name in entries), *labels])
+        if len(matches) > 1:
+            names = ", ".join(name for *_, name in matches[:4])
+            more = f" and {len(matches) - 4} more" if len(matches) > 4 else ""
+            raise NavbenchError(f"Direction {reference!r} is not unique: {names}{more}; say more of the name.")
+        file, index, _ = matches[0]
+        return file, index

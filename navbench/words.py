@@ -1,0 +1,35 @@
+"""Words with a fixed meaning, in a file that imports nothing: commands offer them without loading what uses them."""
+
+from enum import StrEnum
+
+
+class SpaceKind(StrEnum):
+    """Where an offset is added: to a kernel, to the tensor that enters a layer, or to a code."""
+
+    PARAMETER = "parameter"
+    ACTIVATION = "activation"
+    Z = "z"
+    W = "w"
+    W_PLUS = "w+"
+
+
+INNER: tuple[str, ...] = (SpaceKind.PARAMETER.value, SpaceKind.ACTIVATION.value)
+"""The kinds that belong to a layer."""
+LATENTS: tuple[str, ...] = (SpaceKind.Z.value, SpaceKind.W.value, SpaceKind.W_PLUS.value)
+"""The kinds that belong to none; which of them a generator has is in its `latents`."""
+KINDS = (*INNER, *LATENTS)
+
+RESAMPLING = ("box", "bilinear", "bicubic", "lanczos")
+"""How real images of another size may be resized."""
+NOISES = ("const", "none", "random")
+"""What a StyleGAN2 adds to its activations."""
+PRECISIONS = ("float32", "bf16")
+"""In which numbers networks compute."""
+PROJECTIONS = ("w+", "w", "z", "z+activation")
+"""Where a photo may be projected: the last is z, and then the tensor that enters the layer of the direction."""
+DISTANCE = "stlpips-alex"
+"""The perceptual distance where nobody names one."""
+EXTRACTOR = "efficientnet-lite0"
+"""The network of the features where nobody names one."""
+PRESETS = ("smoke", "quick", "standard", "paper")
+"""The suites that come with navbench."""
