@@ -68,7 +68,6 @@ class Direction:
         """What results depend on: all but its name and label."""
         return [self.space, self.layer, self.basis_id, tensor_hash(self.coefficients), self.t_min, self.t_max]
 
-
     @property
     def slug(self) -> str:
         """The reference as a file name."""
