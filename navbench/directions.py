@@ -18,7 +18,6 @@ from navbench.files import write_atomically
 from navbench.fingerprints import tensor_hash
 from navbench.generators.base import Generator
 from navbench.library import FORMAT, SetFile, open_set
-from navbench.library import set_path as place_of  # noqa: F401 (TO REMOVE likewise)
 from navbench.spaces import ParameterSpace, Space
 
 

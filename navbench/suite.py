@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 import tomli_w
 from pydantic import Field, ValidationError
 
-from navbench.discovery.methods import METHODS
 from navbench.discovery.settings import DiscoverySettings, Settings
 from navbench.errors import NavbenchError, unknown
 from navbench.experiments.calibration import parse_target
 from navbench.generators.options import Options
+from navbench.methods import METHODS
 
 Experiment = Literal[
     "attributes", "curves", "matched", "locality", "reproduction", "strips", "survey", "pairs", "photos",

@@ -2,6 +2,7 @@
 
 import io
 import time
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from navbench import seeds
 from navbench.basis import Basis
 from navbench.compute import Compute, out_of_memory
 from navbench.discovery.settings import LearnSettings
-from navbench.errors import Failure, NavbenchError
-from navbench.files import write_atomically
+from navbench.errors import Failure, NavbenchError, NavbenchWarning
+from navbench.files import read_sealed, write_sealed
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
 
@@ -159,14 +160,17 @@ class Learner:
             },
             buffer,
         )
-        write_atomically(path, buffer.getvalue())
+        write_sealed(path, buffer.getvalue())
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint of the same training; another one's is refused."""
+        """Go on from a checkpoint of the same training; a damaged one is told and left out, another's is refused."""
         try:
-            saved: dict[str, Any] = torch.load(path, map_location=self.compute.device, weights_only=True)
-        except Exception as error:  # torch.load raises many kinds for a broken file
-            raise NavbenchError(f"Checkpoint {path} cannot be read ({error}); delete it to start over.") from error
+            content = read_sealed(path)
+        except (OSError, ValueError) as error:
+            sentence = f"Checkpoint {path} is damaged ({error}); the training starts over."
+            warnings.warn(sentence, NavbenchWarning, stacklevel=2)
+            return
+        saved: Any = torch.load(io.BytesIO(content), map_location=self.compute.device, weights_only=True)
         if not isinstance(saved, dict) or saved.get("identity") != self.identity():
             raise NavbenchError(f"Checkpoint {path} belongs to another training; delete it, or choose another --out.")
         with torch.no_grad():

@@ -21,7 +21,7 @@ from navbench.discovery.hessian import PerceptualHessian, krylov, power
 from navbench.discovery.learn import Pairs, learn
 from navbench.discovery.settings import DiscoverySettings, LearnSettings
 from navbench.errors import NavbenchError, unknown
-from navbench.methods import METHODS, Method, admitted, effort, is_determined  # noqa: F401 (TO REMOVE: others import from methods)
+from navbench.methods import METHODS, Method
 from navbench.metrics.frechet import Moments
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent

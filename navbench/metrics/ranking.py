@@ -1,46 +1,39 @@
-"""Which of several things is better, on the same codes, and where that is inside the noise."""
+"""Which of several things is better, on the same codes, and which differences are significant."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
-
-from scipy import stats
 
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
-
-LEVEL = 0.05
-"""The chance that any of the differences that are called decided is none, for all pairs of a ranking together."""
+from navbench.metrics.significance import Decision, Test, decided
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two of several, by the difference a - b on the same codes.
-
-    Attributes:
-        p: of Student's t test of the paired difference, adjusted for all pairs after Holm (1979).
-    """
+    """Two of several, by the difference a - b on the same codes, decided among all pairs."""
 
     a: str
     b: str
     difference: Estimate
-    p: float
+    decision: Decision
+
+    @property
+    def p(self) -> float:
+        """Adjusted for all pairs."""
+        return self.decision.p
 
     @property
     def decided(self) -> bool:
-        """Whether the difference is larger than the noise."""
-        return self.p < LEVEL
+        """Whether the difference is significant."""
+        return self.decision.decided
 
 
 def comparisons(estimates: Mapping[str, Estimate]) -> list[Comparison]:
     """Every pair of some estimates that were taken on the same codes, in their order."""
     pairs = [(a, b, estimate.difference(estimates[a], estimates[b])) for a, b in combinations(estimates, 2)]
-    raw = [Comparison(a, b, difference, _chance(difference)) for a, b, difference in pairs]
-    adjusted, least = list(raw), 0.0
-    for place, index in enumerate(sorted(range(len(raw)), key=lambda index: raw[index].p)):
-        least = max(least, min(1.0, raw[index].p * (len(raw) - place)))
-        adjusted[index] = replace(raw[index], p=least)
-    return adjusted
+    decisions = decided([Test.of(difference) for *_, difference in pairs])
+    return [Comparison(*pair, decision) for pair, decision in zip(pairs, decisions, strict=True)]
 
 
 def ranks(estimates: Mapping[str, Estimate]) -> dict[str, tuple[int, int]]:
@@ -52,11 +45,3 @@ def ranks(estimates: Mapping[str, Estimate]) -> dict[str, tuple[int, int]]:
             better[second] += 1
             worse[first] += 1
     return {name: (1 + better[name], len(estimates) - worse[name]) for name in estimates}
-
-
-def _chance(difference: Estimate) -> float:
-    if difference.value == 0:
-        return 1.0
-    if not difference.stderr > 0:  # NaN as well: of what has no uncertainty, nothing is decided
-        return 1.0
-    return float(2 * stats.t.sf(abs(difference.value) / difference.stderr, difference.n - 1))

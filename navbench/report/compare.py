@@ -5,9 +5,8 @@ layer that was surveyed.  Two numbers are compared only where they rest on the s
 images, what is measured at an end of a range on the same end, and so on (`FOOTINGS`).
 
 The two errors are combined as if the runs were independent; where both used the same codes, as one suite and seed
-give, that is cautious.  A difference is said to be real where it is beyond what chance gives for so many numbers, by
-Student's t with as many degrees of freedom as the less certain of the two errors has, which is cautious as well
-(Bonferroni, 5 % for all together).
+give, that is cautious.  A difference is said to be real if it is significant: by `metrics.significance`, with as many
+degrees of freedom as the less certain of the two errors has, which is cautious as well, all numbers being one family.
 """
 
 import math
@@ -19,10 +18,10 @@ from pathlib import Path
 import jinja2
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
+from navbench.metrics.significance import Test, decided
 from navbench.report.html import assets, environment
 from navbench.report.numbers import plain, significant, with_stderr
 from navbench.report.tables import RunTables, load_run
@@ -30,7 +29,6 @@ from navbench.report.views import Cell, Column, Row, Table, make_table
 
 KEYS = {"directions": ("name",), "methods": ("generator", "method", "layer"), "layers": ("generator", "layer")}
 """What a row of each compared table is known by."""
-_CONFIDENCE = 0.05
 _GROUPS = 10
 """Over so many groups of codes locality is jackknifed, or one per code where there are fewer."""
 _SAME = 1e-4
@@ -151,8 +149,12 @@ def compared(first: RunTables, second: RunTables) -> pd.DataFrame:
     changes["stderr"] = np.hypot(changes["a_stderr"], changes["b_stderr"])
     changes["sigmas"] = changes["difference"].abs() / changes["stderr"]
     changes["relative"] = changes["difference"] / changes["a"].abs()
-    changes["p"] = 2 * stats.t.sf(changes["sigmas"], changes["freedom"])
-    changes["real"] = changes["p"] * int(alike.sum()) < _CONFIDENCE
+    tested = changes.loc[alike, ["difference", "stderr", "freedom"]].itertuples(index=False)
+    decisions = decided([Test(*map(float, each)) for each in tested])
+    changes["p"] = pd.Series([each.p for each in decisions], changes.index[alike], dtype=float).reindex(changes.index)
+    changes["real"] = pd.Series([each.decided for each in decisions], changes.index[alike]).reindex(
+        changes.index, fill_value=False
+    )
     return changes
 
 

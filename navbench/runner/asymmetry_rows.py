@@ -10,7 +10,8 @@ from math import sqrt
 from torch import Tensor
 
 from navbench.metrics import estimate
-from navbench.runner.attribute_rows import SIGNIFICANT, verdict_of
+from navbench.metrics.significance import Test, decided
+from navbench.runner.attribute_rows import verdict_of
 from navbench.runner.identity import Row
 from navbench.runner.results import Results
 from navbench.suite import Suite
@@ -50,12 +51,15 @@ def difference_of(low: Tensor, high: Tensor) -> tuple[float, float]:
 def asymmetry_rows(suite: Suite, result: Results, who: dict[str, Row]) -> Iterator[Row]:
     """Per direction with a curve: the distance at t_max less that at t_min, paired on the codes, and its explanation.
 
-    `dearer` is the end that costs more, '' where the difference is within its uncertainty; `rarer` the end beyond which
-    the reference has fewer images.
+    `dearer` is the end that costs more, '' if the difference is not significant among all directions; `rarer` the end
+    beyond which the reference has fewer images, likewise.
     """
-    for name, curve in result.curves.items():
-        low, high = curve.frechet_at(0), curve.frechet_at(-1)
-        difference = estimate.difference(high, low)
+    explanations = _explanations(result)
+    ends = {name: (curve.frechet_at(0), curve.frechet_at(-1)) for name, curve in result.curves.items()}
+    differences = {name: estimate.difference(high, low) for name, (low, high) in ends.items()}
+    costlier = _sided([Test.of(difference) for difference in differences.values()])
+    for (name, difference), costlier_end in zip(differences.items(), costlier, strict=True):
+        curve, (low, high) = result.curves[name], ends[name]
         effects = [estimate.mean(curve.effects[end]).value for end in (0, -1)]
         yield {
             **who[name],
@@ -69,31 +73,37 @@ def asymmetry_rows(suite: Suite, result: Results, who: dict[str, Row]) -> Iterat
             "value_max": high.value,
             "difference": difference.value,
             "stderr": difference.stderr,
-            "dearer": _sided(difference.value, difference.stderr),
-            **_explanation(result, name),
+            "dearer": costlier_end,
+            **explanations.get(name, {}),
         }
 
 
-def _sided(difference: float, stderr: float) -> str:
-    """The end of which a number is greater; '' if that is within its uncertainty."""
-    if abs(difference) <= SIGNIFICANT * stderr:
-        return ""
-    return _ENDS[difference > 0]
+def _sided(family: list[Test]) -> list[str]:
+    """Of each difference the end whose number is greater; '' if it is not significant."""
+    decisions = decided(family)
+    return [_ENDS[test.value > 0] if each.decided else "" for test, each in zip(family, decisions, strict=True)]
 
 
-def _explanation(result: Results, name: str) -> Row:
-    """How much of the reference lies beyond either end, in the attribute that the direction moves most."""
+def _explanations(result: Results) -> dict[str, Row]:
+    """By direction, how much of the reference lies beyond either end; all directions are one family of tests."""
+    found = {name: each for name in result.curves if (each := _explanation(result, name)) is not None}
+    rarer = _sided([test for _, test in found.values()])
+    return {name: {**row, "rarer": end} for (name, (row, _)), end in zip(found.items(), rarer, strict=True)}
+
+
+def _explanation(result: Results, name: str) -> tuple[Row, Test] | None:
+    """How much of the reference lies beyond either end, by the attribute that it moves most; and the test."""
     judged = verdict_of(result, name)
     if judged is None or not judged.attribute or result.reference_scores is None or result.scorer is None:
-        return {}
+        return None
     index = [attribute.name for attribute in result.scorer.attributes].index(judged.attribute)
     attribute = result.scorer.attributes[index]
     if attribute.period is not None:  # around a circle, nothing is further out
-        return {}
+        return None
     start, zero, end = result.levels[name][:, index].tolist()
     low, high = (beyond(result.reference_scores[:, index], zero, reached) for reached in (start, end))
     (share_min, stderr_min), (share_max, stderr_max) = share_of(low), share_of(high)
-    return {
+    row: Row = {
         "attribute": attribute.name,
         "unit": attribute.unit,
         "level_min": start,
@@ -103,6 +113,6 @@ def _explanation(result: Results, name: str) -> Row:
         "beyond_min_stderr": stderr_min,
         "beyond_max": share_max,
         "beyond_max_stderr": stderr_max,
-        "rarer": _sided(*difference_of(low, high)),
         "n_reference": len(result.reference_scores),
     }
+    return row, Test(*difference_of(low, high), freedom=len(low) - 1)

@@ -10,12 +10,10 @@ from navbench.experiments.calibration import Target, parse_target
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Verdict, verdict
 from navbench.metrics.estimate import Estimate
+from navbench.metrics.significance import Decision, Test, decided
 from navbench.runner.identity import Row
 from navbench.runner.results import Match, Results
 from navbench.suite import Suite
-
-SIGNIFICANT = 2.0
-"""Standard errors beyond which a difference is told from none."""
 
 
 def verdict_of(result: Results, name: str) -> Verdict | None:
@@ -221,16 +219,29 @@ def _cost(suite: Suite, result: Results, found: Match, side: str) -> _Cost | Non
 
 
 def claim_rows(suite: Suite, result: Results) -> Iterator[Row]:
-    """The paper's claims at an equal change of the attribute, each as a paired difference on the same codes."""
-    yield from _baseline_claims(suite, result)
+    """The paper's claims at an equal change of the attribute, each as a paired difference on the same codes.
+
+    All comparisons of one claim are a family (see `significance.decided`).
+    """
+    for claim, compared in (
+        ("svd loses realism faster", list(_against_baseline(suite, result))),
+        ("less costs more than more", list(_both_sides(suite, result))),
+    ):
+        decisions = decided([Test.of(cost.estimate, cost.solving) for _, cost in compared])
+        for (subject, cost), decision in zip(compared, decisions, strict=True):
+            yield _claim(suite, result, claim, subject, cost, decision)
+
+
+def _both_sides(suite: Suite, result: Results) -> Iterator[tuple[Row, _Cost]]:
+    """Of each match: the distance where the attribute shrinks less that where it grows."""
     for found in result.matched:
         grown, shrunk = (_cost(suite, result, found, side) for side in "+-")
         if grown is not None and shrunk is not None:
             subject: Row = {"layer": found.direction.place, "method": found.direction.method, "against": ""}
-            yield _claim(suite, result, "less costs more than more", subject, shrunk.less(grown))
+            yield subject, shrunk.less(grown)
 
 
-def _baseline_claims(suite: Suite, result: Results) -> Iterator[Row]:
+def _against_baseline(suite: Suite, result: Results) -> Iterator[tuple[Row, _Cost]]:
     """Of each layer: the distance of `svd` less that of each other method, in the mean over the sides both reach."""
     for place, group in groupby(result.matched, key=lambda found: found.direction.place):
         matches = {found.direction.method: found for found in group}
@@ -242,14 +253,13 @@ def _baseline_claims(suite: Suite, result: Results) -> Iterator[Row]:
             if both:
                 subject: Row = {"layer": place, "method": "svd", "against": method}
                 mean = estimate.average([each.estimate for each in both])
-                cost = _Cost(mean, math.hypot(*(each.solving for each in both)) / len(both))
-                yield _claim(suite, result, "svd loses realism faster", subject, cost)
+                yield subject, _Cost(mean, math.hypot(*(each.solving for each in both)) / len(both))
 
 
-def _claim(suite: Suite, result: Results, claim: str, subject: Row, cost: _Cost) -> Row:
-    """One claim about one pair: it holds if the difference is positive beyond its uncertainty."""
-    difference, limit = cost.estimate, SIGNIFICANT * cost.stderr
-    holds = "yes" if difference.value > limit else "no" if difference.value < -limit else "undecided"
+def _claim(suite: Suite, result: Results, claim: str, subject: Row, cost: _Cost, decision: Decision) -> Row:
+    """One claim about one pair: it holds if the difference is positive and significant."""
+    difference = cost.estimate
+    holds = ("yes" if difference.value > 0 else "no") if decision.decided else "undecided"
     return {
         "generator": result.generator.name,
         "claim": claim,

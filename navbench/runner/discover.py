@@ -5,11 +5,12 @@ from pathlib import Path
 
 from navbench.compute import Compute
 from navbench.directions import write_set
-from navbench.discovery.methods import METHODS, Discovery, Stages, admitted, quiet
+from navbench.discovery.methods import Discovery, Stages, quiet
 from navbench.discovery.settings import DiscoverySettings
 from navbench.errors import NavbenchError
 from navbench.generators.base import Generator
 from navbench.library import open_set, set_path
+from navbench.methods import METHODS, admitted
 from navbench.metrics.perceptual import create_distance
 from navbench.spaces import Space
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from navbench.directions import Direction, DirectionSet
-from navbench.discovery.methods import METHODS, admitted, is_determined
 from navbench.errors import NavbenchError, unknown
 from navbench.generators.base import Generator
 from navbench.library import Library, SetFile
+from navbench.methods import METHODS, admitted, is_determined
 from navbench.spaces import LatentSpace, ParameterSpace, Space
 from navbench.suite import Subject, Suite
 

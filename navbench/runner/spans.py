@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from navbench.directions import DirectionSet
-from navbench.discovery.methods import METHODS, is_determined
 from navbench.discovery.settings import DiscoverySettings
 from navbench.experiments.spans import Angles, found_again, span_overlap
+from navbench.methods import METHODS, is_determined
 from navbench.metrics.perceptual import create_distance
 from navbench.runner.bench import Measurement
 from navbench.runner.results import Results, Stable

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from navbench.directions import DirectionSet
-from navbench.discovery.methods import effort
 from navbench.generators.base import Layer
+from navbench.methods import effort
 from navbench.metrics import estimate
 from navbench.metrics.attributes import verdict
 from navbench.metrics.change import SCALES

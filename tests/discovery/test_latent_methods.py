@@ -15,7 +15,7 @@ from navbench.directions import write_set
 from navbench.discovery import learn as learning
 from navbench.discovery.calibration import EffectMeter
 from navbench.discovery.hessian import PerceptualHessian, krylov
-from navbench.discovery.methods import METHODS, Discovery, admitted
+from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import (
     DiscoverySettings,
     GanspaceSettings,
@@ -26,6 +26,7 @@ from navbench.errors import NavbenchError
 from navbench.generators.base import Codes
 from navbench.generators.stylegan2 import StyleCodes
 from navbench.library import open_set, set_path
+from navbench.methods import METHODS, admitted
 from navbench.words import LATENTS
 
 DIM = 4

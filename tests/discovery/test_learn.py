@@ -12,7 +12,7 @@ from navbench.compute import Compute
 from navbench.discovery import learn as module
 from navbench.discovery.learn import Learner, Pairs, Reconstructor, learn
 from navbench.discovery.settings import LearnSettings
-from navbench.errors import Failure, NavbenchError
+from navbench.errors import Failure, NavbenchError, NavbenchWarning
 
 SIDE = 16
 
@@ -276,20 +276,30 @@ def test_a_checkpoint_of_another_precision_is_refused(small, tmp_path):
         learn(problem(), 2, settings(steps=1), Compute(precision="bf16"), checkpoint=path)
 
 
-@pytest.mark.parametrize("length", [0, 10, 3000, -1])
-def test_a_damaged_checkpoint_is_refused(small, tmp_path, length):
+@pytest.mark.parametrize("damage", ["empty", "short", "half", "one byte less", "a bit", "the seal", "something else"])
+def test_a_damaged_checkpoint_is_told_and_training_starts_over(small, tmp_path, damage):
     path = tmp_path / "checkpoint"
+    expected = learn(problem(), 2, settings(), Compute())
     learn(problem(), 2, settings(steps=1), Compute(), checkpoint=path)
-    path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(NavbenchError, match=r"cannot be read .*; delete it to start over"):
-        learn(problem(), 2, settings(), Compute(), checkpoint=path)
-
-
-def test_a_file_that_holds_something_else_is_refused(small, tmp_path):
-    path = tmp_path / "checkpoint"
-    torch.save({"weights": torch.zeros(3)}, path)
-    with pytest.raises(NavbenchError, match="checkpoint"):
-        learn(problem(), 2, settings(), Compute(), checkpoint=path)
+    whole = path.read_bytes()
+    if damage == "something else":
+        torch.save({"weights": torch.zeros(3)}, path)
+    else:
+        half = len(whole) // 2
+        changed = bytes([whole[half] ^ 1])
+        path.write_bytes(
+            {
+                "empty": b"",
+                "short": whole[:10],
+                "half": whole[:half],
+                "one byte less": whole[:-1],
+                "a bit": whole[:half] + changed + whole[half + 1 :],
+                "the seal": b"0" + whole[1:] if whole[:1] != b"0" else b"1" + whole[1:],
+            }[damage]
+        )
+    with pytest.warns(NavbenchWarning, match=r"is damaged \(its content has changed\); the training starts over"):
+        found = learn(problem(), 2, settings(), Compute(), checkpoint=path)
+    same(found, expected)
 
 
 def test_a_loss_that_is_not_finite_is_a_failure(small):

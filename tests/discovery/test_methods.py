@@ -12,10 +12,11 @@ from navbench.directions import write_set
 from navbench.discovery import learn as learning
 from navbench.discovery.calibration import EffectMeter
 from navbench.discovery.hessian import PerceptualHessian
-from navbench.discovery.methods import METHODS, Discovery, admitted, effort
+from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings, HybridSettings, OptimizationSettings, SpectrumSettings
 from navbench.errors import NavbenchError
 from navbench.library import open_set, set_path
+from navbench.methods import METHODS, admitted, effort
 
 LAYER = "wide"
 IN_WEIGHTS = admitted(list(METHODS), "parameter")

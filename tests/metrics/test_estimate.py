@@ -75,3 +75,14 @@ def test_the_influence_on_a_cosine_is_its_derivative_by_the_weight_of_a_sample()
         product, first, second = (float((weights * part).sum()) for part in parts)
         moved = product / (first * second) ** 0.5
         assert (moved - found.value) / 1e-6 == pytest.approx(float(found.influence[sample]), rel=1e-3, abs=1e-6)
+
+
+def test_the_errors_of_what_is_averaged_cancel_where_they_are_opposite():
+    influence = torch.tensor([3.0, -1.0, -2.0], dtype=torch.float64)
+    found = estimate.average([estimate.Estimate(1.0, influence), estimate.Estimate(5.0, -influence)])
+    assert (found.value, found.stderr) == (3.0, 0.0)
+
+
+def test_an_average_with_itself_is_as_uncertain_as_it_is():
+    one = estimate.Estimate(1.0, torch.tensor([3.0, -1.0, -2.0], dtype=torch.float64))
+    assert estimate.average([one, one]).stderr == pytest.approx(one.stderr)

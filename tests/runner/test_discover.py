@@ -6,10 +6,10 @@ from analytic import direction_set, noise, styled
 from navbench import suite
 from navbench.compute import Compute
 from navbench.directions import write_set
-from navbench.discovery.methods import METHODS
 from navbench.discovery.settings import DiscoverySettings, GanspaceSettings, HybridSettings, SpectrumSettings
 from navbench.errors import NavbenchError
 from navbench.library import Library, open_set, set_path
+from navbench.methods import METHODS
 from navbench.runner.discover import discover
 from navbench.runner.plan import places_of, plan
 from navbench.spaces import LatentSpace, ParameterSpace
