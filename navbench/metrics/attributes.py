@@ -8,19 +8,17 @@ face-attribute network, a set of CLIP prompts.  Packages add theirs as entry poi
 import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from functools import cached_property
 from typing import Any, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from navbench import plugins
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError, unknown
-from navbench.fingerprints import fingerprint_of
 from navbench.metrics import estimate
 from navbench.metrics.coherence import coherence
 from navbench.metrics.estimate import Estimate
+from navbench.metrics.networks import PluginNetwork, open_network, shape_of
 
 GROUP = "navbench.attributes"
 Number = TypeVar("Number", float, Tensor)
@@ -61,8 +59,8 @@ class Scores(Protocol):
         """Numbers (N, A), in the attributes' units, of images (N, 3, H, W), float, [-1, 1]."""
 
 
-class Scorer:
-    """A scorer on a device, in float32, whose every answer is checked.
+class Scorer(PluginNetwork):
+    """A scorer whose every answer is checked.
 
     Attributes:
         probe: what it read from an image, to few digits, for its code may change.
@@ -70,29 +68,20 @@ class Scorer:
 
     def __init__(self, name: str, network: nn.Module, compute: Compute) -> None:
         """Take a network with a tuple `attributes`; `name` is what it is called in tables."""
-        self.name, self.attributes = name, _checked(name, getattr(network, "attributes", None))
-        self._network, self._device = network.to(compute.device).float().eval().requires_grad_(False), compute.device
+        self.attributes = _checked(name, getattr(network, "attributes", None))
+        super().__init__(name, network, compute)
         self.probe: tuple[str, ...] = ()
 
-    @cached_property
-    def cache_key(self) -> list[Any]:
-        """What its numbers depend on, as JSON."""
-        return [
-            self.name,
-            fingerprint_of(self._network.state_dict()),
-            [list(astuple(attribute)) for attribute in self.attributes],
-            list(self.probe),
-        ]
+    def _meaning(self) -> list[Any]:
+        return [[list(astuple(attribute)) for attribute in self.attributes], list(self.probe)]
 
-    @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Numbers (N, A), float32, in the attributes' units, of images (N, 3, H, W), float, [-1, 1]."""
-        scores = self._network(images.to(self._device).float().clamp(-1, 1))  # generators overshoot a little
+        scores = self._answer(images)
         wanted = (len(images), len(self.attributes))
         if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
-            found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
             raise NavbenchError(
-                f"Scorer {self.name} gave {found} for {len(images)} images; it names {len(self.attributes)} "
+                f"Scorer {self.name} gave {shape_of(scores)} for {len(images)} images; it names {len(self.attributes)} "
                 f"attributes, so it must give {wanted}."
             )
         wrong = (~torch.isfinite(scores)).any(dim=0).nonzero().flatten().tolist()
@@ -109,10 +98,7 @@ def create_scorer(name: str, compute: Compute) -> Scorer:
 
     Either gives a callable that returns an `nn.Module` with a tuple `attributes`, and numbers for them (see `Scores`).
     """
-    network = plugins.find(GROUP, "attribute scorer", name)()
-    if not isinstance(network, nn.Module):
-        raise NavbenchError(f"Attribute scorer {name!r} is a {type(network).__name__}; it must be an nn.Module.")
-    return Scorer(name, network, compute)
+    return Scorer(name, open_network(GROUP, "attribute scorer", name), compute)
 
 
 def _checked(name: str, attributes: object) -> tuple[Attribute, ...]:

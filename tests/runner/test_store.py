@@ -44,7 +44,7 @@ def pair(value: float = 1.0, part: str = "") -> Pair:
 
 
 @pure()
-def other_pair(value: float = 1.0) -> Pair:
+def other_pair(value: float = 1.0, part: str = "") -> Pair:
     """Another function with the same result."""
     return Pair(torch.full((2, 3), value), torch.zeros(2))
 
