@@ -124,6 +124,10 @@ class DirectionSet:
     settings: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        count = len(self)
+        return f"DirectionSet({self.reference}, {count} direction{'s' if count != 1 else ''})"
+
     def __len__(self) -> int:
         return len(self.coefficients)
 

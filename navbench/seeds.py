@@ -1,10 +1,28 @@
 """Randomness as data: every random number is a function of a seed, a role and an index, on any device."""
 
 import hashlib
+from enum import StrEnum
 
 import numpy as np
 import torch
 from torch import Tensor
+
+
+class Role(StrEnum):
+    """What codes of a run are drawn for; no two roles share a code."""
+
+    SCREENING = "screening"
+    ATTRIBUTES = "attributes"
+    CALIBRATION = "calibration"
+    CURVE = "curve"
+    REFERENCE = "reference"
+    LOCALITY = "locality"
+    REPRODUCTION = "reproduction"
+    HELD_OUT = "held out"
+    STRIP = "strip"
+    QUALITY = "quality"
+    SURVEY = "survey"
+    PAIRS = "pairs"
 
 
 def derived(seed: int, *role: str | int) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from navbench.experiments.edit import Edit, codes_for
 from navbench.metrics.attributes import Scores
+from navbench.seeds import Role
 from navbench.work import pure
 
 
@@ -28,7 +29,7 @@ def readings(edits: Sequence[Edit], points: int, rows: Sequence[int], seed: int,
     first = edits[0]
 
     def work(chunk: Sequence[int]) -> Tensor:
-        state = first.state(codes_for(first.space.generator, "attributes", chunk, seed))
+        state = first.state(codes_for(first.space.generator, Role.ATTRIBUTES, chunk, seed))
         unshifted = scorer(first.renderer(state)(0.0)).cpu()
         return torch.stack([_along(edit, state, unshifted) for edit in edits])
 

@@ -19,6 +19,7 @@ from navbench.experiments.edit import Edit, codes_for
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Attribute, Scorer, changes, index_of
 from navbench.metrics.perceptual import PerceptualDistance
+from navbench.seeds import Role
 from navbench.work import pure
 
 TOLERANCE = 0.05
@@ -91,7 +92,7 @@ class Range:
 def by_effect(edit: Edit, distance: PerceptualDistance, amount: float, codes: int, seed: int) -> Range:
     """The range over which a direction has an effect of `amount` at both ends, measured on `codes` codes."""
     generator, own = edit.space.generator, edit.direction
-    sample = generator.sample(range(codes), seeds.derived(seed, "calibration"))
+    sample = generator.sample(range(codes), seeds.derived(seed, Role.CALIBRATION))
     meter = EffectMeter(edit.space, distance, sample, edit.compute)
     wanted = [meter.reach(edit.offset, amount, guess) for guess in (own.t_min, own.t_max)]
     limits = [_WIDEST_EFFECT * own.t_min, _WIDEST_EFFECT * own.t_max]
@@ -174,7 +175,7 @@ class _ChangeMeter:
         """(n,), float64."""
 
         def work(chunk: Sequence[int]) -> Tensor:
-            codes = codes_for(self.edit.space.generator, "calibration", chunk, self.seed)
+            codes = codes_for(self.edit.space.generator, Role.CALIBRATION, chunk, self.seed)
             return self.scorer(self.edit.prepare(codes)(t))[:, self.index].double().cpu()
 
         return torch.cat(list(self.edit.compute.over(self.rows, work)))

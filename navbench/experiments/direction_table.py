@@ -8,6 +8,7 @@ from torch import Tensor
 
 from navbench.experiments.edit import Edit, codes_for
 from navbench.metrics.perceptual import PerceptualDistance
+from navbench.seeds import Role
 from navbench.work import pure
 
 
@@ -28,7 +29,7 @@ def screen(edits: Sequence[Edit], distance: PerceptualDistance, rows: Sequence[i
 
     @torch.no_grad()
     def work(chunk: Sequence[int]) -> Tensor:
-        state = first.state(codes_for(first.space.generator, "screening", chunk, seed))
+        state = first.state(codes_for(first.space.generator, Role.SCREENING, chunk, seed))
         original = distance.features(first.renderer(state)(0.0))
         return torch.stack([_effects(edit, state, original) for edit in edits])
 

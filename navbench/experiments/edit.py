@@ -11,6 +11,8 @@ from navbench import seeds
 from navbench.compute import Compute, finite_images
 from navbench.directions import Direction
 from navbench.generators.base import Codes, Generator
+from navbench.seeds import Role
+from navbench.spaces import describe
 
 
 class Edit:
@@ -23,6 +25,11 @@ class Edit:
     def __init__(self, generator: Generator, direction: Direction, compute: Compute) -> None:
         self.direction, self.compute = direction, compute
         self.space = direction.space_of(generator)
+
+    def __repr__(self) -> str:
+        direction = self.direction
+        where = describe(self.space)
+        return f"Edit({direction.name}, {where}, t from {direction.t_min:.3g} to {direction.t_max:.3g})"
 
     @property
     def offset(self) -> Tensor:
@@ -60,13 +67,13 @@ class Edit:
         return render
 
 
-def codes_for(generator: Generator, role: str, rows: Sequence[int], seed: int) -> Codes:
-    """Codes number `rows` of a role: the same for every t, direction and method (common random numbers).
+def codes_for(generator: Generator, role: Role, indices: Sequence[int], seed: int) -> Codes:
+    """The codes of a role with these indices: the same for every t, direction and method (common random numbers).
 
-    Roles differ in all codes: 'screening', 'attributes', 'calibration', 'curve', 'reference', 'locality',
-    'reproduction', 'held out', 'strip', 'quality', 'survey', 'pairs'.
+    Raises:
+        ValueError: there is no such role.
     """
-    return generator.sample(rows, seeds.derived(seed, role))
+    return generator.sample(indices, seeds.derived(seed, Role(role)))
 
 
 def reduced(images: Tensor, side: int) -> Tensor:

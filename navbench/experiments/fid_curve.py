@@ -22,6 +22,7 @@ from navbench.metrics.frechet import FrechetReference, Moments
 from navbench.metrics.kernel import KernelReference
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.metrics.precision_recall import NEIGHBOURS, NeighbourReference
+from navbench.seeds import Role
 from navbench.work import Stored, pure, slices
 
 SHARES = ("precision", "recall", "density", "coverage")
@@ -130,7 +131,7 @@ class Reference:
 
 @pure()
 def unshifted_features(
-    generator: Generator, role: str, rows: Sequence[int], seed: int, extractor: Extractor, compute: Compute
+    generator: Generator, role: Role, rows: Sequence[int], seed: int, extractor: Extractor, compute: Compute
 ) -> Features:
     """Features of the generator at t = 0, on codes of a role: 'curve' or 'reference'."""
 
@@ -160,7 +161,7 @@ def curve_shard(
     generator, compute = edit.space.generator, edit.compute
 
     def work(chunk: Sequence[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        render = edit.prepare(codes_for(generator, "curve", chunk, seed))
+        render = edit.prepare(codes_for(generator, Role.CURVE, chunk, seed))
         measured = max(0, min(chunk[-1] + 1, effect_codes) - chunk[0])
         with torch.no_grad():
             trace = _Trace(render(0.0)[:measured], distance, embed) if measured else None

@@ -9,6 +9,7 @@ from torch import Tensor
 from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.locality import groups
 from navbench.metrics.change import geometry_and_colour, scale_energies
+from navbench.seeds import Role
 from navbench.work import pure
 
 
@@ -33,7 +34,7 @@ def changes(edit: Edit, samples: int, seed: int) -> Changes:
     """What a direction changes in the images of `samples` codes; the same codes for every layer."""
 
     def work(rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        render = edit.prepare(codes_for(edit.space.generator, "survey", rows, seed))
+        render = edit.prepare(codes_for(edit.space.generator, Role.SURVEY, rows, seed))
         before = render(0.0)
         ends = [render(edit.direction.t_min), render(edit.direction.t_max)]
         scales = sum(scale_energies(before, after) for after in ends)

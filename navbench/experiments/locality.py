@@ -9,6 +9,7 @@ from torch import Tensor
 
 from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.strips import to_bytes
+from navbench.seeds import Role
 from navbench.work import pure
 
 EXAMPLES = 1
@@ -60,7 +61,7 @@ def heat(
     generator = edit.space.generator
 
     def work(chunk: Sequence[int]) -> tuple[Tensor, ...]:
-        render = edit.prepare(codes_for(generator, "locality", chunk, seed))
+        render = edit.prepare(codes_for(generator, Role.LOCALITY, chunk, seed))
         unshifted = render(0.0)
         before = _masks(segment, unshifted)
         original = unshifted.double()

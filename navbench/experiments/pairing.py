@@ -14,6 +14,7 @@ from navbench.experiments.edit import Edit, codes_for, reduced
 from navbench.generators.base import Codes
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
+from navbench.seeds import Role
 from navbench.work import pure
 
 _LARGEST_SIDE = 64
@@ -67,7 +68,7 @@ def pairing(references: Sequence[Edit], candidates: Sequence[Edit], codes: int, 
     generator, compute = references[0].space.generator, references[0].compute
 
     def work(rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        drawn = codes_for(generator, "pairs", rows, seed)
+        drawn = codes_for(generator, Role.PAIRS, rows, seed)
         own = torch.stack([change[1] for change in _changes(references, drawn)], dim=1)  # (n, R, P)
         products, norms = [], []
         for ends in _changes(candidates, drawn):

@@ -21,6 +21,7 @@ from navbench.experiments.strips import to_bytes
 from navbench.generators.base import Codes
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
+from navbench.seeds import Role
 from navbench.spaces import Space
 from navbench.work import pure
 
@@ -83,7 +84,7 @@ class Imitation:
 
     @torch.no_grad()
     def _measure(self, chunk: Sequence[int], offset: Tensor, rows: int) -> tuple[Tensor, ...]:
-        codes = codes_for(self.space.generator, "held out", chunk, self.seed)
+        codes = codes_for(self.space.generator, Role.HELD_OUT, chunk, self.seed)
         original, edit = self.images(codes)
         imitation = self.space.render(self.space.prepare(codes), offset)
         features = self.distance.features(edit)
@@ -120,7 +121,7 @@ class _LeastSquares:
         key = (chunk[0], len(chunk))
         if key not in self._prepared:
             space = self.imitation.space
-            codes = codes_for(space.generator, "reproduction", chunk, self.imitation.seed)
+            codes = codes_for(space.generator, Role.REPRODUCTION, chunk, self.imitation.seed)
             original, edit = self.imitation.images(codes)
             size = float((original - edit).double().square().sum())
             self._prepared[key] = space.prepare(codes), edit, size

@@ -10,6 +10,7 @@ from navbench.compute import Compute
 from navbench.experiments.edit import Edit, codes_for, unshifted
 from navbench.generators.base import Generator
 from navbench.metrics.extractors import quantise
+from navbench.seeds import Role
 from navbench.work import pure
 
 
@@ -26,7 +27,7 @@ def strip(edit: Edit, shifts: Sequence[float], codes: int, seed: int) -> Strip:
     generator = edit.space.generator
 
     def work(chunk: Sequence[int]) -> Tensor:
-        render = edit.prepare(codes_for(generator, "strip", chunk, seed))
+        render = edit.prepare(codes_for(generator, Role.STRIP, chunk, seed))
         return torch.stack([to_bytes(render(t)) for t in shifts], dim=1)
 
     return Strip(torch.cat(list(edit.compute.over(range(codes), work))))
@@ -37,7 +38,7 @@ def samples(generator: Generator, rows: int, columns: int, seed: int, compute: C
     """Unshifted images, to show what the generator makes."""
 
     def work(chunk: Sequence[int]) -> Tensor:
-        return to_bytes(unshifted(generator, codes_for(generator, "strip", chunk, seed), compute))
+        return to_bytes(unshifted(generator, codes_for(generator, Role.STRIP, chunk, seed), compute))
 
     images = torch.cat(list(compute.over(range(rows * columns), work)))
     return Strip(images.unflatten(0, (rows, columns)))

@@ -13,6 +13,7 @@ from navbench.experiments.statistics import Gaussian, is_statistics, read_statis
 from navbench.metrics.attributes import Scorer
 from navbench.runner.bench import Measurement
 from navbench.runner.executor import Tick
+from navbench.seeds import Role
 from navbench.work import Piece
 
 
@@ -35,7 +36,7 @@ class CurveMeasurement:
         self._measurement = measurement
         self._settings = settings = measurement.bench.suite.curves
         self.shards = shards_of(settings.samples, settings.shard)
-        self._at_zero = self._unshifted("curve", self.shards)
+        self._at_zero = self._unshifted(Role.CURVE, self.shards)
         real = self._reference_pieces()
         features = measurement.pieces([*real, *self._at_zero], title)[: len(real)]
         self.reference = self._reference([piece.key for piece in real], [each.features for each in features])
@@ -85,7 +86,7 @@ class CurveMeasurement:
         piece = quality.curve_quality.piece(shards, shifts, tuple(self._at_zero), self.reference)
         return piece.but(note=direction.name)
 
-    def _unshifted(self, role: str, shards: Sequence[range]) -> list[Piece[Features]]:
+    def _unshifted(self, role: Role, shards: Sequence[range]) -> list[Piece[Features]]:
         measurement, bench = self._measurement, self._measurement.bench
         seen = (bench.suite.seed, bench.extractor, bench.compute)
         pieces = [fid_curve.unshifted_features.piece(measurement.generator, role, shard, *seen) for shard in shards]
@@ -128,7 +129,7 @@ class CurveMeasurement:
         """The features of the reference; none of statistics."""
         images, bench = self._images, self._measurement.bench
         if self._source == "unshifted":
-            return self._unshifted("reference", shards_of(self._reference_count, self._settings.shard))
+            return self._unshifted(Role.REFERENCE, shards_of(self._reference_count, self._settings.shard))
         if images is None:
             return []
         shards = shards_of(len(images), self._settings.shard)

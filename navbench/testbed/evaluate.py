@@ -22,6 +22,7 @@ from navbench.metrics.perceptual import PerceptualDistance
 from navbench.metrics.precision_recall import NEIGHBOURS, precision_recall
 from navbench.metrics.wasserstein import wasserstein
 from navbench.progress import Report, silent
+from navbench.seeds import Role
 from navbench.testbed import cars
 
 """k of precision and recall."""
@@ -124,7 +125,7 @@ def evaluate(
 
     @torch.no_grad()
     def generated(rows: Sequence[int]) -> Tensor:
-        return unshifted(generator, codes_for(generator, "quality", rows, seed), compute)
+        return unshifted(generator, codes_for(generator, Role.QUALITY, rows, seed), compute)
 
     kinds = (generated, rendered(seed, "quality"), rendered(seed, "quality floor"))
     images, reference, floor = (

@@ -6,6 +6,7 @@ from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError
 from navbench.experiments.edit import Edit, codes_for, unshifted
 from navbench.experiments.strips import samples, strip, to_bytes
+from navbench.seeds import Role
 
 PLACES = [("parameter", "main.6"), ("activation", "main.6"), ("z", None)]
 
@@ -38,7 +39,7 @@ def test_an_edit_adds_t_times_its_unit_offset():
 
 def test_codes_of_a_role_are_shared_by_all_and_those_of_roles_by_none():
     generator = wrapped()
-    roles = ["curve", "reference", "effect", "locality", "reproduction", "held out", "strip", "screening"]
+    roles = list(Role)
     codes = {role: codes_for(generator, role, range(5), seed=0).z for role in roles}
     rows = torch.cat(list(codes.values()))
     assert len(torch.unique(rows, dim=0)) == 5 * len(roles)
@@ -85,3 +86,8 @@ def test_samples_are_the_unshifted_images_that_strips_begin_with():
 def test_images_become_the_nearest_bytes_and_are_cut_at_the_ends_of_the_range():
     values = torch.tensor([-2.0, -1.0, -1 + 0.4 / 127.5, -1 + 0.6 / 127.5, 0.0, 1.0, 3.0])
     assert to_bytes(values).tolist() == [0, 0, 0, 1, 128, 255, 255]
+
+
+def test_a_misspelt_role_draws_no_codes():
+    with pytest.raises(ValueError, match="curves"):
+        codes_for(LinearGenerator(), "curves", range(2), seed=0)

@@ -23,7 +23,7 @@ from navbench.metrics.perceptual import create_distance
 from navbench.runner import local
 from navbench.runner.executor import InProcess, steps
 from navbench.runner.store import Store
-from navbench.work import Stored, pure, slices
+from navbench.work import Stored, content_of, pure, slices
 
 CURVE = {"curve_shard", "curve", "curve_quality"}
 CURVES = CURVE | {"unshifted_features", "floor"}
@@ -200,6 +200,11 @@ def test_a_key_is_of_the_function_and_of_all_that_it_is_given():
     assert pair.piece(1.0).key == pair.piece(value=1.0).key == pair.piece(part="", value=1.0).key
     assert pair.piece().but(note="words", transient=True).key == pair.piece().key
     assert joined.piece((pair.piece(),)).key != joined.piece((pair.piece(2.0),)).key
+
+
+def test_the_content_of_a_tensor_is_its_values_shape_and_kind():
+    tensors = [torch.zeros(4), torch.zeros(2, 2), torch.zeros(4).double(), torch.zeros(4).int(), torch.ones(4)]
+    assert len({str(content_of(tensor)) for tensor in tensors}) == len(tensors)
 
 
 def test_what_does_not_tell_its_content_cannot_be_given():
