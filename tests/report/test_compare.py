@@ -14,7 +14,8 @@ from navbench.cli import main
 from navbench.errors import NavbenchError
 from navbench.experiments.locality import groups
 from navbench.report.compare import FOOTINGS, Condition, compared, summary_of
-from navbench.report.tables import SCHEMAS, load_run
+from navbench.report.tables import load_run
+from navbench.tables import TABLES
 
 FD, KID = ({f"{metric}_{end}" for end in ("floor", "at_min", "at_max")} for metric in ("fd", "kid"))
 EFFECT, RESIDUAL = {"effect_min", "effect_max"}, {"residual_z", "residual_activation"}

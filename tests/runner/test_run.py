@@ -20,7 +20,8 @@ from navbench.experiments.fid_curve import Reference, unshifted_features
 from navbench.files import write_atomically
 from navbench.generators import zoo
 from navbench.metrics.extractors import create_extractor
-from navbench.report.tables import SCHEMAS, load_run
+from navbench.report.tables import load_run
+from navbench.tables import TABLES
 from navbench.runner import store as store_module
 from navbench.runner.local import check_folder
 

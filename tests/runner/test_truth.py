@@ -10,7 +10,8 @@ from navbench.directions import Library
 from navbench.errors import NavbenchError
 from navbench.experiments.edit import Edit, codes_for
 from navbench.generators import zoo
-from navbench.report.tables import SCHEMAS, load_run
+from navbench.report.tables import load_run
+from navbench.tables import TABLES
 from navbench.runner.plan import plan
 
 
