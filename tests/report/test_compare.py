@@ -303,8 +303,7 @@ def test_a_change_of_another_attribute_is_not_compared(pair):
 
 def test_every_number_with_a_standard_error_has_a_footing():
     for table, footings in FOOTINGS.items():
-        schema = SCHEMAS[table]
-        numbers = {name.removesuffix("_stderr") for name in schema.maybe if name.endswith("_stderr")}
+        numbers = {column.name for column in TABLES[table].columns if column.stderr == f"{column.name}_stderr"}
         for name in numbers:
             assert any(name.startswith(footing.columns) for footing in footings), (table, name)
 
