@@ -3,10 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from navbench.directions import Direction
-from navbench.files import write_atomically
 from navbench.metrics import estimate
 from navbench.runner.asymmetry_rows import asymmetry_rows
 from navbench.runner.attribute_rows import (
@@ -28,6 +25,7 @@ from navbench.runner.ranking_rows import ranking_rows
 from navbench.runner.results import Results
 from navbench.runner.survey_rows import layer_rows
 from navbench.suite import Suite
+from navbench.tables import write
 
 SCORES = {
     "rayleigh": "rayleigh",
@@ -39,7 +37,7 @@ SCORES = {
 
 
 def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None:
-    """Write every table that has rows; numbers with eight digits, which is more than they are worth."""
+    """Write every table that has rows, and remove the files of the others."""
     tables: dict[str, list[Row]] = {
         "curves": [row for result in results for row in curve_rows(suite, result)],
         "attributes": [row for result in results for row in attribute_rows(suite, result, identities(result))],
@@ -67,12 +65,7 @@ def write_tables(folder: Path, suite: Suite, results: Sequence[Results]) -> None
     }
     tables["directions"] = [row for result in results for row in direction_rows(suite, result, tables)]
     tables["methods"] = method_rows(suite, results, tables["directions"])
-    for name, rows in tables.items():
-        path = folder / f"{name}.csv"
-        if rows:
-            write_atomically(path, pd.DataFrame(rows).to_csv(index=False, float_format="%.8g"))
-        else:
-            path.unlink(missing_ok=True)
+    write(folder, tables)
 
 
 def reproduction_rows(suite: Suite, result: Results) -> Iterator[Row]:

@@ -119,12 +119,13 @@ class RunBuilder:
     def _measure(self, who: dict, row: dict, depth: int) -> dict:
         cost = COST[who["method"]] * self.rng.uniform(0.93, 1.07) * (1 + 0.25 * depth)
         kept = {"fd_floor": FLOOR, "fd_floor_stderr": 0.31, "kid_floor": -1e-5, "kid_floor_stderr": 9e-5}
-        kept |= {"n_reference": 2000, "resolution": self.size}
+        beside = {"n_reference": 2000, "resolution": self.size}
+        kept |= beside
         for share in np.linspace(-1, 1, 9):
             t = -row["t_min"] * share if share < 0 else row["t_max"] * share
             rise = abs(share) ** 1.7 * cost * (1.2 if share < 0 else 0.9)
             point = {**who, "t": t, "effect": TARGET * share**2, "effect_stderr": 0.002, **self.setting}
-            point |= {"distance": "stlpips-alex", "n_effect": 256, "precision": "float32", **kept}
+            point |= {"distance": "stlpips-alex", "n_effect": 256, "precision": "float32", **beside}
             fd = {"value": FLOOR + rise, "stderr": 0.3 + 0.02 * rise}
             kid = {"metric": "KID", "value": rise / 9e3 - 1e-5, "stderr": 9e-5 + rise / 2e5}
             self.tables["curves"] += [{**point, **fd}, {**point, **kid}]

@@ -208,5 +208,5 @@ def test_a_flag_that_is_neither_true_nor_false_is_told(run: Path, tmp_path: Path
     folder = Path(shutil.copytree(run, tmp_path / "run"))
     path = folder / "tables" / "matched.csv"
     pd.read_csv(path, dtype=str).assign(is_reached="perhaps").to_csv(path, index=False)
-    with pytest.raises(NavbenchError, match=r"matched\.csv: column 'is_reached' holds 'perhaps'"):
+    with pytest.raises(NavbenchError, match=r"matched\.csv, line 2: column 'is_reached' holds 'perhaps'"):
         load_run(folder)

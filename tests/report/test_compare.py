@@ -14,7 +14,8 @@ from navbench.cli import main
 from navbench.errors import NavbenchError
 from navbench.experiments.locality import groups
 from navbench.report.compare import FOOTINGS, Condition, compared, summary_of
-from navbench.report.tables import SCHEMAS, load_run
+from navbench.report.tables import load_run
+from navbench.tables import TABLES
 
 FD, KID = ({f"{metric}_{end}" for end in ("floor", "at_min", "at_max")} for metric in ("fd", "kid"))
 EFFECT, RESIDUAL = {"effect_min", "effect_max"}, {"residual_z", "residual_activation"}
@@ -303,8 +304,7 @@ def test_a_change_of_another_attribute_is_not_compared(pair):
 
 def test_every_number_with_a_standard_error_has_a_footing():
     for table, footings in FOOTINGS.items():
-        schema = SCHEMAS[table]
-        numbers = {name.removesuffix("_stderr") for name in schema.maybe if name.endswith("_stderr")}
+        numbers = {column.name for column in TABLES[table].columns if column.stderr == f"{column.name}_stderr"}
         for name in numbers:
             assert any(name.startswith(footing.columns) for footing in footings), (table, name)
 

@@ -15,13 +15,13 @@ from navbench.experiments.real_images import Photo
 from navbench.experiments.reproduction import Reproduction
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Attribute
-from navbench.report.tables import SCHEMAS
 from navbench.runner.pair_rows import pair_curve_rows, pair_rows
 from navbench.runner.photo_rows import photo_attribute_rows
 from navbench.runner.quality_rows import quality_rows
 from navbench.runner.ranking_rows import ranking_rows
 from navbench.runner.results import EditedPhotos, Pair, Results, Surveyed
 from navbench.runner.survey_rows import layer_rows
+from navbench.tables import TABLES
 
 CODES = 20
 SUITE = toy.tiny(curves={"shifts": 3, "samples": CODES})
@@ -200,5 +200,5 @@ def test_sets_that_were_calibrated_to_different_effects_are_not_ranked(generator
     rows = ranked(generator, near, far)
     assert {row["status"] for row in rows.values()} == {"on different footings"}
     assert {(row["lower"], row["difference"], row["p"]) for row in rows.values()} == {("", None, None)}
-    needed = {*SCHEMAS["ranking"].text, *SCHEMAS["ranking"].numbers}  # of a table that has no other rows, too
+    needed = set(TABLES["ranking"].names)  # of a table that has no other rows, too
     assert all(needed <= row.keys() for row in rows.values())

@@ -20,9 +20,10 @@ from navbench.files import write_atomically
 from navbench.generators import zoo
 from navbench.library import Library
 from navbench.metrics.extractors import create_extractor
-from navbench.report.tables import SCHEMAS, load_run
+from navbench.report.tables import load_run
 from navbench.runner import store as store_module
 from navbench.runner.local import check_folder
+from navbench.tables import TABLES
 
 TESTS = Path(__file__).parent
 
@@ -231,20 +232,19 @@ def test_the_manifest_says_what_was_measured_on_what(finished, sets):
 def test_the_tables_have_the_columns_that_the_report_reads(finished):
     tables = {path.stem for path in (finished.folder / "tables").iterdir()}
     elsewhere = {"attributes", "found", "calibration", "matched", "claims", "regions", "pair_curves"}
-    assert tables == set(SCHEMAS) - elsewhere - {"projection", "photo_attributes", "confusion", "stability"}
+    assert tables == set(TABLES) - elsewhere - {"projection", "photo_attributes", "confusion", "stability"}
     # Scores of methods that this suite does not measure, spaces that the toy does not have, and what needs a scorer.
     made_elsewhere = {"rayleigh", "solver_residual", "accuracy", "variance", "verdict", "auto_label", "monotonicity"}
     made_elsewhere |= {"interpretable", "entangled", "attributes_found", "dependency_mean", "attribute"}
     made_elsewhere |= {f"attribute_{name}" for name in ("change", "change_stderr", "share", "dependency")}
     made_elsewhere |= {"target"}
-    survey = {*SCHEMAS["layers"].maybe, *SCHEMAS["layers"].maybe_text} - {"parameters", "input_size", "directions"}
+    survey = {*TABLES["layers"].names} - {*TABLES["layers"].needed} - {"parameters", "input_size", "directions"}
     made_elsewhere |= {"rarer", "unit", *(f"level_{place}" for place in ("min", "zero", "max"))}
     made_elsewhere |= {f"beyond_{place}{end}" for place in ("min", "max") for end in ("", "_stderr")}
     imitators = ("w", "w+", "parameter")
     made_elsewhere |= {f"residual_{kind}{end}" for kind in imitators for end in ("", "_stderr", "_mean")}
     for name in tables:
-        schema = SCHEMAS[name]
-        wanted = {*schema.text, *schema.numbers, *schema.maybe, *schema.maybe_text}
+        wanted = set(TABLES[name].names)
         written = set(pd.read_csv(finished.folder / "tables" / f"{name}.csv").columns)
         absent = made_elsewhere | ({"n_reference"} if name == "asymmetry" else survey if name == "layers" else set())
         assert wanted - written <= absent, name

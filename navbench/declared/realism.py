@@ -1,0 +1,170 @@
+"""Directions, methods, and the realism of edits: curves, support and asymmetry."""
+
+from navbench.columns import Column, Table, count, estimated, flag, number, text
+from navbench.declared.shared import (
+    CURVE_N,
+    DISTANCE,
+    EFFECT,
+    OWN,
+    PLACE,
+    REFERENCE_N,
+    RESIDUALS,
+    RESOLUTION,
+    SQUARED,
+    STDERR,
+    UNIT,
+    VALUE,
+    WHO,
+    T,
+    setting,
+)
+
+
+def _realism(short: str, words: str) -> tuple[Column, ...]:
+    return (
+        *estimated(f"{short}_at_min", f"{words} at t_min", empty=True),
+        *estimated(f"{short}_floor", f"{words} at t = 0, the generator against other codes of it", empty=True),
+        *estimated(f"{short}_at_max", f"{words} at t_max", empty=True),
+    )
+
+
+_LOCALITY = (
+    *estimated("area50", "smallest share of the pixels that holds half of the squared change", empty=True),
+    *estimated("area90", "smallest share of the pixels that holds nine tenths of the squared change", empty=True),
+    *estimated("participation", "participation ratio of the heatmap: 1 if the change is even", empty=True),
+    *estimated("entropy_area", "exponential of the heatmap's entropy, as a share of the pixels", empty=True),
+    *estimated("mean_change", "mean of the heatmap", SQUARED, empty=True),
+)
+_RANGE = (number("t_min", "the shift at one end of the range"), number("t_max", "the shift at the other end"))
+_EFFECTS = (
+    *estimated("effect_min", "mean perceptual distance of the edit at t_min", EFFECT, empty=True),
+    *estimated("effect_max", "mean perceptual distance of the edit at t_max", EFFECT, empty=True),
+)
+
+DIRECTIONS = Table(
+    "directions",
+    "a direction, with every summary number",
+    (
+        *WHO,
+        *_RANGE,
+        *_EFFECTS,
+        DISTANCE,
+        count("n_effect", "latent codes that the effects are means over", empty=True),
+        text("verdict", "interpretable, entangled or none, by what a scorer reads", empty=True),
+        text("attribute", "the attribute that it moves most", empty=True),
+        text("auto_label", "that attribute and the sign of its change, where it is interpretable", empty=True),
+        *estimated("attribute_change", "change of that attribute from t_min to t_max", OWN, empty=True),
+        number("attribute_share", "its share of the squared change of all attributes, in sigmas", empty=True),
+        number("monotonicity", "mean Spearman correlation of the attribute with t", empty=True),
+        number("attribute_dependency", "mean magnitude of the other attributes over that of this one", empty=True),
+        number("rayleigh", "of `spectrum`: the Rayleigh quotient of the Hessian", empty=True),
+        number("solver_residual", "of `spectrum`: the relative residual of the eigenvector", empty=True),
+        number("accuracy", "of learned methods: how often the direction is recognised from its edits", empty=True),
+        number("singular_value", "of `svd`: the singular value", empty=True),
+        number("variance", "of `ganspace`: the variance along the component", empty=True),
+        number("score_*", "what another method knows of the direction, by the name that it gives", empty=True),
+        flag("measured", "whether there is a curve, a heatmap, an imitation or a picture of it"),
+        *setting(empty=True),
+        count("n", "images of the generator that the distances are of", empty=True),
+        REFERENCE_N,
+        RESOLUTION,
+        *_realism("fd", "Fréchet distance"),
+        *_realism("kid", "KID"),
+        *_LOCALITY,
+        *(
+            column
+            for kind in RESIDUALS
+            for column in estimated(f"residual_{kind}", f"residual of the best imitation in {kind}", empty=True)
+        ),
+        count("n_reproduction", "held-out codes that the residuals are means over", empty=True),
+    ),
+    required=True,
+)
+
+METHODS = Table(
+    "methods",
+    "a method on a layer or in a latent space",
+    (
+        *PLACE,
+        count("directions", "directions of its set"),
+        count("curves", "directions of it that have a curve"),
+        number("accuracy", "of learned methods: how often directions are recognised from their edits", empty=True),
+        number("effect_target", "the effect to which its ranges were calibrated", EFFECT, empty=True),
+        count("fd_rank_best", "its best rank by `fd_mean` among the methods of its place", empty=True),
+        count("fd_rank_worst", "its worst rank likewise", empty=True),
+        *setting(empty=True),
+        *estimated("fd_mean", "mean Fréchet distance over the ends of its directions", empty=True),
+        *estimated("kid_mean", "mean KID over the ends of its directions", empty=True),
+        count("n", "images of the generator that the distances are of", empty=True),
+        REFERENCE_N,
+        count("interpretable", "directions of it that a scorer finds interpretable", empty=True),
+        count("entangled", "directions of it that a scorer finds entangled", empty=True),
+        count("attributes_found", "different attributes that its interpretable directions move", empty=True),
+        number("dependency_mean", "mean attribute dependency of the directions that move anything", empty=True),
+        number("area50_mean", "mean `area50` over its directions", empty=True),
+        *(number(f"residual_{kind}_mean", f"mean residual of imitations in {kind}", empty=True) for kind in RESIDUALS),
+    ),
+    required=True,
+)
+
+CURVES = Table(
+    "curves",
+    "a direction at one shift t: FD and KID with their standard errors, the effect, what they are measured against "
+    "and on how many images",
+    (
+        *WHO,
+        T,
+        *estimated("effect", "mean perceptual distance of the edit", EFFECT, empty=True),
+        DISTANCE,
+        count("n_effect", "latent codes that the effect is a mean over", empty=True),
+        *setting(),
+        CURVE_N,
+        REFERENCE_N,
+        RESOLUTION,
+        text("precision", "number format of the generator's computation", empty=True),
+        VALUE,
+        STDERR,
+    ),
+)
+
+SUPPORT = Table(
+    "support",
+    "a direction at one shift t: precision, recall, density and coverage: whether quality or variety is lost",
+    (
+        *WHO,
+        T,
+        number("effect", "mean perceptual distance of the edit", EFFECT, empty=True),
+        DISTANCE,
+        *setting(),
+        CURVE_N,
+        REFERENCE_N,
+        count("neighbours", "nearest neighbours that span the manifold around each image", empty=True),
+        VALUE,
+        STDERR,
+    ),
+)
+
+ASYMMETRY = Table(
+    "asymmetry",
+    "a direction: which end costs more realism, and whether the reference has fewer images there",
+    (
+        *WHO,
+        *setting(),
+        CURVE_N,
+        number("effect_min", "mean perceptual distance of the edit at t_min", EFFECT),
+        number("effect_max", "mean perceptual distance of the edit at t_max", EFFECT),
+        number("value_min", "Fréchet distance at t_min"),
+        number("value_max", "Fréchet distance at t_max"),
+        *estimated("difference", "that at t_max less that at t_min, paired on the codes", stderr="stderr"),
+        text("dearer", "the end that costs more; empty where that is within the uncertainty", empty=True),
+        text("attribute", "the attribute that the direction moves most", empty=True),
+        UNIT,
+        number("level_min", "mean reading of the attribute at t_min", OWN, empty=True),
+        number("level_zero", "mean reading of the attribute at t = 0", OWN, empty=True),
+        number("level_max", "mean reading of the attribute at t_max", OWN, empty=True),
+        *estimated("beyond_min", "share of the reference that is further out than t_min", empty=True),
+        *estimated("beyond_max", "share of the reference that is further out than t_max", empty=True),
+        text("rarer", "the end beyond which the reference has fewer images; empty where undecided", empty=True),
+        REFERENCE_N,
+    ),
+)

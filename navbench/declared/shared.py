@@ -1,0 +1,41 @@
+"""Columns that several tables have."""
+
+from navbench.columns import Column, count, number, text
+
+RESIDUALS = ("z", "w", "w+", "activation", "parameter")
+"""The kinds of spaces in which imitations may be sought."""
+
+EFFECT, SQUARED, OWN = "distance", "squared change", "of the attribute"
+GENERATOR = text("generator", "the generator's name")
+LAYER = text("layer", "the layer that is shifted; of a latent direction, the latent space")
+SPACE = text("space", "the kind of the edit space: parameter, or z, w or w+", empty=True)
+WHO = (
+    GENERATOR,
+    text("method", "the method that found the direction"),
+    LAYER,
+    SPACE,
+    text("direction", "its index in its set"),
+    text("name", "its full name"),
+    text("label", "what a person called it", empty=True),
+)
+"""Which direction a row is about."""
+PLACE = (GENERATOR, LAYER, SPACE, text("method", "the method"))
+DISTANCE = text("distance", "the perceptual distance in which effects are measured", empty=True)
+N = count("n", "latent codes that the number is a mean over")
+CURVE_N = count("n", "images of the generator that the distance is of")
+REFERENCE_N = count("n_reference", "images of the reference", empty=True)
+RESOLUTION = text("resolution", "side of the images in pixels, or height x width", empty=True)
+ATTRIBUTE = text("attribute", "the attribute")
+UNIT = text("unit", "the attribute's unit", empty=True)
+T = number("t", "the shift along the direction")
+VALUE = number("value", "the number", stderr="stderr")
+STDERR = number("stderr", "standard error of `value`")
+
+
+def setting(empty: bool = False) -> tuple[Column, ...]:
+    """What a realism is, and what it is measured by and against."""
+    return (
+        text("metric", "FID, FD (a Fréchet distance that is no FID), KID, or a share of images", empty),
+        text("extractor", "the feature extractor", empty),
+        text("reference", "what the images are measured against", empty),
+    )
