@@ -65,8 +65,8 @@ QUALITY = (
     ),
     Table(
         "confusion",
-        "with the experiment `recognition`: a direction shown and a direction named, how often a reconstructor takes "
-        "the one for the other",
+        "with the experiment `recognition`, which `standard` has and `quick` has not: a direction shown and one "
+        "named, how often a reconstructor takes the one for the other",
         (
             *WHO,
             text("named", "index of the direction that it is taken for"),
@@ -76,7 +76,8 @@ QUALITY = (
     ),
     Table(
         "stability",
-        "with the experiment `stability`: a set and a time that it was found again, from another seed or other codes",
+        "with the experiment `stability`, which `standard` has and `quick` has not: a set and a time that it was found "
+        "again, from another seed or other codes",
         (
             *PLACE,
             text("varied", "seed or codes"),

@@ -23,7 +23,7 @@ from navbench.declared.shared import (
 def _realism(short: str, words: str) -> tuple[Column, ...]:
     return (
         *estimated(f"{short}_at_min", f"{words} at t_min", empty=True),
-        *estimated(f"{short}_floor", f"{words} at t = 0, the generator against other codes of it", empty=True),
+        *estimated(f"{short}_floor", f"{words} at t = 0, of unshifted images", empty=True),
         *estimated(f"{short}_at_max", f"{words} at t_max", empty=True),
     )
 
