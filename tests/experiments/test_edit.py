@@ -91,3 +91,18 @@ def test_images_become_the_nearest_bytes_and_are_cut_at_the_ends_of_the_range():
 def test_a_misspelt_role_draws_no_codes():
     with pytest.raises(ValueError, match="curves"):
         codes_for(LinearGenerator(), "curves", range(2), seed=0)
+
+
+def test_results_depend_on_the_generator_the_direction_and_the_precision():
+    offset = noise(0, 4, 3, 4, 4)
+
+    def key(seed=0, scale=1.0, ends=(-2.0, 2.0), compute=None):
+        changed = offset if scale == 1.0 else torch.cat([offset[:3], scale * offset[3:]])
+        made = direction(LinearGenerator(seed=seed), changed, layer="map", ends=ends)
+        return Edit(LinearGenerator(seed=seed), made, compute or Compute()).cache_key
+
+    assert key() == key() == key(compute=Compute(batch=3))
+    assert (
+        len({str(each) for each in (key(), key(seed=1), key(ends=(-2.0, 3.0)), key(compute=Compute(precision="bf16")))})
+        == 4
+    )
