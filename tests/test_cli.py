@@ -136,7 +136,7 @@ def test_run_all_tells_of_every_stage_as_it_ends(finished):
 
 def test_a_run_goes_on_with_the_same_command_and_starts_over_with_fresh(call, folder, finished):
     line = "run-all tiny.toml --directions sets --out 'run [a] :b:'"
-    piece = next((finished[0] / "cache" / "screening").iterdir())
+    piece = next((finished[0] / "cache" / "screen").iterdir())
     before = piece.stat().st_mtime_ns
     call(f"{line} --batch 3")
     assert piece.stat().st_mtime_ns == before

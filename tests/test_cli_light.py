@@ -142,6 +142,7 @@ def test_ctrl_c_during_imports_ends_in_one_line(tmp_path, line):
     process = subprocess.Popen(
         [sys.executable, "-m", "navbench", *line.split()], env=slow_modules(tmp_path, 60), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's parent ignores it
     )  # fmt: skip
     assert process.stdout.readline() == "at it\n"
     process.send_signal(signal.SIGINT)
