@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Heatmap",
     "Run",
+    "bind",
     "curve",
     "direction_names",
     "discover",
@@ -28,12 +29,13 @@ __all__ = [
     "run",
     "strip",
 ]
+_OF_RUNS = ("Run", "open_run", "run")
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'navbench' has no attribute {name!r}")
-    return getattr(import_module("navbench.face"), name)
+    return getattr(import_module("navbench.runs" if name in _OF_RUNS else "navbench.face"), name)
 
 
 def __dir__() -> list[str]:

@@ -15,15 +15,14 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from PIL import Image
-from rich.console import Console
+from pydantic import ValidationError
 from torch import Tensor
 
-from navbench import suite as suites
 from navbench.compute import Compute, Precision
-from navbench.directions import DirectionSet
+from navbench.directions import Direction, DirectionSet
 from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings
-from navbench.errors import NavbenchError, unknown
+from navbench.errors import NavbenchError
 from navbench.experiments import fid_curve, locality, reproduction, strips
 from navbench.experiments.edit import Edit
 from navbench.generators import zoo
@@ -35,12 +34,8 @@ from navbench.metrics.extractors import create_extractor
 from navbench.metrics.locality import locality as concentration
 from navbench.metrics.perceptual import create_distance
 from navbench.report import figures
-from navbench.report.html import write_report
 from navbench.report.numbers import place, short_place
 from navbench.report.pictures import data_uri, heatmap_image, webp
-from navbench.report.tables import RunTables, load_run
-from navbench.runner.local import Run as Execution
-from navbench.runner.local import check_folder
 from navbench.runner.pictures import sheet
 from navbench.seeds import Role
 from navbench.spaces import create as create_space
@@ -87,7 +82,7 @@ def direction_names(generator: str | None = None, folder: str | Path | None = No
     >>> direction_names("faces")[0]
     'faces/hybrid/main.6/0'
     """
-    files = [file for _, file in sorted(_library(folder).sets.items())]
+    files = [file for _, file in sorted(library(folder).sets.items())]
     return [name for file in files if generator in (None, file.header["generator"]) for name in file.names()]
 
 
@@ -106,7 +101,7 @@ def load_direction(
         name: such as 'faces/hybrid/main.6/3'.
         generator: the one that it was found on; by default the installed one of that name.
         folder: of direction sets, beside the shipped ones.
-        device: where it is computed.
+        device: where it is computed; a generator that is given stays where it is.
         precision: 'float32' or 'bf16'.
         batch: images per forward pass; changes no result.
 
@@ -116,14 +111,27 @@ def load_direction(
     >>> load_direction("faces/svd/main.6/0")
     Edit(faces/svd/main.6/0, parameter main.6, t from -7.6 to 6.57)
     """
-    compute = Compute(device, precision, batch)
-    file, index = _library(folder).find(name)
+    file, index = library(folder).find(name)
     opened = file.header["generator"] if generator is None else generator
+    compute = Compute(str(opened.device) if isinstance(opened, Generator) else device, precision, batch)
     if isinstance(opened, str):
         if generator is None and opened not in zoo.known():
             raise NavbenchError(f"{name} was found on generator {opened!r}, which is not installed; name it.")
         opened = zoo.create(opened, compute)
     return Loaded(opened, file.load(opened)[index], compute)
+
+
+def bind(direction: Direction, generator: Generator, *, precision: Precision = "float32", batch: int = 32) -> Loaded:
+    """A direction of a set, such as one that `discover` found, on its generator.
+
+    Raises:
+        NavbenchError: its offsets do not fit the generator's space.
+
+    >>> faces = load_generator("faces")
+    >>> bind(discover(faces, "svd", layer="main.9", directions=1, effect_codes=2)[0], faces).direction.name
+    'faces/svd/main.9/0'
+    """
+    return Loaded(generator, direction, Compute(str(generator.device), precision, batch))
 
 
 def discover(
@@ -147,7 +155,14 @@ def discover(
     if (layer is None) == (latent is None):
         raise NavbenchError("Directions are found in a layer or in a latent space; name one of the two.")
     space = create_space(generator, latent or "parameter", layer)
-    wanted, compute = DiscoverySettings(**settings), Compute(str(generator.device))
+    try:
+        wanted = DiscoverySettings(**settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise NavbenchError(
+            f"Setting {'.'.join(map(str, first['loc']))} of discover: {first['msg'].lower()}."
+        ) from None
+    compute = Compute(str(generator.device))
     return Discovery(space, create_distance(wanted.distance, compute), wanted, compute, seed).run(method)
 
 
@@ -170,6 +185,7 @@ def strip(direction: Edit, *, shifts: int = 7, codes: int = 3, seed: int = 0) ->
     >>> strip(load_direction("faces/svd/main.6/0"), shifts=3, codes=2).size
     (192, 128)
     """
+    _check(codes=(codes, 1))
     return sheet(strips.strip(direction, direction.direction.shifts(shifts).tolist(), codes, seed).images)
 
 
@@ -197,6 +213,7 @@ def curve(
     Returns:
         A row per shift and metric: t, effect, metric, value, stderr, extractor, reference, n, and who the row is about.
     """
+    _check(samples=(samples, 2), effect_samples=(effect_samples, 2))
     made, compute = direction.direction, direction.compute
     network, perceptual = create_extractor(extractor, compute), create_distance(distance, compute)
     grid, rows = made.shifts(shifts).tolist(), range(samples)
@@ -252,6 +269,7 @@ class Heatmap:
 
 def heatmap(direction: Edit, *, samples: int = 64, shifts: int = 8, seed: int = 0) -> Heatmap:
     """Where a direction changes images, over `samples` codes and a uniform grid of `shifts`."""
+    _check(samples=(samples, 2), shifts=(shifts, 2))
     made = direction.direction
     grid = torch.linspace(made.t_min, made.t_max, shifts, dtype=torch.float64).tolist()
     heats = [locality.heat(direction, grid, group, seed) for group in locality.groups(samples)]
@@ -282,6 +300,7 @@ def imitate(
     Returns:
         target, residual (0 for a perfect imitation, 1 for none) with its stderr and n, residual_train, steps.
     """
+    _check(codes=(codes, 1), held_out=(held_out, 2), steps=(steps, 1))
     space = create_space(direction.space.generator, target, layer or direction.direction.layer)
     perceptual = create_distance(distance, direction.compute)
     t = direction.direction.t_max
@@ -292,81 +311,13 @@ def imitate(
     return pd.Series({"name": direction.direction.name, "target": describe(space), "t": t, **numbers, **rest})
 
 
-# --- runs --------------------------------------------------------------------------------------------------------
+def _check(**counts: tuple[int, int]) -> None:
+    """Refuse a count below its least, each given as (count, least)."""
+    for name, (count, least) in counts.items():
+        if count < least:
+            raise NavbenchError(f"{name} is {count}; it must be at least {least}.")
 
 
-class Run:
-    """A run folder.
-
-    Attributes:
-        folder: where it is.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self._read = load_run(self.folder)
-
-    def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r}, {len(self._read.directions)} directions)"
-
-    def __getitem__(self, table: str) -> pd.DataFrame:
-        """The table of that name, as tables/NAME.csv holds it, typed."""
-        known = [name for name in RunTables.__annotations__ if name not in ("run", "manifest", "suite_toml")]
-        if table not in known:
-            raise unknown("table", table, known)
-        return getattr(self._read, table)
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """What was run: versions, hashes, device, seconds and memory."""
-        return self._read.manifest
-
-    @property
-    def report(self) -> Path:
-        """The page."""
-        return self.folder / "index.html"
-
-    def pictures(self, kind: str = "strip") -> dict[str, Image.Image]:
-        """The pictures of a kind ('strip', 'reproduction', 'paired', ...) by file."""
-        rows = self._read.images[self._read.images["kind"] == kind]
-        return {file: Image.open(self.folder / file) for file in rows["file"]}
-
-    def _repr_html_(self) -> str:
-        columns = ["generator", "layer", "method", "directions", "curves", "fd_mean", "fd_mean_stderr"]
-        return f"<p>{self!r}</p>{self._read.methods[columns].to_html(index=False)}"
-
-
-def open_run(folder: str | Path) -> Run:
-    """A run folder that is there; `open_run(folder)["directions"]` is a DataFrame.
-
-    Raises:
-        NavbenchError: it is none, or was written by another version.
-    """
-    return Run(folder)
-
-
-def run(
-    suite: str, out: str | Path, *, folder: str | Path | None = None, device: str = "cpu", fresh: bool = False,
-    **values: Any,
-) -> Run:  # fmt: skip
-    """Run a suite in a folder, or go on with it, and write its report.
-
-    Args:
-        suite: a preset ('smoke', 'quick', 'standard', 'paper') or a TOML file.
-        out: the run folder.
-        folder: of direction sets, beside the shipped ones.
-        device: 'cpu', 'cuda' or 'cuda:N'.
-        fresh: start over.
-        values: of the suite in place of its own, such as seed=3 or curves={"samples": 99}.
-    """
-    chosen, place_ = suites.read(suite).with_values(**values), Path(out)
-    check_folder(place_, chosen, fresh=fresh)
-    compute = Compute(device, chosen.precision, chosen.batch)
-    Execution(place_, chosen, compute, _library(folder), Console(soft_wrap=True)).execute(fresh=fresh)
-    write_report(place_)
-    return Run(place_)
-
-
-def _library(folder: str | Path | None) -> Library:
+def library(folder: str | Path | None) -> Library:
     shipped = [SHIPPED] if SHIPPED.is_dir() else []
     return Library([Path(folder), *shipped] if folder else shipped)

@@ -192,6 +192,11 @@ class Stored(Generic[Result]):
         """The whole result."""
         return read_piece(self.kind, self.path)
 
+    def read(self, name: str) -> Tensor:
+        """One tensor of the result; the others, which may be large, are not read."""
+        with safe_open(self.path, framework="pt") as file:
+            return file.get_tensor(name)
+
 
 @contextmanager
 def slices(stored: tuple[Stored[Any], ...], name: str) -> Iterator[Callable[[int], Tensor]]:

@@ -69,7 +69,11 @@ PAIRS = (
             number("value_against", "mean of the other's"),
             *estimated("difference", "the first less the second, paired on the codes", empty=True, stderr="stderr"),
             number("p", "p of the difference, adjusted for all pairs of the place after Holm", empty=True),
-            text("lower", "the method whose number is lower; empty inside the noise", empty=True),
+            text(
+                "lower",
+                "the method whose number is lower; empty if not significant (Holm, 5 %)",
+                empty=True,
+            ),
             text("status", "why they are not compared; empty if they are", empty=True),
         ),
     ),

@@ -94,10 +94,11 @@ def by_effect(edit: Edit, distance: PerceptualDistance, amount: float, codes: in
     generator, own = edit.space.generator, edit.direction
     sample = generator.sample(range(codes), seeds.derived(seed, Role.CALIBRATION))
     meter = EffectMeter(edit.space, distance, sample, edit.compute)
-    wanted = [meter.reach(edit.offset, amount, guess) for guess in (own.t_min, own.t_max)]
+    offset = edit.offset
+    wanted = [meter.reach(offset, amount, guess) for guess in (own.t_min, own.t_max)]
     limits = [_WIDEST_EFFECT * own.t_min, _WIDEST_EFFECT * own.t_max]
     ends = [min(t, limit, key=abs) for t, limit in zip(wanted, limits, strict=True)]
-    return _range(ends, [meter.effects(edit.offset * t) for t in ends])
+    return _range(ends, [meter.effects(offset * t) for t in ends])
 
 
 @pure()

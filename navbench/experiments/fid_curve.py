@@ -239,7 +239,7 @@ def assemble(features: Iterable[Tensor], effects: Tensor, reference: Reference) 
 @pure()
 def curve(shards: tuple[Stored[Shard], ...], reference: Reference) -> Curve:
     """The curve of a direction from its shards, which make up all codes in order."""
-    effects = torch.cat([shard.load().effects for shard in shards], dim=1)
+    effects = torch.cat([shard.read("effects") for shard in shards], dim=1)
     with slices(shards, "features") as at:
         return assemble(map(at, range(len(effects))), effects, reference)
 
@@ -247,5 +247,5 @@ def curve(shards: tuple[Stored[Shard], ...], reference: Reference) -> Curve:
 @pure()
 def floor(unshifted: tuple[Stored[Features], ...], effect_codes: int, reference: Reference) -> Curve:
     """The distances at t = 0, which all curves of a generator share, as a curve of one point."""
-    features = torch.cat([part.load().features for part in unshifted])
+    features = torch.cat([part.read("features") for part in unshifted])
     return assemble([features], torch.zeros(1, effect_codes), reference)

@@ -60,9 +60,8 @@ def curve_quality(
     reference: Reference,
 ) -> Quality:  # fmt: skip
     """The quality of a direction from the shards of its curve over these shifts, t = 0 among them."""
-    parts = [shard.load() for shard in shards]
-    steps, kept = (torch.cat([getattr(part, name) for part in parts], dim=1) for name in ("steps", "kept"))
+    steps, kept = (torch.cat([shard.read(name) for shard in shards], dim=1) for name in ("steps", "kept"))
     real = None if reference.kernel is None else reference.kernel.features
-    at_zero = torch.cat([part.load().features for part in unshifted])
+    at_zero = torch.cat([part.read("features") for part in unshifted])
     with slices(shards, "features") as at:
         return quality(steps, shifts, at_zero, (at(0), at(len(shifts) - 2)), real, kept)

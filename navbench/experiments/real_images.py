@@ -17,7 +17,6 @@ from navbench.experiments.edit import Edit
 from navbench.experiments.projection import Projection, codes_of, with_activations
 from navbench.experiments.reference import GROUP, SUFFIXES
 from navbench.experiments.strips import to_bytes, to_float
-from navbench.fingerprints import tensor_hash
 from navbench.metrics.attributes import Scorer
 from navbench.work import pure
 
@@ -50,11 +49,6 @@ class Photo:
     source: str
     cropped: bool = False
     truth: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def cache_key(self) -> str:
-        """What results depend on: its pixels."""
-        return tensor_hash(self.image)
 
 
 def open_photos(sources: Sequence[str], size: tuple[int, int], count: int) -> list[Photo]:

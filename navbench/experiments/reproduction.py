@@ -79,8 +79,8 @@ class Imitation:
     def images(self, codes: Codes) -> tuple[Tensor, Tensor]:
         """The unshifted images and the edit."""
         state = self.edit.space.prepare(codes)
-        zero = torch.zeros_like(self.edit.offset)
-        return self.edit.space.render(state, zero), self.edit.space.render(state, self.t * self.edit.offset)
+        offset = self.edit.offset
+        return self.edit.space.render(state, torch.zeros_like(offset)), self.edit.space.render(state, self.t * offset)
 
     @torch.no_grad()
     def _measure(self, chunk: Sequence[int], offset: Tensor, rows: int) -> tuple[Tensor, ...]:

@@ -24,7 +24,7 @@ def _sentence(rows: pd.DataFrame, of: str) -> str:
     sided = even[even["dearer"] != ""]
     words = (
         f"Of {len(even)} directions{of} whose ends have the same effect within {_UNEQUAL:.0%}, {len(sided)} cost more "
-        f"realism at one end than at the other, by more than twice the error."
+        f"realism at one end than at the other (significant, Holm over all directions, 5 %)."
     )
     if left := len(rows) - len(even):
         words += f" {left} more have ends of unequal effects."

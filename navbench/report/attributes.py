@@ -187,6 +187,7 @@ def claims_table(tables: RunTables) -> Table | None:
     ]
     caption = (
         f"The paper's claims at a change of {plain(listed(dict.fromkeys(goals)))}: differences of {fd} ± one standard "
-        "error, positive where the claim holds; undecided where it is within twice the error."
+        "error, positive where the claim holds; undecided where they are not significant (Student's t, Holm over the "
+        "comparisons of a claim, 5 %)."
     )
     return make_table(frame, columns, " ".join([caption, *views.measured_with(fd, frame)]))

@@ -64,7 +64,7 @@ def natural_words(tables: RunTables) -> str:
 
 
 def ranking_sentences(tables: RunTables) -> list[str]:
-    """Per generator, place and number: whose is lowest, or that the differences are inside the noise."""
+    """Per generator, place and number: whose is lowest, or that the differences are not significant."""
     told = []
     for (generator, place), rows in tables.ranking.groupby(["generator", "place"], sort=False):
         of = f" of {plain(str(generator))}" if tables.several_generators else ""
@@ -106,7 +106,7 @@ def ranking_table(tables: RunTables) -> Table | None:
         views.word("Against", "against"),
         Column("Difference", lambda row: Cell(with_stderr(row["difference"], row["stderr"]), row["difference"])),
         Column("p", lambda row: Cell(significant(row["p"], 2), row["p"])),
-        Column("Lower", lambda row: Cell(plain(row["lower"] or row["status"]) or "inside the noise")),
+        Column("Lower", lambda row: Cell(plain(row["lower"] or row["status"]) or "not significant")),
     ]
     caption = (
         "Paired differences on the same codes, ± one standard error. A lower distance is more real and a lower area50 "

@@ -1,6 +1,7 @@
 """Curves of one generator's directions against one reference, as pieces: shards of codes, and what is made of them."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -98,7 +99,7 @@ class CurveMeasurement:
     def _source(self) -> str:
         return self._measurement.plan.subject.reference
 
-    @property
+    @cached_property
     def _images(self) -> Reference | None:
         """The reference's images; `None` if they are the generator's own, or unknown."""
         if self._source == "unshifted" or is_statistics(self._source):

@@ -21,7 +21,7 @@ def ranking_rows(suite: Suite, result: Results) -> Iterator[Row]:
     """Per layer or latent space, number and pair of methods.
 
     `difference` is that of `method` less that of `against`, on the same codes; `p` is adjusted for all pairs of the
-    place, after Holm; `lower` is the method whose number is lower, '' where the difference is inside the noise. A lower
+    place, after Holm; `lower` is the method whose number is lower, '' if the difference is not significant. A lower
     distance is more real and a lower area50 more local; a lower residual says that another space imitates the edits
     better. Pairs that were not measured at the same effect and ends are not compared, and `status` says so.
     """

@@ -17,9 +17,13 @@ from navbench.errors import NavbenchError
 NAME = "toy.make/svd/up/0"
 
 
+def loaded(sets):
+    return nb.load_direction(NAME, generator="toy:make", folder=sets)
+
+
 @pytest.fixture(scope="module")
 def direction(sets):
-    return nb.load_direction(NAME, generator="toy:make", folder=sets)
+    return loaded(sets)
 
 
 def test_the_import_alone_loads_nothing_heavy():
@@ -87,6 +91,14 @@ def test_a_strip_shows_the_edits_of_its_codes(direction):
     torch.testing.assert_close(middle, direction.space.generator(direction.space.generator.sample(range(2), 0)))
 
 
+def test_a_direction_that_was_found_is_bound_to_its_generator():
+    generator = nb.load_generator("toy:make")
+    found = nb.discover(generator, "svd", layer="up", directions=2, effect=0.01, effect_codes=2)
+    bound = nb.bind(found[1], generator)
+    assert (repr(found), bound.direction.index) == ("DirectionSet(toy.make/svd/up, 2 directions)", 1)
+    assert nb.strip(bound, shifts=3, codes=1).size == (72, 24)
+
+
 def test_a_direction_and_a_run_are_short_and_show_themselves(direction, finished):
     run = nb.open_run(finished.folder)
     for each in (direction, run):
@@ -105,6 +117,11 @@ def test_a_direction_and_a_run_are_short_and_show_themselves(direction, finished
         (lambda sets: nb.load_direction(NAME, folder=sets), "not installed; name it"),
         (lambda sets: nb.open_run(sets), "not a run folder"),
         (lambda sets: nb.discover(nb.load_generator("toy:make"), "svd"), "name one of the two"),
+        (lambda sets: nb.discover(nb.load_generator("toy:make"), "svd", layer="up", nope=1), "nope of discover"),
+        (lambda sets: nb.strip(loaded(sets), codes=0), "codes is 0; it must be at least 1"),
+        (lambda sets: nb.heatmap(loaded(sets), samples=0), "samples is 0; it must be at least 2"),
+        (lambda sets: nb.heatmap(loaded(sets), shifts=0), "shifts is 0"),
+        (lambda sets: nb.imitate(loaded(sets), "z", codes=0), "codes is 0"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(sets, call, message):

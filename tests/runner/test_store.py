@@ -246,6 +246,28 @@ def test_transient_parts_are_dropped_with_their_last_user(tmp_path):
     assert len(ticks) == steps(wholes) == 4
 
 
+def test_progress_is_told_part_by_part_while_a_piece_is_made(tmp_path):
+    """Long work is in the parts, so each is told before the next is begun, and in a later run again."""
+    store, told = Store(tmp_path), []
+    parts = tuple(pair.piece(value).but(note=f"part {value:.0f}", transient=True) for value in (1.0, 2.0))
+
+    def tick(note):
+        told.append((note, sum(store.path(part).exists() for part in parts)))
+
+    InProcess(store).results([joined.piece(parts).but(note="whole")], tick)
+    assert told == [("part 1", 1), ("part 2", 2), ("whole", 0)]
+    told.clear()
+    InProcess(store).results([joined.piece(parts).but(note="whole")], tick)
+    assert [note for note, _ in told] == ["part 1", "part 2", "whole"]
+
+
+def test_one_tensor_is_read_without_the_others(tmp_path):
+    store = Store(tmp_path)
+    results(store, pair.piece(3.0))
+    stored = Stored(Pair, store.path(pair.piece(3.0)))
+    assert torch.equal(stored.read("first"), stored.load().first)
+
+
 # --- damaged pieces --------------------------------------------------------------------------------------------
 
 
