@@ -28,7 +28,7 @@ from navbench.experiments.edit import Edit
 from navbench.generators import zoo
 from navbench.generators.base import Codes, Generator
 from navbench.generators.options import Options
-from navbench.library import SHIPPED, Library
+from navbench.library import library
 from navbench.metrics import estimate
 from navbench.metrics.extractors import create_extractor
 from navbench.metrics.locality import locality as concentration
@@ -316,8 +316,3 @@ def _check(**counts: tuple[int, int]) -> None:
     for name, (count, least) in counts.items():
         if count < least:
             raise NavbenchError(f"{name} is {count}; it must be at least {least}.")
-
-
-def library(folder: str | Path | None) -> Library:
-    shipped = [SHIPPED] if SHIPPED.is_dir() else []
-    return Library([Path(folder), *shipped] if folder else shipped)

@@ -139,3 +139,9 @@ class Library:
             raise NavbenchError(f"Direction {reference!r} is not unique: {names}{more}; say more of the name.")
         file, index, _ = matches[0]
         return file, index
+
+
+def library(folder: str | Path | None = None) -> Library:
+    """The direction sets of a folder, if one is given, then the shipped ones."""
+    shipped = [SHIPPED] if SHIPPED.is_dir() else []
+    return Library([Path(folder), *shipped] if folder else shipped)

@@ -10,7 +10,7 @@ from rich.console import Console
 from navbench import suite as suites
 from navbench.compute import Compute
 from navbench.errors import unknown
-from navbench.face import library
+from navbench.library import library
 from navbench.report.html import write_report
 from navbench.report.tables import RunTables, load_run
 from navbench.runner.local import Run as Execution

@@ -15,7 +15,7 @@ from rich.table import Column, Table
 from navbench.cli.loading import loading
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
-from navbench.library import SHIPPED, Library, SetFile
+from navbench.library import SetFile
 from navbench.words import NOISES, PRECISIONS
 
 if TYPE_CHECKING:
@@ -103,12 +103,6 @@ def fresh_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def given(**values: Any) -> dict[str, Any]:
     """The values that were given."""
     return {key: value for key, value in values.items() if value is not None}
-
-
-def library(folder: Path | None) -> Library:
-    """The direction sets of a folder, then the shipped ones."""
-    shipped = [SHIPPED] if SHIPPED.is_dir() else []
-    return Library([folder, *shipped] if folder else shipped)
 
 
 def installed(file: SetFile) -> str:

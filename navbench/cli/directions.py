@@ -17,11 +17,10 @@ from navbench.cli.common import (
     example,
     folding,
     installed,
-    library,
 )
 from navbench.cli.navigan import export_directions, import_directions
 from navbench.errors import NavbenchError
-from navbench.library import open_set, relabel
+from navbench.library import library, open_set, relabel
 
 if TYPE_CHECKING:
     from navbench.generators.options import Options

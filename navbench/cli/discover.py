@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from navbench.cli.common import checkpoint_options, computing, console, example, library
+from navbench.cli.common import checkpoint_options, computing, console, example
 from navbench.cli.loading import loading
 from navbench.cli.running import compute_for, overridden, with_subjects
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
+from navbench.library import library
 from navbench.methods import METHODS, admitted
 from navbench.progress import stage
 from navbench.words import LATENTS

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from navbench.cli.common import checkpoint_options, console, created, directions_option, example, installed, library
+from navbench.cli.common import checkpoint_options, console, created, directions_option, example, installed
 from navbench.cli.loading import loading
 from navbench.errors import NavbenchError
-from navbench.library import SetFile, set_path
+from navbench.library import SetFile, library, set_path
 
 if TYPE_CHECKING:
     from navbench.directions import DirectionSet

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from navbench.cli.common import calibrate_option, example, given, installed, library, show_table
+from navbench.cli.common import calibrate_option, example, given, installed, show_table
 from navbench.cli.running import with_options
 from navbench.cli.shared import Shared, run_options
-from navbench.library import SetFile
+from navbench.library import SetFile, library
 from navbench.words import KINDS, PROJECTIONS, RESAMPLING
 
 if TYPE_CHECKING:

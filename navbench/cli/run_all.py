@@ -14,9 +14,9 @@ from navbench.cli.common import (
     directions_option,
     example,
     fresh_option,
-    library,
 )
 from navbench.cli.running import overridden, run_suite, with_subjects
+from navbench.library import library
 from navbench.words import RESAMPLING
 
 if TYPE_CHECKING:

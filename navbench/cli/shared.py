@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from navbench.cli.common import checkpoint_options, computing, directions_option, fresh_option, library
+from navbench.cli.common import checkpoint_options, computing, directions_option, fresh_option
 from navbench.cli.running import overridden, run_suite
+from navbench.library import library
 
 if TYPE_CHECKING:
     from navbench.generators.options import Options

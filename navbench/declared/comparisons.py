@@ -54,8 +54,8 @@ PAIRS = (
     ),
     Table(
         "ranking",
-        "two methods and a number: their paired difference on the same codes, and whose is lower, that it is inside "
-        "the noise, or why they are not compared",
+        "two methods and a number: their paired difference on the same codes, and whose is lower, that it is not "
+        "significant, or why they are not compared",
         (
             GENERATOR,
             LAYER,
