@@ -20,11 +20,11 @@ sys.path.insert(0, str(Path(__file__).parent / "runner"))
 import toy
 
 from navbench.basis import random_basis
-from navbench.cli import common, main, run_all
+from navbench.cli import main, run_all
 from navbench.compute import Compute
 from navbench.directions import DirectionSet, write_set
 from navbench.generators import zoo
-from navbench.library import set_path
+from navbench.library import library, set_path
 from navbench.runner import local
 
 
@@ -256,7 +256,7 @@ def test_a_reference_that_may_not_be_read_is_named(work, monkeypatch):
     def forbidden(self, *_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    found = common.library(Path("sets"))
+    found = library(Path("sets"))
     with monkeypatch.context() as patch:
         patch.setattr(run_all, "library", lambda _: found)
         patch.setattr(Path, "rglob", forbidden)

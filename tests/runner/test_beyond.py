@@ -147,7 +147,7 @@ def test_the_page_shows_all_of_it(run):
         assert f'id="{section}"' in page
     for words in (
         "The closest latent direction",
-        "inside the noise",
+        "not significant",
         "Are they found again?",
         "Coarse is up to 4 cycles",
     ):
