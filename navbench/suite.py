@@ -303,7 +303,8 @@ class Suite(Settings):
             content[key] = content[key] | value if isinstance(value, dict) else value
         return _validated(content, "the command line")
 
-    def identity(self) -> str:
+    @property
+    def cache_key(self) -> str:
         """A hash of all that changes results: two suites with one identity give the same tables."""
         content = self.model_dump(mode="json", exclude={"batch": True, "curves": {"shard"}})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -146,8 +146,8 @@ class Discovery:
         """Principal components of w in falling order of variance, streamed in float64."""
         generator, settings = self.space.generator, self.settings.ganspace
         moments = Moments.empty(self.space.shape.numel(), self.compute.device)
-        for rows in self.compute.over(range(settings.samples), lambda rows: rows):
-            codes = generator.sample(rows, seeds.derived(self.seed, "ganspace"))
+        for indices in self.compute.over(range(settings.samples), lambda indices: indices):
+            codes = generator.sample(indices, seeds.derived(self.seed, "ganspace"))
             moments.update(generator.latent(codes, self.space.kind).flatten(1))
         values, vectors = torch.linalg.eigh(moments.covariance)
         count = min(self.settings.directions, len(values))
@@ -157,8 +157,8 @@ class Discovery:
 
     def _sefa(self) -> Found:
         """Right singular vectors of the linear maps that a latent enters first."""
-        readers = self.space.generator.readers(self.space.kind).detach().double().cpu()
-        _, values, rows = torch.linalg.svd(readers, full_matrices=False)
+        latent_weights = self.space.generator.latent_weights(self.space.kind).detach().double().cpu()
+        _, values, rows = torch.linalg.svd(latent_weights, full_matrices=False)
         count = min(self.settings.directions, len(values))
         basis = DenseBasis(rows[:count].unflatten(1, self.space.shape).float())
         return Found(basis, "stored", torch.eye(count), scores={"singular_value": values[:count].float()})

@@ -63,7 +63,7 @@ class Run:
         facts = {
             **environment(self.compute),
             "suite": self.suite.name,
-            "suite_sha256": self.suite.identity(),
+            "suite_sha256": self.suite.cache_key,
             "seed": self.suite.seed,
         }
         place = self.folder / "manifest.json"
@@ -266,7 +266,7 @@ def check_folder(folder: Path, suite: Suite, *, fresh: bool) -> None:
         made = any((folder / name).exists() for name in (CACHE, "tables", "directions"))
     except OSError as error:
         raise explained(error, folder) from error
-    if made and not fresh and before != suite.identity():
+    if made and not fresh and before != suite.cache_key:
         raise NavbenchError(
             f"{folder} holds another run than {suite.name!r} as it is now; choose another folder with --out, or "
             "replace that run with --fresh."
