@@ -1,10 +1,12 @@
 """Calibration: the shift at which an edit reaches a given effect (the paper chose its t ranges by hand)."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 
 from navbench.compute import Compute, finite_images
@@ -52,26 +54,50 @@ class EffectMeter:
     def reach(self, direction: Tensor, target: float, guess: float) -> float:
         """The shift t of the sign of `guess` at which `direction` has the effect `target`.
 
-        For small t the effect is quadratic in t, so each step assumes a power law through the last two points
-        and stays inside the bracket found so far. An effect that saturates below the target gives the largest
-        shift that was tried; the effect at both ends of a range is always reported beside it.
+        For small t the effect is a power of t, so both are taken by their logarithms. An effect that saturates below
+        the target gives the largest shift that was tried; the effect at both ends of a range is always reported
+        beside it.
         """
-        low, high, t, power = 0.0, float("inf"), abs(guess), 2.0
-        last: tuple[float, float] | None = None
-        for _ in range(STEPS):
-            effect = self.effect(direction * (t if guess > 0 else -t))
-            if abs(effect / target - 1) <= ACCURACY or (t >= LARGEST and effect < target):
-                break
-            low, high = (t, high) if effect < target else (low, t)
-            if last is not None and effect > 0 and last[1] > 0 and t != last[0]:
-                slope = float(torch.tensor(effect / last[1]).log() / torch.tensor(t / last[0]).log())
-                power = min(max(slope, 0.5), 4.0)
-            last = (t, effect)
-            step = (target / max(effect, 1e-12)) ** (1 / power)
-            proposal = t * min(max(step, 0.1), 10.0)
-            inside = low < proposal < high
-            t = min(proposal if inside else (low + high) / 2, LARGEST)
-        return t if guess > 0 else -t
+        sign = math.copysign(1.0, guess)
+
+        @cache
+        def miss(x: float) -> float:
+            return math.log10(max(self.effect(direction * (sign * 10.0**x)), 1e-12) / target)
+
+        return sign * 10.0 ** _root_of_power_law(miss, math.log10(abs(guess)))
+
+
+def _root_of_power_law(miss: Callable[[float], float], x: float) -> float:
+    """Where `miss`, the log of an effect over its target at the log of a shift, is zero, from a first guess on.
+
+    Steps follow the line through the last two tries until the root lies between them.
+    """
+    accuracy, largest = math.log10(1 + ACCURACY), math.log10(LARGEST)
+    last, power = x, 2.0
+    for _ in range(STEPS):
+        if abs(miss(x)) <= accuracy or (x >= largest and miss(x) < 0):
+            return x
+        if miss(last) * miss(x) < 0:
+            return nearest_root(miss, last, x, accuracy)
+        if x != last:
+            power = min(max((miss(x) - miss(last)) / (x - last), 0.5), 4.0)
+        last, x = x, min(x + min(max(-miss(x) / power, -1.0), 1.0), largest)
+    return last
+
+
+def nearest_root(miss: Callable[[float], float], low: float, high: float, accuracy: float) -> float:
+    """The try at which `miss` comes nearest to zero, by Brent's method between two points where its signs differ.
+
+    The search ends with the first try within `accuracy` of zero, or after `STEPS` steps.
+    """
+    tries: dict[float, float] = {}
+
+    def rounded(x: float) -> float:
+        tries[x] = miss(x)
+        return tries[x] if abs(tries[x]) > accuracy else 0.0
+
+    brentq(rounded, low, high, maxiter=STEPS, disp=False)
+    return min(tries, key=lambda x: abs(tries[x]))
 
 
 def calibrate(meter: EffectMeter, directions: Tensor, target: float, guess: float = 1.0) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from navbench import spaces
 from navbench.compute import Compute
-from navbench.discovery.calibration import LARGEST, EffectMeter, calibrate
+from navbench.discovery.calibration import LARGEST, STEPS, EffectMeter, calibrate, nearest_root
 from navbench.errors import Failure
 
 LINEAR = LinearGenerator(latent_dim=3, side=4)
@@ -70,6 +70,35 @@ def test_the_first_guess_needs_one_correction_on_a_quadratic_effect():
     object.__setattr__(made, "effect", lambda offset: tried.append(float(offset.norm())) or effect(offset))
     made.reach(UPWARDS, 9.0, 1.0)
     assert tried == pytest.approx([1, 3], rel=1e-3)
+
+
+def test_of_an_effect_that_jumps_over_the_target_the_nearest_try_is_taken():
+    made, tried = meter(Quadratic()), []
+
+    def jumping(offset):
+        t = float(offset.norm())
+        tried.append(t)
+        return t * t * (0.5 if t < 2 else 10.0)
+
+    object.__setattr__(made, "effect", jumping)
+    found = made.reach(UPWARDS, 3.0, 1.0)
+    assert found == pytest.approx(max(t for t in tried if t < 2), rel=1e-6)
+    assert found > 1.99
+    assert len(tried) < 2 * STEPS
+
+
+@given(st.floats(-2, 2), st.sampled_from([0.1, 1e-3, 1e-6]))
+def test_a_root_is_found_within_the_accuracy_in_few_steps(root, accuracy):
+    tried = []
+    found = nearest_root(lambda x: tried.append(x) or math.sinh(x - root), -3.0, 4.0, accuracy)
+    assert abs(math.sinh(found - root)) <= accuracy
+    assert len(tried) <= 14
+
+
+@given(st.floats(-0.9, 0.9), st.floats(0.1, 1), st.floats(0.1, 1))
+def test_of_a_jump_over_zero_the_nearest_try_is_taken(root, below, above):
+    found = nearest_root(lambda x: -below if x < root else above, -1.0, 1.0, 0.01)
+    assert (found < root) == (below <= above)
 
 
 @pytest.mark.parametrize("target", [0.01, 1.0, 20.0])
