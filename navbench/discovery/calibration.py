@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache, cached_property
+from typing import Any
 
 import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
+from navbench.basis import Basis
 from navbench.compute import Compute, finite_images
 from navbench.generators.base import Codes
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.spaces import Space
+from navbench.work import content_of, pure
 
 LARGEST = 1e6  # shifts beyond this are not tried
 ACCURACY = 0.01  # an effect this close to the target, relatively, has reached it
@@ -27,6 +30,12 @@ class EffectMeter:
     distance: PerceptualDistance
     codes: Codes
     compute: Compute
+
+    @cached_property
+    def cache_key(self) -> Any:
+        """What effects depend on: the space, the distance, the codes and the precision."""
+        codes = [getattr(self.codes, field.name) for field in fields(self.codes)]
+        return content_of([self.space, self.distance, self.compute, codes])
 
     @cached_property
     def originals(self) -> Tensor:
@@ -100,12 +109,21 @@ def nearest_root(miss: Callable[[float], float], low: float, high: float, accura
     return min(tries, key=lambda x: abs(tries[x]))
 
 
-def calibrate(meter: EffectMeter, directions: Tensor, target: float, guess: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Ranges (t_min, t_max), (K,) each, over which directions (K, *shape) reach the effect `target` at both ends."""
-    ends: list[list[float]] = [[], []]
-    for direction in directions:
-        for side, sign in enumerate((-1.0, 1.0)):
-            ends[side].append(meter.reach(direction, target, sign * guess))
-            if abs(ends[side][-1]) < LARGEST:
-                guess = abs(ends[side][-1])
-    return torch.tensor(ends[0]), torch.tensor(ends[1])
+@dataclass(frozen=True)
+class Ends:
+    """The range of one direction, t_min < 0 < t_max: (), float32, each."""
+
+    t_min: Tensor
+    t_max: Tensor
+
+
+@pure()
+def calibrate(meter: EffectMeter, basis: Basis, coefficients: Tensor, target: float, guess: float = 1.0) -> Ends:
+    """The range over which the direction of coefficients (B,) reaches the effect `target` at both ends.
+
+    The search for t_min starts at -`guess`, that for t_max at -t_min.
+    """
+    direction = basis.combine(coefficients[None])[0]
+    t_min = meter.reach(direction, target, -guess)
+    t_max = meter.reach(direction, target, guess if t_min <= -LARGEST else -t_min)
+    return Ends(torch.tensor(t_min), torch.tensor(t_max))
