@@ -21,7 +21,7 @@ from navbench.discovery.calibration import LARGEST, EffectMeter, Ends, calibrate
 from navbench.discovery.learn import Checkpoint, Learned, Pairs, learn
 from navbench.discovery.settings import DiscoverySettings, LearnSettings
 from navbench.errors import NavbenchError, unknown
-from navbench.methods import METHODS, Method
+from navbench.methods import METHODS, Maker, Method
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
@@ -117,11 +117,14 @@ class Discovery:
         return found.basis.combine(found.coefficients.to("cpu"))
 
     def _found(self, row: Method, spectrum: DirectionSet | None, checkpoint: Path | None) -> Found:
-        found = self._basis(row.basis, spectrum)
-        return self._learn(found, row.name, checkpoint) if row.learned else found
+        found = self._basis(row, spectrum)
+        return self._learn(found, row, checkpoint) if row.learned else found
 
-    def _basis(self, name: str, spectrum: DirectionSet | None) -> Found:
+    def _basis(self, row: Method, spectrum: DirectionSet | None) -> Found:
         """The basis, with its vectors themselves as the directions."""
+        name = row.basis
+        if row.make is not None:
+            return self._made(row.name, row.make)
         if name == "hessian" and spectrum is not None:
             return self._kept(spectrum)
         makers = {"svd": self._svd, "hessian": self._hessian, "pca": self._pca, "sefa": self._sefa}
@@ -139,6 +142,23 @@ class Discovery:
             raise NavbenchError(f"{spectrum.reference} does not belong to {describe(self.space)}; name its own.")
         where = f"set:../{spectrum.method}/{spectrum.place}.safetensors"
         return Found(spectrum.basis, where, torch.eye(spectrum.basis.count), spectrum.basis_sha256)
+
+    def _made(self, name: str, make: Maker) -> Found:
+        """A basis that another package makes."""
+        offsets = make(self.space, self.distance, self.settings, self.compute, self.seed)
+        if not isinstance(offsets, Tensor):
+            offsets = offsets.to(torch.device("cpu")).combine(torch.eye(offsets.count))
+        offsets = offsets.detach().cpu().float()
+        if offsets.shape[1:] != self.space.shape:
+            raise NavbenchError(
+                f"Method {name} gives offsets of shape {tuple(offsets.shape[1:])}, but {describe(self.space)} of "
+                f"generator {self.space.generator.name} has {tuple(self.space.shape)}."
+            )
+        norms = offsets.flatten(1).norm(dim=1)
+        if not len(norms) or not (torch.isfinite(norms) & (norms > 0)).all():
+            raise NavbenchError(f"Method {name} gives no offsets, or some that are zero or not finite.")
+        basis = DenseBasis(offsets)
+        return Found(basis, "stored", torch.eye(min(self.settings.directions, basis.count), basis.count))
 
     def _svd(self) -> Found:
         layer, count = self.space.layer, self.settings.directions
@@ -179,15 +199,15 @@ class Discovery:
             (result,) = self.executor.results([piece], report=report)
         return result, max(0.0, float(result.seconds) - (time.monotonic() - begun))
 
-    def _learn(self, found: Found, method: str, checkpoint: Path | None) -> Found:
+    def _learn(self, found: Found, row: Method, checkpoint: Path | None) -> Found:
         """Coefficients learned on a basis, in falling order of the reconstructor's accuracy."""
-        settings: LearnSettings = getattr(self.settings, method.replace("-", "_"))
+        settings: LearnSettings = getattr(self.settings, row.section)
         basis = found.basis.to(self.compute.device)
         limit = settings.shift or self._typical_shift(basis)
         pairs = Pairs(self.space, basis, limit, settings.shift_floor, self.seed)
         kept = None if checkpoint is None else Checkpoint(checkpoint)
         piece = learn.piece(pairs, self.settings.directions, settings, self.compute, checkpoint=kept)
-        learned, earlier = self._timed(piece, f"{method} in {describe(self.space)}")
+        learned, earlier = self._timed(piece, f"{row.name} in {describe(self.space)}")
         provenance = {
             "shift": limit,
             "accuracy": float(learned.accuracy.nanmean()),
