@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, get_type_hints
 
 import torch
 from safetensors import safe_open
@@ -176,6 +176,39 @@ def content_of(value: Any, what: str = "a value") -> Any:
     raise NavbenchError(
         f"{what} is a {type(value).__name__}, which does not tell what it holds; give it a property `cache_key`."
     )
+
+
+# --- who computes ---------------------------------------------------------------------------------------------
+
+Tick = Callable[[str], None]
+"""Called with its note when a piece is there."""
+
+
+def no_tick(note: str) -> None:
+    """Count nothing."""
+
+
+class Executor(Protocol):
+    """Whoever gives the results of pieces."""
+
+    def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
+        """The results in the order of the pieces; `report` is for functions that report their own progress."""
+
+
+class Unstored:
+    """Computes every piece anew, in this process, and keeps nothing; for pieces that are made of no others."""
+
+    def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
+        """The results in the order of the pieces."""
+        results = []
+        for piece in pieces:
+            results.append(piece.make(_no_parts, report))
+            tick(piece.note)
+        return results
+
+
+def _no_parts(piece: Piece[Any]) -> Any:
+    raise TypeError(f"{piece.function.name} is a part of another piece, which needs a store.")
 
 
 # --- results on disk ------------------------------------------------------------------------------------------

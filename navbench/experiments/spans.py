@@ -46,7 +46,7 @@ def span_overlap(one: DirectionSet, other: DirectionSet) -> Angles:
     return Angles.between(*(each.basis.combine(each.coefficients) for each in (one, other)))
 
 
-@pure()
+@pure(revision=2)
 def found_again(
     found: DirectionSet, generator: Generator, settings: DiscoverySettings, distance: PerceptualDistance, seed: int,
     compute: Compute,

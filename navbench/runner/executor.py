@@ -9,14 +9,9 @@ from typing import Any, TypeVar
 
 from navbench.progress import Report, silent
 from navbench.runner.store import Store
-from navbench.work import Piece, Stored
+from navbench.work import Piece, Stored, Tick, no_tick
 
 Result = TypeVar("Result")
-Tick = Callable[[str], None]
-
-
-def no_tick(note: str) -> None:
-    """Count nothing."""
 
 
 def steps(pieces: Iterable[Piece[Any]]) -> int:

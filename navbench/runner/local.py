@@ -147,7 +147,8 @@ class Run:
                 *survey_places(self.suite, subject, generator),
             ]
             settings, seed = self.suite.discovery_of(subject), self.suite.seed
-            discover(generator, places, settings, self.compute, seed, out, stages=self._stage)
+            common = (generator, places, settings, self.compute, seed, out)
+            discover(*common, stages=self._stage, executor=InProcess(self.store))
         return Library([out])
 
     @contextmanager
