@@ -1,4 +1,4 @@
-"""What every generator offers: codes that depend on (seed, index) only, and one layer at a time laid open."""
+"""What every generator offers: codes that depend on (seed, index) only, and access to one layer at a time."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 @dataclass(frozen=True)
 class Codes:
-    """What a generator consumes for N images; every field is a tensor whose first dimension is N, or none.
+    """What a generator consumes for N images; every field is a tensor whose first dimension is N, or `None`.
 
     Attributes:
         z: (N, latent_dim), float32, standard normal; (N, 0) of a generator that has no latent space.
@@ -41,7 +41,7 @@ class State:
 
     Attributes:
         input: (N, C, H, W), the tensor that enters the layer.
-        rest: whatever else the generator needs to go on from there.
+        rest: all else that the layer and those after it need.
     """
 
     input: Tensor
@@ -92,7 +92,7 @@ class Generator(nn.Module, ABC):
     latent_dim: int
     resolution: int
     latents: tuple[str, ...] = ("z",)
-    """The latent spaces that it has, by kind: none, or z and others."""
+    """The kinds of its latent spaces: z first, or empty."""
 
     @abstractmethod
     def forward(self, codes: Codes) -> Tensor:
@@ -116,10 +116,10 @@ class Generator(nn.Module, ABC):
         return Codes(z.to(self.device))
 
     def check(self) -> None:
-        """Refuse files that codes are made from and that cannot be used, before any work is done."""
+        """Check the files that codes are read from, before any work is done."""
 
     def map_to_w(self, codes: Codes) -> Codes:
-        """The codes with all work done that no offset of a later latent changes, such as a mapping network's."""
+        """The codes mapped to w, for generators with a mapping network; unchanged for others."""
         return codes
 
     def latent_shape(self, kind: str) -> torch.Size:
@@ -130,28 +130,28 @@ class Generator(nn.Module, ABC):
 
     def shift_latent(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
         """The codes with an offset added in a latent space: of `latent_shape(kind)`, or one per code."""
-        self.latent_shape(kind)  # refuses a kind that is not there
+        self.latent_shape(kind)  # refuses an unknown kind
         return replace(codes, z=codes.z + offset)
 
     def latent(self, codes: Codes, kind: str) -> Tensor:
-        """What an offset in a latent space is added to, (N, *latent_shape(kind))."""
-        self.latent_shape(kind)  # refuses a kind that is not there
+        """The latents of the codes, (N, *latent_shape(kind)): what an offset is added to."""
+        self.latent_shape(kind)  # refuses an unknown kind
         return codes.z
 
     def with_latent(self, codes: Codes, kind: str, latent: Tensor) -> Codes:
-        """The codes at another place of a latent space, (N, *latent_shape(kind)), with all else as it is."""
+        """The codes with another latent, (N, *latent_shape(kind)), and all else unchanged."""
         return self.shift_latent(codes, kind, latent - self.latent(codes, kind))
 
     def noise_inputs(self) -> Sequence[int]:
-        """The sides of the noise maps that enter it beside the code, in forward order; most generators have none."""
+        """The sides of the noise maps that enter it beside the code, in forward order; empty for most generators."""
         return ()
 
     def with_noise(self, codes: Codes, maps: Sequence[Tensor]) -> Codes:
-        """The codes with noise maps of their own, (N, 1, h, h) for each h of `noise_inputs()`."""
+        """The codes with these noise maps, (N, 1, h, h) for each h of `noise_inputs()`."""
         raise NavbenchError(f"Generator {self.name} takes no noise maps.")
 
     def latent_weights(self, kind: str) -> Tensor:
-        """The linear maps that a latent enters first, stacked, (outputs, dimensions): what SeFa decomposes."""
+        """The weights of the first linear maps of a latent, stacked, (outputs, dimensions): what SeFa decomposes."""
         raise NavbenchError(
             f"Generator {self.name} does not say which linear maps read {kind}, so sefa has nothing to decompose; "
             "override `latent_weights`."
@@ -184,12 +184,12 @@ class Generator(nn.Module, ABC):
 
     @property
     def variant(self) -> str:
-        """What else than weights its images depend on, such as a truncation; '' for nothing or the usual."""
+        """Settings beside the weights that its images depend on, such as a truncation; '' for the defaults."""
         return ""
 
     @cached_property
     def cache_key(self) -> dict[str, str]:
-        """What results depend on: its weights, its class, and what it makes of one code, for its class may change."""
+        """What results depend on: weights, class, and statistics of one image, as the code of its class may change."""
         with torch.no_grad():
             image = self(self.sample([0], seed=0)).double()
         kind = type(getattr(self, "module", self))
@@ -201,7 +201,7 @@ class Generator(nn.Module, ABC):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of all weights with their names, and of the variant: what results and directions are tied to."""
+        """SHA-256 of the named weights and the variant, which results and direction sets record."""
         return fingerprint_of(self.state_dict(), self.variant)
 
 

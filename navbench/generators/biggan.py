@@ -108,8 +108,9 @@ class BigGAN(Generator):
     kernel would be divided by a norm that is a training's accident, and a large one would change that norm.)
 
     Attributes:
-        sizes: what it is built from.
-        truncation: z is drawn from a normal distribution cut off at +-2, times this (section 3.1); none if None.
+        sizes: of its layers.
+        truncation: z is drawn from a normal distribution cut off at +-2, times this (section 3.1);
+            `None` for no cut.
         classes: from which codes draw theirs, uniformly; empty for all.
     """
 
@@ -180,14 +181,14 @@ class BigGAN(Generator):
         return ClassCodes(z.to(self.device), self._labels(indices, seed, self.classes))
 
     def _labels(self, indices: Sequence[int], seed: int, classes: Sequence[int]) -> Tensor:
-        """Classes by a role of their own, each uniform among `classes`, or all."""
+        """Classes, uniform among `classes` or all, by their own seed."""
         among, role = classes or range(self.sizes.class_count), seeds.derived(seed, "class")
         drawn = [among[int(seeds.stream(role, index).integers(len(among)))] for index in indices]
         return torch.tensor(drawn, dtype=torch.int64, device=self.device)
 
     def latent_weights(self, kind: str) -> Tensor:
         """The first layer, and the maps from z to gains and biases, each on its own chunk of z."""
-        self.latent_shape(kind)  # refuses a kind that is not there
+        self.latent_shape(kind)  # refuses an unknown kind
         first, *chunks = self.sizes.chunks
         maps = [(self.linear.weight, first)]
         for group, chunk in zip(self.blocks, chunks, strict=True):
@@ -276,8 +277,8 @@ class BigGAN(Generator):
 def truncated(normal: Tensor) -> Tensor:
     """Standard normal numbers as numbers of the normal distribution cut off at +-2, in the same order.
 
-    That distribution is what drawing numbers beyond anew gives (section 3.1).  Here each number goes to the one of
-    the same rank, by the inverse distribution function, so a code is a function of its own normal numbers.
+    Redrawing the numbers beyond +-2 gives that distribution (section 3.1).  Here each number is mapped to that of the
+    same quantile, so a code is a function of its own normal numbers.
     """
     root = 2.0**0.5
     central = torch.erf(normal.double() / root)  # the probability of a number nearer to 0
@@ -286,13 +287,13 @@ def truncated(normal: Tensor) -> Tensor:
 
 @torch.no_grad()
 def standing_statistics(generator: BigGAN, batches: int = 16, seed: int = 0, batch_size: int = 64) -> BigGAN:
-    """The generator with the statistics of its batch normalisations made anew (appendix C.1, 'standing statistics').
+    """The generator with recomputed batch-norm statistics (appendix C.1, 'standing statistics').
 
     As in the published code they are means, over batches, of each batch's mean and biased variance, while every batch
     is normalised by its own; codes are not truncated, and their classes are uniform over all.
 
     Args:
-        generator: one whose statistics matter not; it stays as it is.
+        generator: the original, which is not changed; its stored statistics are ignored.
         batches: how many.
         seed: of the codes.
         batch_size: codes per batch.

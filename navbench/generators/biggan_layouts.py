@@ -81,7 +81,7 @@ def assembled(state: Mapping[str, Tensor], name: str, options: Options, source: 
     sizes = _sizes(state, source)
     kind = f"{FAMILY}-deep" if sizes.depth else FAMILY
     description = f"{kind}, {sizes.resolution}x{sizes.resolution}, {sizes.class_count} classes, from a file"
-    with torch.device("meta"):  # no memory, and none of the global random numbers
+    with torch.device("meta"):  # allocates no memory, and draws no random numbers
         generator = BigGAN(name, description, sizes, options.truncation, options.classes)
     names = _names(generator, state)
     check_expected({key: value.shape for key, value in state.items()}, _expected(names, generator), source)

@@ -1,6 +1,6 @@
-"""Other people's checkpoints as generators: what a file holds is seen from its content, never from its name.
+"""Other people's checkpoints as generators: the format is detected from the file's content, never from its name.
 
-Containers are safetensors, files of `torch.save` and NVIDIA's pickles; none of them gets to run anything.  What comes
+Containers are safetensors, files of `torch.save` and NVIDIA's pickles; no code in them is run.  What comes
 out of one is a state dict, and the table `FAMILIES` says whose.
 """
 
@@ -125,7 +125,7 @@ def generator_name(path: Path) -> str:
 
 
 def contents(path: Path) -> Contents:
-    """What is in a file, whatever it is called; see `Contents`.
+    """The content of a file, whose name does not matter; see `Contents`.
 
     Raises:
         NavbenchError: there is no such file, it is damaged, of no known container, or asks for more than plain data.
@@ -207,7 +207,7 @@ def _generator_state(value: Any) -> dict[str, Tensor]:
 
 
 def _state(value: Any) -> dict[str, Tensor] | None:
-    """A network's tensors, without the prefix of DataParallel; none if it is no network."""
+    """A network's tensors, without the prefix of DataParallel; `None` if it is no network."""
     if isinstance(value, Record):
         return flattened(value, f"the {value.class_name} in it")
     if not isinstance(value, dict) or not value:

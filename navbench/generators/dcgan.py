@@ -44,7 +44,7 @@ class DCGAN(Generator):
 
     def latent_weights(self, kind: str) -> Tensor:
         """The first layer, which is linear in z: (width * 4 * 4, latent_dim)."""
-        self.latent_shape(kind)  # refuses a kind that is not there
+        self.latent_shape(kind)  # refuses an unknown kind
         return self.kernel(self.layers()[0]).flatten(1).T
 
     def before(self, codes: Codes, layer: Layer) -> State:

@@ -73,7 +73,7 @@ def write_generator(generator: StyleGAN2, path: Path, card: dict[str, Any], dtyp
     Args:
         generator: one whose tensors do not fit the precision is refused.
         path: of the file, which is replaced.
-        card: how the generator was made; whatever JSON holds.
+        card: how the generator was trained; any JSON object.
         dtype: of the tensors, float16 or float32.
     """
     described = Architecture(**{name: getattr(generator, name) for name in Architecture.model_fields})
@@ -109,7 +109,7 @@ def read_generator(path: Path, options: Options = Options(), name: str = "") -> 
     opened = _open(path)
     header = opened.header
     chosen = options.model_dump(include={"truncation", "noise", "classes", "size"}, exclude_defaults=True)
-    with torch.device("meta"):  # no memory, and none of the global random numbers
+    with torch.device("meta"):  # allocates no memory, and draws no random numbers
         try:
             architecture = header.architecture.model_dump() | chosen
             generator = StyleGAN2(name or header.name, header.description, **architecture)

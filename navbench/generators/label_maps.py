@@ -31,9 +31,9 @@ class LabelMaps:
 
     Attributes:
         folder: of the label maps, with its subfolders.
-        instances: the folder of the instance maps; none for a network without an edge channel.
+        instances: the folder of the instance maps; `None` for a network without an edge channel.
         class_count: classes are 0 to this less one.
-        size: to which maps are resized by taking the nearest pixel; none for their own, which must then be one.
+        size: to which maps are resized by taking the nearest pixel; `None` for their own, which must be equal.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class LabelMaps:
         """Height and width of what the network gets.
 
         Raises:
-            NavbenchError: maps of several sizes, and none was asked for.
+            NavbenchError: the maps have several sizes, and `size` is `None`.
         """
         if self.size is not None:
             return self.size
@@ -87,7 +87,7 @@ class LabelMaps:
         return torch.stack([self._labels(self.folder / self.names[index]) for index in indices])
 
     def edges(self, indices: Sequence[int]) -> Tensor | None:
-        """Where the objects of maps number `indices` meet, (N, H, W), bool; none without instance maps."""
+        """Where the objects of maps number `indices` meet, (N, H, W), bool; `None` without instance maps."""
         if self.instances is None:
             return None
         return torch.stack([edges(self._read(self._instance_map(self.names[index]))) for index in indices])
@@ -120,7 +120,7 @@ class LabelMaps:
                 return _pixels(image.resize((width, height), Image.Resampling.NEAREST))
         except NavbenchError:
             raise
-        except Exception as error:  # every image format has errors of its own
+        except Exception as error:  # image formats raise errors of many types
             raise NavbenchError(f"{path} cannot be read as an image ({image_trouble(error)}).") from None
 
 
@@ -146,7 +146,7 @@ def _size(path: Path) -> Size:
     try:
         with Image.open(path) as image:
             return image.height, image.width
-    except Exception as error:  # every image format has errors of its own
+    except Exception as error:  # image formats raise errors of many types
         raise NavbenchError(f"{path} cannot be read as an image ({image_trouble(error)}).") from None
 
 

@@ -27,7 +27,7 @@ class MapCodes(Codes):
     Attributes:
         z: (N, 0): there is no latent space.
         labels: (N, H, W), uint8, class numbers.
-        edges: (N, H, W), bool, where objects meet; none for a network without that channel.
+        edges: (N, H, W), bool, where objects meet; `None` for a network without that channel.
     """
 
     labels: Tensor
@@ -42,7 +42,7 @@ class Sizes:
         inputs: channels: the classes, and one for edges where it is used.
         width: channels at full resolution (ngf).
         downsamplings, blocks: of the global network (n_downsample_global, n_blocks_global).
-        local_blocks: of each local enhancer, by rising resolution (n_blocks_local); empty for none.
+        local_blocks: of each local enhancer, by rising resolution (n_blocks_local); empty without enhancers.
     """
 
     inputs: int
@@ -103,7 +103,7 @@ class Pix2PixHD(Generator):
     between objects where the network uses them.
 
     Attributes:
-        sizes: what it is built from.
+        sizes: of its layers.
         maps: the label maps that codes are drawn from.
     """
 

@@ -47,7 +47,7 @@ def build(state: Mapping[str, Tensor], name: str, options: Options) -> Pix2PixHD
     kind = "LocalEnhancer" if sizes.local_blocks else "GlobalGenerator"
     height, width = maps.shape
     description = f"{FAMILY} ({kind}), {classes} classes, {height}x{width}, from a file"
-    with torch.device("meta"):  # no memory, and none of the global random numbers
+    with torch.device("meta"):  # allocates no memory, and draws no random numbers
         generator = Pix2PixHD(name, description, sizes, maps)
     return load_strictly(generator, state, _SOURCE)
 

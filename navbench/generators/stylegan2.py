@@ -28,10 +28,10 @@ class StyleCodes(Codes):
 
     Attributes:
         z: (N, latent_dim); (N, 0) for codes that are given in w+.
-        w: (N, L, style_dim), one style per modulated layer, once the mapping network has made it; else none.
-        label: (N,), int64, the class of each; none without classes.
-        noise_seeds: (N, 2), int64, the seed and index that each one's noise is drawn by; none unless it is random.
-        maps: (N, P), noise maps of its own, flattened, in forward order, as a projected photo has them; else none.
+        w: (N, L, style_dim), one style per modulated layer, or `None` before the mapping network.
+        label: (N,), int64, the class of each; `None` without classes.
+        noise_seeds: (N, 2), int64, the seed and index of each code's noise; `None` unless noise is random.
+        maps: (N, P), flattened noise maps of each code, in forward order, as projection finds them; else `None`.
     """
 
     w: Tensor | None = None
@@ -56,11 +56,11 @@ class StyleGAN2(Generator):
     `convs.0`, has the index -1.
 
     Attributes:
-        truncation: psi of the truncation trick, w_avg + psi (w - w_avg) (section 3 of StyleGAN); 1 is none.
+        truncation: psi of the truncation trick, w_avg + psi (w - w_avg) (section 3 of StyleGAN); 1 for no truncation.
         noise: 'const', the stored noise of the checkpoint; 'none'; or 'random', drawn by each code's seed and index,
-            so the same under every edit.
-        class_count: of a class-conditional generator (Karras et al., NeurIPS 2020); 0 for none.
-        classes: from which codes draw theirs, uniformly; empty for all.
+            so the same for every edit.
+        class_count: of a class-conditional generator (Karras et al., NeurIPS 2020); 0 for an unconditional one.
+        classes: those that codes are drawn from, uniformly; empty for all.
         w_avg: (style_dim,), the mean of w, over all classes.
     """
 
@@ -88,7 +88,7 @@ class StyleGAN2(Generator):
             noise: see the attributes.
             class_count: see the attributes.
             classes: see the attributes.
-            size: height and width of the images, the middle of the canvas; all of it if none.
+            size: height and width of the images, the middle of the canvas; `None` for all of it.
         """
         super().__init__()
         if resolution < 8 or resolution & (resolution - 1):
@@ -133,7 +133,7 @@ class StyleGAN2(Generator):
 
     @property
     def variant(self) -> str:
-        """The truncation, the noise, the classes and the size, where they are not the usual ones."""
+        """The truncation, the noise, the classes and the size, where they differ from the defaults."""
         parts = []
         if (self.truncation, self.noise) != (1.0, "const"):
             parts.append(f"truncation {self.truncation:g}, noise {self.noise}")
@@ -178,7 +178,7 @@ class StyleGAN2(Generator):
         return StyleCodes(z, None, label, noise_seeds)
 
     def map_to_w(self, codes: Codes) -> StyleCodes:
-        """The codes with their styles; those that have them already stay as they are, and are not truncated."""
+        """The codes with their styles; codes that have styles are returned unchanged, and not truncated."""
         codes = _style_codes(codes)
         if codes.w is not None:
             return codes
@@ -207,7 +207,7 @@ class StyleGAN2(Generator):
 
     def latent(self, codes: Codes, kind: str) -> Tensor:
         """Of w, the first layer's style, which is every layer's for codes that come from z."""
-        self.latent_shape(kind)  # refuses a kind that is not there
+        self.latent_shape(kind)  # refuses an unknown kind
         if kind == "z":
             return codes.z
         w = self.map_to_w(codes).w
@@ -215,11 +215,11 @@ class StyleGAN2(Generator):
         return w if kind == "w+" else w[:, 0]
 
     def noise_inputs(self) -> Sequence[int]:
-        """The side of each layer's noise, in forward order; none if the generator goes without noise."""
+        """The side of each layer's noise, in forward order; empty if noise is 'none'."""
         return () if self.noise == "none" else self.noise_sizes()
 
     def with_noise(self, codes: Codes, maps: Sequence[Tensor]) -> StyleCodes:
-        """The codes with noise maps of their own, (N, 1, h, h) for each h of `noise_inputs()`."""
+        """The codes with these noise maps, (N, 1, h, h) for each h of `noise_inputs()`."""
         return replace(_style_codes(codes), maps=torch.cat([each.flatten(1) for each in maps], dim=1))
 
     def latent_weights(self, kind: str) -> Tensor:
@@ -235,7 +235,7 @@ class StyleGAN2(Generator):
 
     def shift_latent(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
         """The codes with an offset added in z, in w (to every layer's style alike) or in w+."""
-        self.latent_shape(kind)  # refuses a kind that is not there
+        self.latent_shape(kind)  # refuses an unknown kind
         if kind == "z":
             return replace(_style_codes(codes), z=codes.z + offset, w=None)
         codes = self.map_to_w(codes)
@@ -262,7 +262,7 @@ class StyleGAN2(Generator):
         return tuple(Layer(name, index, shape, False) for index, (name, shape) in enumerate(pairs, start=-1))
 
     def layer(self, name: str) -> Layer:
-        """The layer of that name or index; NVIDIA's name of it, such as 'synthesis.b16.conv1', will do as well."""
+        """The layer of that name or index; NVIDIA's name, such as 'synthesis.b16.conv1', is also accepted."""
         found = re.fullmatch(r"(?:synthesis\.)?b(\d+)\.conv([01])", name)
         if found is not None and (side := int(found[1])) >= 4 and side & (side - 1) == 0:
             place = 2 * (side.bit_length() - 4) + int(found[2])  # b8.conv0 is convs.0
@@ -298,7 +298,7 @@ class StyleGAN2(Generator):
             if place % 2 == 0:  # the last convolution of its resolution
                 to_rgb = self.to_rgbs[place // 2 - 1] if place else self.to_rgb1
                 skip = to_rgb(x, rest.w[:, place + 1], skip)
-        return x, skip  # type: ignore[return-value]  # none only before the first image
+        return x, skip  # type: ignore[return-value]  # `None` only before the first image
 
     def _cropped(self, canvas: Tensor) -> Tensor:
         """The images in the middle of the canvas."""
@@ -326,7 +326,7 @@ class StyleGAN2(Generator):
         ]  # fmt: skip
 
     def _fixed_noise(self) -> Sequence[Tensor | None]:
-        """What the checkpoint stores, or none."""
+        """The stored noise of each layer, or `None` for each."""
         stored = [self.noises.get_buffer(f"noise_{place}") for place in range(len(self.convs) + 1)]
         return [None] * len(stored) if self.noise == "none" else stored
 

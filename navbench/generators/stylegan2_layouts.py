@@ -127,7 +127,7 @@ def to_rosinality(generator: StyleGAN2) -> dict[str, Any]:
 
 @torch.no_grad()
 def mean_style(generator: StyleGAN2) -> Tensor:
-    """The mean of w over codes of a role of their own, (style_dim,), where a file does not store it.
+    """The mean of w, (style_dim,), over codes that are drawn for this alone, where a file does not store it.
 
     In float64, then rounded to half precision, so every machine finds the same and the fingerprint does not depend
     on which.

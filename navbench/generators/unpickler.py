@@ -1,6 +1,6 @@
-"""A pickle machine that can build nothing but plain data, for files whose authors nobody vouches for.
+"""A pickle machine that can build nothing but plain data, for untrusted files.
 
-Python's own unpickler calls whatever a file names, sets attributes of whatever it likes, and hangs or exhausts the
+Python's own unpickler calls any function that a file names, sets any attribute, and hangs or exhausts the
 memory on a few hostile bytes.  This one knows the operations that checkpoints are made of, calls only what it is
 handed, by name, and keeps an account of the work that a file asks for.
 """

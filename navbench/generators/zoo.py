@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 GROUP = "navbench.generators"
 SUFFIXES = {".pkl", ".pt", ".pth", ".safetensors", ".tar", ".ckpt", ".bin"}
-"""Endings that make a name one of a file, also where there is none; what a file holds is seen from its content."""
+"""A name with one of these endings is that of a file, even a missing one; its format is detected from its content."""
 
 
 def known() -> dict[str, EntryPoint]:
@@ -38,10 +38,10 @@ def create(name: str, compute: Compute, options: Options | None = None) -> Gener
             which gives a callable that returns a `Generator`, or an `nn.Module` with an attribute `code_shape` or
             `latent_dim`; or the path of a checkpoint.
         compute: the device.
-        options: how a generator from a checkpoint is to run; None for as it is stored.
+        options: of a generator from a checkpoint; `None` for the stored ones.
 
     Raises:
-        NavbenchError: there is none of that name, or it takes no options.
+        NavbenchError: the name is unknown, or the generator takes no options.
     """
     from torch import nn
 

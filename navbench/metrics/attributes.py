@@ -30,9 +30,9 @@ class Attribute:
     """One thing that a scorer reads.
 
     Attributes:
-        unit: of its numbers, '' for none.
+        unit: of its numbers, '' without one.
         spread: its standard deviation over the data: what one sigma of change is.
-        period: of a circular one, such as an angle; none for the others.
+        period: of a circular one, such as an angle; `None` for others.
     """
 
     name: str
@@ -64,11 +64,11 @@ class Scorer(PluginNetwork):
     """A scorer whose every answer is checked.
 
     Attributes:
-        probe: what it read from an image, to few digits, for its code may change.
+        probe: what it read from an image, to few digits, as its code may change.
     """
 
     def __init__(self, name: str, network: nn.Module, compute: Compute) -> None:
-        """Take a network with a tuple `attributes`; `name` is what it is called in tables."""
+        """Take a network with a tuple `attributes`; `name` stands in tables."""
         self.attributes = _checked(name, getattr(network, "attributes", None))
         super().__init__(name, network, compute)
         self.probe: tuple[str, ...] = ()
@@ -208,7 +208,7 @@ def _rank_correlation(path: Tensor) -> Tensor:
     return _ratio((a * b).sum(0), (a.square().sum(0) * b.square().sum(0)).sqrt())
 
 
-# --- what it is called -------------------------------------------------------------------------------------------
+# --- label and verdict ------------------------------------------------------------------------------------------
 
 LEAST_CHANGE = 0.25
 """Sigmas from end to end that an attribute must move in the mean for a direction to be a direction of anything."""

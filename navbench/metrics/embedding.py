@@ -1,4 +1,4 @@
-"""Identity: whether the same person, or car, is seen in an edited image, as an embedding network sees it.
+"""Identity: whether an edited image shows the same person, or car, according to an embedding network.
 
 Packages add theirs, such as a face recognition network, as entry points of the group `navbench.embeddings`.
 """
@@ -19,14 +19,14 @@ class Embedder(PluginNetwork):
 
     def __call__(self, images: Tensor) -> Tensor:
         """Embeddings of unit norm, (N, D), float32, of images (N, 3, H, W), float, [-1, 1]."""
-        found = self._answer(images)
-        if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(images):
+        embeddings = self._answer(images)
+        if not isinstance(embeddings, Tensor) or embeddings.ndim != 2 or len(embeddings) != len(images):
             raise NavbenchError(
-                f"Embedding {self.name} gave {shape_of(found)} for {len(images)} images; it must give (N, D)."
+                f"Embedding {self.name} gave {shape_of(embeddings)} for {len(images)} images; it must give (N, D)."
             )
-        if not torch.isfinite(found).all():
+        if not torch.isfinite(embeddings).all():
             raise Failure(f"Embedding {self.name} gave NaN or infinity; check its weights.")
-        return F.normalize(found.float(), dim=1)
+        return F.normalize(embeddings.float(), dim=1)
 
 
 def create_embedder(name: str, compute: Compute) -> Embedder:

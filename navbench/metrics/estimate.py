@@ -81,8 +81,8 @@ def difference(a: Estimate, b: Estimate) -> Estimate:
 
 def average(estimates: Sequence[Estimate]) -> Estimate:
     """The mean of several estimates on the same codes; its uncertainty is that of the codes alone."""
-    value = sum(each.value for each in estimates) / len(estimates)
-    return Estimate(value, torch.stack([each.influence for each in estimates]).mean(0))
+    value = sum(part.value for part in estimates) / len(estimates)
+    return Estimate(value, torch.stack([part.influence for part in estimates]).mean(0))
 
 
 def jackknife(value: float, without: Tensor) -> Estimate:

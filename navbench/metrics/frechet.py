@@ -72,7 +72,7 @@ class FrechetReference:
     """What Fréchet distances are measured against, factored once.
 
     Attributes:
-        n: number of samples it was made of; none where nobody knows.
+        n: number of samples; `None` if unknown.
         mean: μr, (D,), float64.
         trace: tr Sr.
         factor: F, (D, r), with F Fᵀ = Sr; r is the numerical rank of Sr.

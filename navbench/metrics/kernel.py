@@ -59,9 +59,9 @@ def _kernel(x: Tensor, y: Tensor) -> Tensor:
 
 def _mean_of_others(x: Tensor, block: int) -> Tensor:
     """For each sample of x (n, D), the mean of its kernel with the other n - 1."""
-    own = (x.square().sum(dim=1) / x.shape[1] + 1) ** 3
+    with_itself = (x.square().sum(dim=1) / x.shape[1] + 1) ** 3
     sums = torch.cat([_kernel(rows, x).sum(dim=1) for rows in x.split(block)])
-    return (sums - own) / (len(x) - 1)
+    return (sums - with_itself) / (len(x) - 1)
 
 
 def _checked(features: Tensor) -> Tensor:

@@ -36,16 +36,16 @@ def naturalness(low: Tensor, high: Tensor, real: Tensor) -> Estimate:
         The mean over codes of the second half, both classifiers held fixed; NaN where all real images are taken for one
         end, so that there is nothing to learn from.
     """
-    ends = [each[:MOST].detach().double().cpu().numpy() for each in (low, high)]
+    ends = [features[:MOST].detach().double().cpu().numpy() for features in (low, high)]
     images = real[:MOST].detach().double().cpu().numpy()
     half = len(ends[0]) // 2
-    first = _fitted(np.concatenate([each[:half] for each in ends]), np.repeat([0, 1], half))
+    first = _fitted(np.concatenate([features[:half] for features in ends]), np.repeat([0, 1], half))
     labels = first.predict(images)
-    tested = [each[half:] for each in ends]
+    tested = [features[half:] for features in ends]
     if len(set(labels)) < 2:
         return Estimate(math.nan, torch.full((len(tested[0]),), math.nan, dtype=torch.float64))
     second = _fitted(images, labels)
-    right = [(second.predict(each) == end).astype(float) for end, each in enumerate(tested)]
+    right = [(second.predict(features) == end).astype(float) for end, features in enumerate(tested)]
     return estimate.mean(torch.from_numpy(np.mean(right, axis=0)))
 
 

@@ -13,10 +13,10 @@ from navbench.fingerprints import fingerprint_of
 
 
 class PluginNetwork:
-    """A network from images to something, on a device, in float32; its subclasses check what it answers.
+    """A network of images, on a device, in float32; its subclasses check its outputs.
 
     Attributes:
-        name: what it is called in tables.
+        name: in tables.
     """
 
     def __init__(self, name: str, network: nn.Module, compute: Compute) -> None:
@@ -25,16 +25,16 @@ class PluginNetwork:
 
     @cached_property
     def cache_key(self) -> list[Any]:
-        """What its answers depend on, as JSON."""
+        """What its outputs depend on, as JSON."""
         return [self.name, fingerprint_of(self._network.state_dict()), *self._meaning()]
 
     def _meaning(self) -> list[Any]:
-        """What its numbers stand for, as far as its weights do not tell."""
+        """What its outputs mean, beyond what its weights say."""
         return []
 
     @torch.no_grad()
     def _answer(self, images: Tensor) -> Any:
-        """What the network gives for images (N, 3, H, W), float; cut to [-1, 1], as generators overshoot a little."""
+        """The network's output for images (N, 3, H, W), float, clipped to [-1, 1], as generators overshoot a little."""
         return self._network(images.to(self._device).float().clamp(-1, 1))
 
 
@@ -42,7 +42,7 @@ def open_network(group: str, kind: str, name: str) -> nn.Module:
     """The network of that name: an installed entry point of the group, or 'package.module:callable'.
 
     Raises:
-        NavbenchError: there is none, or the callable does not return an `nn.Module`.
+        NavbenchError: the name is unknown, or the callable does not return an `nn.Module`.
     """
     network = plugins.find(group, kind, name)()
     if not isinstance(network, nn.Module):
@@ -51,5 +51,5 @@ def open_network(group: str, kind: str, name: str) -> nn.Module:
 
 
 def shape_of(answer: object) -> object:
-    """What an answer is, for an error: its shape, or the name of its type."""
+    """The shape of an output, or the name of its type, for an error."""
     return tuple(answer.shape) if isinstance(answer, Tensor) else type(answer).__name__

@@ -66,12 +66,12 @@ class NeighbourReference:
         radii = _squared_radii(x, self._k, self._block)
         counts = []  # of the reference's balls that each sample is in
         recalled, covered = torch.zeros(2, self.n, dtype=torch.bool, device=x.device)
-        for rows, own in zip(x.split(self._block), radii.split(self._block), strict=True):
+        for rows, radius in zip(x.split(self._block), radii.split(self._block), strict=True):
             squared = _squared_distances(rows, self._features)  # (block, m)
             inside = squared <= self._radii
             counts.append(inside.sum(dim=1))
             covered |= inside.any(dim=0)
-            recalled |= (squared <= own[:, None]).any(dim=0)
+            recalled |= (squared <= radius[:, None]).any(dim=0)
         count = torch.cat(counts)
         return PrecisionRecall(mean(count > 0), mean(recalled), mean(count / self._k), mean(covered))
 

@@ -24,9 +24,9 @@ class Segmenter(PluginNetwork):
     """
 
     def __init__(self, name: str, network: nn.Module, compute: Compute) -> None:
-        """Take a network with a tuple `regions`; `name` is what it is called in tables."""
+        """Take a network with a tuple `regions`; `name` stands in tables."""
         regions = getattr(network, "regions", None)
-        if not isinstance(regions, tuple) or not regions or not all(isinstance(each, str) and each for each in regions):
+        if not isinstance(regions, tuple) or not regions or not all(isinstance(name, str) and name for name in regions):
             raise NavbenchError(f"Segmentation {name} names no regions; give it a tuple `regions` of names.")
         if len(set(regions)) < len(regions):
             raise NavbenchError(f"Segmentation {name} has a region twice: {', '.join(regions)}.")

@@ -10,12 +10,12 @@ from scipy import stats
 from navbench.metrics.estimate import Estimate
 
 LEVEL = 0.05
-"""The chance that any of the differences of a family that are called decided is none, for all of them together."""
+"""The family-wise error rate: the chance that any difference of a family is called decided under the null."""
 
 
 @dataclass(frozen=True)
 class Test:
-    """A difference, whose expectation is 0 if there is none.
+    """A difference, whose expectation is 0 under the null hypothesis.
 
     Attributes:
         value, stderr: the difference and its standard error.
@@ -50,19 +50,19 @@ def decided(family: Sequence[Test]) -> list[Decision]:
     """Two-sided p of each test of a family, adjusted after Holm (1979), in the order of the family.
 
     Nothing is decided by a difference of 0 or NaN, or without an uncertainty: such a test has p = 1. One whose value is
-    NaN was never made, and does not count in the family.
+    A test of NaN was not made, and does not count in the family.
     """
     raw = np.array([_chance(test) for test in family], dtype=float)
-    made = np.array([not math.isnan(test.value) for test in family], dtype=bool)
+    valid = np.array([not math.isnan(test.value) for test in family], dtype=bool)
     adjusted = np.ones(len(family))
-    order = np.flatnonzero(made)[np.argsort(raw[made], kind="stable")]
+    order = np.flatnonzero(valid)[np.argsort(raw[valid], kind="stable")]
     factors = len(order) - np.arange(len(order))
     adjusted[order] = np.maximum.accumulate(np.minimum(1.0, raw[order] * factors)) if len(order) else 1.0
     return [Decision(float(p)) for p in adjusted]
 
 
 def _chance(test: Test) -> float:
-    """The probability of so large a difference if there is none; 1 if nothing can be said."""
+    """The probability of so large a difference under the null hypothesis; 1 if nothing can be said."""
     if math.isnan(test.value) or test.value == 0 or not test.stderr > 0:
         return 1.0
     return float(2 * stats.t.sf(abs(test.value) / test.stderr, max(test.freedom, 1)))

@@ -1,4 +1,4 @@
-"""The model card of a generator of cars: what it is, how it was made, how good it is, where it ends."""
+"""The model card of a generator of cars: what it generates, its training, its quality, its limits."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -71,7 +71,7 @@ def render(factors: Tensor) -> Tensor:
 
 
 class Renderings:
-    """The true distribution, as the reference `renderings`; it also tells the factors of its images."""
+    """The true distribution, as the reference `renderings`; it also gives the factors of its images."""
 
     factor_names = NAMES
 

@@ -29,8 +29,8 @@ from navbench.testbed import cars
 PERCEPTUAL = 1000
 """Images at most whose precision and recall are also taken in the features of a perceptual distance, which are large.
 
-The renderings are smooth to the last bit, and features of a classifier see that: grain of one grey level, which no
-eye does, puts renderings outside the reference's balls. A perceptual distance is as blind to it as an eye is.
+The renderings are smooth to the last bit, and a classifier's features depend on that: grain of one grey level, which no
+eye sees, puts renderings outside the reference's balls. A perceptual distance is as blind to it as an eye is.
 """
 Images = Callable[[Sequence[int]], Tensor]
 """From indices to images (N, 3, 64, 64)."""
@@ -69,7 +69,7 @@ class FactorQuality:
     """How one factor is distributed, as the scorer reads it.
 
     Attributes:
-        rendered_spread, generated_spread: standard deviations of its readings, in `unit`; none for a circular one.
+        rendered_spread, generated_spread: standard deviations of its readings, in `unit`; `None` for a circular one.
         distance: Wasserstein-1 from the reference renderings to the generated images, in units of the factor's spread.
         floor: the same to other renderings.
     """
@@ -83,7 +83,7 @@ class FactorQuality:
 
     @property
     def ratio(self) -> float | None:
-        """The generated spread per rendered spread; none for a circular factor."""
+        """The generated spread per rendered spread; `None` for a circular factor."""
         if self.rendered_spread is None or self.generated_spread is None:
             return None
         return self.generated_spread / self.rendered_spread
@@ -118,7 +118,7 @@ def evaluate(
 ) -> Quality:  # fmt: skip
     """Compare n images of a generator, and n other renderings, with n fresh renderings.
 
-    Codes and renderings are of roles of their own, so none was seen in training.
+    Codes and renderings are drawn for this alone, so none was seen in training.
     """
     if n <= NEIGHBOURS:
         raise NavbenchError(f"Quality needs more than {NEIGHBOURS} images of each kind, and {n} were asked for.")

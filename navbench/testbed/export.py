@@ -20,7 +20,7 @@ STYLES = 10_000
 def export(folder: Path, path: Path, hardware: str = "", notes: Sequence[str] = ()) -> StyleGAN2:
     """Write the moving average of a training to a file, and return it.
 
-    The file's card holds settings, images, hours, and every line of the log that tells of a change.
+    The file's card holds settings, images, hours, and every change of settings in the log.
 
     Args:
         folder: of the training; its checkpoint may be of any moment.
@@ -40,7 +40,7 @@ def export(folder: Path, path: Path, hardware: str = "", notes: Sequence[str] = 
 
 @torch.no_grad()
 def set_mean_style(generator: StyleGAN2, seed: int) -> None:
-    """Set `w_avg` to the mean of w over 10,000 codes of a role of their own."""
+    """Set `w_avg` to the mean of w over 10,000 codes that are drawn for this alone."""
     codes = generator.sample(range(STYLES), seeds.derived(seed, "mean style"))
     generator.w_avg.copy_(generator.style(codes.z).double().mean(dim=0))
 
@@ -57,7 +57,7 @@ def _card(checkpoint: Checkpoint, folder: Path, hardware: str, notes: Sequence[s
 
 
 def changes(log: Path) -> list[dict[str, Any]]:
-    """The changes of settings along a training, {'images', 'change'} each, from its log; none without a log."""
+    """The changes of settings along a training, {'images', 'change'} each, from its log; empty without a log."""
     if not log.is_file():
         return []
     try:

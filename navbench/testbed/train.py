@@ -202,7 +202,7 @@ class Training:
         return float(loss.detach())
 
     def _penalise_critic(self, real: Tensor) -> None:
-        """A step of its own for the lazy penalty, with the same optimiser (appendix B)."""
+        """A separate step for the lazy penalty, with the same optimiser (appendix B)."""
         real = real.clone().requires_grad_(True)
         with self.compute.autocast():
             logits = self.critic(real).float()
@@ -314,7 +314,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise NavbenchError(f"{path} has settings of another version ({where}: {first['msg']}).") from None
-    except Exception:  # torch.load raises whatever a damaged file leads it to
+    except Exception:  # torch.load raises errors of many types
         raise NavbenchError(f"{path} is not a checkpoint of a training; delete it to start over.") from None
 
 
