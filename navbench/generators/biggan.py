@@ -25,7 +25,7 @@ from navbench.generators.biggan_layers import (
     ConditionalBatchNorm,
     DeepGBlock,
     GBlock,
-    Made,
+    Outputs,
     Reader,
     StoredStatistics,
 )
@@ -90,12 +90,12 @@ class _Rest:
 
     Attributes:
         x: (N, C, h, w), what entered the layer's block.
-        made: what the earlier convolutions of that block made.
+        outputs: of the earlier convolutions of that block.
         conditions: of every block.
     """
 
     x: Tensor
-    made: Made
+    outputs: Outputs
     conditions: Sequence[Tensor]
 
 
@@ -209,7 +209,7 @@ class BigGAN(Generator):
 
     def layers(self) -> tuple[Layer, ...]:
         """The convolutions of the blocks in forward order; conv_sc, which runs beside the others, is the last."""
-        found = [
+        convolutions = [
             (f"blocks.{row}.{column}.{name}", block.get_submodule(name))
             for row, group in enumerate(self.blocks)
             for column, block in enumerate(cast(Sequence[Block], group))
@@ -217,7 +217,7 @@ class BigGAN(Generator):
         ]
         return tuple(
             Layer(name, index, cast(nn.Conv2d, module).weight.shape, False)
-            for index, (name, module) in enumerate(found)
+            for index, (name, module) in enumerate(convolutions)
         )
 
     def before(self, codes: Codes, layer: Layer) -> State:
@@ -227,15 +227,15 @@ class BigGAN(Generator):
         for row, earlier in self._steps()[:place]:
             x = earlier(x, conditions[row])
         condition = conditions[self._steps()[place][0]]
-        made = block.run(x, condition, {}, stop=name)
-        return State(block.input(name, x, made, condition), _Rest(x, made, conditions))
+        outputs = block.run(x, condition, {}, stop=name)
+        return State(block.input(name, x, outputs, condition), _Rest(x, outputs, conditions))
 
     def after(self, state: State, layer: Layer, weight: Tensor | None = None) -> Tensor:
         """The layer with its own or another kernel, the rest of its block, and the blocks after it."""
         rest: _Rest = state.rest
         place, block, name = self._find(layer)
-        made = {**rest.made, name: convolve(self.convolution(layer), state.input, weight)}
-        x = block.join(rest.x, block.run(rest.x, rest.conditions[self._steps()[place][0]], made))
+        outputs = {**rest.outputs, name: convolve(self.convolution(layer), state.input, weight)}
+        x = block.join(rest.x, block.run(rest.x, rest.conditions[self._steps()[place][0]], outputs))
         return self._finish(x, rest.conditions, place + 1)
 
     def _steps(self) -> list[tuple[int, Block]]:
@@ -298,9 +298,9 @@ def standing_statistics(generator: BigGAN, batches: int = 16, seed: int = 0, bat
         seed: of the codes.
         batch_size: codes per batch.
     """
-    made = deepcopy(generator)
-    made.__dict__.pop("fingerprint", None)
-    norms = [module for module in made.modules() if isinstance(module, StoredStatistics)]
+    updated = deepcopy(generator)
+    updated.__dict__.pop("fingerprint", None)
+    norms = [module for module in updated.modules() if isinstance(module, StoredStatistics)]
     sums = {norm: (torch.zeros_like(norm.stored_mean), torch.zeros_like(norm.stored_var)) for norm in norms}
 
     def take(norm: nn.Module, entering: tuple[Tensor, ...]) -> None:
@@ -313,10 +313,10 @@ def standing_statistics(generator: BigGAN, batches: int = 16, seed: int = 0, bat
     role = seeds.derived(seed, "standing statistics")
     for batch in range(batches):
         indices = range(batch * batch_size, (batch + 1) * batch_size)
-        z = seeds.normal(role, indices, (made.latent_dim,)).to(made.device)
-        made(ClassCodes(z, made._labels(indices, role, ())))
+        z = seeds.normal(role, indices, (updated.latent_dim,)).to(updated.device)
+        updated(ClassCodes(z, updated._labels(indices, role, ())))
     for hook in hooks:
         hook.remove()
     for norm, (mean, var) in sums.items():
         norm.stored_mean, norm.stored_var = mean / batches, var / batches
-    return made
+    return updated

@@ -1,7 +1,7 @@
 """The layers of BigGAN and BigGAN-deep (Brock et al., ICLR 2019, appendix B), named as in BigGAN-PyTorch.
 
-A block says what enters each of its convolutions, given what the earlier ones made, and how their outputs are joined;
-so it can be stopped before any of them, and go on from there.
+A block says what enters each of its convolutions, given the outputs of the earlier ones, and how their outputs are
+joined; so it can be stopped before any of them, and go on from there.
 """
 
 from abc import ABC, abstractmethod
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 EPSILON = 1e-5
 """Of batch normalisation: it is in no file; this is what the published training scripts say."""
 
-Made = Mapping[str, Tensor]
-"""What the convolutions of a block have made so far, by name."""
+Outputs = Mapping[str, Tensor]
+"""The outputs of the convolutions of a block that have run, by name."""
 Reader = Callable[[int], nn.Module]
 """Makes what reads a condition into so many channels: a linear map of a vector, or an embedding of the class."""
 
@@ -82,20 +82,21 @@ class Block(nn.Module, ABC):
     convolutions: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def input(self, name: str, x: Tensor, made: Made, condition: Tensor) -> Tensor:
-        """What enters a convolution, given the block's input x and what the earlier convolutions made."""
+    def input(self, name: str, x: Tensor, outputs: Outputs, condition: Tensor) -> Tensor:
+        """What enters a convolution, given the block's input x and the outputs of the earlier convolutions."""
 
     @abstractmethod
-    def join(self, x: Tensor, made: Made) -> Tensor:
-        """The block's output, given its input and what its convolutions made."""
+    def join(self, x: Tensor, outputs: Outputs) -> Tensor:
+        """The block's output, given its input and the outputs of its convolutions."""
 
-    def run(self, x: Tensor, condition: Tensor, made: Made, stop: str | None = None) -> Made:
-        """What the convolutions made, those in `made` and the following ones, up to one that does not run."""
-        for name in self.convolutions[len(made) :]:
+    def run(self, x: Tensor, condition: Tensor, outputs: Outputs, stop: str | None = None) -> Outputs:
+        """The outputs of the convolutions: those in `outputs`, and the following ones before `stop`."""
+        for name in self.convolutions[len(outputs) :]:
             if name == stop:
                 break
-            made = {**made, name: cast(nn.Conv2d, self.get_submodule(name))(self.input(name, x, made, condition))}
-        return made
+            convolution = cast(nn.Conv2d, self.get_submodule(name))
+            outputs = {**outputs, name: convolution(self.input(name, x, outputs, condition))}
+        return outputs
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """(N, inputs, h, w) to (N, outputs, h, w), or to twice the height and width."""
@@ -115,15 +116,15 @@ class GBlock(Block):
         self.bn1 = ConditionalBatchNorm(inputs, reader)
         self.bn2 = ConditionalBatchNorm(outputs, reader)
 
-    def input(self, name: str, x: Tensor, made: Made, condition: Tensor) -> Tensor:
+    def input(self, name: str, x: Tensor, outputs: Outputs, condition: Tensor) -> Tensor:
         """The residual branch before conv1 and conv2; what skips it before conv_sc."""
         if name == "conv1":
             return _doubled(F.relu(self.bn1(x, condition)))
-        return F.relu(self.bn2(made["conv1"], condition)) if name == "conv2" else _doubled(x)
+        return F.relu(self.bn2(outputs["conv1"], condition)) if name == "conv2" else _doubled(x)
 
-    def join(self, x: Tensor, made: Made) -> Tensor:
+    def join(self, x: Tensor, outputs: Outputs) -> Tensor:
         """The sum of both branches."""
-        return made["conv2"] + made["conv_sc"]
+        return outputs["conv2"] + outputs["conv_sc"]
 
 
 class DeepGBlock(Block):
@@ -144,17 +145,17 @@ class DeepGBlock(Block):
             self.add_module(name, ConditionalBatchNorm(hidden, reader))
         self.outputs, self.up = outputs, up
 
-    def input(self, name: str, x: Tensor, made: Made, condition: Tensor) -> Tensor:
-        """What the convolution before made, normalised; doubled before the first 3x3."""
+    def input(self, name: str, x: Tensor, outputs: Outputs, condition: Tensor) -> Tensor:
+        """The output of the previous convolution, normalised; doubled before the first 3x3."""
         number = int(name.removeprefix("conv"))
-        before = x if number == 1 else made[f"conv{number - 1}"]
+        before = x if number == 1 else outputs[f"conv{number - 1}"]
         h = F.relu(self.get_submodule(f"bn{number}")(before, condition))
         return _doubled(h) if self.up and number == 2 else h
 
-    def join(self, x: Tensor, made: Made) -> Tensor:
+    def join(self, x: Tensor, outputs: Outputs) -> Tensor:
         """The sum of both branches."""
         skip = x[:, : self.outputs]
-        return made["conv4"] + (_doubled(skip) if self.up else skip)
+        return outputs["conv4"] + (_doubled(skip) if self.up else skip)
 
 
 class Attention(Block):
@@ -170,19 +171,19 @@ class Attention(Block):
         self.o = nn.Conv2d(channels // 2, channels, 1, bias=False)
         self.gamma = nn.Parameter(torch.zeros(()))
 
-    def input(self, name: str, x: Tensor, made: Made, condition: Tensor) -> Tensor:
+    def input(self, name: str, x: Tensor, outputs: Outputs, condition: Tensor) -> Tensor:
         """x itself; before `o` the values, weighted by how well their keys match the queries `theta`."""
         if name != "o":
             return x
-        queries = made["theta"].flatten(2)  # (N, C / 8, hw)
-        keys = F.max_pool2d(made["phi"], 2).flatten(2)  # (N, C / 8, hw / 4)
-        values = F.max_pool2d(made["g"], 2).flatten(2)  # (N, C / 2, hw / 4)
+        queries = outputs["theta"].flatten(2)  # (N, C / 8, hw)
+        keys = F.max_pool2d(outputs["phi"], 2).flatten(2)  # (N, C / 8, hw / 4)
+        values = F.max_pool2d(outputs["g"], 2).flatten(2)  # (N, C / 2, hw / 4)
         weights = torch.softmax(queries.mT @ keys, dim=-1)  # (N, hw, hw / 4)
         return (values @ weights.mT.to(values.dtype)).unflatten(2, x.shape[2:])
 
-    def join(self, x: Tensor, made: Made) -> Tensor:
+    def join(self, x: Tensor, outputs: Outputs) -> Tensor:
         """x, and the attended values times a learned strength."""
-        return x + self.gamma * made["o"]
+        return x + self.gamma * outputs["o"]
 
 
 def _channelwise(values: Tensor, x: Tensor) -> Tensor:

@@ -178,9 +178,9 @@ def _numbers(content: Any, dtype: Any, shape: Any, order: Literal["C", "F"] = "C
 
 def _array(content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
     """How pickles of protocol 5 hold an array."""
-    made = _Array()
-    made.numbers = _numbers(content, dtype, shape, order)
-    return made
+    array = _Array()
+    array.numbers = _numbers(content, dtype, shape, order)
+    return array
 
 
 def _scalar(dtype: Any, content: Any) -> Any:
@@ -237,9 +237,9 @@ _NUMPY: Mapping[str, Callable[..., Any]] = {
     "numpy.dtype": _Dtype,
     "numpy.ndarray": refused_call,
     **{
-        f"numpy.{core}.{name}": made
+        f"numpy.{core}.{name}": builder
         for core in ("core", "_core")
-        for name, made in (
+        for name, builder in (
             ("multiarray.scalar", _scalar),
             ("multiarray._reconstruct", _Array),
             ("numeric._frombuffer", _array),

@@ -220,7 +220,7 @@ class StyleGAN2(Generator):
 
     def with_noise(self, codes: Codes, maps: Sequence[Tensor]) -> StyleCodes:
         """The codes with these noise maps, (N, 1, h, h) for each h of `noise_inputs()`."""
-        return replace(_style_codes(codes), maps=torch.cat([each.flatten(1) for each in maps], dim=1))
+        return replace(_style_codes(codes), maps=torch.cat([part.flatten(1) for part in maps], dim=1))
 
     def latent_weights(self, kind: str) -> Tensor:
         """Of w, the modulations of all layers as they run; of z, the first layer of the mapping network."""
@@ -230,7 +230,7 @@ class StyleGAN2(Generator):
         if kind != "w":
             return super().latent_weights(kind)
         convolutions = [self.conv1, self.to_rgb1, *self.convs, *self.to_rgbs]
-        maps = [each.conv.modulation for each in convolutions]
+        maps = [part.conv.modulation for part in convolutions]
         return torch.cat([modulation.weight * modulation.gain for modulation in maps])
 
     def shift_latent(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
@@ -310,8 +310,8 @@ class StyleGAN2(Generator):
         """The noise of each convolution, under these codes."""
         if codes.maps is not None:
             sides = self.noise_sizes()
-            each = codes.maps.split([side * side for side in sides], dim=1)
-            return [flat.view(-1, 1, side, side) for flat, side in zip(each, sides, strict=True)]
+            flattened = codes.maps.split([side * side for side in sides], dim=1)
+            return [flat.view(-1, 1, side, side) for flat, side in zip(flattened, sides, strict=True)]
         if self.noise != "random":
             return self._fixed_noise()
         if codes.noise_seeds is None:

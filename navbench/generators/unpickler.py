@@ -35,10 +35,10 @@ def refused_call(*_: Any) -> Any:
 
 def mapping(items: Any = ()) -> dict[Any, Any]:
     """A dict in place of an OrderedDict or a subclass; of pairs, if any are given."""
-    made: dict[Any, Any] = {}
+    plain: dict[Any, Any] = {}
     for key, value in items.items() if isinstance(items, dict) else items:
-        made[checked_key(key)] = value
-    return made
+        plain[checked_key(key)] = value
+    return plain
 
 
 def plain_set(items: Any = ()) -> set[Any]:
@@ -121,11 +121,11 @@ class Machine:
         arguments, called = self._stack.pop(), self._stack.pop()
         if not isinstance(called, Named) or not isinstance(arguments, tuple):
             raise ValueError("it calls what cannot be called")
-        for each in arguments:
-            if isinstance(each, tuple | list | dict | set):
-                self._spend(len(each))
-            elif isinstance(each, bytes | bytearray | str):
-                self._bytes -= len(each)
+        for argument in arguments:
+            if isinstance(argument, tuple | list | dict | set):
+                self._spend(len(argument))
+            elif isinstance(argument, bytes | bytearray | str):
+                self._bytes -= len(argument)
         if self._bytes < 0:
             raise ValueError("it hands on its bytes again and again")
         self._stack.append(called.call(*arguments))

@@ -55,12 +55,14 @@ def create(name: str, compute: Compute, options: Options | None = None) -> Gener
         raise NavbenchError(
             f"Generator {name!r} comes as it is, but {', '.join(given)} was asked for; that is for checkpoint files."
         )
-    made = plugins.find(GROUP, "generator", name)()
-    if isinstance(made, nn.Module) and not isinstance(made, Generator):
-        made = _wrap(made, name)
-    if not isinstance(made, Generator):
-        raise NavbenchError(f"Generator {name!r} is a {type(made).__name__}; it must be a Generator or an nn.Module.")
-    return compute.place(made)
+    generator = plugins.find(GROUP, "generator", name)()
+    if isinstance(generator, nn.Module) and not isinstance(generator, Generator):
+        generator = _wrap(generator, name)
+    if not isinstance(generator, Generator):
+        raise NavbenchError(
+            f"Generator {name!r} is a {type(generator).__name__}; it must be a Generator or an nn.Module."
+        )
+    return compute.place(generator)
 
 
 def is_file(name: str) -> bool:
