@@ -25,6 +25,7 @@ from navbench.discovery.settings import DiscoverySettings
 from navbench.errors import NavbenchError
 from navbench.experiments import fid_curve, locality, reproduction, strips
 from navbench.experiments.edit import Edit
+from navbench.experiments.pictures import sheet
 from navbench.generators import zoo
 from navbench.generators.base import Codes, Generator
 from navbench.generators.options import Options
@@ -36,7 +37,6 @@ from navbench.metrics.perceptual import create_distance
 from navbench.report import figures
 from navbench.report.numbers import place, short_place
 from navbench.report.pictures import data_uri, heatmap_image, webp
-from navbench.runner.pictures import sheet
 from navbench.seeds import Role
 from navbench.spaces import create as create_space
 from navbench.spaces import describe

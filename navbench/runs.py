@@ -13,8 +13,8 @@ from navbench.errors import unknown
 from navbench.library import library
 from navbench.report.html import write_report
 from navbench.report.tables import RunTables, load_run
-from navbench.runner.local import Run as Execution
-from navbench.runner.local import check_folder
+from navbench.runner.run import Run as Execution
+from navbench.runner.run import check_folder
 
 
 class Run:

@@ -9,13 +9,13 @@ results alone (device, batch size, progress) is part of a content.
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, get_type_hints
 
 import torch
 from safetensors import safe_open
@@ -151,6 +151,33 @@ class Piece(Generic[Result]):
             return stored(value) if isinstance(value, Piece) else value
 
         return {name: opened(value) for name, value in self.given.items()}
+
+
+def steps(pieces: Iterable[Piece[Any]]) -> int:
+    """How often an executor ticks: once per distinct piece, and per part that is made for it alone."""
+    distinct = {piece.key: piece for piece in pieces}
+    parts = {part.key for piece in distinct.values() for part in piece.parts() if part.transient}
+    return len(distinct) + len(parts)
+
+
+Tick = Callable[[str], None]
+
+
+def no_tick(note: str) -> None:
+    """Count nothing."""
+
+
+class Executor(Protocol):
+    """The one door to whoever computes pieces."""
+
+    def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
+        """The results in the order of the pieces, from the store or computed now.
+
+        Args:
+            pieces: of any functions.
+            tick: called with its note when a piece, or a transient part of one, is there.
+            report: for functions that report their own progress.
+        """
 
 
 def content_of(value: Any, what: str = "a value") -> Any:

@@ -8,7 +8,7 @@ import toy
 from analytic import LinearGenerator, direction, direction_set, noise
 
 from navbench.experiments.fid_curve import Curve
-from navbench.experiments.layer_survey import Changes
+from navbench.experiments.survey import Changes
 from navbench.experiments.locality import Heat
 from navbench.experiments.quality import Quality
 from navbench.experiments.real_images import Photo

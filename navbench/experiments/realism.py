@@ -1,21 +1,49 @@
-"""Curves of one generator's directions against one reference, as pieces: shards of codes, and what is made of them."""
+"""What curves of one generator share: the reference, the distances at t = 0, and the pieces of a curve."""
 
 from collections.abc import Sequence
 from functools import cached_property
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from navbench.directions import Direction
 from navbench.experiments import fid_curve, quality
+from navbench.experiments.common import OddCount
 from navbench.experiments.fid_curve import Curve, Features
+from navbench.experiments.measurement import Bench, Measurement
 from navbench.experiments.reference import Reference, open_reference, real_features, real_scores
+from navbench.experiments.rows import Row
 from navbench.experiments.statistics import Gaussian, is_statistics, read_statistics
-from navbench.metrics.attributes import Scorer
-from navbench.runner.bench import Measurement
-from navbench.runner.executor import Tick
+from navbench.metrics.extractors import Extractor, create_extractor
 from navbench.seeds import Role
-from navbench.work import Piece
+from navbench.settings import SPEED, Settings
+from navbench.words import EXTRACTOR
+from navbench.work import Piece, Tick
+
+
+class CurveSettings(Settings):
+    """FD and KID against the shift.
+
+    Attributes:
+        directions: how many of each set, from the first.
+        shifts: points of a curve, odd, t = 0 inside.
+        samples: images per point.
+        reference_samples: images of a reference that can be drawn without end; 0 for as many as `samples`.
+        shard: images per resumable piece; changes no result.
+        extractor: of the features; only 'inception-v3-compat' makes an FID.
+        extractor_weights: a file with its weights, '' for the ones it downloads.
+        effect_samples: on how many of the codes the effect is measured along the curve.
+    """
+
+    directions: int = Field(2, ge=0)
+    shifts: OddCount = Field(5, ge=3)
+    samples: int = Field(512, ge=2)
+    reference_samples: int = Field(0, ge=0)
+    shard: int = Field(256, ge=1, json_schema_extra=SPEED)
+    extractor: str = EXTRACTOR
+    extractor_weights: str = ""
+    effect_samples: int = Field(64, ge=2)
 
 
 def shards_of(count: int, size: int) -> list[range]:
@@ -23,30 +51,37 @@ def shards_of(count: int, size: int) -> list[range]:
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-class CurveMeasurement:
+def extractor_of(bench: Bench, settings: CurveSettings) -> Extractor:
+    """The extractor of the suite's curves."""
+    return bench.once(create_extractor, settings.extractor, bench.compute, settings.extractor_weights or None)
+
+
+class Realism:
     """What all curves of a generator share: the reference, the distances at t = 0, and how a curve is made.
 
     Attributes:
+        name: of the reference, as the suite has it.
+        extractor: of the features.
         shards: the codes of a curve, in pieces.
         reference: what all distances are measured against.
         floor: the distances at t = 0.
     """
 
-    def __init__(self, measurement: Measurement, title: str) -> None:
+    def __init__(self, on: Measurement, settings: CurveSettings) -> None:
         """Compute the features of the reference and those at t = 0, in a stage of their own."""
-        self._measurement = measurement
-        self._settings = settings = measurement.bench.suite.curves
+        self._on, self._settings, self.name = on, settings, on.subject.reference
+        self.extractor = extractor_of(on.bench, settings)
         self.shards = shards_of(settings.samples, settings.shard)
         self._at_zero = self._unshifted(Role.CURVE, self.shards)
         real = self._reference_pieces()
-        features = measurement.pieces([*real, *self._at_zero], title)[: len(real)]
+        features = on.pieces([*real, *self._at_zero], "reference")[: len(real)]
         self.reference = self._reference([piece.key for piece in real], [each.features for each in features])
         floor = fid_curve.floor.piece(tuple(self._at_zero), settings.effect_samples, self.reference)
-        (self.floor,) = measurement.pieces([floor])
+        (self.floor,) = on.pieces([floor])
 
     def curve(self, direction: Direction, points: int, tick: Tick) -> Curve:
         """The curve of a direction at `points` shifts of its range, without t = 0."""
-        (curve,) = self._measurement.bench.executor.results([self._curve(direction, points)], tick)
+        (curve,) = self._on.bench.executor.results([self._curve(direction, points)], tick)
         return curve
 
     def curves_and_qualities(
@@ -56,26 +91,26 @@ class CurveMeasurement:
         pieces: list[Piece] = []
         for direction in directions:
             pieces += [self._curve(direction, points), self._quality(direction, points)]
-        found = self._measurement.bench.executor.results(pieces, tick)
-        return list(zip(found[::2], found[1::2], strict=True))
+        results = self._on.bench.executor.results(pieces, tick)
+        return list(zip(results[::2], results[1::2], strict=True))
 
-    def scores(self, scorer: Scorer) -> Tensor | None:
-        """What a scorer reads from the reference's images, (n, A); `None` if it has none of its own."""
-        images = self._images
-        if images is None:
+    @cached_property
+    def reference_scores(self) -> Tensor | None:
+        """What the scorer reads from the reference's images, (n, A); `None` without a scorer, or images of its own."""
+        images, scorer, compute = self._images, self._on.scorer, self._on.bench.compute
+        if images is None or scorer is None:
             return None
-        shards, compute = shards_of(len(images), self._settings.shard), self._measurement.bench.compute
-        found = self._measurement.pieces([real_scores.piece(images, shard, scorer, compute) for shard in shards])
-        return torch.cat([each.scores for each in found])
+        shards = shards_of(len(images), self._settings.shard)
+        scores = self._on.pieces([real_scores.piece(images, shard, scorer, compute) for shard in shards])
+        return torch.cat([each.scores for each in scores])
 
     # --- pieces
 
     def _shards(self, direction: Direction, points: int) -> tuple[Piece[fid_curve.Shard], ...]:
         """The shards of a curve, which are dropped once all that is made of them is there."""
-        measurement, effect_codes = self._measurement, self._settings.effect_samples
-        bench, edit = measurement.bench, measurement.edit(direction)
+        bench, edit = self._on.bench, self._on.edit(direction)
         shifts = tuple(t for t in direction.shifts(points).tolist() if t != 0)
-        seen = (bench.suite.seed, bench.extractor, bench.distance, effect_codes, measurement.embedder)
+        seen = (bench.suite.seed, self.extractor, bench.distance, self._settings.effect_samples, self._on.embedder)
         pieces = [fid_curve.curve_shard.piece(edit, shifts, shard, *seen) for shard in self.shards]
         return tuple(piece.but(note=direction.name, transient=True) for piece in pieces)
 
@@ -88,36 +123,35 @@ class CurveMeasurement:
         return piece.but(note=direction.name)
 
     def _unshifted(self, role: Role, shards: Sequence[range]) -> list[Piece[Features]]:
-        measurement, bench = self._measurement, self._measurement.bench
-        seen = (bench.suite.seed, bench.extractor, bench.compute)
-        pieces = [fid_curve.unshifted_features.piece(measurement.generator, role, shard, *seen) for shard in shards]
+        seen = (self._on.bench.suite.seed, self.extractor, self._on.bench.compute)
+        pieces = [fid_curve.unshifted_features.piece(self._on.generator, role, shard, *seen) for shard in shards]
         return [piece.but(note=role) for piece in pieces]
 
     # --- the reference
 
-    @property
-    def _source(self) -> str:
-        return self._measurement.plan.subject.reference
-
     @cached_property
     def _images(self) -> Reference | None:
         """The reference's images; `None` if they are the generator's own, or unknown."""
-        if self._source == "unshifted" or is_statistics(self._source):
+        if self.name == "unshifted" or is_statistics(self.name):
             return None
-        generator, subject = self._measurement.generator, self._measurement.plan.subject
-        return open_reference(self._source, generator.size, self._reference_count, subject.resize)
+        return open_reference(self.name, self._on.generator.size, self._reference_count, self._on.subject.resize)
 
     @property
     def description(self) -> str:
         """What the reference is, of how many images, and how they were resized, in words."""
-        if self._source == "unshifted":
+        if self.name == "unshifted":
             return f"{self._reference_count:,} images of the generator itself at t = 0, with other codes"
         if self._images is None:
-            return read_statistics(self._source).description()
+            return read_statistics(self.name).description()
         return self._images.description()
 
     @property
-    def reference_samples(self) -> int | None:
+    def source(self) -> Row:
+        """The columns that say with what and against what distances are measured."""
+        return {"extractor": self.extractor.name, "reference": self.name}
+
+    @property
+    def n_reference(self) -> int | None:
         """How many images the reference is of; `None` if unknown."""
         return self.reference.n
 
@@ -128,20 +162,20 @@ class CurveMeasurement:
 
     def _reference_pieces(self) -> list[Piece[Features]]:
         """The features of the reference; none of statistics."""
-        images, bench = self._images, self._measurement.bench
-        if self._source == "unshifted":
+        images, compute = self._images, self._on.bench.compute
+        if self.name == "unshifted":
             return self._unshifted(Role.REFERENCE, shards_of(self._reference_count, self._settings.shard))
         if images is None:
             return []
         shards = shards_of(len(images), self._settings.shard)
-        pieces = [real_features.piece(images, shard, bench.extractor, bench.compute) for shard in shards]
+        pieces = [real_features.piece(images, shard, self.extractor, compute) for shard in shards]
         return [piece.but(note="real images") for piece in pieces]
 
     def _reference(self, keys: Sequence[str], features: Sequence[Tensor]) -> fid_curve.Reference:
-        device = self._measurement.bench.compute.device
-        if not is_statistics(self._source):
+        device = self._on.bench.compute.device
+        if not is_statistics(self.name):
             return fid_curve.Reference.of(torch.cat(list(features)).to(device), list(keys))
-        statistics = read_statistics(self._source)
+        statistics = read_statistics(self.name)
         known, key = statistics.known, statistics.cache_key
         if isinstance(known, Gaussian):
             return fid_curve.Reference.of_gaussian(known.mean.to(device), known.covariance.to(device), key)
