@@ -82,7 +82,8 @@ def _validated(content: dict[str, Any], source: str) -> Suite:
         for experiment in catalogue():
             experiment.check_suite(suite)
     except NavbenchError as error:
-        raise NavbenchError(f"{source}: {error}") from None
+        sentence = str(error)
+        raise NavbenchError(f"{source}: {sentence[0].lower()}{sentence[1:]}") from None
     return suite
 
 

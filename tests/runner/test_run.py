@@ -222,7 +222,7 @@ def test_the_manifest_says_what_was_measured_on_what(finished, sets):
     assert {entry["reference"]: entry["sha256"] for entry in facts["direction_sets"]} == {
         reference: file.sha256 for reference, file in Library([sets]).sets.items()
     }
-    assert facts["suite_sha256"] == toy.tiny().identity()
+    assert facts["suite_sha256"] == toy.tiny().cache_key
     assert any("Curves were measured for the first direction of each set: 2 of 4." in s for s in facts["left_out"])
 
 
