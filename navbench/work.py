@@ -46,7 +46,7 @@ class Pure(Generic[P, Result]):
         function: from content to a dataclass of tensors.
         kind: that dataclass.
         revision: raised when a change of the function changes its results.
-        together: computes several pieces in one pass, from their arguments by name; None to make one at a time.
+        together: computes several pieces in one pass, from their arguments by name; `None` to compute one at a time.
     """
 
     name: str

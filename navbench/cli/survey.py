@@ -22,7 +22,7 @@ from navbench.words import SpaceKind
     type=click.Choice([row.name for row in METHODS.values() if SpaceKind.PARAMETER in row.spaces]),
     default="spectrum",
     show_default=True,
-    help="Whose directions.",
+    help="The method whose directions the survey uses.",
 )
 @click.option("--layer", "layers", multiple=True, help="Only these layers, by name or index.")
 @click.option("--top", type=click.IntRange(1), help="The first this many directions of each layer.")

@@ -35,9 +35,9 @@ class Subject(Settings):
         options: how a generator from a checkpoint is to run.
         layers: names or indices; empty for the layers of the direction sets there are, or if there are none, three of
             different depth.
-        methods: whose directions are measured on those layers.
+        methods: the methods whose directions are measured on those layers.
         latents: latent spaces, 'z', 'w' or 'w+'; one that the generator lacks is refused.
-        latent_methods: whose directions are measured there; in each space those that are defined in it.
+        latent_methods: the methods whose directions are measured there; each in the spaces in which it is defined.
         reference: 'unshifted', the generator itself at t = 0 with other codes; an installed distribution, such as
             'renderings', the truth of `cars`; a folder or zip of images; or a file of their statistics, .npz or of
             torch-fidelity's cache.

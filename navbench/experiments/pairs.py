@@ -28,7 +28,7 @@ class PairSettings(Settings):
     """The same edit by other methods (Figures 5, 6, 14 and 15), on the same codes at the same effect.
 
     Attributes:
-        method: whose directions the others' are set beside; '' for the last of the generator's `methods`.
+        method: the method whose directions are paired; '' for the last of the generator's `methods`.
         directions: how many of each of its sets, from the first.
         codes: over which pixel changes are compared; the closest is chosen on one half and measured on the other.
         shown: of them, in pictures.

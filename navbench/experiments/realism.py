@@ -161,7 +161,7 @@ class Realism:
         return self._settings.reference_samples or self._settings.samples
 
     def _reference_pieces(self) -> list[Piece[Features]]:
-        """The features of the reference; none of statistics."""
+        """The features of the reference; `[]` if the reference is a file of statistics."""
         images, compute = self._images, self._on.bench.compute
         if self.name == "unshifted":
             return self._unshifted(Role.REFERENCE, shards_of(self._reference_count, self._settings.shard))

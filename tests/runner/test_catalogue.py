@@ -90,7 +90,7 @@ def test_experiments_of_other_packages_come_last(monkeypatch):
 
 
 def test_what_is_no_experiment_or_has_a_name_that_is_taken_is_refused_by_the_name_of_its_entry_point(monkeypatch):
-    with pytest.raises(NavbenchError, match="entry point 'mine' of navbench.experiments gives a dict, no Experiment"):
+    with pytest.raises(NavbenchError, match=r"entry point 'mine' of navbench\.experiments gives a dict, no Experiment"):
         entry_points(monkeypatch, mine=dict)
     with pytest.raises(NavbenchError, match="two experiments 'curves'; the entry point 'mine'"):
         entry_points(monkeypatch, mine=Curves)
