@@ -1,11 +1,13 @@
 """Bases of a space: B unit-norm offsets, kept in whatever form is smallest, and combined by one matrix product."""
 
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from navbench import seeds
+from navbench.fingerprints import tensor_hash
 from navbench.generators.base import Layer
 
 
@@ -19,6 +21,10 @@ class Basis(Protocol):
 
     count: int
     shape: torch.Size
+
+    @property
+    def cache_key(self) -> Any:
+        """What results depend on: the offsets."""
 
     def combine(self, coefficients: Tensor) -> Tensor:
         """Offsets (K, *shape) from coefficients (K, B); never anything of size K x B x offset."""
@@ -36,6 +42,11 @@ class DenseBasis:
         norms = vectors.flatten(1).norm(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
         self.vectors = vectors / norms.view(-1, *[1] * (vectors.ndim - 1))
         self.count, self.shape = len(vectors), vectors.shape[1:]
+
+    @cached_property
+    def cache_key(self) -> list[str]:
+        """What results depend on: the vectors."""
+        return ["dense", tensor_hash(self.vectors)]
 
     def combine(self, coefficients: Tensor) -> Tensor:
         """Coefficients (K, B) times the basis, (K, *shape)."""
@@ -60,6 +71,11 @@ class SvdBasis:
         self.left, self.singular_values, self.right = u.float(), s.float(), v.float()
         self.count, self.shape = len(s), layer.shape
 
+    @cached_property
+    def cache_key(self) -> list[str]:
+        """What results depend on: the terms."""
+        return ["svd", tensor_hash(self.left), tensor_hash(self.right)]
+
     def combine(self, coefficients: Tensor) -> Tensor:
         """U diag(c) V for each row of coefficients (K, B), as kernels (K, *shape)."""
         return self.layer.unflatten((self.left * coefficients[:, None, :]) @ self.right)
@@ -79,6 +95,11 @@ class IdentityBasis:
     def __init__(self, shape: torch.Size) -> None:
         """Take the shape of one offset."""
         self.shape, self.count = shape, shape.numel()
+
+    @property
+    def cache_key(self) -> list[Any]:
+        """What results depend on: the shape."""
+        return ["identity", *self.shape]
 
     def combine(self, coefficients: Tensor) -> Tensor:
         """Coefficients (K, B) as offsets (K, *shape)."""

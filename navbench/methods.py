@@ -1,11 +1,39 @@
-"""The methods of discovery: each is a basis of a space and, optionally, coefficients learned on it (one table)."""
+"""The methods of discovery: each is a basis of a space and, optionally, coefficients learned on it (one table).
 
-from collections.abc import Sequence
+Other packages add rows as entry points of the group `navbench.methods`: a `Method`, or a function that returns one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from navbench.errors import unknown
+from navbench import plugins
+from navbench.errors import NavbenchError, unknown
 from navbench.words import LATENTS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from navbench.basis import Basis
+    from navbench.compute import Compute
+    from navbench.discovery.settings import DiscoverySettings
+    from navbench.metrics.perceptual import PerceptualDistance
+    from navbench.spaces import Space
+
+GROUP = "navbench.methods"
+BASES = ("svd", "hessian", "random", "pca", "sefa", "identity")
+"""The bases that `Discovery` knows how to make."""
+
+
+class Maker(Protocol):
+    """Makes the basis of a method."""
+
+    def __call__(
+        self, space: Space, distance: PerceptualDistance, settings: DiscoverySettings, compute: Compute, seed: int
+    ) -> Tensor | Basis:
+        """Offsets of a space, (B, *space.shape), the best first; of any norm but zero."""
 
 
 @dataclass(frozen=True)
@@ -13,10 +41,12 @@ class Method:
     """A row of the table.
 
     Attributes:
-        basis: 'svd', 'hessian', 'random', 'pca', 'sefa' or 'identity'.
+        basis: one of `BASES`, or a name of its own for one that `make` makes.
         learned: whether coefficients are learned on it; else each direction is one vector of the basis.
         spaces: the kinds of spaces in which it is defined.
         source: where it is described.
+        make: makes a basis that is none of `BASES`.
+        section: the part of the discovery's settings that says how coefficients are learned.
     """
 
     name: str
@@ -24,23 +54,63 @@ class Method:
     learned: bool
     spaces: tuple[str, ...]
     source: str
+    make: Maker | None = None
+    section: str = "optimization"
 
 
 _WEIGHTS, _LATENT = ("parameter",), LATENTS
-METHODS = {
+BUILT_IN = {
     method.name: method
     for method in (
         Method("svd", "svd", False, _WEIGHTS, "section 4.2, the baseline"),
         Method("optimization", "svd", True, _WEIGHTS, "section 3.2"),
         Method("spectrum", "hessian", False, _WEIGHTS, "section 3.3"),
-        Method("hybrid", "hessian", True, _WEIGHTS, "section 3.4"),
+        Method("hybrid", "hessian", True, _WEIGHTS, "section 3.4", section="hybrid"),
         Method("ganspace", "pca", False, ("w",), "Härkönen et al., NeurIPS 2020; z has no principal axes"),
         Method("sefa", "sefa", False, ("z", "w"), "Shen & Zhou, CVPR 2021"),
         Method("latent-spectrum", "hessian", False, _LATENT, "Wang & Ponce, ICLR 2021"),
-        Method("latent-optimization", "identity", True, _LATENT, "Voynov & Babenko, ICML 2020"),
+        Method(
+            "latent-optimization", "identity", True, _LATENT, "Voynov & Babenko, ICML 2020",
+            section="latent_optimization",
+        ),
         Method("random", "random", False, (*_WEIGHTS, *_LATENT), "a control: offsets drawn from the unit sphere"),
     )
-}
+}  # fmt: skip
+
+
+class _Methods(Mapping[str, Method]):
+    """The methods by name, this package's and then those of others, which are loaded when they are asked for."""
+
+    def __getitem__(self, name: str) -> Method:
+        if name in BUILT_IN:
+            return BUILT_IN[name]
+        if name not in self:
+            raise KeyError(name)
+        return _added(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in BUILT_IN or name in plugins.known(GROUP)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(BUILT_IN | plugins.known(GROUP))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+METHODS = _Methods()
+
+
+def _added(name: str) -> Method:
+    """The row of another package."""
+    row: Any = plugins.known(GROUP)[name].load()
+    row = row if isinstance(row, Method) else row()
+    if not isinstance(row, Method) or row.name != name or (row.make is None) != (row.basis in BASES):
+        raise NavbenchError(
+            f"Entry point {name!r} of {GROUP} gives no method of that name with a basis of its own or one of "
+            f"{', '.join(BASES)}."
+        )
+    return row
 
 
 def admitted(methods: Sequence[str], kind: str) -> tuple[str, ...]:
@@ -62,7 +132,7 @@ def effort(method: str, settings: dict[str, Any]) -> dict[str, Any]:
         return settings
     row, parts = METHODS[method], {name for name, value in settings.items() if isinstance(value, dict)}
     own = {{"hessian": "spectrum", "pca": "ganspace"}.get(row.basis, "")}
-    own |= {method.replace("-", "_")} if row.learned else set()
+    own |= {row.section} if row.learned else set()
     return {name: value for name, value in settings.items() if name not in parts - own}
 
 

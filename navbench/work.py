@@ -153,33 +153,6 @@ class Piece(Generic[Result]):
         return {name: opened(value) for name, value in self.given.items()}
 
 
-def steps(pieces: Iterable[Piece[Any]]) -> int:
-    """How often an executor ticks: once per distinct piece, and per part that is made for it alone."""
-    distinct = {piece.key: piece for piece in pieces}
-    parts = {part.key for piece in distinct.values() for part in piece.parts() if part.transient}
-    return len(distinct) + len(parts)
-
-
-Tick = Callable[[str], None]
-
-
-def no_tick(note: str) -> None:
-    """Count nothing."""
-
-
-class Executor(Protocol):
-    """The one door to whoever computes pieces."""
-
-    def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
-        """The results in the order of the pieces, from the store or computed now.
-
-        Args:
-            pieces: of any functions.
-            tick: called with its note when a piece, or a transient part of one, is there.
-            report: for functions that report their own progress.
-        """
-
-
 def content_of(value: Any, what: str = "a value") -> Any:
     """What a result depends on of a value, as JSON.
 
@@ -203,6 +176,52 @@ def content_of(value: Any, what: str = "a value") -> Any:
     raise NavbenchError(
         f"{what} is a {type(value).__name__}, which does not tell what it holds; give it a property `cache_key`."
     )
+
+
+# --- who computes ---------------------------------------------------------------------------------------------
+
+Tick = Callable[[str], None]
+"""Called with its note when a piece is there."""
+
+
+def no_tick(note: str) -> None:
+    """Count nothing."""
+
+
+def steps(pieces: Iterable[Piece[Any]]) -> int:
+    """How often an executor ticks: once per distinct piece, and per part that is made for it alone."""
+    distinct = {piece.key: piece for piece in pieces}
+    parts = {part.key for piece in distinct.values() for part in piece.parts() if part.transient}
+    return len(distinct) + len(parts)
+
+
+class Executor(Protocol):
+    """The one door to whoever computes pieces."""
+
+    def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
+        """The results in the order of the pieces, from a store or computed now.
+
+        Args:
+            pieces: of any functions.
+            tick: called with its note when a piece, or a transient part of one, is there.
+            report: for functions that report their own progress.
+        """
+
+
+class Unstored:
+    """Computes every piece anew, in this process, and keeps nothing; for pieces that are made of no others."""
+
+    def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
+        """The results in the order of the pieces."""
+        results = []
+        for piece in pieces:
+            results.append(piece.make(_no_parts, report))
+            tick(piece.note)
+        return results
+
+
+def _no_parts(piece: Piece[Any]) -> Any:
+    raise TypeError(f"{piece.function.name} is a part of another piece, which needs a store.")
 
 
 # --- results on disk ------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from navbench.cli.loading import loading
 from navbench.cli.running import with_subjects
 from navbench.cli.shared import Shared, run_options
 from navbench.generators import zoo
-from navbench.methods import METHODS
+from navbench.methods import BUILT_IN, METHODS
 from navbench.words import SpaceKind
 
 
@@ -19,7 +19,9 @@ from navbench.words import SpaceKind
 @click.option("--generator", required=True, help="A name, or the file of a checkpoint.")
 @click.option(
     "--method",
-    type=click.Choice([row.name for row in METHODS.values() if SpaceKind.PARAMETER in row.spaces]),
+    type=click.Choice(
+        [name for name in METHODS if name not in BUILT_IN or SpaceKind.PARAMETER in BUILT_IN[name].spaces]
+    ),
     default="spectrum",
     show_default=True,
     help="The method whose directions the survey uses.",

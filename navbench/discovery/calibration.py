@@ -1,16 +1,21 @@
 """Calibration: the shift at which an edit reaches a given effect (the paper chose its t ranges by hand)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import cache, cached_property
+from typing import Any
 
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 
+from navbench.basis import Basis
 from navbench.compute import Compute, finite_images
 from navbench.generators.base import Codes
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.spaces import Space
+from navbench.work import content_of, pure
 
 LARGEST = 1e6  # shifts beyond this are not tried
 ACCURACY = 0.01  # an effect this close to the target, relatively, has reached it
@@ -25,6 +30,12 @@ class EffectMeter:
     distance: PerceptualDistance
     codes: Codes
     compute: Compute
+
+    @cached_property
+    def cache_key(self) -> Any:
+        """What effects depend on: the space, the distance, the codes and the precision."""
+        codes = [getattr(self.codes, field.name) for field in fields(self.codes)]
+        return content_of([self.space, self.distance, self.compute, codes])
 
     @cached_property
     def originals(self) -> Tensor:
@@ -52,34 +63,67 @@ class EffectMeter:
     def reach(self, direction: Tensor, target: float, guess: float) -> float:
         """The shift t of the sign of `guess` at which `direction` has the effect `target`.
 
-        For small t the effect is quadratic in t, so each step assumes a power law through the last two points
-        and stays inside the bracket found so far. An effect that saturates below the target gives the largest
-        shift that was tried; the effect at both ends of a range is always reported beside it.
+        For small t the effect is a power of t, so both are taken by their logarithms. An effect that saturates below
+        the target gives the largest shift that was tried; the effect at both ends of a range is always reported
+        beside it.
         """
-        low, high, t, power = 0.0, float("inf"), abs(guess), 2.0
-        last: tuple[float, float] | None = None
-        for _ in range(STEPS):
-            effect = self.effect(direction * (t if guess > 0 else -t))
-            if abs(effect / target - 1) <= ACCURACY or (t >= LARGEST and effect < target):
-                break
-            low, high = (t, high) if effect < target else (low, t)
-            if last is not None and effect > 0 and last[1] > 0 and t != last[0]:
-                slope = float(torch.tensor(effect / last[1]).log() / torch.tensor(t / last[0]).log())
-                power = min(max(slope, 0.5), 4.0)
-            last = (t, effect)
-            step = (target / max(effect, 1e-12)) ** (1 / power)
-            proposal = t * min(max(step, 0.1), 10.0)
-            inside = low < proposal < high
-            t = min(proposal if inside else (low + high) / 2, LARGEST)
-        return t if guess > 0 else -t
+        sign = math.copysign(1.0, guess)
+
+        @cache
+        def miss(x: float) -> float:
+            return math.log10(max(self.effect(direction * (sign * 10.0**x)), 1e-12) / target)
+
+        return sign * 10.0 ** _root_of_power_law(miss, math.log10(abs(guess)))
 
 
-def calibrate(meter: EffectMeter, directions: Tensor, target: float, guess: float = 1.0) -> tuple[Tensor, Tensor]:
-    """Ranges (t_min, t_max), (K,) each, over which directions (K, *shape) reach the effect `target` at both ends."""
-    ends: list[list[float]] = [[], []]
-    for direction in directions:
-        for side, sign in enumerate((-1.0, 1.0)):
-            ends[side].append(meter.reach(direction, target, sign * guess))
-            if abs(ends[side][-1]) < LARGEST:
-                guess = abs(ends[side][-1])
-    return torch.tensor(ends[0]), torch.tensor(ends[1])
+def _root_of_power_law(miss: Callable[[float], float], x: float) -> float:
+    """Where `miss`, the log of an effect over its target at the log of a shift, is zero, from a first guess on.
+
+    Steps follow the line through the last two tries until the root lies between them.
+    """
+    accuracy, largest = math.log10(1 + ACCURACY), math.log10(LARGEST)
+    last, power = x, 2.0
+    for _ in range(STEPS):
+        if abs(miss(x)) <= accuracy or (x >= largest and miss(x) < 0):
+            return x
+        if miss(last) * miss(x) < 0:
+            return nearest_root(miss, last, x, accuracy)
+        if x != last:
+            power = min(max((miss(x) - miss(last)) / (x - last), 0.5), 4.0)
+        last, x = x, min(x + min(max(-miss(x) / power, -1.0), 1.0), largest)
+    return last
+
+
+def nearest_root(miss: Callable[[float], float], low: float, high: float, accuracy: float) -> float:
+    """The try at which `miss` comes nearest to zero, by Brent's method between two points where its signs differ.
+
+    The search ends with the first try within `accuracy` of zero, or after `STEPS` steps.
+    """
+    tries: dict[float, float] = {}
+
+    def rounded(x: float) -> float:
+        tries[x] = miss(x)
+        return tries[x] if abs(tries[x]) > accuracy else 0.0
+
+    brentq(rounded, low, high, maxiter=STEPS, disp=False)
+    return min(tries, key=lambda x: abs(tries[x]))
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The range of one direction, t_min < 0 < t_max: (), float32, each."""
+
+    t_min: Tensor
+    t_max: Tensor
+
+
+@pure()
+def calibrate(meter: EffectMeter, basis: Basis, coefficients: Tensor, target: float, guess: float = 1.0) -> Ends:
+    """The range over which the direction of coefficients (B,) reaches the effect `target` at both ends.
+
+    The search for t_min starts at -`guess`, that for t_max at -t_min.
+    """
+    direction = basis.combine(coefficients[None])[0]
+    t_min = meter.reach(direction, target, -guess)
+    t_max = meter.reach(direction, target, guess if t_min <= -LARGEST else -t_min)
+    return Ends(torch.tensor(t_min), torch.tensor(t_max))

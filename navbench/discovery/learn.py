@@ -20,6 +20,7 @@ from navbench.errors import Failure, NavbenchError, NavbenchWarning
 from navbench.files import read_sealed, write_sealed
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
+from navbench.work import pure
 
 SIZE = 256  # the reconstructor sees images at most this large (section 3.2, practical details)
 CHECKPOINT_EVERY = 250
@@ -49,16 +50,31 @@ class Learned:
     Attributes:
         coefficients: (K, B), unit-norm rows.
         accuracy: (K,), the share of held-out pairs of each direction that the reconstructor names rightly.
-        shift_error: the mean |t - t'| / T on those pairs.
-        log: rows of step, loss, accuracy, each averaged over the steps since the row before.
-        earlier: seconds of training before the checkpoint that this one went on from.
+        shift_error: (), float64, the mean |t - t'| / T on those pairs.
+        log: (L, 3), float64, rows of step, loss, accuracy, the latter averaged over the steps since the row before.
+        seconds: (), float64, of training, before checkpoints that it went on from, too.
     """
 
     coefficients: Tensor
     accuracy: Tensor
-    shift_error: float
-    log: list[dict[str, float]]
-    earlier: float
+    shift_error: Tensor
+    log: Tensor
+    seconds: Tensor
+
+    def rows(self) -> list[dict[str, float]]:
+        """The log by column."""
+        return [{"step": int(step), "loss": loss, "accuracy": share} for step, loss, share in self.log.tolist()]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a training keeps its state, and goes on from; no result depends on it."""
+
+    path: Path
+
+    @property
+    def cache_key(self) -> None:
+        """What results depend on: nothing of it."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +86,11 @@ class Pairs:
     limit: float  # T
     floor: float  # the smallest |t| / T
     seed: int
+
+    @property
+    def cache_key(self) -> list[Any]:
+        """What results depend on: everything."""
+        return [self.space, self.basis, self.limit, self.floor, self.seed]
 
     def draw(self, step: int, batch: int, directions: int) -> tuple[range, Tensor, Tensor]:
         """Code indices, direction indices (N,) and shifts t / T (N,) of one step."""
@@ -110,6 +131,11 @@ class Learner:
         self.step = 0
         self.log: list[dict[str, float]] = []
         self.earlier, self.begun = 0.0, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Of training so far, before the checkpoint that it went on from, too."""
+        return self.earlier + time.monotonic() - self.begun
 
     def train_step(self) -> tuple[float, float]:
         """One step of eq. 1; its loss and the reconstructor's accuracy on its batch."""
@@ -152,7 +178,7 @@ class Learner:
             {
                 "step": self.step,
                 "log": self.log,
-                "seconds": self.earlier + time.monotonic() - self.begun,
+                "seconds": self.seconds,
                 "identity": self.identity(),
                 "coefficients": self.coefficients.detach(),
                 "reconstructor": self.reconstructor.state_dict(),
@@ -189,19 +215,20 @@ class Learner:
         return f"{where} {tuple(self.coefficients.shape)} {mark:.2f} {self.pairs.limit:.6g} {settings}"
 
 
+@pure()
 def learn(
     pairs: Pairs,
     directions: int,
     settings: LearnSettings,
     compute: Compute,
     *,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     report: Report = silent,
 ) -> Learned:
     """Solve eq. 1 on the basis of `pairs` for K = `directions` unit-norm rows of coefficients."""
     learner = Learner(pairs, directions, settings, compute)
-    if checkpoint is not None and checkpoint.exists():
-        learner.resume(checkpoint)
+    if checkpoint is not None and checkpoint.path.exists():
+        learner.resume(checkpoint.path)
     losses: list[tuple[float, float]] = []
     while learner.step < settings.steps:
         try:
@@ -219,7 +246,12 @@ def learn(
             learner.log.append({"step": learner.step, "loss": loss, "accuracy": accuracy})
             losses = []
             if checkpoint is not None:
-                learner.save(checkpoint)
+                learner.save(checkpoint.path)
     accuracy_of, shift_error = learner.evaluate()
-    coefficients = F.normalize(learner.coefficients.detach(), dim=1)
-    return Learned(coefficients, accuracy_of.cpu(), shift_error, learner.log, learner.earlier)
+    return Learned(
+        F.normalize(learner.coefficients.detach(), dim=1).cpu(),
+        accuracy_of.cpu(),
+        torch.tensor(shift_error, dtype=torch.float64),
+        torch.tensor([list(row.values()) for row in learner.log], dtype=torch.float64).view(-1, 3),
+        torch.tensor(learner.seconds, dtype=torch.float64),
+    )

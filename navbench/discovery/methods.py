@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,18 +16,19 @@ from navbench import seeds
 from navbench.basis import Basis, DenseBasis, IdentityBasis, SvdBasis, random_basis
 from navbench.compute import Compute
 from navbench.directions import DirectionSet
-from navbench.discovery.calibration import LARGEST, EffectMeter, calibrate
-from navbench.discovery.hessian import PerceptualHessian, krylov, power
-from navbench.discovery.learn import Pairs, learn
+from navbench.discovery.bases import Eigenvectors, hessian_eigenvectors, principal_components
+from navbench.discovery.calibration import LARGEST, EffectMeter, Ends, calibrate
+from navbench.discovery.learn import Checkpoint, Learned, Pairs, learn
 from navbench.discovery.settings import DiscoverySettings, LearnSettings
 from navbench.errors import NavbenchError, unknown
-from navbench.methods import METHODS, Method
-from navbench.metrics.frechet import Moments
+from navbench.methods import METHODS, Maker, Method
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
+from navbench.work import Executor, Piece, Unstored
 
 Stages = Callable[[str], AbstractContextManager[Report]]
+Timed = TypeVar("Timed", Eigenvectors, Learned)
 
 
 def quiet(title: str) -> AbstractContextManager[Report]:
@@ -50,7 +51,11 @@ class Found:
 
 @dataclass(frozen=True)
 class Discovery:
-    """The discovery of directions in one space: what all methods share."""
+    """The discovery of directions in one space: what all methods share.
+
+    Attributes:
+        executor: gives the results of costly pieces: bases, trainings and calibrations.
+    """
 
     space: Space
     distance: PerceptualDistance
@@ -58,6 +63,7 @@ class Discovery:
     compute: Compute
     seed: int
     stages: Stages = quiet
+    executor: Executor = field(default_factory=Unstored)
 
     def run(self, method: str, spectrum: DirectionSet | None = None, checkpoint: Path | None = None) -> DirectionSet:
         """Directions of one method, each calibrated to the effect of the settings.
@@ -111,11 +117,14 @@ class Discovery:
         return found.basis.combine(found.coefficients.to("cpu"))
 
     def _found(self, row: Method, spectrum: DirectionSet | None, checkpoint: Path | None) -> Found:
-        found = self._basis(row.basis, spectrum)
-        return self._learn(found, row.name, checkpoint) if row.learned else found
+        found = self._basis(row, spectrum)
+        return self._learn(found, row, checkpoint) if row.learned else found
 
-    def _basis(self, name: str, spectrum: DirectionSet | None) -> Found:
+    def _basis(self, row: Method, spectrum: DirectionSet | None) -> Found:
         """The basis, with its vectors themselves as the directions."""
+        name = row.basis
+        if row.make is not None:
+            return self._made(row.name, row.make)
         if name == "hessian" and spectrum is not None:
             return self._kept(spectrum)
         makers = {"svd": self._svd, "hessian": self._hessian, "pca": self._pca, "sefa": self._sefa}
@@ -134,6 +143,23 @@ class Discovery:
         where = f"set:../{spectrum.method}/{spectrum.place}.safetensors"
         return Found(spectrum.basis, where, torch.eye(spectrum.basis.count), spectrum.basis_sha256)
 
+    def _made(self, name: str, make: Maker) -> Found:
+        """A basis that another package makes."""
+        offsets = make(self.space, self.distance, self.settings, self.compute, self.seed)
+        if not isinstance(offsets, Tensor):
+            offsets = offsets.to(torch.device("cpu")).combine(torch.eye(offsets.count))
+        offsets = offsets.detach().cpu().float()
+        if offsets.shape[1:] != self.space.shape:
+            raise NavbenchError(
+                f"Method {name} gives offsets of shape {tuple(offsets.shape[1:])}, but {describe(self.space)} of "
+                f"generator {self.space.generator.name} has {tuple(self.space.shape)}."
+            )
+        norms = offsets.flatten(1).norm(dim=1)
+        if not len(norms) or not (torch.isfinite(norms) & (norms > 0)).all():
+            raise NavbenchError(f"Method {name} gives no offsets, or some that are zero or not finite.")
+        basis = DenseBasis(offsets)
+        return Found(basis, "stored", torch.eye(min(self.settings.directions, basis.count), basis.count))
+
     def _svd(self) -> Found:
         layer, count = self.space.layer, self.settings.directions
         assert layer is not None  # the table admits parameter spaces only
@@ -141,19 +167,13 @@ class Discovery:
         coefficients = torch.eye(min(count, svd.count), svd.count)
         return Found(svd, "svd", coefficients, scores={"singular_value": svd.singular_values[:count]})
 
-    @torch.no_grad()
     def _pca(self) -> Found:
-        """Principal components of w in falling order of variance, streamed in float64."""
-        generator, settings = self.space.generator, self.settings.ganspace
-        moments = Moments.empty(self.space.shape.numel(), self.compute.device)
-        for rows in self.compute.over(range(settings.samples), lambda rows: rows):
-            codes = generator.sample(rows, seeds.derived(self.seed, "ganspace"))
-            moments.update(generator.latent(codes, self.space.kind).flatten(1))
-        values, vectors = torch.linalg.eigh(moments.covariance)
-        count = min(self.settings.directions, len(values))
-        basis = DenseBasis(vectors.flip(1).T[:count].unflatten(1, self.space.shape).float().cpu())
-        shares = (values.flip(0)[:count] / values.sum()).float()
-        return Found(basis, "stored", torch.eye(count), scores={"variance": shares})
+        """Principal components of w."""
+        count, samples = self.settings.directions, self.settings.ganspace.samples
+        piece = principal_components.piece(self.space, count, samples, self.compute, self.seed)
+        (components,) = self.executor.results([piece])
+        basis = DenseBasis(components.vectors)
+        return Found(basis, "stored", torch.eye(basis.count), scores={"variance": components.shares})
 
     def _sefa(self) -> Found:
         """Right singular vectors of the linear maps that a latent enters first."""
@@ -164,53 +184,40 @@ class Discovery:
         return Found(basis, "stored", torch.eye(count), scores={"singular_value": values[:count].float()})
 
     def _hessian(self) -> Found:
-        """Leading eigenvectors of the perceptual Hessian, by the solver of the settings."""
-        settings = self.settings.spectrum
-        codes = self.space.generator.sample(range(settings.codes), seeds.derived(self.seed, "spectrum"))
-        hessian = PerceptualHessian(self.space, self.distance, codes, self.compute)
-        with self.stages(f"spectrum of {describe(self.space)}") as report:
-            if settings.solver == "krylov":
-                found = krylov(
-                    hessian,
-                    settings.vectors,
-                    block=settings.block,
-                    tolerance=settings.tolerance,
-                    products=settings.products,
-                    seed=self.seed,
-                    report=report,
-                )
-            else:
-                found = power(
-                    hessian,
-                    settings.vectors,
-                    epsilon=settings.epsilon,
-                    iterations=settings.iterations,
-                    seed=self.seed,
-                    report=report,
-                )
-        basis = DenseBasis(found.vectors.unflatten(1, self.space.shape).cpu())
-        scores = {"rayleigh": found.values, "residual": found.residuals}
-        return Found(basis, "stored", torch.eye(basis.count), scores=scores, provenance={"products": found.products})
+        """Leading eigenvectors of the perceptual Hessian."""
+        common = (self.space, self.distance, self.settings.spectrum, self.compute, self.seed)
+        spectrum, earlier = self._timed(hessian_eigenvectors.piece(*common), f"spectrum of {describe(self.space)}")
+        basis = DenseBasis(spectrum.vectors)
+        scores = {"rayleigh": spectrum.values, "residual": spectrum.residuals}
+        provenance = {"products": int(spectrum.products)}
+        return Found(basis, "stored", torch.eye(basis.count), "", earlier, scores, provenance)
 
-    def _learn(self, found: Found, method: str, checkpoint: Path | None) -> Found:
+    def _timed(self, piece: Piece[Timed], title: str) -> tuple[Timed, float]:
+        """The result of a piece that takes long, and how many of its seconds were spent before now."""
+        begun = time.monotonic()
+        with self.stages(title) as report:
+            (result,) = self.executor.results([piece], report=report)
+        return result, max(0.0, float(result.seconds) - (time.monotonic() - begun))
+
+    def _learn(self, found: Found, row: Method, checkpoint: Path | None) -> Found:
         """Coefficients learned on a basis, in falling order of the reconstructor's accuracy."""
-        settings: LearnSettings = getattr(self.settings, method.replace("-", "_"))
+        settings: LearnSettings = getattr(self.settings, row.section)
         basis = found.basis.to(self.compute.device)
         limit = settings.shift or self._typical_shift(basis)
         pairs = Pairs(self.space, basis, limit, settings.shift_floor, self.seed)
-        with self.stages(f"{method} in {describe(self.space)}") as report:
-            learned = learn(
-                pairs, self.settings.directions, settings, self.compute, checkpoint=checkpoint, report=report
-            )
+        kept = None if checkpoint is None else Checkpoint(checkpoint)
+        piece = learn.piece(pairs, self.settings.directions, settings, self.compute, checkpoint=kept)
+        learned, earlier = self._timed(piece, f"{row.name} in {describe(self.space)}")
         provenance = {
             "shift": limit,
             "accuracy": float(learned.accuracy.nanmean()),
-            "shift_error": learned.shift_error,
-            "log": learned.log,
+            "shift_error": float(learned.shift_error),
+            "log": learned.rows(),
         }
         order = learned.accuracy.nan_to_num(-1).argsort(descending=True, stable=True)
-        coefficients, scores = learned.coefficients.cpu()[order], {"accuracy": learned.accuracy[order]}
-        return replace(found, coefficients=coefficients, scores=scores, provenance=provenance, earlier=learned.earlier)
+        coefficients, scores = learned.coefficients[order], {"accuracy": learned.accuracy[order]}
+        earlier += found.earlier
+        return replace(found, coefficients=coefficients, scores=scores, provenance=provenance, earlier=earlier)
 
     def _meter(self) -> EffectMeter:
         codes = self.space.generator.sample(range(self.settings.effect_codes), seeds.derived(self.seed, "effect"))
@@ -219,20 +226,28 @@ class Discovery:
     def _typical_shift(self, basis: Basis) -> float:
         """T: the median shift at which random unit combinations of the basis reach the effect."""
         coefficients = seeds.normal(seeds.derived(self.seed, "typical"), range(8), (basis.count,))
-        offsets = basis.combine(F.normalize(coefficients, dim=1).to(self.compute.device))
-        low, high = calibrate(self._meter(), offsets, self.settings.effect)
+        low, high = self._calibrated(basis, F.normalize(coefficients, dim=1))
         return float(torch.cat([-low, high]).median())
 
     def _ranges(self, found: Found, method: str) -> tuple[Tensor, Tensor]:
-        """The t range of every direction, one direction's offset in memory at a time."""
-        meter, basis = self._meter(), found.basis.to(self.compute.device)
-        rows = found.coefficients.to(self.compute.device).split(1)
-        ends = []
-        guess = 1.0
+        """The t range of every direction."""
         with self.stages(f"calibration of {method} in {describe(self.space)}") as report:
-            for index, row in enumerate(rows):
-                ends.append(calibrate(meter, basis.combine(row), self.settings.effect, guess))
-                guess = float(ends[-1][1]) if float(ends[-1][1]) < LARGEST else guess
-                report(index + 1, len(rows))
-        t_min, t_max = zip(*ends, strict=True)
-        return torch.cat(t_min), torch.cat(t_max)
+            return self._calibrated(found.basis.to(self.compute.device), found.coefficients, report)
+
+    def _calibrated(self, basis: Basis, coefficients: Tensor, report: Report = silent) -> tuple[Tensor, Tensor]:
+        """Ranges (t_min, t_max), (K,) each; the searches for all but the first start where the first one ended."""
+        meter, target, done = self._meter(), self.settings.effect, 0
+
+        def tick(note: str) -> None:
+            nonlocal done
+            done += 1
+            report(done, len(coefficients))
+
+        def ends(rows: Tensor, guess: float) -> list[Ends]:
+            pieces = [calibrate.piece(meter, basis, row, target, guess) for row in rows.to(self.compute.device)]
+            return self.executor.results(pieces, tick)
+
+        (first,) = ends(coefficients[:1], 1.0)
+        guess = float(first.t_max) if float(first.t_max) < LARGEST else 1.0
+        t_min, t_max = zip(*((each.t_min, each.t_max) for each in [first, *ends(coefficients[1:], guess)]), strict=True)
+        return torch.stack(t_min), torch.stack(t_max)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from navbench import seeds
-from navbench.discovery.calibration import EffectMeter
+from navbench.discovery.calibration import EffectMeter, nearest_root
 from navbench.errors import NavbenchError
 from navbench.experiments.edit import Edit, codes_for
 from navbench.metrics import estimate
@@ -24,7 +24,7 @@ from navbench.work import pure
 
 TOLERANCE = 0.05
 """An end that misses its target by more than this share has not reached it."""
-_ACCURACY, _NARROWINGS = 0.005, 24
+_ACCURACY = 0.005
 _WIDEST = 4.0
 """Shifts are tried up to this multiple of the direction's own range: beyond it, images are rubble."""
 _WIDEST_EFFECT = 16.0
@@ -88,7 +88,7 @@ class Range:
         return near if target.is_effect or float(self.reached.prod()) < 0 else torch.zeros_like(near)
 
 
-@pure()
+@pure(revision=2)
 def by_effect(edit: Edit, distance: PerceptualDistance, amount: float, codes: int, seed: int) -> Range:
     """The range over which a direction has an effect of `amount` at both ends, measured on `codes` codes."""
     generator, own = edit.space.generator, edit.direction
@@ -101,7 +101,7 @@ def by_effect(edit: Edit, distance: PerceptualDistance, amount: float, codes: in
     return _range(ends, [meter.effects(offset * t) for t in ends])
 
 
-@pure()
+@pure(revision=2)
 def by_attribute(edit: Edit, scorer: Scorer, attribute: str, amount: float, codes: int, seed: int) -> Range:
     """The range over which a direction changes an attribute by `amount` at both ends, in the mean over `codes` codes.
 
@@ -125,7 +125,7 @@ class _ChangeMeter:
     def __init__(self, edit: Edit, scorer: Scorer, index: int, rows: Sequence[int], seed: int) -> None:
         self.edit, self.scorer, self.rows, self.seed = edit, scorer, rows, seed
         self.index, self.attribute = index, scorer.attributes[index]
-        self._known: dict[float, Tensor] = {}
+        self._known = {0.0: torch.zeros((), dtype=torch.float64)}
 
     @cached_property
     def _unshifted(self) -> Tensor:
@@ -140,7 +140,7 @@ class _ChangeMeter:
         if t not in self._known:
             nearer = [other for other in self._known if other * t > 0 and abs(other) < abs(t)]
             start = max(nearer, key=abs, default=0.0)
-            behind = self._known.get(start, torch.zeros(()))
+            behind = self._known[start]
             here = torch.stack([_wrapped(self._unshifted + behind, self.attribute), self._scores(t)])
             self._known[t] = behind + changes(here[..., None], 0, (self.attribute,))[1, :, 0]
         return self._known[t]
@@ -151,26 +151,10 @@ class _ChangeMeter:
         for share in torch.linspace(0, 1, _STEPS + 1)[1:].square().tolist():
             t = end * _WIDEST * share
             if abs(self.change(t)) >= amount:
-                return self._between(below, t, amount)
+                return nearest_root(lambda t: abs(self.change(t)) - amount, below, t, _ACCURACY * amount)
             tried.append(t)
             below = t
         return max(tried, key=lambda t: abs(self.change(t)))
-
-    def _between(self, low: float, high: float, amount: float) -> float:
-        """The shift in a bracket at which the change has the size: false position, by the Illinois rule."""
-        below, above = abs(self.change(low)) - amount if low else -amount, abs(self.change(high)) - amount
-        for _ in range(_NARROWINGS):
-            if above <= _ACCURACY * amount:
-                break
-            t = (low * above - high * below) / (above - below)
-            miss = abs(self.change(t)) - amount
-            if abs(miss) <= _ACCURACY * amount:
-                return t
-            if miss < 0:
-                low, below, above = t, miss, above / 2
-            else:
-                high, above, below = t, miss, below / 2
-        return high
 
     def _scores(self, t: float) -> Tensor:
         """(n,), float64."""

@@ -112,7 +112,7 @@ class Matched(Experiment[MatchedSettings, Sequence[Match]]):
 
 
 def _best(found: DirectionSet, movements: Mapping[str, Movement], attribute: int) -> Direction | None:
-    """The direction of a set that moves an attribute most purely and consistently; `None` if no direction is one of that attribute."""
+    """The direction of a set that moves an attribute most purely and consistently; `None` if it has none."""
 
     def purity(direction: Direction) -> float:
         moved = movements[direction.name]

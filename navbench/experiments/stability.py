@@ -37,7 +37,7 @@ class StabilitySettings(Settings):
     codes: tuple[Annotated[int, Field(ge=1)], ...] = ()
 
 
-@pure()
+@pure(revision=2)
 def found_again(
     found: DirectionSet, generator: Generator, settings: DiscoverySettings, distance: PerceptualDistance, seed: int,
     compute: Compute,

@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
 import torch
+from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from navbench.compute import Compute
@@ -201,9 +202,7 @@ def _ratio(part: Tensor, whole: Tensor) -> Tensor:
 
 def _rank_correlation(path: Tensor) -> Tensor:
     """Spearman's rho of shift and attribute, (n, A), of (T, n, A) at ascending shifts; 0 where nothing moves."""
-    below = (path[:, None] > path[None]).sum(dim=1).double()
-    equal = (path[:, None] == path[None]).sum(dim=1).double()
-    ranks = below + (equal - 1) / 2  # ties share their mean rank
+    ranks = torch.from_numpy(rankdata(path.cpu().numpy(), axis=0))  # ties share their mean rank
     order = torch.arange(len(path), dtype=torch.float64).view(-1, 1, 1)
     a, b = order - order.mean(), ranks - ranks.mean(dim=0)
     return _ratio((a * b).sum(0), (a.square().sum(0) * b.square().sum(0)).sqrt())

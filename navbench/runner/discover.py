@@ -13,6 +13,7 @@ from navbench.library import open_set, set_path
 from navbench.methods import METHODS, admitted
 from navbench.metrics.perceptual import create_distance
 from navbench.spaces import Space
+from navbench.work import Executor, Unstored
 
 
 def discover(
@@ -25,6 +26,7 @@ def discover(
     *,
     overwrite: bool = False,
     stages: Stages = quiet,
+    executor: Executor | None = None,
 ) -> list[Path]:
     """Find the sets of some methods in some spaces, one file each under `out`, as 'generator/method/place'.
 
@@ -38,7 +40,7 @@ def discover(
     distance = create_distance(settings.distance, compute)
     written = []
     for space, methods in places:
-        discovery = Discovery(space, distance, settings, compute, seed, stages)
+        discovery = Discovery(space, distance, settings, compute, seed, stages, executor or Unstored())
         for method in sorted(admitted(methods, space.kind), key=_turn):
             path = set_path(out, f"{generator.name}/{method}/{space.place}")
             written.append(path)

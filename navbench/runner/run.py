@@ -127,7 +127,8 @@ class Run:
             further = further_places(self.suite, on.subject, on.generator).values()
             places = [*places_of(on.subject, on.generator, self.library), *chain.from_iterable(further)]
             settings, seed = self.suite.discovery_of(on.subject), self.suite.seed
-            discover(on.generator, places, settings, self.compute, seed, out, stages=self._stage)
+            common = (on.generator, places, settings, self.compute, seed, out)
+            discover(*common, stages=self._stage, executor=on.bench.executor)
         return Library([out])
 
     @contextmanager

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from navbench import spaces
+from navbench.basis import DenseBasis
 from navbench.compute import Compute
-from navbench.discovery.calibration import LARGEST, EffectMeter, calibrate
+from navbench.discovery.calibration import LARGEST, STEPS, EffectMeter, calibrate, nearest_root
 from navbench.errors import Failure
 
 LINEAR = LinearGenerator(latent_dim=3, side=4)
@@ -27,6 +28,13 @@ class Exponential:
 
 def meter(distance, generator=LINEAR, batch=4):
     return EffectMeter(spaces.create(generator, "parameter", "map"), distance, CODES, Compute(batch=batch))
+
+
+def ends(made, directions, target, guess=1.0):
+    """t_min (K,) and t_max (K,) of directions (K, ...), each calibrated from one guess."""
+    basis = DenseBasis(directions)
+    every = [calibrate(made, basis, row, target, guess) for row in torch.eye(basis.count)]
+    return torch.stack([each.t_min for each in every]), torch.stack([each.t_max for each in every])
 
 
 def dark():
@@ -72,11 +80,40 @@ def test_the_first_guess_needs_one_correction_on_a_quadratic_effect():
     assert tried == pytest.approx([1, 3], rel=1e-3)
 
 
+def test_of_an_effect_that_jumps_over_the_target_the_nearest_try_is_taken():
+    made, tried = meter(Quadratic()), []
+
+    def jumping(offset):
+        t = float(offset.norm())
+        tried.append(t)
+        return t * t * (0.5 if t < 2 else 10.0)
+
+    object.__setattr__(made, "effect", jumping)
+    found = made.reach(UPWARDS, 3.0, 1.0)
+    assert found == pytest.approx(max(t for t in tried if t < 2), rel=1e-6)
+    assert found > 1.99
+    assert len(tried) < 2 * STEPS
+
+
+@given(st.floats(-2, 2), st.sampled_from([0.1, 1e-3, 1e-6]))
+def test_a_root_is_found_within_the_accuracy_in_few_steps(root, accuracy):
+    tried = []
+    found = nearest_root(lambda x: tried.append(x) or math.sinh(x - root), -3.0, 4.0, accuracy)
+    assert abs(math.sinh(found - root)) <= accuracy
+    assert len(tried) <= 14
+
+
+@given(st.floats(-0.9, 0.9), st.floats(0.1, 1), st.floats(0.1, 1))
+def test_of_a_jump_over_zero_the_nearest_try_is_taken(root, below, above):
+    found = nearest_root(lambda x: -below if x < root else above, -1.0, 1.0, 0.01)
+    assert (found < root) == (below <= above)
+
+
 @pytest.mark.parametrize("target", [0.01, 1.0, 20.0])
 @pytest.mark.parametrize("guess", [0.01, 1.0, 30.0])
 def test_an_asymmetric_effect_has_an_asymmetric_range(target, guess):
     made = meter(Exponential(), dark())
-    low, high = calibrate(made, UPWARDS[None], target, guess)
+    low, high = ends(made, UPWARDS[None], target, guess)
     for t, sign in ((low, -1), (high, 1)):
         exact = math.sqrt(PIXELS) * math.log(1 + sign * math.sqrt(target / PIXELS))
         assert float(t) == pytest.approx(exact, rel=0.012)
@@ -85,7 +122,7 @@ def test_an_asymmetric_effect_has_an_asymmetric_range(target, guess):
 
 
 def test_an_effect_that_saturates_below_the_target_stops_at_a_finite_shift():
-    low, high = calibrate(meter(Exponential(), dark()), UPWARDS[None], 2.0 * PIXELS)
+    low, high = ends(meter(Exponential(), dark()), UPWARDS[None], 2.0 * PIXELS)
     assert float(low) == -LARGEST
     assert float(high) == pytest.approx(math.sqrt(PIXELS) * math.log(1 + math.sqrt(2)), rel=0.012)
 
@@ -97,18 +134,17 @@ def test_a_guess_from_the_end_of_what_is_tried_is_taken_back():
 def test_a_direction_without_effect_stops_at_a_finite_shift():
     blind = Quadratic(torch.eye(PIXELS)[:1])
     edge = LINEAR.row(3, torch.eye(PIXELS)[5].view(3, 4, 4))
-    assert [float(t) for t in calibrate(meter(blind), edge[None], 1.0)] == [-LARGEST, LARGEST]
+    assert [float(t) for t in ends(meter(blind), edge[None], 1.0)] == [-LARGEST, LARGEST]
 
 
-def test_ranges_do_not_depend_on_the_first_guess_or_the_direction_before():
+def test_ranges_do_not_depend_on_the_first_guess():
     generator = wrapped()
     space = spaces.create(generator, "parameter", "wide")
     made = EffectMeter(space, Curved(), generator.sample(range(6), 0), Compute())
     directions = torch.stack([unit(noise(i, *space.shape)) for i in range(3)])
-    together = torch.stack(calibrate(made, directions, 0.5))
-    alone = torch.stack([torch.cat(calibrate(made, one[None], 0.5, guess=50.0)) for one in directions], dim=1)
-    torch.testing.assert_close(together, alone, rtol=0.03, atol=0)
-    for low, high, one in zip(*together, directions, strict=True):
+    found = torch.stack(ends(made, directions, 0.5))
+    torch.testing.assert_close(found, torch.stack(ends(made, directions, 0.5, guess=50.0)), rtol=0.03, atol=0)
+    for low, high, one in zip(*found, directions, strict=True):
         assert float(low) < 0 < float(high)
         assert made.effect(float(low) * one) == pytest.approx(0.5, rel=0.011)
         assert made.effect(float(high) * one) == pytest.approx(0.5, rel=0.011)
@@ -118,4 +154,4 @@ def test_images_that_overflow_are_a_failure_that_names_the_generator():
     generator = LinearGenerator(latent_dim=3, side=4)
     generator.map.weight[0, 0, 0, 0] = float("nan")
     with pytest.raises(Failure, match="Generator linear made images with NaN"):
-        calibrate(meter(Quadratic(), generator), UPWARDS[None], 1.0)
+        ends(meter(Quadratic(), generator), UPWARDS[None], 1.0)

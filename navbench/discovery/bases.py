@@ -1,0 +1,105 @@
+"""Bases that take long to compute: eigenvectors of the perceptual Hessian, and principal components of a latent."""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from navbench import seeds
+from navbench.compute import Compute
+from navbench.discovery.hessian import PerceptualHessian, krylov, power
+from navbench.discovery.settings import SpectrumSettings
+from navbench.metrics.frechet import Moments
+from navbench.metrics.perceptual import PerceptualDistance
+from navbench.progress import Report, silent
+from navbench.spaces import Space
+from navbench.work import pure
+
+
+@dataclass(frozen=True)
+class Eigenvectors:
+    """Leading eigenvectors of a Hessian, in falling order of the eigenvalue.
+
+    Attributes:
+        vectors: (k, *space.shape), orthonormal.
+        values, residuals: (k,), as in `Spectrum`.
+        products: (), int64, Hessian-vector products spent.
+        seconds: (), float64, spent.
+    """
+
+    vectors: Tensor
+    values: Tensor
+    residuals: Tensor
+    products: Tensor
+    seconds: Tensor
+
+
+@pure()
+def hessian_eigenvectors(
+    space: Space,
+    distance: PerceptualDistance,
+    settings: SpectrumSettings,
+    compute: Compute,
+    seed: int,
+    report: Report = silent,
+) -> Eigenvectors:
+    """Leading eigenvectors of the perceptual Hessian, by the solver of the settings.
+
+    All of one space are one piece: each product needs the one before, and is as large as what it is computed from.
+    """
+    begun = time.monotonic()
+    codes = space.generator.sample(range(settings.codes), seeds.derived(seed, "spectrum"))
+    hessian = PerceptualHessian(space, distance, codes, compute)
+    if settings.solver == "krylov":
+        found = krylov(
+            hessian,
+            settings.vectors,
+            block=settings.block,
+            tolerance=settings.tolerance,
+            products=settings.products,
+            seed=seed,
+            report=report,
+        )
+    else:
+        found = power(
+            hessian,
+            settings.vectors,
+            epsilon=settings.epsilon,
+            iterations=settings.iterations,
+            seed=seed,
+            report=report,
+        )
+    return Eigenvectors(
+        found.vectors.unflatten(1, space.shape).cpu(),
+        found.values.cpu(),
+        found.residuals.cpu(),
+        torch.tensor(found.products),
+        torch.tensor(time.monotonic() - begun, dtype=torch.float64),
+    )
+
+
+@dataclass(frozen=True)
+class Components:
+    """Principal components in falling order of variance.
+
+    Attributes:
+        vectors: (k, *space.shape), orthonormal.
+        shares: (k,), of all variance.
+    """
+
+    vectors: Tensor
+    shares: Tensor
+
+
+@pure()
+@torch.no_grad()
+def principal_components(space: Space, count: int, samples: int, compute: Compute, seed: int) -> Components:
+    """The first principal components of a latent over `samples` codes, streamed in float64."""
+    moments = Moments.empty(space.shape.numel(), compute.device)
+    for rows in compute.over(range(samples), lambda rows: rows):
+        codes = space.generator.sample(rows, seeds.derived(seed, "ganspace"))
+        moments.update(space.generator.latent(codes, space.kind).flatten(1))
+    values, vectors = torch.linalg.eigh(moments.covariance)
+    leading = vectors.flip(1).T[:count].unflatten(1, space.shape).float().cpu()
+    return Components(leading, (values.flip(0)[:count] / values.sum()).float().cpu())
