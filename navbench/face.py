@@ -216,14 +216,14 @@ def curve(
     _check(samples=(samples, 2), effect_samples=(effect_samples, 2))
     made, compute = direction.direction, direction.compute
     network, perceptual = create_extractor(extractor, compute), create_distance(distance, compute)
-    grid, rows = made.shifts(shifts).tolist(), range(samples)
+    grid, indices = made.shifts(shifts).tolist(), range(samples)
     others, own = (
-        fid_curve.unshifted_features(direction.space.generator, role, rows, seed, network, compute).features
+        fid_curve.unshifted_features(direction.space.generator, role, indices, seed, network, compute).features
         for role in (Role.REFERENCE, Role.CURVE)
     )
     reference = fid_curve.Reference.of(others.to(compute.device))
     shifted = tuple(t for t in grid if t != 0)
-    shard = fid_curve.curve_shard(direction, shifted, rows, seed, network, perceptual, min(effect_samples, samples))
+    shard = fid_curve.curve_shard(direction, shifted, indices, seed, network, perceptual, min(effect_samples, samples))
     features = [*shard.features]
     features.insert(len(grid) // 2, own)
     effects = [estimate.mean(values).value for values in shard.effects]

@@ -36,6 +36,7 @@ from navbench.navigan_files import (
     RANGES,
     Ends,
     Source,
+    Target,
     is_plain,
     load,
     numbers,
@@ -46,7 +47,6 @@ from navbench.navigan_files import (
 )
 
 _COEFFICIENTS = re.compile(r"((?:.*\.)?convs\.(\d{1,3})\.conv\.)direction_to_(basis_coefs|eigenvalues_delta)")
-_OTHER_KERNEL = 1e-2  # of its norm; half precision changes a kernel by 3e-4 of it, another training by about 1
 _UNSCALED = 1e-3  # a norm as close to 1 is that of a shift that nobody scaled
 
 
@@ -96,7 +96,7 @@ def read_sets(
             f"{source.paths[0]}: navigan's directions are of a StyleGAN2, but generator {generator.name} is a "
             f"{type(generator).__name__}; name the one that they were found on."
         )
-    target = _Target(generator, None if layer is None else generator.layer(layer))
+    target = Target(generator, None if layer is None else generator.layer(layer))
     contents = {path: load(path) for path in source.paths}
     other = next((path for path, content in contents.items() if not _is_direction(content)), None)
     if other is not None and len(contents) > 1:
@@ -116,51 +116,8 @@ def read_sets(
     )
 
 
-@dataclass(frozen=True)
-class _Target:
-    """The generator that directions are for, and its layer, where the user names one."""
-
-    generator: StyleGAN2
-    asked: Layer | None
-
-    def layer(self, path: Path, index: int) -> Layer:
-        """The layer that a file calls `index`; it must be the one that the user names, if any."""
-        convs = {layer.index: layer for layer in self.generator.layers()}
-        if index not in convs:
-            raise NavbenchError(
-                f"{path} is for layer {index}, but generator {self.generator.name} has layers 0 to {max(convs)}."
-            )
-        if self.asked is not None and self.asked != convs[index]:
-            raise NavbenchError(f"{path} is for layer {convs[index].name}, not for {self.asked.name}.")
-        return convs[index]
-
-    def offsets(self, path: Path, name: str, value: object, layer: Layer, count: int | None = None) -> Tensor:
-        """Offsets (n, *layer.shape), as many as `count` says; the dimensions of 1 before them may be left out."""
-        vectors = numbers(path, name, value)
-        found = len(vectors) if vectors.ndim > 4 else 1
-        fits = vectors.shape[-4:] == layer.shape and vectors.numel() == found * layer.shape.numel()
-        if not fits or not 0 < found == (count or found):
-            raise NavbenchError(
-                f"{path}: {name} is {size(vectors.shape)}, but layer {layer.name} of generator {self.generator.name} "
-                f"takes {count or 'n'}x1x{size(layer.shape)}."
-            )
-        vectors = vectors.reshape(found, *layer.shape)
-        if not vectors.flatten(1).any(dim=1).all():
-            raise NavbenchError(f"{path}: {name} has a direction that is zero everywhere; export it again.")
-        return vectors
-
-    def refuse_other_kernel(self, path: Path, layer: Layer, kernel: Tensor) -> None:
-        """Refuse directions that were found on other weights, which `kernel`, (*layer.shape), is from."""
-        own = self.generator.kernel(layer).detach().cpu()
-        if float((kernel - own).norm()) > _OTHER_KERNEL * float(own.norm()):
-            raise NavbenchError(
-                f"{path} was trained on another kernel of {layer.name} than that of generator {self.generator.name}; "
-                "name the generator that its directions were found on."
-            )
-
-
 def _made(
-    target: _Target, layer: Layer, method: str, basis_name: str, basis: Basis, coefficients: Tensor,
+    target: Target, layer: Layer, method: str, basis_name: str, basis: Basis, coefficients: Tensor,
     ends: Sequence[Ends | None], labels: tuple[str, ...], files: Sequence[Path], **provenance: Any,
 ) -> DirectionSet:  # fmt: skip
     """The set of K directions, from K coefficients, ends and labels."""
@@ -202,7 +159,7 @@ def _is_direction(content: object) -> bool:
     return isinstance(content, Mapping) and "shift" in content
 
 
-def _singles(contents: Mapping[Path, Any], target: _Target, source: Source) -> list[DirectionSet]:
+def _singles(contents: Mapping[Path, Any], target: Target, source: Source) -> list[DirectionSet]:
     """Sets at float32, in the axes of the space: they are no larger than their files."""
     singles = [_single(path, content, target) for path, content in contents.items()]
     labels = source.labels([" ".join(path.stem.replace("_", " ").split()) for path in contents])
@@ -216,7 +173,7 @@ def _singles(contents: Mapping[Path, Any], target: _Target, source: Source) -> l
     return sets
 
 
-def _single(path: Path, content: Mapping[str, Any], target: _Target) -> _Single:
+def _single(path: Path, content: Mapping[str, Any], target: Target) -> _Single:
     """A direction, once nothing beside its shift and layer changes what it means."""
     index = content.get("layer_ix")
     if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < 1000:
@@ -239,7 +196,7 @@ def _single(path: Path, content: Mapping[str, Any], target: _Target) -> _Single:
 # --- eigenvectors and checkpoints
 
 
-def _spectrum(path: Path, content: Tensor, target: _Target, source: Source) -> DirectionSet:
+def _spectrum(path: Path, content: Tensor, target: Target, source: Source) -> DirectionSet:
     if target.asked is None:
         raise NavbenchError(f"{path} holds {told(content)}, eigenvectors that do not say of which layer; name it.")
     vectors = target.offsets(path, "the tensor", content, target.asked)
@@ -247,7 +204,7 @@ def _spectrum(path: Path, content: Tensor, target: _Target, source: Source) -> D
 
 
 def _on_stored(
-    target: _Target, layer: Layer, method: str, vectors: Tensor, coefficients: Tensor, source: Source,
+    target: Target, layer: Layer, method: str, vectors: Tensor, coefficients: Tensor, source: Source,
     files: Sequence[Path], **provenance: Any,
 ) -> DirectionSet:  # fmt: skip
     """A set on stored offsets, whose files name and scale nothing themselves."""
@@ -277,7 +234,7 @@ class _Training:
     tensors: dict[str, Any]
 
     @classmethod
-    def of(cls, path: Path, content: Mapping[str, Any], target: _Target) -> "_Training":
+    def of(cls, path: Path, content: Mapping[str, Any], target: Target) -> "_Training":
         whole = content["generator"] if isinstance(content["generator"], Mapping) else {}
         state = {key: value for key, value in whole.items() if isinstance(key, str)}
         keys = [match for key in state if (match := _COEFFICIENTS.fullmatch(key))]
@@ -306,7 +263,7 @@ class _Training:
 
 
 def _checkpoint(
-    path: Path, content: Mapping[str, Any], target: _Target, source: Source, eigenvectors: Path | None
+    path: Path, content: Mapping[str, Any], target: Target, source: Source, eigenvectors: Path | None
 ) -> DirectionSet:
     """The directions that a training has learned, by their indices there."""
     training = _Training.of(path, content, target)
@@ -325,7 +282,7 @@ def _checkpoint(
     return _on_stored(target, training.layer, "optimization", vectors, eye, source, [path], **step)
 
 
-def _combined(training: _Training, eigenvectors: Path, target: _Target) -> tuple[Tensor, Tensor]:
+def _combined(training: _Training, eigenvectors: Path, target: Target) -> tuple[Tensor, Tensor]:
     """The eigenvectors, and the coefficients (K, B) on them once each has unit norm, as those of a basis here have."""
     layer, path = training.layer, training.path
     vectors = target.offsets(eigenvectors, "the tensor", load(eigenvectors), layer)
@@ -340,7 +297,7 @@ def _combined(training: _Training, eigenvectors: Path, target: _Target) -> tuple
     return vectors, training.coefficients * vectors.flatten(1).norm(dim=1)
 
 
-def _moved_singular_values(training: _Training, target: _Target) -> Tensor:
+def _moved_singular_values(training: _Training, target: Target) -> Tensor:
     """The offsets u diag(delta) vh, (K, *layer.shape), of the file's own u (k * k * in, r) and vh (r, out).
 
     A new decomposition would have other vectors where singular values nearly coincide.  The authors flatten as

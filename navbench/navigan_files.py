@@ -1,4 +1,4 @@
-"""What navigan's files hold, read without running anything from them, or one sentence about what is wrong."""
+"""What navigan's files hold and whether it fits a generator, read without running anything from them."""
 
 import io
 import math
@@ -14,12 +14,16 @@ import torch
 from torch import Tensor
 
 from navbench.errors import NavbenchError
+from navbench.generators.base import Layer
+from navbench.generators.stylegan2 import StyleGAN2
 
 EIGENVECTORS, ANNOTATION, RANGES = "eigenvectors.pt", "human_annotation.txt", "ranges.txt"
 """The files of an exported set; the last, lines `index: t_min t_max`, is read by this project alone."""
 
 Ends = tuple[float, float]
 """t_min and t_max."""
+
+_OTHER_KERNEL = 1e-2  # of its norm; half precision changes a kernel by 3e-4 of it, another training by about 1
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,49 @@ class Source:
         lines = {} if self.ranges is None else numbered(self.ranges, count, "t_min t_max")
         where = f"{self.ranges}, direction"
         return [parsed_ends(f"{where} {i}", lines[i].split()) if i in lines else None for i in range(count)]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The generator that directions are for, and its layer, where the user names one."""
+
+    generator: StyleGAN2
+    asked: Layer | None
+
+    def layer(self, path: Path, index: int) -> Layer:
+        """The layer that a file calls `index`; it must be the one that the user names, if any."""
+        convs = {layer.index: layer for layer in self.generator.layers()}
+        if index not in convs:
+            raise NavbenchError(
+                f"{path} is for layer {index}, but generator {self.generator.name} has layers 0 to {max(convs)}."
+            )
+        if self.asked is not None and self.asked != convs[index]:
+            raise NavbenchError(f"{path} is for layer {convs[index].name}, not for {self.asked.name}.")
+        return convs[index]
+
+    def offsets(self, path: Path, name: str, value: object, layer: Layer, count: int | None = None) -> Tensor:
+        """Offsets (n, *layer.shape), as many as `count` says; the dimensions of 1 before them may be left out."""
+        vectors = numbers(path, name, value)
+        found = len(vectors) if vectors.ndim > 4 else 1
+        fits = vectors.shape[-4:] == layer.shape and vectors.numel() == found * layer.shape.numel()
+        if not fits or not 0 < found == (count or found):
+            raise NavbenchError(
+                f"{path}: {name} is {size(vectors.shape)}, but layer {layer.name} of generator {self.generator.name} "
+                f"takes {count or 'n'}x1x{size(layer.shape)}."
+            )
+        vectors = vectors.reshape(found, *layer.shape)
+        if not vectors.flatten(1).any(dim=1).all():
+            raise NavbenchError(f"{path}: {name} has a direction that is zero everywhere; export it again.")
+        return vectors
+
+    def refuse_other_kernel(self, path: Path, layer: Layer, kernel: Tensor) -> None:
+        """Refuse directions that were found on other weights, which `kernel`, (*layer.shape), is from."""
+        own = self.generator.kernel(layer).detach().cpu()
+        if float((kernel - own).norm()) > _OTHER_KERNEL * float(own.norm()):
+            raise NavbenchError(
+                f"{path} was trained on another kernel of {layer.name} than that of generator {self.generator.name}; "
+                "name the generator that its directions were found on."
+            )
 
 
 def load(path: Path) -> Any:

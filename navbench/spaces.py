@@ -96,11 +96,11 @@ class LatentSpace(Space):
 
     def prepare(self, codes: Codes) -> Codes:
         """The codes, past the mapping network where the offset is added behind it."""
-        return codes if self.kind == "z" else self.generator.resolved(codes)
+        return codes if self.kind == "z" else self.generator.map_to_w(codes)
 
     def render(self, state: Codes, offset: Tensor) -> Tensor:
         """The generator on shifted codes."""
-        return self.generator(self.generator.moved(state, self.kind, offset))
+        return self.generator(self.generator.shift_latent(state, self.kind, offset))
 
 
 def create(generator: Generator, kind: str, layer: str | None = None) -> Space:

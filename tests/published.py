@@ -37,11 +37,11 @@ def nvidia_state(generator: StyleGAN2) -> dict[str, Tensor]:
         convolutions += [(f"{block}.conv{each}", generator.convs[2 * index + each]) for each in (0, 1)]
         colours.append((block, to_rgb))
     for place, (name, layer) in enumerate(convolutions):
-        grain = generator.noises.get_buffer(f"noise_{place}")
+        noise_map = generator.noises.get_buffer(f"noise_{place}")
         for key, value in {
             "weight": layer.conv.weight, "affine.weight": layer.conv.modulation.weight,
             "affine.bias": layer.conv.modulation.bias, "bias": layer.activate.bias,
-            "noise_strength": layer.noise.weight[0], "noise_const": grain[0, 0], "resample_filter": FILTER,
+            "noise_strength": layer.noise.weight[0], "noise_const": noise_map[0, 0], "resample_filter": FILTER,
         }.items():  # fmt: skip
             state[f"synthesis.{name}.{key}"] = value
     for block, layer in colours:

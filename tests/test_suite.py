@@ -267,7 +267,7 @@ def test_a_written_suite_spells_out_every_key_that_has_a_value():
         assert value is None or path[-1] in written, path
 
 
-# --- identity --------------------------------------------------------------------------------------------------
+# --- cache key -------------------------------------------------------------------------------------------------
 
 FULL = suite.parse(MINIMAL, "mine.toml").with_values(
     only=["a"],
@@ -304,7 +304,7 @@ def another(path, value):
 
 
 @pytest.mark.parametrize("path", [path for path, _ in leaves(FULL.model_dump(mode="json"))], ids=".".join)
-def test_identity_ignores_batch_and_shard_and_changes_with_anything_else(path):
+def test_the_cache_key_ignores_batch_and_shard_and_changes_with_anything_else(path):
     content = FULL.model_dump(mode="json")
     value = dict(leaves(content))[path]
     other = FULL.with_values(**changed(content, path, another(path, value)))
@@ -330,7 +330,7 @@ SUBJECT = {
 
 
 @pytest.mark.parametrize("key", Subject.model_fields)
-def test_identity_changes_with_anything_of_a_generator(key):
+def test_the_cache_key_changes_with_anything_of_a_generator(key):
     subject = FULL.generators[0].model_dump(mode="json")
     assert FULL.with_values(generators=[subject | {key: SUBJECT[key]}]).cache_key != FULL.cache_key
     assert FULL.with_values(generators=[subject, subject | {key: SUBJECT[key]}]).cache_key != FULL.cache_key

@@ -12,7 +12,7 @@ from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings
 from navbench.experiments import fid_curve
 from navbench.experiments.edit import Edit, codes_for, unshifted
-from navbench.experiments.fidelity import ShiftedGenerator
+from navbench.experiments.torch_fidelity_adapter import ShiftedGenerator
 from navbench.metrics.extractors import create_extractor, quantise
 from navbench.metrics.perceptual import create_distance
 from navbench.spaces import ParameterSpace
@@ -76,7 +76,7 @@ def test_a_curve_is_what_torch_fidelity_says_of_the_same_images(faces, edit, ref
     distance = create_distance("stlpips-alex", edit.compute)
     t = edit.direction.t_max
     halves = range(24), range(24, N)
-    shards = [fid_curve.curve_shard(edit, [t], rows, SEED, extractor, distance, 0) for rows in halves]
+    shards = [fid_curve.curve_shard(edit, [t], indices, SEED, extractor, distance, 0) for indices in halves]
     curve = fid_curve.assemble([torch.cat([shard.features[0] for shard in shards])], shards[0].effects, prepared)
     shifted = quantise(edit.prepare(codes_for(faces, "curve", range(N), SEED))(t))
     frechet, kernel = theirs(Images(shifted), images)

@@ -97,8 +97,8 @@ class Components:
 def principal_components(space: Space, count: int, samples: int, compute: Compute, seed: int) -> Components:
     """The first principal components of a latent over `samples` codes, streamed in float64."""
     moments = Moments.empty(space.shape.numel(), compute.device)
-    for rows in compute.over(range(samples), lambda rows: rows):
-        codes = space.generator.sample(rows, seeds.derived(seed, "ganspace"))
+    for indices in compute.over(range(samples), lambda indices: indices):
+        codes = space.generator.sample(indices, seeds.derived(seed, "ganspace"))
         moments.update(space.generator.latent(codes, space.kind).flatten(1))
     values, vectors = torch.linalg.eigh(moments.covariance)
     leading = vectors.flip(1).T[:count].unflatten(1, space.shape).float().cpu()

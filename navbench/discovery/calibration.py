@@ -52,8 +52,8 @@ class EffectMeter:
 
     @torch.no_grad()
     def _features(self, offset: Tensor) -> Tensor:
-        def work(rows: Sequence[int]) -> Tensor:
-            chunk = self.codes[rows[0] : rows[0] + len(rows)]
+        def work(indices: Sequence[int]) -> Tensor:
+            chunk = self.codes[indices[0] : indices[0] + len(indices)]
             with self.compute.autocast():
                 images = self.space.render(self.space.prepare(chunk), offset)
             return self.distance.features(finite_images(images, f"Generator {self.space.generator.name}"))

@@ -38,7 +38,7 @@ class PerceptualHessian:
     def product(self, vectors: Tensor) -> Tensor:
         """H times each row of `vectors`, (m, P)."""
         self.products += len(vectors)
-        parts = self.compute.over(range(len(self.codes)), lambda rows: self._product(rows, vectors))
+        parts = self.compute.over(range(len(self.codes)), lambda indices: self._product(indices, vectors))
         products = 2 / len(self.codes) * sum(parts, torch.zeros_like(vectors))
         if not torch.isfinite(products).all():
             where = "" if self.space.layer is None else f" of layer {self.space.layer.name}"
@@ -48,27 +48,27 @@ class PerceptualHessian:
     def gradient(self, offset: Tensor) -> Tensor:
         """The gradient of E_z d(G(z), G_a(z)) at a = `offset`, (P,): g of eq. 4."""
         self.gradients += 1
-        parts = self.compute.over(range(len(self.codes)), lambda rows: self._gradient(rows, offset))
+        parts = self.compute.over(range(len(self.codes)), lambda indices: self._gradient(indices, offset))
         return sum(parts, torch.zeros_like(offset)) / len(self.codes)
 
-    def _response(self, rows: Sequence[int]) -> Callable[[Tensor], Tensor]:
+    def _response(self, indices: Sequence[int]) -> Callable[[Tensor], Tensor]:
         if self._batch != self.compute.batch:  # memory ran out, and the old states are in it
             self._states, self._originals, self._batch = {}, {}, self.compute.batch
-        key = (rows[0], len(rows))
+        key = (indices[0], len(indices))
         if key not in self._states:
             with torch.no_grad():
-                self._states[key] = self.space.prepare(self.codes[rows[0] : rows[0] + len(rows)])
+                self._states[key] = self.space.prepare(self.codes[indices[0] : indices[0] + len(indices)])
         state = self._states[key]
         return lambda offset: self.distance.features(self.space.render(state, offset.view(self.space.shape)))
 
-    def _product(self, rows: Sequence[int], vectors: Tensor) -> Tensor:
-        response, zero = self._response(rows), torch.zeros_like(vectors[0])
+    def _product(self, indices: Sequence[int], vectors: Tensor) -> Tensor:
+        response, zero = self._response(indices), torch.zeros_like(vectors[0])
         pull = torch.func.vjp(response, zero)[1]
         pushed = (torch.func.jvp(response, (zero,), (vector,))[1] for vector in vectors)
         return torch.stack([pull(tangent)[0] for tangent in pushed])
 
-    def _gradient(self, rows: Sequence[int], offset: Tensor) -> Tensor:
-        response, key = self._response(rows), (rows[0], len(rows))
+    def _gradient(self, indices: Sequence[int], offset: Tensor) -> Tensor:
+        response, key = self._response(indices), (indices[0], len(indices))
         if key not in self._originals:
             with torch.no_grad():
                 self._originals[key] = response(torch.zeros_like(offset))

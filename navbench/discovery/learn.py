@@ -179,7 +179,7 @@ class Learner:
                 "step": self.step,
                 "log": self.log,
                 "seconds": self.seconds,
-                "identity": self.identity(),
+                "cache_key": self.cache_key,
                 "coefficients": self.coefficients.detach(),
                 "reconstructor": self.reconstructor.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -197,7 +197,7 @@ class Learner:
             warnings.warn(sentence, NavbenchWarning, stacklevel=2)
             return
         saved: Any = torch.load(io.BytesIO(content), map_location=self.compute.device, weights_only=True)
-        if not isinstance(saved, dict) or saved.get("identity") != self.identity():
+        if not isinstance(saved, dict) or saved.get("cache_key") != self.cache_key:
             raise NavbenchError(f"Checkpoint {path} belongs to another training; delete it, or choose another --out.")
         with torch.no_grad():
             self.coefficients.copy_(saved["coefficients"])
@@ -205,7 +205,8 @@ class Learner:
         self.optimizer.load_state_dict(saved["optimizer"])
         self.step, self.log, self.earlier = saved["step"], saved["log"], saved["seconds"]
 
-    def identity(self) -> str:
+    @property
+    def cache_key(self) -> str:
         """What a checkpoint must share with this training, but for the number of steps."""
         settings = self.settings.model_dump(exclude={"steps", "evaluation"})
         space, basis = self.pairs.space, self.pairs.basis

@@ -177,8 +177,8 @@ class Discovery:
 
     def _sefa(self) -> Found:
         """Right singular vectors of the linear maps that a latent enters first."""
-        readers = self.space.generator.readers(self.space.kind).detach().double().cpu()
-        _, values, rows = torch.linalg.svd(readers, full_matrices=False)
+        latent_weights = self.space.generator.latent_weights(self.space.kind).detach().double().cpu()
+        _, values, rows = torch.linalg.svd(latent_weights, full_matrices=False)
         count = min(self.settings.directions, len(values))
         basis = DenseBasis(rows[:count].unflatten(1, self.space.shape).float())
         return Found(basis, "stored", torch.eye(count), scores={"singular_value": values[:count].float()})

@@ -42,8 +42,8 @@ class Readings:
 
 
 @pure()
-def readings(edits: Sequence[Edit], points: int, rows: Sequence[int], seed: int, scorer: Scores) -> Readings:
-    """Read the attributes of codes number `rows` at `points` shifts of each of some directions of one space.
+def readings(edits: Sequence[Edit], points: int, indices: Sequence[int], seed: int, scorer: Scores) -> Readings:
+    """Read the attributes of codes number `indices` at `points` shifts of each of some directions of one space.
 
     The unshifted images and all work before the shifted layer are shared by the directions.
     """
@@ -58,7 +58,7 @@ def readings(edits: Sequence[Edit], points: int, rows: Sequence[int], seed: int,
         render, shifts = edit.renderer(state), edit.direction.shifts(points).tolist()
         return torch.stack([scorer(render(t)).cpu() if t else unshifted for t in shifts])
 
-    return Readings(torch.cat(list(first.compute.over(rows, work)), dim=2))
+    return Readings(torch.cat(list(first.compute.over(indices, work)), dim=2))
 
 
 # --- the experiment ----------------------------------------------------------------------------------------------

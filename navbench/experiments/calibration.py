@@ -122,8 +122,8 @@ def _range(ends: list[float], reached: list[Tensor]) -> Range:
 class _ChangeMeter:
     """The mean change of one attribute at a shift; turns of a circular one are followed from t = 0 outward."""
 
-    def __init__(self, edit: Edit, scorer: Scorer, index: int, rows: Sequence[int], seed: int) -> None:
-        self.edit, self.scorer, self.rows, self.seed = edit, scorer, rows, seed
+    def __init__(self, edit: Edit, scorer: Scorer, index: int, indices: Sequence[int], seed: int) -> None:
+        self.edit, self.scorer, self.indices, self.seed = edit, scorer, indices, seed
         self.index, self.attribute = index, scorer.attributes[index]
         self._known = {0.0: torch.zeros((), dtype=torch.float64)}
 
@@ -163,7 +163,7 @@ class _ChangeMeter:
             codes = codes_for(self.edit.space.generator, Role.CALIBRATION, chunk, self.seed)
             return self.scorer(self.edit.prepare(codes)(t))[:, self.index].double().cpu()
 
-        return torch.cat(list(self.edit.compute.over(self.rows, work)))
+        return torch.cat(list(self.edit.compute.over(self.indices, work)))
 
 
 def _wrapped(values: Tensor, attribute: Attribute) -> Tensor:

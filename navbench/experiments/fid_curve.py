@@ -131,19 +131,19 @@ class Reference:
 
 @pure()
 def unshifted_features(
-    generator: Generator, role: Role, rows: Sequence[int], seed: int, extractor: Extractor, compute: Compute
+    generator: Generator, role: Role, indices: Sequence[int], seed: int, extractor: Extractor, compute: Compute
 ) -> Features:
     """Features of the generator at t = 0, on codes of a role: 'curve' or 'reference'."""
 
     def work(chunk: Sequence[int]) -> Tensor:
         return extractor(unshifted(generator, codes_for(generator, role, chunk, seed), compute)).cpu()
 
-    return Features(torch.cat(list(compute.over(rows, work))))
+    return Features(torch.cat(list(compute.over(indices, work))))
 
 
 @pure()
 def curve_shard(
-    edit: Edit, shifts: Sequence[float], rows: Sequence[int], seed: int, extractor: Extractor,
+    edit: Edit, shifts: Sequence[float], indices: Sequence[int], seed: int, extractor: Extractor,
     distance: PerceptualDistance, effect_codes: int, embed: Embedder | None = None,
 ) -> Shard:  # fmt: skip
     """One pass over a shard of codes: each image is made once and seen by the extractor and the distance.
@@ -151,7 +151,7 @@ def curve_shard(
     Args:
         edit: the direction.
         shifts: those of the curve but t = 0, which all curves of a generator share; ascending, of both signs.
-        rows: the codes of the shard.
+        indices: the codes of the shard.
         seed: of the run.
         extractor: of the features.
         distance: of the effect, measured on the codes whose number is below `effect_codes`.
@@ -175,7 +175,7 @@ def curve_shard(
         traced = trace.result() if trace is not None else (nothing, nothing, nothing)
         return torch.stack(features), *traced
 
-    return Shard(*(torch.cat(each, dim=1) for each in zip(*compute.over(rows, work), strict=True)))
+    return Shard(*(torch.cat(each, dim=1) for each in zip(*compute.over(indices, work), strict=True)))
 
 
 class _Trace:

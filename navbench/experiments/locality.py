@@ -54,7 +54,7 @@ class Heat:
 def heat(
     edit: Edit,
     shifts: Sequence[float],
-    rows: Sequence[int],
+    indices: Sequence[int],
     seed: int,
     segment: Callable[[Tensor], Tensor] | None = None,
 ) -> Heat:
@@ -63,7 +63,7 @@ def heat(
     Args:
         edit: the direction.
         shifts: the grid.
-        rows: the codes.
+        indices: the codes.
         seed: of the run.
         segment: from images to masks of regions (N, R, H, W). A change lies on a region as far as its pixels were of
             it before and are of it after, in the mean of both: a wheel that grows changes what was ground.
@@ -94,8 +94,8 @@ def heat(
         per_code = (totals, regions, before.mean(dim=(2, 3)), examples, single.float())
         return tuple(each.cpu() for each in (change, original.sum(dim=0), *per_code))
 
-    change, image, *per_code = zip(*edit.compute.over(rows, work), strict=True)
-    count = torch.tensor([len(rows) * len(shifts), len(rows)], dtype=torch.float64)
+    change, image, *per_code = zip(*edit.compute.over(indices, work), strict=True)
+    count = torch.tensor([len(indices) * len(shifts), len(indices)], dtype=torch.float64)
     return Heat(torch.stack(change).sum(0), torch.stack(image).sum(0), count, *map(torch.cat, per_code))
 
 

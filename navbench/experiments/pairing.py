@@ -34,12 +34,12 @@ class Pairing:
     references: Tensor
     candidates: Tensor
 
-    def cosine(self, reference: int, candidate: int, end: int, rows: slice = slice(None)) -> Estimate:
+    def cosine(self, reference: int, candidate: int, end: int, indices: slice = slice(None)) -> Estimate:
         """The cosine of both changes over some codes: their correlation, where a change is a difference from none."""
         return estimate.cosine(
-            self.products[rows, reference, candidate, end],
-            self.references[rows, reference],
-            self.candidates[rows, candidate, end],
+            self.products[indices, reference, candidate, end],
+            self.references[indices, reference],
+            self.candidates[indices, candidate, end],
         )
 
     def closest(self, reference: int, among: Sequence[int]) -> tuple[int, int, float]:
@@ -67,8 +67,8 @@ def pairing(references: Sequence[Edit], candidates: Sequence[Edit], codes: int, 
     """
     generator, compute = references[0].space.generator, references[0].compute
 
-    def work(rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        drawn = codes_for(generator, Role.PAIRS, rows, seed)
+    def work(indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        drawn = codes_for(generator, Role.PAIRS, indices, seed)
         own = torch.stack([change[1] for change in _changes(references, drawn)], dim=1)  # (n, R, P)
         products, norms = [], []
         for ends in _changes(candidates, drawn):

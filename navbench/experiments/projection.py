@@ -119,12 +119,12 @@ class Projector:
 
     def project(self, photos: Tensor, kind: str) -> list[Projection]:
         """Photos (N, 3, H, W), float, [-1, 1], each on its own, into the latent space 'w+', 'w' or 'z'."""
-        return self._batches(photos, lambda rows: self._into_latent(photos[rows[0] : rows[-1] + 1], kind))
+        return self._batches(photos, lambda indices: self._into_latent(photos[indices[0] : indices[-1] + 1], kind))
 
     def into_activations(self, found: Sequence[Projection], layer: Layer) -> list[Projection]:
         """Projections into z, with what must be added to the tensor that enters a layer to come closer."""
         photos = torch.stack([each.photo for each in found])
-        return self._batches(photos, lambda rows: self._into_layer([found[row] for row in rows], layer))
+        return self._batches(photos, lambda indices: self._into_layer([found[index] for index in indices], layer))
 
     def _batches(self, photos: Tensor, work: Callable[[Sequence[int]], list[Projection]]) -> list[Projection]:
         if tuple(photos.shape[1:]) != (3, *self.generator.size):
@@ -140,8 +140,8 @@ class Projector:
         if kind in self._spreads:
             return self._spreads[kind]
 
-        def work(rows: Sequence[int]) -> Tensor:
-            codes = self.generator.sample(rows, seeds.derived(self.seed, "projection"))
+        def work(indices: Sequence[int]) -> Tensor:
+            codes = self.generator.sample(indices, seeds.derived(self.seed, "projection"))
             return self.generator.latent(codes, kind)
 
         latents = torch.cat(list(self.compute.over(range(_MEAN_SAMPLES), work)))
@@ -153,16 +153,16 @@ class Projector:
     def _nearest(self, target: Tensor) -> Codes:
         """Of some codes the one whose image is nearest to each photo, by its features (N, D)."""
 
-        def work(rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-            codes = self.generator.sample(rows, seeds.derived(self.seed, "projection"))
+        def work(indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+            codes = self.generator.sample(indices, seeds.derived(self.seed, "projection"))
             distances = torch.cdist(target, self._features(self.generator(codes)))
             best = distances.min(dim=1)
-            return best.values, best.indices + rows[0]
+            return best.values, best.indices + indices[0]
 
         values, indices = zip(*self.compute.over(range(_STARTS), work), strict=True)
         place = torch.stack(values).argmin(dim=0)
-        rows = torch.stack(indices).gather(0, place[None])[0].tolist()
-        return self.generator.sample(rows, seeds.derived(self.seed, "projection"))
+        drawn = torch.stack(indices).gather(0, place[None])[0].tolist()
+        return self.generator.sample(drawn, seeds.derived(self.seed, "projection"))
 
     # --- the search
 
@@ -182,7 +182,7 @@ class Projector:
         maps = [self._map(place, side, len(photos)) for place, side in enumerate(generator.noise_inputs())]
 
         def images(at: Tensor) -> Tensor:
-            placed = generator.placed(codes, kind, at)
+            placed = generator.with_latent(codes, kind, at)
             return generator(generator.with_noise(placed, maps) if maps else placed)
 
         def loss(step: int) -> Tensor:
@@ -294,7 +294,7 @@ def codes_of(generator: Generator, found: Sequence[Projection], kind: str) -> Co
     codes = generator.sample([0] * len(found), seed=0)
     if found[0].label.numel():
         codes = replace(codes, label=together("label")[:, 0])  # type: ignore[call-arg]  # of the families that have one
-    codes = generator.placed(codes, kind, together("latent"))
+    codes = generator.with_latent(codes, kind, together("latent"))
     if not found[0].maps.numel():
         return codes
     sides = generator.noise_inputs()

@@ -142,8 +142,8 @@ def photo_strip(
     """
     generator = edit.space.generator
 
-    def work(rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        chunk = [found[row] for row in rows]
+    def work(indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        chunk = [found[index] for index in indices]
         state = edit.state(codes_of(generator, chunk, kind))
         if chunk[0].activation.numel():
             state = with_activations(state, chunk)

@@ -31,7 +31,8 @@ class CurveSettings(Settings):
         samples: images per point.
         reference_samples: images of a reference that can be drawn without end; 0 for as many as `samples`.
         shard: images per resumable piece; changes no result.
-        extractor: of the features; only 'inception-v3-compat' makes an FID.
+        extractor: of the features: one of torch-fidelity, an entry point of `navbench.extractors`, or
+            'package.module:callable'; only 'inception-v3-compat' makes an FID.
         extractor_weights: a file with its weights, '' for the ones it downloads.
         effect_samples: on how many of the codes the effect is measured along the curve.
     """

@@ -42,8 +42,8 @@ class Reference(Protocol):
     def __len__(self) -> int:
         """How many there are."""
 
-    def images(self, rows: Sequence[int]) -> Tensor:
-        """Images number `rows`, (N, 3, H, W), float, [-1, 1]."""
+    def images(self, indices: Sequence[int]) -> Tensor:
+        """Images number `indices`, (N, 3, H, W), float, [-1, 1]."""
 
     def check(self) -> None:
         """Refuse what cannot be used, before any work is done."""
@@ -72,9 +72,11 @@ class Drawn:
     def __len__(self) -> int:
         return self.count
 
-    def images(self, rows: Sequence[int]) -> Tensor:
-        """Images number `rows`, (N, 3, H, W), float, [-1, 1]."""
-        return finite_images(self.draw(rows, seeds.derived(0, "reference", self.source)), f"Reference {self.source!r}")
+    def images(self, indices: Sequence[int]) -> Tensor:
+        """Images number `indices`, (N, 3, H, W), float, [-1, 1]."""
+        return finite_images(
+            self.draw(indices, seeds.derived(0, "reference", self.source)), f"Reference {self.source!r}"
+        )
 
     def check(self) -> None:
         """Refuse a distribution of images of another size."""
@@ -126,9 +128,9 @@ class RealImages:
         how = f"resized to {height}x{width} by Pillow's {self.resize}" if self.resize else "as they are, not resized"
         return f"{len(self):,} images of {self.source}, {how}"
 
-    def images(self, rows: Sequence[int]) -> Tensor:
-        """Images number `rows`, (N, 3, H, W), float, [-1, 1]."""
-        return torch.stack([self._image(self.names[row]) for row in rows])
+    def images(self, indices: Sequence[int]) -> Tensor:
+        """Images number `indices`, (N, 3, H, W), float, [-1, 1]."""
+        return torch.stack([self._image(self.names[index]) for index in indices])
 
     def check(self) -> None:
         """Refuse the first file whose header tells of another size or mode, before any work is done."""
@@ -207,13 +209,13 @@ def open_reference(source: str, size: Size, count: int, resize: str = "") -> Ref
 
 
 @pure()
-def real_features(images: Reference, rows: Sequence[int], extractor: Extractor, compute: Compute) -> Features:
-    """Features of images number `rows` of a reference."""
+def real_features(images: Reference, indices: Sequence[int], extractor: Extractor, compute: Compute) -> Features:
+    """Features of images number `indices` of a reference."""
 
     def work(chunk: Sequence[int]) -> Tensor:
         return extractor(images.images(chunk).to(compute.device)).cpu()
 
-    return Features(torch.cat(list(compute.over(rows, work))))
+    return Features(torch.cat(list(compute.over(indices, work))))
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,6 @@ class Scored:
 
 
 @pure()
-def real_scores(images: Reference, rows: Sequence[int], scorer: Scorer, compute: Compute) -> Scored:
-    """What a scorer reads from images number `rows` of a reference."""
-    return Scored(torch.cat(list(compute.over(rows, lambda chunk: scorer(images.images(chunk)).cpu()))))
+def real_scores(images: Reference, indices: Sequence[int], scorer: Scorer, compute: Compute) -> Scored:
+    """What a scorer reads from images number `indices` of a reference."""
+    return Scored(torch.cat(list(compute.over(indices, lambda chunk: scorer(images.images(chunk)).cpu()))))

@@ -33,7 +33,7 @@ class ScreeningSettings(Settings):
 
 
 @pure()
-def screen(edits: Sequence[Edit], distance: PerceptualDistance, rows: Sequence[int], seed: int) -> Effects:
+def screen(edits: Sequence[Edit], distance: PerceptualDistance, indices: Sequence[int], seed: int) -> Effects:
     """Measure directions of one space at both ends of their ranges.
 
     The unshifted images and all work before the shifted layer are shared by the directions.
@@ -50,7 +50,7 @@ def screen(edits: Sequence[Edit], distance: PerceptualDistance, rows: Sequence[i
         render, ends = edit.renderer(state), (edit.direction.t_min, edit.direction.t_max)
         return torch.stack([(distance.features(render(t)) - original).square().sum(1).cpu() for t in ends])
 
-    return Effects(torch.cat(list(first.compute.over(rows, work)), dim=2))
+    return Effects(torch.cat(list(first.compute.over(indices, work)), dim=2))
 
 
 @dataclass(frozen=True)

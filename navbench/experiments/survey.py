@@ -49,8 +49,8 @@ class Changes:
 def changes(edit: Edit, samples: int, seed: int) -> Changes:
     """What a direction changes in the images of `samples` codes; the same codes for every layer."""
 
-    def work(rows: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        render = edit.prepare(codes_for(edit.space.generator, Role.SURVEY, rows, seed))
+    def work(indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        render = edit.prepare(codes_for(edit.space.generator, Role.SURVEY, indices, seed))
         before = render(0.0)
         ends = [render(edit.direction.t_min), render(edit.direction.t_max)]
         scales = sum(scale_energies(before, after) for after in ends)

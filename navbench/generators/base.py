@@ -30,9 +30,9 @@ class Codes:
     def __len__(self) -> int:
         return len(self.z)
 
-    def __getitem__(self, rows: slice) -> Self:
+    def __getitem__(self, indices: slice) -> Self:
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: tensor[rows] for name, tensor in tensors.items() if tensor is not None})
+        return replace(self, **{name: tensor[indices] for name, tensor in tensors.items() if tensor is not None})
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Generator(nn.Module, ABC):
     def check(self) -> None:
         """Refuse files that codes are made from and that cannot be used, before any work is done."""
 
-    def resolved(self, codes: Codes) -> Codes:
+    def map_to_w(self, codes: Codes) -> Codes:
         """The codes with all work done that no offset of a later latent changes, such as a mapping network's."""
         return codes
 
@@ -128,7 +128,7 @@ class Generator(nn.Module, ABC):
             raise unknown(f"latent space of generator {self.name}", kind, self.latents)
         return torch.Size((self.latent_dim,))
 
-    def moved(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
+    def shift_latent(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
         """The codes with an offset added in a latent space: of `latent_shape(kind)`, or one per code."""
         self.latent_shape(kind)  # refuses a kind that is not there
         return replace(codes, z=codes.z + offset)
@@ -138,9 +138,9 @@ class Generator(nn.Module, ABC):
         self.latent_shape(kind)  # refuses a kind that is not there
         return codes.z
 
-    def placed(self, codes: Codes, kind: str, latent: Tensor) -> Codes:
+    def with_latent(self, codes: Codes, kind: str, latent: Tensor) -> Codes:
         """The codes at another place of a latent space, (N, *latent_shape(kind)), with all else as it is."""
-        return self.moved(codes, kind, latent - self.latent(codes, kind))
+        return self.shift_latent(codes, kind, latent - self.latent(codes, kind))
 
     def noise_inputs(self) -> Sequence[int]:
         """The sides of the noise maps that enter it beside the code, in forward order; most generators have none."""
@@ -150,11 +150,11 @@ class Generator(nn.Module, ABC):
         """The codes with noise maps of their own, (N, 1, h, h) for each h of `noise_inputs()`."""
         raise NavbenchError(f"Generator {self.name} takes no noise maps.")
 
-    def readers(self, kind: str) -> Tensor:
+    def latent_weights(self, kind: str) -> Tensor:
         """The linear maps that a latent enters first, stacked, (outputs, dimensions): what SeFa decomposes."""
         raise NavbenchError(
             f"Generator {self.name} does not say which linear maps read {kind}, so sefa has nothing to decompose; "
-            "override `readers`."
+            "override `latent_weights`."
         )
 
     def kernel(self, layer: Layer) -> Tensor:

@@ -185,7 +185,7 @@ class BigGAN(Generator):
         drawn = [among[int(seeds.stream(role, index).integers(len(among)))] for index in indices]
         return torch.tensor(drawn, dtype=torch.int64, device=self.device)
 
-    def readers(self, kind: str) -> Tensor:
+    def latent_weights(self, kind: str) -> Tensor:
         """The first layer, and the maps from z to gains and biases, each on its own chunk of z."""
         self.latent_shape(kind)  # refuses a kind that is not there
         first, *chunks = self.sizes.chunks

@@ -42,7 +42,7 @@ class DCGAN(Generator):
         found = [(f"main.{i}", module) for i, module in enumerate(self.main) if isinstance(module, nn.ConvTranspose2d)]
         return tuple(Layer(name, index, module.weight.shape, True) for index, (name, module) in enumerate(found))
 
-    def readers(self, kind: str) -> Tensor:
+    def latent_weights(self, kind: str) -> Tensor:
         """The first layer, which is linear in z: (width * 4 * 4, latent_dim)."""
         self.latent_shape(kind)  # refuses a kind that is not there
         return self.kernel(self.layers()[0]).flatten(1).T

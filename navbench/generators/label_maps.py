@@ -73,24 +73,24 @@ class LabelMaps:
         return first
 
     @cached_property
-    def identity(self) -> str:
+    def cache_key(self) -> str:
         """What codes depend on: the files and the size."""
         hashes = [content_hash(folder) for folder in (self.folder, self.instances) if folder is not None]
         return " ".join([*hashes, f"{self.shape[0]}x{self.shape[1]}"])
 
-    def labels(self, rows: Sequence[int]) -> Tensor:
-        """The label maps number `rows`, (N, H, W), uint8.
+    def labels(self, indices: Sequence[int]) -> Tensor:
+        """The label maps number `indices`, (N, H, W), uint8.
 
         Raises:
             NavbenchError: a file is no map, or has a class beyond `class_count`.
         """
-        return torch.stack([self._labels(self.folder / self.names[row]) for row in rows])
+        return torch.stack([self._labels(self.folder / self.names[index]) for index in indices])
 
-    def edges(self, rows: Sequence[int]) -> Tensor | None:
-        """Where the objects of maps number `rows` meet, (N, H, W), bool; none without instance maps."""
+    def edges(self, indices: Sequence[int]) -> Tensor | None:
+        """Where the objects of maps number `indices` meet, (N, H, W), bool; none without instance maps."""
         if self.instances is None:
             return None
-        return torch.stack([edges(self._read(self._instance_map(self.names[row]))) for row in rows])
+        return torch.stack([edges(self._read(self._instance_map(self.names[index]))) for index in indices])
 
     def _labels(self, path: Path) -> Tensor:
         values = self._read(path)

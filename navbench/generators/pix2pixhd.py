@@ -148,15 +148,15 @@ class Pix2PixHD(Generator):
     @property
     def variant(self) -> str:
         """The maps that codes are drawn from."""
-        return f"maps {self.maps.identity}"
+        return f"maps {self.maps.cache_key}"
 
     # --- codes
 
     def check(self) -> None:
         """Read every map once."""
-        for row in range(len(self.maps)):
-            self.maps.labels([row])
-            self.maps.edges([row])
+        for number in range(len(self.maps)):
+            self.maps.labels([number])
+            self.maps.edges([number])
 
     def sample(self, indices: Sequence[int], seed: int) -> MapCodes:
         """Codes on the generator's device; code i depends on (seed, i) only.
@@ -171,12 +171,12 @@ class Pix2PixHD(Generator):
                 NavbenchWarning,
                 stacklevel=2,
             )
-        rows = [self._row(index, seed) for index in indices]
-        labels, edges = self.maps.labels(rows), self.maps.edges(rows)
-        z = torch.empty(len(rows), 0, device=self.device)
+        numbers = [self._map_number(index, seed) for index in indices]
+        labels, edges = self.maps.labels(numbers), self.maps.edges(numbers)
+        z = torch.empty(len(numbers), 0, device=self.device)
         return MapCodes(z, labels.to(self.device), None if edges is None else edges.to(self.device))
 
-    def _row(self, index: int, seed: int) -> int:
+    def _map_number(self, index: int, seed: int) -> int:
         turn, place = divmod(index, len(self.maps))
         return int(seeds.stream(seeds.derived(seed, "maps"), turn).permutation(len(self.maps))[place])
 

@@ -30,13 +30,13 @@ class StyleCodes(Codes):
         z: (N, latent_dim); (N, 0) for codes that are given in w+.
         w: (N, L, style_dim), one style per modulated layer, once the mapping network has made it; else none.
         label: (N,), int64, the class of each; none without classes.
-        grain: (N, 2), int64, the seed and index that each one's noise is drawn by; none unless it is random.
+        noise_seeds: (N, 2), int64, the seed and index that each one's noise is drawn by; none unless it is random.
         maps: (N, P), noise maps of its own, flattened, in forward order, as a projected photo has them; else none.
     """
 
     w: Tensor | None = None
     label: Tensor | None = None
-    grain: Tensor | None = None
+    noise_seeds: Tensor | None = None
     maps: Tensor | None = None
 
 
@@ -165,17 +165,19 @@ class StyleGAN2(Generator):
         """Codes on the generator's device; code i, with its class and noise, depends on (seed, i) only."""
         indices, device = tuple(indices), self.device
         z = seeds.normal(seed, indices, (self.latent_dim,)).to(device)
-        label = grain = None
+        label = noise_seeds = None
         if self.class_count:
             among, role = self.classes or range(self.class_count), seeds.derived(seed, "class")
             drawn = [among[seeds.stream(role, index).integers(len(among))] for index in indices]
             label = torch.tensor(drawn, dtype=torch.int64, device=device)
         if self.noise == "random":
             role = seeds.derived(seed, "noise")
-            grain = torch.tensor([[role, index] for index in indices], dtype=torch.int64, device=device).reshape(-1, 2)
-        return StyleCodes(z, None, label, grain)
+            noise_seeds = torch.tensor([[role, index] for index in indices], dtype=torch.int64, device=device).reshape(
+                -1, 2
+            )
+        return StyleCodes(z, None, label, noise_seeds)
 
-    def resolved(self, codes: Codes) -> StyleCodes:
+    def map_to_w(self, codes: Codes) -> StyleCodes:
         """The codes with their styles; those that have them already stay as they are, and are not truncated."""
         codes = _style_codes(codes)
         if codes.w is not None:
@@ -208,7 +210,7 @@ class StyleGAN2(Generator):
         self.latent_shape(kind)  # refuses a kind that is not there
         if kind == "z":
             return codes.z
-        w = self.resolved(codes).w
+        w = self.map_to_w(codes).w
         assert w is not None
         return w if kind == "w+" else w[:, 0]
 
@@ -220,23 +222,23 @@ class StyleGAN2(Generator):
         """The codes with noise maps of their own, (N, 1, h, h) for each h of `noise_inputs()`."""
         return replace(_style_codes(codes), maps=torch.cat([each.flatten(1) for each in maps], dim=1))
 
-    def readers(self, kind: str) -> Tensor:
+    def latent_weights(self, kind: str) -> Tensor:
         """Of w, the modulations of all layers as they run; of z, the first layer of the mapping network."""
         if kind == "z":
             first = cast(EqualLinear, self.style[1])
             return first.weight[:, : self.latent_dim] * first.gain  # the rest reads the class
         if kind != "w":
-            return super().readers(kind)
+            return super().latent_weights(kind)
         convolutions = [self.conv1, self.to_rgb1, *self.convs, *self.to_rgbs]
         maps = [each.conv.modulation for each in convolutions]
         return torch.cat([modulation.weight * modulation.gain for modulation in maps])
 
-    def moved(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
+    def shift_latent(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
         """The codes with an offset added in z, in w (to every layer's style alike) or in w+."""
         self.latent_shape(kind)  # refuses a kind that is not there
         if kind == "z":
             return replace(_style_codes(codes), z=codes.z + offset, w=None)
-        codes = self.resolved(codes)
+        codes = self.map_to_w(codes)
         assert codes.w is not None
         return replace(codes, w=codes.w + (offset if kind == "w+" else offset[..., None, :]))
 
@@ -244,7 +246,7 @@ class StyleGAN2(Generator):
 
     def forward(self, codes: Codes) -> Tensor:
         """Images of the codes, (N, 3, H, W); mostly in [-1, 1], as the published networks do not clip."""
-        codes = self.resolved(codes)
+        codes = self.map_to_w(codes)
         assert codes.w is not None
         return self.synthesise(codes.w, self._noise(codes))
 
@@ -273,7 +275,7 @@ class StyleGAN2(Generator):
 
     def before(self, codes: Codes, layer: Layer) -> State:
         """The mapping network, and the synthesis up to the layer."""
-        codes = self.resolved(codes)
+        codes = self.map_to_w(codes)
         assert codes.w is not None
         rest = _Rest(codes.w, self._noise(codes))
         x, skip = self._run(self.input(len(codes)), rest, 0, layer.index + 1)
@@ -312,13 +314,13 @@ class StyleGAN2(Generator):
             return [flat.view(-1, 1, side, side) for flat, side in zip(each, sides, strict=True)]
         if self.noise != "random":
             return self._fixed_noise()
-        if codes.grain is None:
+        if codes.noise_seeds is None:
             raise NavbenchError(
                 f"Generator {self.name} draws noise by code, which these codes do not say; sample them."
             )
-        rows = codes.grain.tolist()
+        pairs = codes.noise_seeds.tolist()
         return [
-            torch.cat([seeds.normal(seeds.derived(seed, place), [index], (1, side, side)) for seed, index in rows])
+            torch.cat([seeds.normal(seeds.derived(seed, place), [index], (1, side, side)) for seed, index in pairs])
             .to(self.device)
             for place, side in enumerate(self.noise_sizes())
         ]  # fmt: skip

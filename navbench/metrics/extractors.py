@@ -1,11 +1,13 @@
-"""The networks whose features a Fréchet or kernel distance compares, behind torch-fidelity's interface.
+"""The networks whose features a Fréchet or kernel distance compares: torch-fidelity's, and those of other packages.
 
-Importing this module registers 'efficientnet-lite0' with torch-fidelity, next to its own extractors.
+Importing this module registers 'efficientnet-lite0' with torch-fidelity, next to its own extractors.  Packages add
+theirs as entry points of the group `navbench.extractors`.
 """
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import timm
 import torch
@@ -16,17 +18,22 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
-from navbench import weights
+from navbench import plugins, seeds, weights
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError, unknown
 from navbench.fingerprints import fingerprint_of
+from navbench.metrics.networks import PluginNetwork, open_network, shape_of
 
+GROUP = "navbench.extractors"
 FID_EXTRACTOR = "inception-v3-compat"
 """The one extractor whose Fréchet distance is called FID."""
 
 
 FROM_TENSORS = (FID_EXTRACTOR, "vgg16")
 """The extractors of torch-fidelity itself that it can build from a file of plain tensors."""
+
+PROBE_SIDE = 64
+"""Height and width of the images that an extractor of another package is tried with."""
 
 CPU_CHUNK = 4
 """Images per pass on a CPU: activations of more do not fit its caches, which costs a factor of three."""
@@ -97,17 +104,35 @@ if "efficientnet-lite0" not in FEATURE_EXTRACTORS_REGISTRY:
     torch_fidelity.register_feature_extractor("efficientnet-lite0", EfficientNetLite0)
 
 
-class Extractor:
-    """A feature extractor on a device, fed with a generator's images.
+class Extractor(Protocol):
+    """Features of a generator's images; distances compare their distributions.
 
     Compare distances of one precision only: bf16 moves the FD by 1 to 2 % at n = 256 to 512, as measured, so
     float32 is the default.
 
     Attributes:
-        name: as torch-fidelity knows it.
-        metric: 'FID' for 'inception-v3-compat' and 'FD' for any other, so that only the FID is called so.
-        dimensions: number of features of an image.
+        name: in tables and in a suite.
+        metric: 'FID' for 'inception-v3-compat' of torch-fidelity, 'FD' for any other.
+        dimensions: D, the number of features of an image.
     """
+
+    name: str
+    metric: str
+    dimensions: int
+
+    @property
+    def cache_key(self) -> list[Any]:
+        """What its features depend on, as JSON."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Features (N, D), float32, on the device, of images (N, 3, H, W), float, [-1, 1].
+
+        The images are first rounded to 8 bits, as they are when they are saved.
+        """
+
+
+class RegisteredExtractor:
+    """An extractor that is registered with torch-fidelity, on a device; see `Extractor`."""
 
     def __init__(self, network: torch_fidelity.FeatureExtractorBase, compute: Compute) -> None:
         """Place a network, of which one feature was requested; see `create_extractor`."""
@@ -118,15 +143,12 @@ class Extractor:
         self.dimensions = self._features(network.get_dummy_input_for_compile()).shape[1]
 
     @cached_property
-    def cache_key(self) -> list[str]:
+    def cache_key(self) -> list[Any]:
         """What its features depend on: its name and weights, and the precision."""
         return [self.name, fingerprint_of(self._network.state_dict()), self._compute.precision]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return features (N, dimensions), float32, on the device, of images (N, 3, H, W), float, [-1, 1].
-
-        The images are first rounded to 8 bits, as they are when they are saved.
-        """
+        """Features (N, D) of images; see `Extractor`."""
         return self._features(quantise(images))
 
     @torch.no_grad()
@@ -137,30 +159,88 @@ class Extractor:
             return torch.cat([self._network(part)[0].float() for part in parts])
 
 
+class PluginExtractor(PluginNetwork):
+    """An extractor that another package adds, in float32, whose every answer is checked; see `Extractor`.
+
+    The network maps images (N, 3, H, W), float, [-1, 1], of any size to features (N, D).
+    """
+
+    metric = "FD"
+
+    def __init__(self, name: str, network: nn.Module, compute: Compute) -> None:
+        """Take a network; two random images of 64x64 pixels tell D, and that it computes what it did before."""
+        super().__init__(name, network, compute)
+        self.dimensions = 0  # until the first features are there
+        probe = seeds.normal(0, range(2), (3, PROBE_SIDE, PROBE_SIDE)) / 3
+        try:
+            features = self(probe)
+        except NavbenchError:
+            raise
+        except Exception as error:  # of many types, after the network
+            raise NavbenchError(
+                f"Extractor {name!r} does not take images of {PROBE_SIDE}x{PROBE_SIDE} pixels ({first_line(error)}); "
+                "it must take any size, so resize them inside."
+            ) from None
+        self.dimensions = features.shape[1]
+        self._probe = [f"{float(value):.3g}" for row in features.double() for value in (row.mean(), row.norm())]
+
+    def _meaning(self) -> list[Any]:
+        kind = type(self._network)
+        return [f"{kind.__module__}.{kind.__qualname__}", self._probe]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Features (N, D) of images; see `Extractor`."""
+        features = self._answer(quantise(images).float() / 127.5 - 1)
+        is_matrix = isinstance(features, Tensor) and features.ndim == 2 and features.shape[1] > 0
+        if not is_matrix or features.shape != (len(images), self.dimensions or features.shape[1]):
+            raise NavbenchError(
+                f"Extractor {self.name!r} gave {shape_of(features)} for {len(images)} images; it must give "
+                f"({len(images)}, {self.dimensions or 'D'})."
+            )
+        if not torch.isfinite(features).all():
+            raise Failure(
+                f"Extractor {self.name!r} gave NaN or infinity; check its weights and the range of images it expects, "
+                "which is [-1, 1]."
+            )
+        return features.float()
+
+
 def quantise(images: Tensor) -> Tensor:
     """Round images, float, [-1, 1] (clipped beyond), to uint8, [0, 255], as torchvision's save_image does."""
     return (images.float() * 127.5 + 128).clamp(0, 255).to(torch.uint8)
 
 
 def create_extractor(name: str, compute: Compute, weights_path: str | Path | None = None) -> Extractor:
-    """Return the extractor of that name: one whose weights are pinned, or one registered with torch-fidelity.
+    """The extractor of that name: registered with torch-fidelity, or added by another package.
 
-    Of torch-fidelity's own, only those that need no other download than of pinned weights, and no code but its
-    own, are admitted: 'inception-v3-compat', and 'vgg16' from a file. Extractors that other packages register are
-    admitted as they are.
+    Of torch-fidelity's own, only 'inception-v3-compat', and 'vgg16' from a file, are admitted: the others need
+    unpinned downloads or code that comes with them.  Extractors that other packages register with torch-fidelity are
+    admitted as they are.  Any other name is an entry point of `navbench.extractors`, or 'package.module:callable';
+    either gives a callable that returns an `nn.Module` (see `PluginExtractor`).
 
     Args:
-        name: the extractor; its default features for a FID are taken.
+        name: the extractor; of one that is registered, its default features for a FID are taken.
         compute: device and precision.
-        weights_path: a file with its weights; by default they are downloaded, once.
+        weights_path: a file with the weights of a registered extractor; by default they are downloaded, once.
 
     Raises:
-        NavbenchError: the name is unknown or not admitted, or the file is not of that network.
+        NavbenchError: the name is unknown or not admitted, the file is not of that network, or a network of another
+            package does not give features.
         Failure: the weights could not be downloaded, or another package's extractor could not be built.
     """
-    kind = FEATURE_EXTRACTORS_REGISTRY.get(name)
-    if kind is None:
-        raise unknown("extractor", name, FEATURE_EXTRACTORS_REGISTRY)
+    if name in FEATURE_EXTRACTORS_REGISTRY:
+        return _registered(name, compute, weights_path)
+    if ":" not in name and name not in (points := plugins.known(GROUP)):
+        raise unknown("extractor", name, [*FEATURE_EXTRACTORS_REGISTRY, *points])
+    if weights_path is not None:
+        raise NavbenchError(
+            f"Extractor {name!r} brings its own weights; leave out extractor_weights ({str(weights_path)!r})."
+        )
+    return PluginExtractor(name, open_network(GROUP, "extractor", name), compute)
+
+
+def _registered(name: str, compute: Compute, weights_path: str | Path | None) -> RegisteredExtractor:
+    kind = FEATURE_EXTRACTORS_REGISTRY[name]
     if kind.__module__.partition(".")[0] == "torch_fidelity":
         _admit(name, weights_path)
     if weights_path is None and name in weights.WEIGHTS:
@@ -174,14 +254,18 @@ def create_extractor(name: str, compute: Compute, weights_path: str | Path | Non
     except NavbenchError:
         raise
     except Exception as error:  # of many types: networks, hubs and state dicts, after the extractor
-        reason = str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__
         if weights_path is not None:
-            raise NavbenchError(f"The weights {weights_path} are not those of {name!r}: {reason}.") from None
+            raise NavbenchError(f"The weights {weights_path} are not those of {name!r}: {first_line(error)}.") from None
         raise Failure(
-            f"The extractor {name!r} could not be built ({reason}); mend that, or give a file with its weights as "
-            "extractor_weights."
+            f"The extractor {name!r} could not be built ({first_line(error)}); mend that, or give a file with its "
+            "weights as extractor_weights."
         ) from None
-    return Extractor(network, compute)
+    return RegisteredExtractor(network, compute)
+
+
+def first_line(error: Exception) -> str:
+    """Of an error's message the first line, to be part of a sentence."""
+    return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__
 
 
 def _admit(name: str, weights_path: str | Path | None) -> None:
@@ -189,7 +273,7 @@ def _admit(name: str, weights_path: str | Path | None) -> None:
     if name not in FROM_TENSORS:
         raise NavbenchError(
             f"Extractor {name!r} is not admitted, as torch-fidelity would run code that comes with its weights; "
-            f"use 'efficientnet-lite0' or {FID_EXTRACTOR!r}, or register an extractor of your own with torch-fidelity."
+            f"use 'efficientnet-lite0' or {FID_EXTRACTOR!r}, or add one of your own (see `navbench.extractors`)."
         )
     if weights_path is None and name not in weights.WEIGHTS:
         raise NavbenchError(

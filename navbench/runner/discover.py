@@ -36,7 +36,7 @@ def discover(
     """
     for space, methods in places:
         if "sefa" in admitted(methods, space.kind):
-            generator.readers(space.kind)  # refused now, not after hours of learning
+            generator.latent_weights(space.kind)  # refused now, not after hours of learning
     distance = create_distance(settings.distance, compute)
     written = []
     for space, methods in places:

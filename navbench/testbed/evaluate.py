@@ -124,8 +124,8 @@ def evaluate(
         raise NavbenchError(f"Quality needs more than {NEIGHBOURS} images of each kind, and {n} were asked for.")
 
     @torch.no_grad()
-    def generated(rows: Sequence[int]) -> Tensor:
-        return unshifted(generator, codes_for(generator, Role.QUALITY, rows, seed), compute)
+    def generated(indices: Sequence[int]) -> Tensor:
+        return unshifted(generator, codes_for(generator, Role.QUALITY, indices, seed), compute)
 
     kinds = (generated, rendered(seed, "quality"), rendered(seed, "quality floor"))
     images, reference, floor = (
@@ -143,7 +143,7 @@ def evaluate(
 
 def rendered(seed: int, role: str) -> Images:
     """Renderings of a role, by index."""
-    return lambda rows: cars.renderings(rows, seeds.derived(seed, role))
+    return lambda indices: cars.renderings(indices, seeds.derived(seed, role))
 
 
 def measure(

@@ -141,8 +141,8 @@ def train(settings: ScorerSettings, compute: Compute, report: Report = silent) -
     scorer = scorer.to(compute.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     adam = torch.optim.Adam(scorer.parameters(), lr=settings.learning_rate)
     for step in range(settings.steps):
-        rows = range(step * settings.batch, (step + 1) * settings.batch)
-        factors = stretched(cars.sample(rows, seeds.derived(settings.seed, "scorer renderings")), settings.beyond)
+        indices = range(step * settings.batch, (step + 1) * settings.batch)
+        factors = stretched(cars.sample(indices, seeds.derived(settings.seed, "scorer renderings")), settings.beyond)
         random = torch.Generator().manual_seed(seeds.derived(settings.seed, "grain", step))
         images = worn(cars.render(factors), settings.noise, random).clamp(-1, 1)
         with compute.autocast():

@@ -173,8 +173,8 @@ class Training:
         """One step of the discriminator and one of the generator, on the same generated images; the losses."""
         settings, number = self.settings, self.images // self.settings.batch
         random = torch.Generator().manual_seed(seeds.derived(settings.seed, "step", self.images))
-        rows = range(self.images, self.images + settings.batch)
-        factors = cars.sample(rows, seeds.derived(settings.seed, "renderings")).to(self.compute.device)
+        indices = range(self.images, self.images + settings.batch)
+        factors = cars.sample(indices, seeds.derived(settings.seed, "renderings")).to(self.compute.device)
         real = cars.render(factors).contiguous(memory_format=torch.channels_last)
         with self.compute.autocast():
             fake = self._images(random)

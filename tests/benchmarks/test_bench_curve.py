@@ -9,7 +9,7 @@ from navbench.compute import Compute
 from navbench.directions import Direction
 from navbench.experiments.edit import Edit, codes_for, unshifted
 from navbench.experiments.fid_curve import Reference, assemble, curve_shard, unshifted_features
-from navbench.experiments.fidelity import ShiftedGenerator
+from navbench.experiments.torch_fidelity_adapter import ShiftedGenerator
 from navbench.generators import zoo
 from navbench.metrics.extractors import create_extractor
 from navbench.metrics.perceptual import create_distance

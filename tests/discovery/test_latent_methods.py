@@ -49,7 +49,7 @@ class Mapped(analytic.LinearGenerator):
         self.name = "mapped"
         self.axes = nn.Parameter(rotation(1), requires_grad=False)  # rows: the principal axes of w
 
-    def resolved(self, codes: Codes) -> StyleCodes:
+    def map_to_w(self, codes: Codes) -> StyleCodes:
         w = getattr(codes, "w", None)
         return StyleCodes(codes.z, (codes.z * SCALES) @ self.axes + MEAN if w is None else w)
 
@@ -57,20 +57,20 @@ class Mapped(analytic.LinearGenerator):
         return torch.Size((DIM,)) if kind == "w" else super().latent_shape(kind)
 
     def latent(self, codes: Codes, kind: str) -> Tensor:
-        return codes.z if kind == "z" else self.resolved(codes).w
+        return codes.z if kind == "z" else self.map_to_w(codes).w
 
-    def moved(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
+    def shift_latent(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
         if kind == "z":
             return StyleCodes(codes.z + offset)
-        codes = self.resolved(codes)
+        codes = self.map_to_w(codes)
         return replace(codes, w=codes.w + offset)
 
-    def readers(self, kind: str) -> Tensor:
+    def latent_weights(self, kind: str) -> Tensor:
         assert kind == "w"
         return self.kernel(self.layers()[0])[:DIM].flatten(1).T
 
     def forward(self, codes: Codes) -> Tensor:
-        return super().forward(Codes(self.resolved(codes).w))
+        return super().forward(Codes(self.map_to_w(codes).w))
 
 
 class Tiny(nn.Module):
@@ -239,7 +239,7 @@ def test_a_latent_space_that_a_generator_lacks_is_refused():
 
 def test_a_generator_that_names_no_linear_maps_cannot_be_decomposed():
     space = spaces.create(analytic.wrapped(), "z")
-    with pytest.raises(NavbenchError, match="override `readers`"):
+    with pytest.raises(NavbenchError, match="override `latent_weights`"):
         Discovery(space, analytic.Curved(), SETTINGS, Compute(), 0).run("sefa")
 
 

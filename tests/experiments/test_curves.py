@@ -24,7 +24,7 @@ def whole(batch=16, shards=(range(CODES),), seed=0):
     generator, compute, extractor = wrapped(), Compute(batch=batch), Extractor()
     made = edit(generator, noise(0, 8, 8, 3, 3), compute, layer="wide")
     reference = Reference.of(unshifted_features(generator, "reference", range(60), seed, extractor, compute).features)
-    parts = [curve_shard(made, SHIFTS, rows, seed, extractor, Quadratic(), EFFECTS) for rows in shards]
+    parts = [curve_shard(made, SHIFTS, indices, seed, extractor, Quadratic(), EFFECTS) for indices in shards]
     features = torch.cat([part.features for part in parts], dim=1)
     effects = torch.cat([part.effects for part in parts], dim=1)
     return assemble(features, effects, reference), features

@@ -59,7 +59,7 @@ def test_an_even_edit_within_a_mask_takes_the_share_of_the_mask(generator):
 def test_groups_of_codes_add_up_to_all_of_them(generator):
     made = edit(generator, masked(generator)[0], layer="map")
     together = heat(made, SHIFTS, range(CODES), seed=4)
-    parts = [heat(made, SHIFTS, rows, seed=4) for rows in groups(CODES, 5)]
+    parts = [heat(made, SHIFTS, indices, seed=4) for indices in groups(CODES, 5)]
     torch.testing.assert_close(sum(part.change for part in parts), together.change, rtol=1e-5, atol=0)
     torch.testing.assert_close(sum(part.image for part in parts), together.image, rtol=1e-5, atol=1e-6)
     assert torch.equal(sum(part.count for part in parts), together.count)

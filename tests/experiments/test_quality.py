@@ -21,9 +21,9 @@ def first_pixels(images):
     return torch.nn.functional.normalize(images.flatten(1)[:, :2], dim=1)
 
 
-def of(made, generator, rows=range(9), embed=None):
-    shard = curve_shard(made, SHIFTS, rows, 0, Extractor(), Quadratic(), 7, embed)
-    own = unshifted_features(generator, "curve", rows, 0, Extractor(), made.compute).features
+def of(made, generator, indices=range(9), embed=None):
+    shard = curve_shard(made, SHIFTS, indices, 0, Extractor(), Quadratic(), 7, embed)
+    own = unshifted_features(generator, "curve", indices, 0, Extractor(), made.compute).features
     ends = (shard.features[0], shard.features[-1])
     return shard, quality(shard.steps, GRID, own, ends, noise(5, 30, 4), shard.kept)
 
@@ -46,7 +46,7 @@ def test_a_change_of_either_sign_is_steady_but_not_the_same_for_all(generator):
 def test_steps_do_not_depend_on_shards_or_batches(generator):
     made = edit(generator, noise(2, *generator.layer("map").shape), layer="map", ends=(-2.0, 3.0))
     whole = curve_shard(made, SHIFTS, range(9), 0, Extractor(), Quadratic(), 7)
-    parts = [curve_shard(made, SHIFTS, rows, 0, Extractor(), Quadratic(), 7) for rows in (range(4), range(4, 9))]
+    parts = [curve_shard(made, SHIFTS, indices, 0, Extractor(), Quadratic(), 7) for indices in (range(4), range(4, 9))]
     assert torch.allclose(whole.steps, torch.cat([part.steps for part in parts], dim=1), rtol=1e-5)
 
 

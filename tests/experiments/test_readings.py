@@ -14,7 +14,7 @@ from navbench.metrics.attributes import Attribute, movement, verdict
 
 SHIFTS = [-2.0, -1.0, 0.0, 1.5, 3.0]
 POINTS = len(SHIFTS)
-ROWS = range(11)
+INDICES = range(11)
 
 
 @dataclass
@@ -40,16 +40,16 @@ def reddening(batch: int = 32):
     )
 
 
-def read(made, rows=ROWS, seed=0, scorer=None):
+def read(made, indices=INDICES, seed=0, scorer=None):
     """The scores (T, n, A) of one direction."""
-    return readings([made], POINTS, rows, seed, scorer or Means()).scores[0]
+    return readings([made], POINTS, indices, seed, scorer or Means()).scores[0]
 
 
 def test_scores_are_the_generators_own_plus_the_known_response():
     made = reddening()
     found = read(made)
     generator = made.space.generator
-    own = unshifted(generator, codes_for(generator, "attributes", ROWS, 0), made.compute).mean(dim=(2, 3))
+    own = unshifted(generator, codes_for(generator, "attributes", INDICES, 0), made.compute).mean(dim=(2, 3))
     response = torch.tensor(SHIFTS).view(-1, 1, 1) / 4 * torch.tensor([1.0, 0.0, 0.0])
     torch.testing.assert_close(found, own + response, rtol=1e-4, atol=1e-5)
 
@@ -68,7 +68,7 @@ def test_a_part_of_the_codes_gives_that_part_of_the_scores():
 def test_every_image_is_read_once():
     scorer = Means()
     read(reddening(4), scorer=scorer)
-    assert sum(scorer.shown) == len(SHIFTS) * len(ROWS)
+    assert sum(scorer.shown) == len(SHIFTS) * len(INDICES)
 
 
 @pytest.mark.parametrize(("batch", "batches"), [(11, 1), (4, 3)])
@@ -79,7 +79,7 @@ def test_the_work_before_the_layer_is_done_once_per_batch_for_all_shifts(monkeyp
     monkeypatch.setattr(generator, "before", lambda codes, *rest: prepared.append(len(codes)) or before(codes, *rest))
     monkeypatch.setattr(generator, "after", lambda *given: rendered.append(given[0]) or after(*given))
     read(made)
-    assert (len(prepared), sum(prepared)) == (batches, len(ROWS))
+    assert (len(prepared), sum(prepared)) == (batches, len(INDICES))
     assert len(rendered) == batches * len(SHIFTS)
 
 
@@ -98,6 +98,6 @@ def test_the_direction_is_called_by_what_it_moves():
 def test_directions_of_one_space_share_the_unshifted_images():
     one, other = reddening(4), reddening(4)
     scorer = Means()
-    both = readings([one, other], POINTS, ROWS, 0, scorer).scores
+    both = readings([one, other], POINTS, INDICES, 0, scorer).scores
     torch.testing.assert_close(both, torch.stack([read(one), read(other)]))
-    assert sum(scorer.shown) == (1 + 2 * (POINTS - 1)) * len(ROWS)
+    assert sum(scorer.shown) == (1 + 2 * (POINTS - 1)) * len(INDICES)

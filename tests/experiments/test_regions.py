@@ -36,7 +36,7 @@ def heats(image, network=None, segmented=True):
     offset = generator.row(generator.latent_dim, image)
     segmenter = Segmenter("halves", network or Halves(), Compute()) if segmented else None
     made = edit(generator, offset, Compute(), layer="map")
-    found = [heat(made, SHIFTS, rows, 0, segmenter) for rows in groups(20)]
+    found = [heat(made, SHIFTS, indices, 0, segmenter) for indices in groups(20)]
     return found, segmenter
 
 

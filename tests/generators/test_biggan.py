@@ -323,12 +323,12 @@ def test_readers_are_what_makes_the_first_layer_and_all_gains_and_biases_of_z(se
     moved = moved - torch.cat(read, dim=1)
     for hook in hooks:
         hook.remove()
-    close(codes.z @ generator.readers("z").T, moved, 1e-4)
+    close(codes.z @ generator.latent_weights("z").T, moved, 1e-4)
 
 
 def test_readers_of_other_spaces_are_refused():
     with pytest.raises(NavbenchError, match="latent space"):
-        made().readers("w")
+        made().latent_weights("w")
 
 
 # --- statistics

@@ -143,10 +143,10 @@ def test_a_generator_has_one_latent_space_unless_it_says_more(generator):
     codes = generator.sample(range(3), seed=0)
     assert generator.latents == ("z",)
     assert generator.latent_shape("z") == (generator.latent_dim,)
-    assert generator.resolved(codes) is codes
+    assert generator.map_to_w(codes) is codes
     assert torch.equal(generator.latent(codes, "z"), codes.z)
     for offset in (noise(0, generator.latent_dim), noise(0, 3, generator.latent_dim)):  # one for all, one per code
-        assert torch.equal(generator.moved(codes, "z", offset).z, codes.z + offset)
+        assert torch.equal(generator.shift_latent(codes, "z", offset).z, codes.z + offset)
 
 
 def test_a_latent_space_that_is_not_there_is_refused(generator):
@@ -154,7 +154,7 @@ def test_a_latent_space_that_is_not_there_is_refused(generator):
     for ask in (
         lambda: generator.latent_shape("w"),
         lambda: generator.latent(codes, "w"),
-        lambda: generator.moved(codes, "w", offset),
+        lambda: generator.shift_latent(codes, "w", offset),
     ):
         with pytest.raises(NavbenchError, match=rf"^Unknown latent space of generator {generator.name} 'w'; "):
             ask()
@@ -163,12 +163,12 @@ def test_a_latent_space_that_is_not_there_is_refused(generator):
 def test_the_reader_of_a_dcgan_is_its_first_layer(dcgan):
     codes = dcgan.sample(range(3), seed=0)
     expected = dcgan.main[0](codes.z[:, :, None, None]).flatten(1)
-    torch.testing.assert_close(codes.z @ dcgan.readers("z").T, expected)
+    torch.testing.assert_close(codes.z @ dcgan.latent_weights("z").T, expected)
 
 
 def test_a_generator_that_names_no_reader_says_how_to():
-    with pytest.raises(NavbenchError, match=r"^Generator convolutions does not say .* read z, .* `readers`\.$"):
-        wrapped().readers("z")
+    with pytest.raises(NavbenchError, match=r"^Generator convolutions does not say .* read z, .* `latent_weights`\.$"):
+        wrapped().latent_weights("z")
 
 
 # --- faces ---------------------------------------------------------------------------------------------------

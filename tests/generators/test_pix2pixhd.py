@@ -138,7 +138,7 @@ def test_every_map_comes_once_before_any_comes_again(folders):
         codes = generator.sample(range(9), seed=1)
     turns = codes.labels.reshape(3, 3, -1).tolist()
     assert all(sorted(turn) == sorted(turns[0]) for turn in turns)
-    orders = {tuple(generator._row(i, seed) for i in range(3)) for seed in range(30)}
+    orders = {tuple(generator._map_number(i, seed) for i in range(3)) for seed in range(30)}
     assert len(orders) == 6
 
 

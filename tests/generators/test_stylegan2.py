@@ -85,8 +85,8 @@ def textbook(generator, w):
     """The image of one style per layer, (L, style_dim)."""
     x, image = generator.input.input[0].double().numpy(), 0
     for place, conv in enumerate([generator.conv1, *generator.convs]):
-        grain = generator.noises.get_buffer(f"noise_{place}")[0, 0].double().numpy()
-        x = modulated(conv.conv, x, w[place]) + float(conv.noise.weight) * grain
+        noise_map = generator.noises.get_buffer(f"noise_{place}")[0, 0].double().numpy()
+        x = modulated(conv.conv, x, w[place]) + float(conv.noise.weight) * noise_map
         x = rectified(x + conv.activate.bias.double().numpy()[:, None, None])
         if place % 2 == 0:
             to_rgb = generator.to_rgbs[place // 2 - 1] if place else generator.to_rgb1
@@ -96,7 +96,7 @@ def textbook(generator, w):
 
 
 def test_images_are_those_of_the_papers_formulas():
-    codes = GENERATOR.resolved(GENERATOR.sample(range(2), seed=0))
+    codes = GENERATOR.map_to_w(GENERATOR.sample(range(2), seed=0))
     offset = 0.5 * normal(0, 2, *codes.w.shape[1:])  # another style for every layer
     codes = replace(codes, w=codes.w + offset)
     expected = np.stack([textbook(GENERATOR, w) for w in codes.w.double().numpy()])
@@ -120,7 +120,7 @@ def test_the_mapping_network_is_the_papers():
     for layer in GENERATOR.style[1:]:
         weight, bias = 0.01 * layer.weight.double().numpy(), 0.01 * layer.bias.double().numpy()
         w = rectified(w @ weight.T / math.sqrt(8) + bias)
-    found = GENERATOR.resolved(StyleCodes(z)).w
+    found = GENERATOR.map_to_w(StyleCodes(z)).w
     assert found.shape == (4, GENERATOR.styles_per_image, 8)
     close(found, torch.from_numpy(w).float()[:, None].expand_as(found))
 
@@ -234,18 +234,18 @@ def test_an_image_does_not_depend_on_the_others_of_its_batch():
 def test_a_code_and_its_style_depend_on_the_seed_and_its_number_only(indices, seed):
     codes = GENERATOR.sample(indices, seed)
     assert codes.z.shape == (len(indices), 8)
-    styles = GENERATOR.resolved(codes).w
+    styles = GENERATOR.map_to_w(codes).w
     for row, index in enumerate(indices):
         alone = GENERATOR.sample([index], seed)
         assert torch.equal(codes.z[row], alone.z[0])
-        close(styles[row], GENERATOR.resolved(alone).w[0])
+        close(styles[row], GENERATOR.map_to_w(alone).w[0])
         assert not torch.equal(codes.z[row], GENERATOR.sample([index], seed + 1).z[0])
 
 
 def test_codes_are_cut_by_rows_with_and_without_styles():
     codes = GENERATOR.sample(range(5), seed=0)
     assert codes[1:3].w is None
-    resolved = GENERATOR.resolved(codes)
+    resolved = GENERATOR.map_to_w(codes)
     part = resolved[1:3]
     assert (len(part), type(part)) == (2, StyleCodes)
     assert torch.equal(part.z, codes.z[1:3])
@@ -257,9 +257,9 @@ def test_codes_are_cut_by_rows_with_and_without_styles():
 def test_styles_are_not_rounded_at_bf16(truncation):
     generator = styled(16, truncation=truncation)
     codes, conv = generator.sample(range(3), seed=0), generator.convs[0].conv
-    expected = generator.resolved(codes).w
+    expected = generator.map_to_w(codes).w
     with Compute(precision="bf16").autocast():
-        found = generator.resolved(codes).w
+        found = generator.map_to_w(codes).w
         style = conv.modulation(found[:, 1])
     assert torch.equal(found, expected)
     assert torch.equal(style, conv.modulation(expected[:, 1]))
@@ -267,8 +267,8 @@ def test_styles_are_not_rounded_at_bf16(truncation):
 
 def test_resolved_codes_are_resolved_once():
     generator = styled(16, truncation=0.5)
-    resolved = generator.resolved(generator.sample(range(2), seed=0))
-    assert generator.resolved(resolved) is resolved
+    resolved = generator.map_to_w(generator.sample(range(2), seed=0))
+    assert generator.map_to_w(resolved) is resolved
     assert torch.equal(generator(resolved), generator(generator.sample(range(2), seed=0)))
 
 
@@ -276,16 +276,16 @@ def test_the_same_offset_of_every_layers_style_is_an_offset_in_w():
     codes = GENERATOR.sample(range(3), seed=0)
     for offset in (normal(0, 8), normal(0, 3, 8)):  # one for all, and one per code
         rows = offset[..., None, :].expand(*offset.shape[:-1], GENERATOR.styles_per_image, 8)
-        images = GENERATOR(GENERATOR.moved(codes, "w", offset))
-        assert torch.equal(images, GENERATOR(GENERATOR.moved(codes, "w+", rows)))
+        images = GENERATOR(GENERATOR.shift_latent(codes, "w", offset))
+        assert torch.equal(images, GENERATOR(GENERATOR.shift_latent(codes, "w+", rows)))
         assert differ(images, GENERATOR(codes))
 
 
 def test_an_offset_in_z_is_another_code():
     codes, offset = GENERATOR.sample(range(3), seed=0), normal(0, 8)
     expected = GENERATOR(StyleCodes(codes.z + offset))
-    for each in (codes, GENERATOR.resolved(codes)):  # styles that are there already go with the old code
-        assert torch.equal(GENERATOR(GENERATOR.moved(each, "z", offset)), expected)
+    for each in (codes, GENERATOR.map_to_w(codes)):  # styles that are there already go with the old code
+        assert torch.equal(GENERATOR(GENERATOR.shift_latent(each, "z", offset)), expected)
 
 
 def test_an_offset_of_one_row_of_w_plus_leaves_what_runs_before_it():
@@ -293,36 +293,36 @@ def test_an_offset_of_one_row_of_w_plus_leaves_what_runs_before_it():
     for place, layer in enumerate(GENERATOR.layers()):
         offset = torch.zeros(GENERATOR.latent_shape("w+"))
         offset[place + 1] = 1.0  # the style that is next after this layer's
-        moved = GENERATOR.moved(codes, "w+", offset)
+        moved = GENERATOR.shift_latent(codes, "w+", offset)
         assert torch.equal(GENERATOR.before(moved, layer).input, GENERATOR.before(codes, layer).input)
         assert differ(GENERATOR(moved), GENERATOR(codes))
 
 
 def test_latents_are_what_their_offsets_are_added_to():
-    codes, zero = GENERATOR.sample(range(3), seed=0), GENERATOR.resolved(GENERATOR.sample(range(3), seed=0))
+    codes, zero = GENERATOR.sample(range(3), seed=0), GENERATOR.map_to_w(GENERATOR.sample(range(3), seed=0))
     for kind in GENERATOR.latents:
         offset = normal(1, *GENERATOR.latent_shape(kind))
         latent = GENERATOR.latent(codes, kind)
         assert latent.shape == (3, *offset.shape)
-        close(GENERATOR.latent(GENERATOR.moved(codes, kind, offset), kind), latent + offset)
+        close(GENERATOR.latent(GENERATOR.shift_latent(codes, kind, offset), kind), latent + offset)
         close(GENERATOR.latent(zero, kind), latent)
 
 
 def test_what_no_reader_sees_changes_no_image():
     generator = styled(16, channel_base=16, style_dim=32)  # fewer channels in all than dimensions of w
-    readers = generator.readers("w")
-    unseen = torch.linalg.svd(readers, full_matrices=True).Vh[len(readers) :]
+    latent_weights = generator.latent_weights("w")
+    unseen = torch.linalg.svd(latent_weights, full_matrices=True).Vh[len(latent_weights) :]
     assert len(unseen) > 0
     codes = generator.sample(range(2), seed=0)
-    close(generator(generator.moved(codes, "w", unseen.sum(0))), generator(codes))
-    assert differ(generator(generator.moved(codes, "w", readers[0])), generator(codes))
+    close(generator(generator.shift_latent(codes, "w", unseen.sum(0))), generator(codes))
+    assert differ(generator(generator.shift_latent(codes, "w", latent_weights[0])), generator(codes))
 
 
 def test_the_readers_of_w_are_what_changes_every_style_as_it_runs():
     w, other = normal(0, 8), normal(1, 8)
     makers = [GENERATOR.conv1, GENERATOR.to_rgb1, *GENERATOR.convs, *GENERATOR.to_rgbs]
     styles = [torch.cat([each.conv.modulation(row[None])[0] for each in makers]) for row in (w, other)]
-    close(GENERATOR.readers("w") @ (w - other), styles[0] - styles[1])
+    close(GENERATOR.latent_weights("w") @ (w - other), styles[0] - styles[1])
 
 
 def before_activation(layer, z):
@@ -335,7 +335,7 @@ def test_the_reader_of_z_is_the_first_map_of_the_mapping_network():
     first = GENERATOR.style[1]
     z, other = normal(0, 8), normal(1, 8)
     linear = before_activation(first, z) - before_activation(first, other)
-    close(linear, GENERATOR.readers("z") @ (z - other))
+    close(linear, GENERATOR.latent_weights("z") @ (z - other))
 
 
 def test_an_unknown_latent_space_is_refused():
@@ -343,7 +343,7 @@ def test_an_unknown_latent_space_is_refused():
     for ask in (
         lambda: GENERATOR.latent_shape("v"),
         lambda: GENERATOR.latent(codes, "v"),
-        lambda: GENERATOR.moved(codes, "v", offset),
+        lambda: GENERATOR.shift_latent(codes, "v", offset),
     ):
         with pytest.raises(NavbenchError, match=r"^Unknown latent space of generator styled 'v'; known: w, w\+, z\.$"):
             ask()
@@ -351,7 +351,7 @@ def test_an_unknown_latent_space_is_refused():
 
 def test_the_styles_of_all_layers_together_are_read_by_no_one_map():
     with pytest.raises(NavbenchError, match=r"^Generator styled does not say which linear maps read w\+, "):
-        GENERATOR.readers("w+")
+        GENERATOR.latent_weights("w+")
 
 
 # --- truncation and noise
@@ -366,7 +366,7 @@ def test_truncation_goes_from_the_code_to_the_mean_style():
     mean = none.w_avg.expand(3, none.styles_per_image, -1)
     close(none(codes), none.synthesise(mean))
     assert float((none(codes) - none(codes)[:1]).abs().max()) < 1e-5
-    close(half.resolved(codes).w, (full.resolved(codes).w + mean) / 2)
+    close(half.map_to_w(codes).w, (full.map_to_w(codes).w + mean) / 2)
 
 
 def test_noise_matters_by_its_strengths():
@@ -377,11 +377,11 @@ def test_noise_matters_by_its_strengths():
 
 
 def test_the_stored_noise_is_the_default_and_other_noise_is_used_per_image():
-    w = GENERATOR.resolved(GENERATOR.sample(range(2), seed=0)).w
+    w = GENERATOR.map_to_w(GENERATOR.sample(range(2), seed=0)).w
     stored = [GENERATOR.noises.get_buffer(f"noise_{place}") for place in range(5)]
-    assert [grain.shape[-1] for grain in stored] == GENERATOR.noise_sizes() == [4, 8, 8, 16, 16]
+    assert [noise_map.shape[-1] for noise_map in stored] == GENERATOR.noise_sizes() == [4, 8, 8, 16, 16]
     assert torch.equal(GENERATOR.synthesise(w, stored), GENERATOR.synthesise(w))
-    other = [torch.cat([grain, normal(9, *grain.shape)]) for grain in stored]
+    other = [torch.cat([noise_map, normal(9, *noise_map.shape)]) for noise_map in stored]
     images = GENERATOR.synthesise(w, other)
     close(images[:1], GENERATOR.synthesise(w[:1]))
     assert differ(images[1:], GENERATOR.synthesise(w[1:]))
@@ -404,7 +404,7 @@ def test_images_have_the_resolution_asked_for(resolution):
     images = generator(generator.sample(range(2), seed=0))
     assert images.shape == (2, 3, resolution, resolution)
     assert torch.isfinite(images).all()
-    w = generator.resolved(generator.sample([0], seed=0)).w[0].double().numpy()
+    w = generator.map_to_w(generator.sample([0], seed=0)).w[0].double().numpy()
     close(images[0], torch.from_numpy(textbook(generator, w)).float())
 
 
@@ -430,17 +430,17 @@ def test_random_noise_is_normal_and_another_for_every_layer_and_code():
         layer.noise.weight.fill_(1.0)
     codes = flat.sample(range(40), seed=0)
     layers = flat.layers()
-    grains = []
+    noise_maps = []
     for layer in layers[1:]:
         through = flat.before(codes, layer).rest.noise[layer.index + 1]
         assert through.shape == (40, 1, *[flat.noise_sizes()[layer.index + 1]] * 2)
-        grains.append(through.flatten(1))
-    for grain in grains:
-        assert abs(float(grain.mean())) < 5 / math.sqrt(grain.numel())
-        assert abs(float(grain.std()) - 1) < 5 / math.sqrt(2 * grain.numel())
-        correlation = torch.corrcoef(grain)
-        assert float((correlation - torch.eye(40)).abs().max()) < 6 / math.sqrt(grain.shape[1])
-    assert not torch.equal(grains[0], grains[1])
+        noise_maps.append(through.flatten(1))
+    for noise_map in noise_maps:
+        assert abs(float(noise_map.mean())) < 5 / math.sqrt(noise_map.numel())
+        assert abs(float(noise_map.std()) - 1) < 5 / math.sqrt(2 * noise_map.numel())
+        correlation = torch.corrcoef(noise_map)
+        assert float((correlation - torch.eye(40)).abs().max()) < 6 / math.sqrt(noise_map.shape[1])
+    assert not torch.equal(noise_maps[0], noise_maps[1])
 
 
 @pytest.mark.parametrize("layer", RANDOM.layers(), ids=lambda layer: layer.name)
@@ -453,7 +453,7 @@ def test_random_noise_is_the_same_under_every_edit(layer):
     expected = torch.func.functional_call(RANDOM, {f"{layer.name}.conv.weight": kernel}, (codes,))
     assert torch.equal(RANDOM.after(state, layer, kernel), expected)
     for kind in RANDOM.latents:
-        still = RANDOM.moved(codes, kind, torch.zeros(RANDOM.latent_shape(kind)))
+        still = RANDOM.shift_latent(codes, kind, torch.zeros(RANDOM.latent_shape(kind)))
         assert torch.equal(RANDOM(still), images)
 
 
@@ -463,7 +463,7 @@ def test_codes_that_do_not_say_their_noise_are_refused():
 
 
 def test_codes_keep_their_noise_when_they_are_cut():
-    codes = RANDOM.resolved(RANDOM.sample(range(5), seed=0))
+    codes = RANDOM.map_to_w(RANDOM.sample(range(5), seed=0))
     assert torch.equal(RANDOM(codes[1:3]), RANDOM(RANDOM.sample([1, 2], seed=0)))
 
 
@@ -482,7 +482,7 @@ def test_the_class_enters_beside_z_as_a_normalised_embedding():
     for layer in CONDITIONAL.style[1:]:
         w = rectified(w @ layer.weight.double().numpy().T * 0.01 / math.sqrt(w.shape[1])
                       + 0.01 * layer.bias.double().numpy())  # fmt: skip
-    found = CONDITIONAL.resolved(StyleCodes(z, label=label)).w[:, 0]
+    found = CONDITIONAL.map_to_w(StyleCodes(z, label=label)).w[:, 0]
     close(found, torch.from_numpy(w).float())
 
 
@@ -508,7 +508,7 @@ def test_classes_are_drawn_from_those_asked_for():
 def test_a_code_keeps_its_class_when_it_is_moved_or_cut():
     codes = CONDITIONAL.sample(range(4), seed=0)
     for kind in CONDITIONAL.latents:
-        moved = CONDITIONAL.moved(codes, kind, 0.1 * normal(0, *CONDITIONAL.latent_shape(kind)))
+        moved = CONDITIONAL.shift_latent(codes, kind, 0.1 * normal(0, *CONDITIONAL.latent_shape(kind)))
         assert torch.equal(moved.label, codes.label)
         assert differ(CONDITIONAL(moved), CONDITIONAL(codes))
     assert torch.equal(codes[1:3].label, codes.label[1:3])
@@ -520,9 +520,9 @@ def test_other_classes_make_other_images():
 
 
 def test_the_reader_of_z_leaves_out_what_reads_the_class():
-    readers = CONDITIONAL.readers("z")
-    assert readers.shape == (8, 8)
-    assert torch.equal(readers, CONDITIONAL.style[1].weight[:, :8] * CONDITIONAL.style[1].gain)
+    latent_weights = CONDITIONAL.latent_weights("z")
+    assert latent_weights.shape == (8, 8)
+    assert torch.equal(latent_weights, CONDITIONAL.style[1].weight[:, :8] * CONDITIONAL.style[1].gain)
 
 
 def test_classes_that_are_not_there_are_refused():
@@ -545,7 +545,7 @@ def test_images_are_the_middle_of_the_canvas(size, rows, columns):
     expected = canvas[:, :, slice(*rows), slice(*columns)]
     assert made.size == size
     assert torch.equal(made(codes), expected)
-    assert torch.equal(made.synthesise(made.resolved(codes).w), expected)
+    assert torch.equal(made.synthesise(made.map_to_w(codes).w), expected)
     for layer in made.layers():
         assert torch.equal(shifted(made, codes, layer), expected)
 
@@ -612,5 +612,5 @@ def test_a_generator_without_noise_takes_no_maps():
 def test_codes_are_placed_where_a_latent_says(kind):
     made = styled()
     wanted = normal(4, 3, *made.latent_shape(kind))
-    placed = made.placed(made.sample(range(3), 0), kind, wanted)
+    placed = made.with_latent(made.sample(range(3), 0), kind, wanted)
     torch.testing.assert_close(made.latent(placed, kind), wanted)

@@ -123,7 +123,7 @@ def test_images_are_those_of_nvidias_arithmetic(resolution):
     state = published.nvidia_state(styled(resolution))
     made, reference = built(state), Nvidia(state)
     codes = made.sample(range(2), seed=0)
-    codes = StyleCodes(codes.z, made.resolved(codes).w + 0.5 * noise(0, 2, made.styles_per_image, 8))
+    codes = StyleCodes(codes.z, made.map_to_w(codes).w + 0.5 * noise(0, 2, made.styles_per_image, 8))
     expected = [reference.synthesis(ws) for ws in codes.w.double().numpy()]
     close(made(codes), torch.stack(expected))
 
@@ -136,14 +136,14 @@ def test_styles_are_those_of_nvidias_arithmetic_with_and_without_classes():
         codes = made.sample(range(6), seed=3)
         labels = [None] * 6 if codes.label is None else codes.label.tolist()
         expected = [reference.mapping(z, label) for z, label in zip(codes.z.double().numpy(), labels, strict=True)]
-        close(made.resolved(codes).w[:, 0], torch.from_numpy(np.stack(expected)).float())
+        close(made.map_to_w(codes).w[:, 0], torch.from_numpy(np.stack(expected)).float())
 
 
 def test_networks_trained_without_noise_have_none():
     state = {key: value for key, value in published.nvidia_state(GENERATOR).items() if "noise_" not in key}
     made = built(state)
     codes = made.sample([0], seed=0)
-    close(made(codes)[0], Nvidia(state).synthesis(made.resolved(codes).w[0].double().numpy()))
+    close(made(codes)[0], Nvidia(state).synthesis(made.map_to_w(codes).w[0].double().numpy()))
 
 
 # --- one layout and the other
@@ -180,7 +180,7 @@ def test_a_shift_of_the_raw_kernel_is_the_same_edit_in_every_layout(layer):
         images.append(built(shifted)(codes))
         close(made.after(made.before(codes, found), found, made.kernel(found) + offset), images[-1])
         if layout == "nvidia":
-            ws = made.resolved(codes).w[0].double().numpy()
+            ws = made.map_to_w(codes).w[0].double().numpy()
             close(images[-1][0], Nvidia(shifted).synthesis(ws))
     close(images[1], images[0])
     close(images[2], images[0])
@@ -296,7 +296,7 @@ def test_half_precision_is_read_as_whole():
 def test_a_mean_style_that_is_not_stored_is_that_of_codes_of_its_own():
     state = published.rosinality_state(GENERATOR)
     made = built(state, truncation=0.5)
-    styles = GENERATOR.resolved(GENERATOR.sample(range(20_000), seed=5)).w[:, 0]
+    styles = GENERATOR.map_to_w(GENERATOR.sample(range(20_000), seed=5)).w[:, 0]
     error = styles.std(0) * math.sqrt(1 / 4096 + 1 / 20_000)
     assert ((made.w_avg - styles.mean(0)).abs() < 4 * error).all()
     assert torch.equal(made.w_avg, mean_style(GENERATOR))
@@ -313,7 +313,7 @@ def test_a_file_without_noise_wants_another_kind_of_noise():
     codes = GENERATOR.sample([0], 0)
     made = built(state, noise="none")
     close(made(codes), built(published.nvidia_state(GENERATOR), noise="none")(codes))
-    assert built(state, noise="random").sample([0], 0).grain is not None
+    assert built(state, noise="random").sample([0], 0).noise_seeds is not None
 
 
 # --- what is refused
