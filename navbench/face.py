@@ -34,7 +34,7 @@ from navbench.metrics import estimate
 from navbench.metrics.extractors import create_extractor
 from navbench.metrics.locality import locality as concentration
 from navbench.metrics.perceptual import create_distance
-from navbench.report import figures
+from navbench.report.charts import direction_curve
 from navbench.report.numbers import place, short_place
 from navbench.report.pictures import data_uri, heatmap_image, webp
 from navbench.seeds import Role
@@ -241,7 +241,7 @@ def curve(
 
 def plot_curve(frame: pd.DataFrame) -> Figure:
     """The Fréchet distance of `curve` against t, with a band of ± 1.96 standard errors."""
-    return figures.direction_curve(frame[frame["metric"] != "KID"])
+    return direction_curve(frame[frame["metric"] != "KID"])
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,9 @@ from rich.console import Console
 
 from navbench import suite as suites
 from navbench.compute import Compute
-from navbench.errors import unknown
 from navbench.library import library
 from navbench.report.html import write_report
-from navbench.report.tables import RunTables, load_run
+from navbench.report.tables import load_run
 from navbench.runner.run import Run as Execution
 from navbench.runner.run import check_folder
 
@@ -33,10 +32,7 @@ class Run:
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         """The table of that name, as tables/NAME.csv holds it, typed."""
-        known = [name for name in RunTables.__annotations__ if name not in ("run", "manifest", "suite_toml")]
-        if table not in known:
-            raise unknown("table", table, known)
-        return getattr(self._read, table)
+        return self._read.table(table)
 
     @property
     def manifest(self) -> dict[str, Any]:
