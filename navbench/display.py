@@ -22,10 +22,15 @@ def picture(image: Image.Image, alt: str) -> str:
 
 
 def figure(drawn: Figure, alt: str) -> str:
-    """A plot, on white."""
+    """A plot."""
+    return tag(png(drawn), "image/png", alt)
+
+
+def png(drawn: Figure) -> bytes:
+    """A plot on white, as a file."""
     buffer = io.BytesIO()
     drawn.savefig(buffer, format="png", dpi=90, facecolor="white")
-    return tag(buffer.getvalue(), "image/png", alt)
+    return buffer.getvalue()
 
 
 def tag(content: bytes, kind: str, alt: str) -> str:

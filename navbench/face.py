@@ -7,7 +7,7 @@ A loaded direction is an `Edit`, the direction on its generator and on a device,
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -254,7 +254,9 @@ def plot_curve(frame: pd.DataFrame) -> Figure:
     >>> nb.plot_curve(frame).axes[0].get_xlabel()
     'shift t'
     """
-    return direction_curve(frame[frame["metric"] != "KID"])
+    figure: Any = direction_curve(frame[frame["metric"] != "KID"])
+    figure._repr_png_ = partial(display.png, figure)  # Jupyter shows a figure by itself only if pyplot is imported
+    return figure
 
 
 def check_counts(**counts: tuple[int, int]) -> None:

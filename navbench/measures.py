@@ -148,6 +148,11 @@ class Heatmap:
     mean_image: np.ndarray
     numbers: dict[str, tuple[float, float]]
 
+    def __repr__(self) -> str:
+        height, width = self.change.shape
+        numbers = ", ".join(f"{name} {value:.3g} ± {stderr:.2g}" for name, (value, stderr) in self.numbers.items())
+        return f"Heatmap({height}x{width}, {numbers})"
+
     @property
     def image(self) -> Image.Image:
         """The heatmap over the mean image."""

@@ -103,7 +103,7 @@ def test_a_curve_is_that_of_a_run(tmp_path, sets):
     frame = curve_like(suite, sets)
     assert_is_of_a_run(frame, run.folder)
     assert set(frame["n_reference"]) == {30}
-    assert nb.plot_curve(frame).axes
+    assert nb.plot_curve(frame)._repr_png_().startswith(b"\x89PNG")
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +160,9 @@ def test_a_heatmap_is_that_of_a_run(direction, finished):
     for name, (value, stderr) in found.numbers.items():
         assert (value, stderr) == pytest.approx((rows.loc[name, "value"], rows.loc[name, "stderr"]), rel=1e-5)
     assert found._repr_png_().startswith(b"\x89PNG")
+    area50, stderr = found.numbers["area50"]
+    assert repr(found).startswith("Heatmap(24x24, ")
+    assert f"area50 {area50:.3g} ± {stderr:.2g}" in repr(found)
 
 
 def test_an_imitation_is_that_of_a_run(direction, finished):
