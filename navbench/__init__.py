@@ -8,6 +8,7 @@
 Names are loaded when they are first used, so the import alone costs nothing.
 """
 
+import warnings
 from importlib import import_module
 from typing import Any
 
@@ -41,7 +42,9 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'navbench' has no attribute {name!r}")
     module = next((module for module, names in _MODULES.items() if name in names), "face")
-    return getattr(import_module(f"navbench.{module}"), name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, in a notebook without widgets
+        return getattr(import_module(f"navbench.{module}"), name)
 
 
 def __dir__() -> list[str]:
