@@ -26,6 +26,7 @@ __all__ = [
     "heatmap",
     "imitate",
     "load_direction",
+    "load_directions",
     "load_generator",
     "open_run",
     "plot_curve",
@@ -42,9 +43,8 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'navbench' has no attribute {name!r}")
     module = next((module for module, names in _MODULES.items() if name in names), "face")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, in a notebook without widgets
-        return getattr(import_module(f"navbench.{module}"), name)
+    warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, on its import in a notebook without widgets
+    return getattr(import_module(f"navbench.{module}"), name)
 
 
 def __dir__() -> list[str]:

@@ -23,13 +23,13 @@ from navbench.compute import Compute, Precision
 from navbench.directions import Direction, DirectionSet
 from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings
-from navbench.errors import NavbenchError
+from navbench.errors import NavbenchError, unknown
 from navbench.experiments import strips
 from navbench.experiments.edit import Edit
 from navbench.generators import zoo
 from navbench.generators.base import Codes, Generator
 from navbench.generators.options import Options
-from navbench.library import library
+from navbench.library import SetFile, library
 from navbench.metrics.perceptual import create_distance
 from navbench.report.figures import direction_curve
 from navbench.runner.pictures import FRAME_MS, QUALITY, sheet
@@ -117,13 +117,40 @@ def load_direction(
     Edit(faces/svd/main.6/0, parameter main.6, t from -7.6 to 6.57)
     """
     file, index = library(folder).find(name)
-    opened = file.header["generator"] if generator is None else generator
-    compute = Compute(str(opened.device) if isinstance(opened, Generator) else device, precision, batch)
-    if isinstance(opened, str):
-        if generator is None and opened not in zoo.known():
-            raise NavbenchError(f"{name} was found on generator {opened!r}, which is not installed; name it.")
-        opened = zoo.create(opened, compute)
+    compute = Compute(str(generator.device) if isinstance(generator, Generator) else device, precision, batch)
+    opened = _generator_of(file, generator, compute)
     return Loaded(opened, file.load(opened)[index], compute)
+
+
+def load_directions(
+    reference: str, *, generator: Generator | str | None = None, folder: str | Path | None = None, device: str = "cpu"
+) -> DirectionSet:
+    """All directions of one method in one place; `bind` puts one of them on its generator.
+
+    Args:
+        reference: 'generator/method/place', such as 'faces/hybrid/main.6'.
+        generator: the one that they were found on; by default the installed one of that name.
+        folder: of direction sets, beside the shipped ones.
+        device: where a generator that is named, not given, is.
+
+    Raises:
+        NavbenchError: there is no such set, or the generator has other weights.
+
+    >>> nb.load_directions("faces/svd/main.6")
+    DirectionSet(faces/svd/main.6, 16 directions)
+    """
+    sets = library(folder).sets
+    if reference not in sets:
+        raise unknown("direction set", reference, sets)
+    return sets[reference].load(_generator_of(sets[reference], generator, Compute(device)))
+
+
+def _generator_of(file: SetFile, generator: Generator | str | None, compute: Compute) -> Generator:
+    """The generator of a set: the one that is given or named, or the installed one that the file names."""
+    name = file.header["generator"]
+    if generator is None and name not in zoo.known():
+        raise NavbenchError(f"{file.reference} was found on generator {name!r}, which is not installed; name it.")
+    return generator if isinstance(generator, Generator) else zoo.create(generator or name, compute)
 
 
 def bind(direction: Direction, generator: Generator, *, precision: Precision = "float32", batch: int = 32) -> Loaded:

@@ -1,8 +1,10 @@
 """The public face: what a notebook gets is what a run measures."""
 
+import base64
 import dataclasses
 import doctest
 import html
+import io
 import re
 import shutil
 import subprocess
@@ -16,7 +18,7 @@ import torch
 from PIL import Image
 
 import navbench as nb
-from navbench import face, measures, runs
+from navbench import display, face, measures, runs
 from navbench.errors import NavbenchError
 
 sys.path.insert(0, str(Path(__file__).parent / "runner"))
@@ -144,11 +146,14 @@ def test_a_curve_against_another_reference_is_that_of_a_run(kind, resize, n, req
     assert nb.plot_curve(frame).axes
 
 
-def test_an_installed_distribution_is_a_reference():
-    direction = nb.load_direction("cars/spectrum/convs.5/0")
-    frame = nb.curve(direction, shifts=3, samples=4, effect_samples=2, reference="renderings", reference_samples=6)
-    assert set(frame["reference"]) == {"renderings"}
-    assert set(frame["n_reference"]) == {6}
+def test_a_curve_against_an_installed_distribution_is_that_of_the_committed_run():
+    sizes = {"shifts": 3, "samples": 32, "effect_samples": 8}
+    frame = nb.curve(nb.load_direction("cars/spectrum/convs.5/0"), reference="renderings", **sizes)
+    rows = nb.open_run(ROOT / "reports" / "smoke")["curves"]
+    rows = rows[rows["name"] == "cars/spectrum/convs.5/0"]
+    for column in ("t", "effect", "value", "stderr", "n_reference"):
+        np.testing.assert_allclose(frame[column], rows[column], rtol=5e-3, atol=1e-4, err_msg=column)
+    assert list(frame["reference"]) == list(rows["reference"]) == ["renderings"] * 6
 
 
 def test_a_heatmap_is_that_of_a_run(direction, finished):
@@ -179,6 +184,12 @@ def test_a_strip_shows_the_edits_of_its_codes(direction):
     middle = nb.edit(direction, 0.0, codes=range(2))
     assert middle.shape == (2, 3, 24, 24)
     torch.testing.assert_close(middle, direction.space.generator(direction.space.generator.sample(range(2), 0)))
+
+
+def test_a_set_is_loaded_whole(direction, sets):
+    loaded = nb.load_directions("toy.make/svd/up", generator=direction.space.generator, folder=sets)
+    torch.testing.assert_close(loaded[0].offset, direction.direction.offset)
+    assert len(loaded) == 2
 
 
 def test_a_direction_that_was_found_is_bound_to_its_generator():
@@ -231,6 +242,13 @@ def test_a_set_is_short_and_shows_the_range_label_and_scores_of_each_direction()
     np.testing.assert_allclose(table["singular_value"].astype(float), found.scores["singular_value"], rtol=0.01)
 
 
+def test_a_wide_picture_is_shown_reduced():
+    shown = display.picture(Image.new("RGB", (1800, 100)), 'a "wide" one')
+    assert shown.endswith('alt="a &quot;wide&quot; one">')
+    content = base64.b64decode(shown.partition("base64,")[2].partition('"')[0])
+    assert Image.open(io.BytesIO(content)).size == (900, 50)
+
+
 def test_what_is_shown_is_escaped(direction, finished, tmp_path):
     label = "<script>alert(1)</script>"
     named = nb.bind(dataclasses.replace(direction.direction, label=label), direction.space.generator)
@@ -274,6 +292,7 @@ def test_a_picture_outside_of_the_run_is_refused(finished, tmp_path):
     [
         (lambda sets: nb.load_direction("faces/svd/nowhere/0"), "Unknown direction"),
         (lambda sets: nb.load_direction(NAME, folder=sets), "not installed; name it"),
+        (lambda sets: nb.load_directions("faces/svd/main.5"), "Unknown direction set 'faces/svd/main.5'"),
         (lambda sets: nb.open_run(sets), "not a run folder"),
         (lambda sets: nb.discover(nb.load_generator("toy:make"), "svd"), "name one of the two"),
         (lambda sets: nb.discover(nb.load_generator("toy:make"), "svd", layer="up", nope=1), "nope of discover"),
