@@ -47,12 +47,13 @@ class Loaded(Edit):
     measured: pd.DataFrame | None = None
 
     def _repr_html_(self) -> str:
-        one = self.direction
-        numbers: dict[str, Any] = {"t": f"{one.t_min:.3g} to {one.t_max:.3g}", "label": one.label or "none"}
-        parts = [f"<b>{escape(one.name)}</b>", display.numbers(numbers | one.scores)]
-        parts.append(display.picture(self._strip, f"{one.name}, a code per row, along t"))
+        direction = self.direction
+        values: dict[str, Any] = {"t": f"{direction.t_min:.3g} to {direction.t_max:.3g}"}
+        values |= {"label": direction.label or "none"}
+        parts = [f"<b>{escape(direction.name)}</b>", display.numbers(values | direction.scores)]
+        parts.append(display.picture(self._strip, f"{direction.name}, a code per row, along t"))
         if self.measured is not None:
-            parts.append(display.figure(plot_curve(self.measured), f"Fréchet distance of {one.name} against t"))
+            parts.append(display.figure(plot_curve(self.measured), f"Fréchet distance of {direction.name} against t"))
         return "".join(parts)
 
     @cached_property
@@ -270,8 +271,8 @@ def animation(direction: Edit, *, shifts: int = 15, codes: int = 3, seed: int = 
     check_counts(codes=(codes, 1))
     grid = direction.direction.shifts(shifts).tolist()
     images = strips.strip(direction, grid, codes, seed).images
-    there = [with_scale(sheet(images[None, :, column]), t, grid) for column, t in enumerate(grid)]
-    return Animation((*there, *there[-2:0:-1]))
+    frames = [with_scale(sheet(images[None, :, column]), t, grid) for column, t in enumerate(grid)]
+    return Animation((*frames, *frames[-2:0:-1]))
 
 
 def plot_curve(frame: pd.DataFrame) -> Figure:

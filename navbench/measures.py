@@ -69,18 +69,18 @@ def curve(
     check_counts(samples=(samples, 2), effect_samples=(effect_samples, 2), reference_samples=(reference_samples, 0))
     network = create_extractor(extractor, direction.compute, extractor_weights or None)
     perceptual = create_distance(distance, direction.compute)
-    against = _reference(direction, reference, resize, reference_samples or samples, seed, network)
+    measured_from = _reference(direction, reference, resize, reference_samples or samples, seed, network)
     points = list(_points(direction, shifts, samples, min(effect_samples, samples), seed, network, perceptual))
     height, width = direction.space.generator.size
-    setting = {"extractor": extractor, "reference": reference, "n_reference": against.n or math.nan}
+    setting = {"extractor": extractor, "reference": reference, "n_reference": measured_from.n or math.nan}
     setting |= {"distance": distance, "precision": direction.compute.precision}
     setting |= {"resolution": str(height) if height == width else f"{height}x{width}"}
     rows = []
     for t, features, effects in points:
         effect = estimate.mean(effects)
         at = {"t": t, "effect": effect.value, "effect_stderr": effect.stderr, "n_effect": effect.n}
-        for metric, found in zip((network.metric, "KID"), against.estimates(features), strict=True):
-            numbers = {"metric": metric, "value": found.value, "stderr": found.stderr, "n": found.n}
+        for metric, value in zip((network.metric, "KID"), measured_from.estimates(features), strict=True):
+            numbers = {"metric": metric, "value": value.value, "stderr": value.stderr, "n": value.n}
             rows.append({**_who(direction.direction), **at, **numbers, **setting})
     frame = pd.DataFrame(rows)
     if isinstance(direction, Loaded):
@@ -93,11 +93,11 @@ def _points(
     distance: PerceptualDistance,
 ) -> Iterator[tuple[float, Tensor, Tensor]]:  # fmt: skip
     """Along ascending shifts t: t, the features (samples, D) and the effects (effect_samples,)."""
-    grid, rows = direction.direction.shifts(shifts).tolist(), range(samples)
+    grid, indices = direction.direction.shifts(shifts).tolist(), range(samples)
     generator, compute, middle = direction.space.generator, direction.compute, len(grid) // 2
-    at_zero = fid_curve.unshifted_features(generator, Role.CURVE, rows, seed, extractor, compute).features
+    at_zero = fid_curve.unshifted_features(generator, Role.CURVE, indices, seed, extractor, compute).features
     shifted = tuple(t for t in grid if t != 0)
-    shard = fid_curve.curve_shard(direction, shifted, rows, seed, extractor, distance, effect_samples)
+    shard = fid_curve.curve_shard(direction, shifted, indices, seed, extractor, distance, effect_samples)
     features = [*shard.features[:middle], at_zero, *shard.features[middle:]]
     effects = [*shard.effects[:middle], torch.zeros(effect_samples), *shard.effects[middle:]]
     return zip(grid, features, effects, strict=True)
@@ -118,12 +118,12 @@ def _reference(
             return fid_curve.Reference.of_gaussian(known.mean.to(compute.device), known.covariance.to(compute.device))
         return fid_curve.Reference.of(known.to(compute.device))
     if source == "unshifted":
-        found = fid_curve.unshifted_features(generator, Role.REFERENCE, range(count), seed, extractor, compute)
+        seen = fid_curve.unshifted_features(generator, Role.REFERENCE, range(count), seed, extractor, compute)
     else:
         images = open_reference(source, generator.size, count, resize)
         images.check()
-        found = real_features(images, range(len(images)), extractor, compute)
-    return fid_curve.Reference.of(found.features.to(compute.device))
+        seen = real_features(images, range(len(images)), extractor, compute)
+    return fid_curve.Reference.of(seen.features.to(compute.device))
 
 
 def _who(direction: Direction) -> dict[str, str]:

@@ -56,10 +56,10 @@ class Run:
         """The pictures of a kind ('strip', 'reproduction', 'paired', ...) by file, those that the folder holds."""
         images, root = self._read.images, self.folder.resolve()
         files = images.loc[images["kind"] == kind, "file"]
-        there = {file: path for file in files if (path := (root / file).resolve()).is_file()}
-        if outside := [file for file, path in there.items() if not path.is_relative_to(root)]:
+        paths = {file: path for file in files if (path := (root / file).resolve()).is_file()}
+        if outside := [file for file, path in paths.items() if not path.is_relative_to(root)]:
             raise NavbenchError(f"{self.folder / 'tables' / 'images.csv'} names {outside[0]!r}, not of this run.")
-        return {file: Image.open(path) for file, path in there.items()}
+        return {file: Image.open(path) for file, path in paths.items()}
 
     def _repr_html_(self) -> str:
         sizes = {name: f"{len(self[name])} rows" for name in RunTables.names() if len(self[name])}
