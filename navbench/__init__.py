@@ -8,13 +8,16 @@
 Names are loaded when they are first used, so the import alone costs nothing.
 """
 
+import warnings
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
 __all__ = [
+    "Animation",
     "Heatmap",
     "Run",
+    "animation",
     "bind",
     "curve",
     "direction_names",
@@ -23,19 +26,25 @@ __all__ = [
     "heatmap",
     "imitate",
     "load_direction",
+    "load_directions",
     "load_generator",
     "open_run",
     "plot_curve",
     "run",
     "strip",
 ]
-_OF_RUNS = ("Run", "open_run", "run")
+_MODULES = {
+    "measures": ("Heatmap", "curve", "heatmap", "imitate"),
+    "runs": ("Run", "open_run", "run"),
+}  # all others are of `face`
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'navbench' has no attribute {name!r}")
-    return getattr(import_module("navbench.runs" if name in _OF_RUNS else "navbench.face"), name)
+    module = next((module for module, names in _MODULES.items() if name in names), "face")
+    warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, on its import in a notebook without widgets
+    return getattr(import_module(f"navbench.{module}"), name)
 
 
 def __dir__() -> list[str]:

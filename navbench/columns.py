@@ -77,7 +77,7 @@ class Table:
         return tuple(column.name for column in self.columns if not column.is_pattern)
 
     def column(self, name: str) -> Column | None:
-        """The declaration of a column of a file; none if there is none."""
+        """The declaration of a column of a file; `None` if it has none."""
         exact = (column for column in self.columns if column.name == name)
         return next(exact, None) or next((column for column in self.columns if column.covers(name)), None)
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,13 @@ class DirectionSet:
     def __repr__(self) -> str:
         count = len(self)
         return f"DirectionSet({self.reference}, {count} direction{'s' if count != 1 else ''})"
+
+    def _repr_html_(self) -> str:
+        import pandas as pd
+
+        columns = {"label": self.labels, "t_min": self.t_min.tolist(), "t_max": self.t_max.tolist()}
+        columns |= {name: values.tolist() for name, values in self.scores.items()}
+        return f"<b>{escape(repr(self))}</b>{pd.DataFrame(columns).to_html(float_format='{:.3g}'.format)}"
 
     def __len__(self) -> int:
         return len(self.coefficients)

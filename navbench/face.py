@@ -1,59 +1,64 @@
-"""What a notebook needs of navbench: load a generator or a direction, look at it, measure it.
+"""What a notebook needs of navbench: load a generator or a direction, find directions, and look at them.
 
-A loaded direction is an `Edit`, the direction on its generator and on a device, that shows itself in Jupyter. Every
-function takes one and returns images, a picture or a DataFrame; `run` and `open_run` give whole runs.
+A loaded direction is an `Edit`, the direction on its generator and on a device, that shows itself in Jupyter.
+`measures` says how good it is; `runs` gives whole runs.
 """
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from html import escape
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor
 
+from navbench import display
 from navbench.compute import Compute, Precision
 from navbench.directions import Direction, DirectionSet
 from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings
-from navbench.errors import NavbenchError
-from navbench.experiments import fid_curve, locality, reproduction, strips
+from navbench.errors import NavbenchError, unknown
+from navbench.experiments import strips
 from navbench.experiments.edit import Edit
+from navbench.experiments.pictures import FRAME_MS, QUALITY, frames, sheet
 from navbench.generators import zoo
 from navbench.generators.base import Codes, Generator
 from navbench.generators.options import Options
-from navbench.library import library
-from navbench.metrics import estimate
-from navbench.metrics.extractors import create_extractor
-from navbench.metrics.locality import locality as concentration
+from navbench.library import SetFile, library
 from navbench.metrics.perceptual import create_distance
-from navbench.report import figures
-from navbench.report.numbers import place, short_place
-from navbench.report.pictures import data_uri, heatmap_image, webp
-from navbench.runner.pictures import sheet
-from navbench.seeds import Role
+from navbench.report.charts import direction_curve
 from navbench.spaces import create as create_space
-from navbench.spaces import describe
-from navbench.words import DISTANCE, EXTRACTOR
 
 
 class Loaded(Edit):
-    """A direction on its generator, that a notebook shows as its strip and its numbers."""
+    """A direction on its generator; a notebook shows its strip, its numbers and the curve that was measured last.
+
+    Attributes:
+        measured: what `curve` found last, `None` before.
+    """
+
+    measured: pd.DataFrame | None = None
 
     def _repr_html_(self) -> str:
-        one = self.direction
-        numbers = {"t": f"{one.t_min:.3g} to {one.t_max:.3g}", "label": one.label or "none"}
-        numbers |= {name: f"{value:.3g}" for name, value in one.scores.items()}
-        rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in numbers.items())
-        content = webp(strip(self, shifts=5, codes=3), quality=85)
-        picture = f'<img src="{data_uri(content, "image/webp")}" alt="three codes along t">'
-        return f"<b>{escape(one.name)}</b><table>{rows}</table>{picture}"
+        direction = self.direction
+        values: dict[str, Any] = {"t": f"{direction.t_min:.3g} to {direction.t_max:.3g}"}
+        values |= {"label": direction.label or "none"}
+        parts = [f"<b>{escape(direction.name)}</b>", display.numbers(values | direction.scores)]
+        parts.append(display.picture(self._strip, f"{direction.name}, a code per row, along t"))
+        if self.measured is not None:
+            parts.append(display.figure(plot_curve(self.measured), f"Fréchet distance of {direction.name} against t"))
+        return "".join(parts)
+
+    @cached_property
+    def _strip(self) -> Image.Image:
+        """Few images where each takes long."""
+        return strip(self, shifts=5, codes=3 if max(self.space.generator.size) <= 256 else 1)
 
 
 def load_generator(
@@ -70,7 +75,7 @@ def load_generator(
     Raises:
         NavbenchError: there is none of that name, or its file cannot be read.
 
-    >>> load_generator("faces").size
+    >>> nb.load_generator("faces").size
     (64, 64)
     """
     return zoo.create(name, Compute(device, precision), options or Options())
@@ -79,7 +84,7 @@ def load_generator(
 def direction_names(generator: str | None = None, folder: str | Path | None = None) -> list[str]:
     """The full names of all directions, 'generator/method/place/index', those of a folder and the shipped ones.
 
-    >>> direction_names("faces")[0]
+    >>> nb.direction_names("faces")[0]
     'faces/hybrid/main.6/0'
     """
     files = [file for _, file in sorted(library(folder).sets.items())]
@@ -108,17 +113,44 @@ def load_direction(
     Raises:
         NavbenchError: there is no such direction, or more than one, or the generator has other weights.
 
-    >>> load_direction("faces/svd/main.6/0")
+    >>> nb.load_direction("faces/svd/main.6/0")
     Edit(faces/svd/main.6/0, parameter main.6, t from -7.6 to 6.57)
     """
     file, index = library(folder).find(name)
-    opened = file.header["generator"] if generator is None else generator
-    compute = Compute(str(opened.device) if isinstance(opened, Generator) else device, precision, batch)
-    if isinstance(opened, str):
-        if generator is None and opened not in zoo.known():
-            raise NavbenchError(f"{name} was found on generator {opened!r}, which is not installed; name it.")
-        opened = zoo.create(opened, compute)
+    compute = Compute(str(generator.device) if isinstance(generator, Generator) else device, precision, batch)
+    opened = _generator_of(file, generator, compute)
     return Loaded(opened, file.load(opened)[index], compute)
+
+
+def load_directions(
+    reference: str, *, generator: Generator | str | None = None, folder: str | Path | None = None, device: str = "cpu"
+) -> DirectionSet:
+    """All directions of one method in one place; `bind` puts one of them on its generator.
+
+    Args:
+        reference: 'generator/method/place', such as 'faces/hybrid/main.6'.
+        generator: the one that they were found on; by default the installed one of that name.
+        folder: of direction sets, beside the shipped ones.
+        device: where a generator that is named, not given, is.
+
+    Raises:
+        NavbenchError: there is no such set, or the generator has other weights.
+
+    >>> nb.load_directions("faces/svd/main.6")
+    DirectionSet(faces/svd/main.6, 16 directions)
+    """
+    sets = library(folder).sets
+    if reference not in sets:
+        raise unknown("direction set", reference, sets)
+    return sets[reference].load(_generator_of(sets[reference], generator, Compute(device)))
+
+
+def _generator_of(file: SetFile, generator: Generator | str | None, compute: Compute) -> Generator:
+    """The generator of a set: the one that is given or named, or the installed one that the file names."""
+    name = file.header["generator"]
+    if generator is None and name not in zoo.known():
+        raise NavbenchError(f"{file.reference} was found on generator {name!r}, which is not installed; name it.")
+    return generator if isinstance(generator, Generator) else zoo.create(generator or name, compute)
 
 
 def bind(direction: Direction, generator: Generator, *, precision: Precision = "float32", batch: int = 32) -> Loaded:
@@ -127,8 +159,9 @@ def bind(direction: Direction, generator: Generator, *, precision: Precision = "
     Raises:
         NavbenchError: its offsets do not fit the generator's space.
 
-    >>> faces = load_generator("faces")
-    >>> bind(discover(faces, "svd", layer="main.9", directions=1, effect_codes=2)[0], faces).direction.name
+    >>> faces = nb.load_generator("faces")
+    >>> found = nb.discover(faces, "svd", layer="main.9", directions=1, effect_codes=2)
+    >>> nb.bind(found[0], faces).direction.name
     'faces/svd/main.9/0'
     """
     return Loaded(generator, direction, Compute(str(generator.device), precision, batch))
@@ -148,8 +181,7 @@ def discover(
         seed: of everything that is drawn.
         settings: of `DiscoverySettings`, such as directions=8 or effect=0.1.
 
-    >>> found = discover(load_generator("faces"), "svd", layer="main.9", directions=1, effect_codes=2)
-    >>> found
+    >>> nb.discover(nb.load_generator("faces"), "svd", layer="main.9", directions=1, effect_codes=2)
     DirectionSet(faces/svd/main.9, 1 direction)
     """
     if (layer is None) == (latent is None):
@@ -174,6 +206,9 @@ def edit(direction: Edit, t: float, codes: Codes | Sequence[int] = range(4), see
         t: the shift.
         codes: the codes, or the indices of codes that depend on (seed, index) only.
         seed: of those.
+
+    >>> nb.edit(nb.load_direction("faces/svd/main.6/0"), t=3.0, codes=range(2)).shape
+    torch.Size([2, 3, 64, 64])
     """
     drawn = codes if isinstance(codes, Codes) else direction.space.generator.sample(codes, seed)
     return direction.prepare(drawn)(t)
@@ -182,136 +217,74 @@ def edit(direction: Edit, t: float, codes: Codes | Sequence[int] = range(4), see
 def strip(direction: Edit, *, shifts: int = 7, codes: int = 3, seed: int = 0) -> Image.Image:
     """Image sequences along t: a row per code, a column per shift from t_min over 0 to t_max.
 
-    >>> strip(load_direction("faces/svd/main.6/0"), shifts=3, codes=2).size
+    >>> nb.strip(nb.load_direction("faces/svd/main.6/0"), shifts=3, codes=2).size
     (192, 128)
     """
-    _check(codes=(codes, 1))
+    check_counts(codes=(codes, 1))
     return sheet(strips.strip(direction, direction.direction.shifts(shifts).tolist(), codes, seed).images)
 
 
-def curve(
-    direction: Edit,
-    *,
-    shifts: int = 5,
-    samples: int = 256,
-    effect_samples: int = 64,
-    extractor: str = EXTRACTOR,
-    distance: str = DISTANCE,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Fréchet and kernel distance against the shift, from the generator itself at t = 0 with other codes.
+@dataclass(frozen=True)
+class Animation:
+    """A looping image sequence, that shows itself in Jupyter.
 
-    Args:
-        direction: of `load_direction`.
-        shifts: points, odd, from t_min over 0 to t_max.
-        samples: images per point, and of the reference.
-        effect_samples: on how many of the codes the effect is measured.
-        extractor: of the features; only 'inception-v3-compat' makes a FID.
-        distance: of the effect.
-        seed: of the codes.
-
-    Returns:
-        A row per shift and metric: t, effect, metric, value, stderr, extractor, reference, n, and who the row is about.
+    Attributes:
+        frames: all of one size, in the order in which they are shown.
     """
-    _check(samples=(samples, 2), effect_samples=(effect_samples, 2))
-    made, compute = direction.direction, direction.compute
-    network, perceptual = create_extractor(extractor, compute), create_distance(distance, compute)
-    grid, indices = made.shifts(shifts).tolist(), range(samples)
-    others, own = (
-        fid_curve.unshifted_features(direction.space.generator, role, indices, seed, network, compute).features
-        for role in (Role.REFERENCE, Role.CURVE)
-    )
-    reference = fid_curve.Reference.of(others.to(compute.device))
-    shifted = tuple(t for t in grid if t != 0)
-    shard = fid_curve.curve_shard(direction, shifted, indices, seed, network, perceptual, min(effect_samples, samples))
-    features = [*shard.features]
-    features.insert(len(grid) // 2, own)
-    effects = [estimate.mean(values).value for values in shard.effects]
-    effects.insert(len(grid) // 2, 0.0)
-    common = {"name": made.name, "generator": made.generator, "method": made.method, "layer": made.place}
-    common |= {"direction": str(made.index), "label": made.label, "place": place(made.place, made.space)}
-    common |= {"where": short_place(made.place, made.space), "extractor": extractor, "reference": "unshifted"}
-    table = []
-    for t, effect, at in zip(grid, effects, features, strict=True):
-        for metric, found in zip((network.metric, "KID"), reference.estimates(at), strict=True):
-            numbers = {"metric": metric, "value": found.value, "stderr": found.stderr, "n": found.n}
-            table.append({"t": t, "effect": effect, **numbers, **common, "n_reference": samples})
-    return pd.DataFrame(table)
+
+    frames: tuple[Image.Image, ...]
+
+    def __repr__(self) -> str:
+        return f"Animation({len(self.frames)} frames, {self.frames[0].width}x{self.frames[0].height})"
+
+    def save(self, path: str | Path) -> None:
+        """Write it as WebP or GIF.
+
+        Raises:
+            NavbenchError: the path has another ending, or cannot be written.
+        """
+        kind = Path(path).suffix.lower().removeprefix(".")
+        if kind not in ("webp", "gif"):
+            raise NavbenchError(f"{path}: an animation is saved as .webp or .gif.")
+        try:
+            Path(path).write_bytes(self._encoded(kind))
+        except OSError as error:
+            raise NavbenchError(f"{path} cannot be written ({error.strerror}).") from None
+
+    def _encoded(self, kind: str) -> bytes:
+        buffer, (first, *rest) = io.BytesIO(), self.frames
+        loop: dict[str, Any] = {"save_all": True, "append_images": rest, "duration": FRAME_MS, "loop": 0}
+        first.save(buffer, kind, **loop, **({"quality": QUALITY, "method": 4} if kind == "webp" else {}))
+        return buffer.getvalue()
+
+    def _repr_html_(self) -> str:
+        return display.tag(self._encoded("webp"), "image/webp", "images as t goes to and fro over its range")
+
+
+def animation(direction: Edit, *, shifts: int = 15, codes: int = 3, seed: int = 0) -> Animation:
+    """Images of some codes side by side as t goes to and fro between t_min and t_max.
+
+    >>> nb.animation(nb.load_direction("faces/svd/main.6/0"), shifts=3, codes=2)
+    Animation(4 frames, 128x84)
+    """
+    check_counts(codes=(codes, 1))
+    grid = direction.direction.shifts(shifts).tolist()
+    return Animation(tuple(frames(strips.strip(direction, grid, codes, seed).images, grid)))
 
 
 def plot_curve(frame: pd.DataFrame) -> Figure:
-    """The Fréchet distance of `curve` against t, with a band of ± 1.96 standard errors."""
-    return figures.direction_curve(frame[frame["metric"] != "KID"])
+    """The Fréchet distance of `curve` against t, with a band of ± 1.96 standard errors.
 
-
-@dataclass(frozen=True)
-class Heatmap:
-    """Where a direction changes images.
-
-    Attributes:
-        change: (H, W), the mean squared change of each pixel over codes and shifts, summed over channels.
-        mean_image: (3, H, W), in [-1, 1], the mean unshifted image.
-        numbers: the concentration of the change with its standard error, by name: area50, area90, ...
+    >>> frame = nb.curve(nb.load_direction("faces/svd/main.6/0"), shifts=3, samples=4, effect_samples=2)
+    >>> nb.plot_curve(frame).axes[0].get_xlabel()
+    'shift t'
     """
-
-    change: np.ndarray
-    mean_image: np.ndarray
-    numbers: dict[str, tuple[float, float]]
-
-    @property
-    def image(self) -> Image.Image:
-        """The heatmap over the mean image."""
-        return heatmap_image(self.change, self.mean_image, float(self.change.max()))
-
-    def _repr_png_(self) -> bytes:
-        return cast(bytes, self.image._repr_png_())
+    figure: Any = direction_curve(frame[frame["metric"] != "KID"])
+    figure._repr_png_ = partial(display.png, figure)  # Jupyter shows a figure by itself only if pyplot is imported
+    return figure
 
 
-def heatmap(direction: Edit, *, samples: int = 64, shifts: int = 8, seed: int = 0) -> Heatmap:
-    """Where a direction changes images, over `samples` codes and a uniform grid of `shifts`."""
-    _check(samples=(samples, 2), shifts=(shifts, 2))
-    made = direction.direction
-    grid = torch.linspace(made.t_min, made.t_max, shifts, dtype=torch.float64).tolist()
-    heats = [locality.heat(direction, grid, group, seed) for group in locality.groups(samples)]
-    changes, counts = (torch.stack(each) for each in zip(*((heat.change, heat.count) for heat in heats), strict=True))
-    found = concentration(changes, counts[:, 0])
-    image = torch.stack([heat.image for heat in heats]).sum(0) / counts[:, 1].sum()
-    change = changes.sum(0) / counts[:, 0].sum()
-    numbers = {name: (value.value, value.stderr) for name, value in found.items()}
-    return Heatmap(change.float().numpy(), image.float().numpy(), numbers)
-
-
-def imitate(
-    direction: Edit, target: str, *, layer: str | None = None, codes: int = 32, held_out: int = 64, steps: int = 30,
-    distance: str = DISTANCE, seed: int = 0,
-) -> pd.Series:  # fmt: skip
-    """Whether one offset in another space does the same as a direction at t_max (eq. 5).
-
-    Args:
-        direction: of `load_direction`.
-        target: 'z', 'w', 'w+', 'activation' or 'parameter'.
-        layer: of an activation or a kernel; by default the direction's own.
-        codes: on which the offset is found.
-        held_out: others, on which it is measured.
-        steps: of L-BFGS.
-        distance: the perceptual one that is reported beside the residual.
-        seed: of the codes.
-
-    Returns:
-        target, residual (0 for a perfect imitation, 1 for none) with its stderr and n, residual_train, steps.
-    """
-    _check(codes=(codes, 1), held_out=(held_out, 2), steps=(steps, 1))
-    space = create_space(direction.space.generator, target, layer or direction.direction.layer)
-    perceptual = create_distance(distance, direction.compute)
-    t = direction.direction.t_max
-    found = reproduction.imitate(direction, t, space, perceptual, seed, codes, held_out, steps)
-    left = estimate.ratio(found.errors, found.sizes)
-    numbers = {"residual": left.value, "residual_stderr": left.stderr, "n": left.n}
-    rest = {"residual_train": float(found.steps[-1]), "steps": len(found.steps) - 1}
-    return pd.Series({"name": direction.direction.name, "target": describe(space), "t": t, **numbers, **rest})
-
-
-def _check(**counts: tuple[int, int]) -> None:
+def check_counts(**counts: tuple[int, int]) -> None:
     """Refuse a count below its least, each given as (count, least)."""
     for name, (count, least) in counts.items():
         if count < least:

@@ -1,4 +1,4 @@
-"""Files: written so that nobody ever sees half of one, and known by their content."""
+"""Files: written atomically, and identified by their content."""
 
 import errno
 import hashlib

@@ -134,3 +134,11 @@ def effort(method: str, settings: dict[str, Any]) -> dict[str, Any]:
     own = {{"hessian": "spectrum", "pca": "ganspace"}.get(row.basis, "")}
     own |= {row.section} if row.learned else set()
     return {name: value for name, value in settings.items() if name not in parts - own}
+
+
+def remedy(method: str) -> str:
+    """The end of a sentence that says that there are no directions of a method: what to do about it."""
+    if method in METHODS:
+        return "; find it with navbench discover, or run with --rediscover."
+    reason = str(unknown("method", method, METHODS))
+    return f": {reason[0].lower()}{reason[1:]}"

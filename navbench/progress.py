@@ -24,7 +24,7 @@ class Report(Protocol):
 
 
 def silent(done: int, total: int, note: str = "") -> None:
-    """Tell nobody."""
+    """No-op reporter."""
 
 
 class Lines:

@@ -1,5 +1,6 @@
 """Whole runs for a notebook: run a suite, or open the folder of a run, and have its tables as DataFrames."""
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,18 @@ import pandas as pd
 from PIL import Image
 from rich.console import Console
 
+from navbench import display
 from navbench import suite as suites
 from navbench.compute import Compute
-from navbench.errors import unknown
+from navbench.errors import NavbenchError
 from navbench.library import library
 from navbench.report.html import write_report
-from navbench.report.tables import RunTables, load_run
-from navbench.runner.local import Run as Execution
-from navbench.runner.local import check_folder
+from navbench.report.tables import load_run
+from navbench.runner.run import Run as Execution
+from navbench.runner.run import check_folder
+
+_SHOWN = 4
+"""Strips that a notebook shows of a run."""
 
 
 class Run:
@@ -33,10 +38,7 @@ class Run:
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         """The table of that name, as tables/NAME.csv holds it, typed."""
-        known = [name for name in RunTables.__annotations__ if name not in ("run", "manifest", "suite_toml")]
-        if table not in known:
-            raise unknown("table", table, known)
-        return getattr(self._read, table)
+        return self._read.table(table)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -49,13 +51,20 @@ class Run:
         return self.folder / "index.html"
 
     def pictures(self, kind: str = "strip") -> dict[str, Image.Image]:
-        """The pictures of a kind ('strip', 'reproduction', 'paired', ...) by file."""
-        rows = self._read.images[self._read.images["kind"] == kind]
-        return {file: Image.open(self.folder / file) for file in rows["file"]}
+        """The pictures of a kind ('strip', 'reproduction', 'paired', ...) by file, those that the folder holds."""
+        images, root = self._read.images, self.folder.resolve()
+        files = images.loc[images["kind"] == kind, "file"]
+        paths = {file: path for file in files if (path := (root / file).resolve()).is_file()}
+        if outside := [file for file, path in paths.items() if not path.is_relative_to(root)]:
+            raise NavbenchError(f"{self.folder / 'tables' / 'images.csv'} names {outside[0]!r}, not of this run.")
+        return {file: Image.open(path) for file, path in paths.items()}
 
     def _repr_html_(self) -> str:
-        columns = ["generator", "layer", "method", "directions", "curves", "fd_mean", "fd_mean_stderr"]
-        return f"<p>{self!r}</p>{self._read.methods[columns].to_html(index=False)}"
+        sizes = {name: f"{len(frame)} rows" for name, frame in self._read.frames.items() if len(frame)}
+        report = str(self.report) if self.report.is_file() else "not written; `navbench report` writes it"
+        strips = list(self.pictures().items())[:_SHOWN]
+        shown = "".join(f"<p>{escape(file)}<br>{display.picture(image, file)}</p>" for file, image in strips)
+        return f"<b>{escape(repr(self))}</b>{display.numbers(sizes | {'report': report})}{shown}"
 
 
 def open_run(folder: str | Path) -> Run:
@@ -63,6 +72,10 @@ def open_run(folder: str | Path) -> Run:
 
     Raises:
         NavbenchError: it is none, or was written by another version.
+
+    >>> nb.open_run("runs/smoke")["directions"][["name", "t_max"]].head(1)
+                          name     t_max
+    0  cars/spectrum/convs.5/0  1.996026
     """
     return Run(folder)
 
@@ -80,6 +93,12 @@ def run(
         device: 'cpu', 'cuda' or 'cuda:N'.
         fresh: start over.
         values: of the suite in place of its own, such as seed=3 or curves={"samples": 99}.
+
+    >>> faces = {"name": "faces", "layers": ["main.9"], "methods": ["svd"]}
+    >>> made = nb.run("smoke", "runs/faces", generators=[faces], experiments=["strips"])  # doctest: +ELLIPSIS
+    weights: ...
+    >>> made
+    Run('runs/faces', 16 directions)
     """
     chosen, place_ = suites.read(suite).with_values(**values), Path(out)
     check_folder(place_, chosen, fresh=fresh)

@@ -17,7 +17,7 @@ class Space(ABC):
 
     Attributes:
         kind: one of `KINDS`.
-        layer: the layer that the space belongs to; none for a latent space.
+        layer: the layer that the space belongs to; `None` for a latent space.
         shape: of one offset.
     """
 

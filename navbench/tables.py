@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from navbench import plugins
 from navbench.columns import Column, Table
 from navbench.declared import DECLARED
 from navbench.errors import Failure, NavbenchError
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
 DIGITS = 8
 """Significant digits of written numbers, which is more than they are worth."""
+GROUP = "navbench.tables"
+"""The entry points by which other packages add a `Table` each."""
 TABLES: dict[str, Table] = {}
-"""Every declared table by its name; other packages add theirs with `declare`."""
+"""Every declared table by its name."""
 
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 _DEFAULTS: dict[str, Any] = {"text": "", "number": float("nan"), "count": float("nan"), "flag": False}
@@ -42,6 +45,8 @@ def declare(table: Table) -> None:
 
 for _table in DECLARED:
     declare(_table)
+for _, _point in sorted(plugins.known(GROUP).items()):
+    declare(_point.load())
 
 
 # --- writing -----------------------------------------------------------------------------------------------------

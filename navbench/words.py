@@ -28,8 +28,8 @@ PRECISIONS = ("float32", "bf16")
 PROJECTIONS = ("w+", "w", "z", "z+activation")
 """Where a photo may be projected: the last is z, and then the tensor that enters the layer of the direction."""
 DISTANCE = "stlpips-alex"
-"""The perceptual distance where nobody names one."""
+"""The default perceptual distance."""
 EXTRACTOR = "efficientnet-lite0"
-"""The network of the features where nobody names one."""
+"""The default network of the features."""
 PRESETS = ("smoke", "quick", "standard", "paper")
 """The suites that come with navbench."""

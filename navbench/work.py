@@ -9,7 +9,7 @@ results alone (device, batch size, progress) is part of a content.
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property
@@ -46,7 +46,7 @@ class Pure(Generic[P, Result]):
         function: from content to a dataclass of tensors.
         kind: that dataclass.
         revision: raised when a change of the function changes its results.
-        together: computes several pieces in one pass, from their arguments by name; None to make one at a time.
+        together: computes several pieces in one pass, from their arguments by name; `None` to compute one at a time.
     """
 
     name: str
@@ -188,11 +188,24 @@ def no_tick(note: str) -> None:
     """Count nothing."""
 
 
+def steps(pieces: Iterable[Piece[Any]]) -> int:
+    """How often an executor ticks: once per distinct piece, and per part that is made for it alone."""
+    distinct = {piece.key: piece for piece in pieces}
+    parts = {part.key for piece in distinct.values() for part in piece.parts() if part.transient}
+    return len(distinct) + len(parts)
+
+
 class Executor(Protocol):
-    """Whoever gives the results of pieces."""
+    """The one door to whoever computes pieces."""
 
     def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
-        """The results in the order of the pieces; `report` is for functions that report their own progress."""
+        """The results in the order of the pieces, from a store or computed now.
+
+        Args:
+            pieces: of any functions.
+            tick: called with its note when a piece, or a transient part of one, is there.
+            report: for functions that report their own progress.
+        """
 
 
 class Unstored:

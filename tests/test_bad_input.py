@@ -25,7 +25,7 @@ from navbench.compute import Compute
 from navbench.directions import DirectionSet, write_set
 from navbench.generators import zoo
 from navbench.library import library, set_path
-from navbench.runner import local
+from navbench.runner import run as runner
 
 
 def gray(mode="RGB", side=24):
@@ -194,7 +194,7 @@ def test_a_report_of_an_unfinished_run_says_to_finish_it(work, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(local.rows, "write_tables", interrupt)
+        patch.setattr(runner, "write_all", interrupt)
         stopped = CliRunner().invoke(main, shlex.split(RUN))
     assert stopped.exit_code == 130
     assert stopped.stderr == "Interrupted; the same command (without --fresh) goes on where this one stopped.\n"
@@ -388,7 +388,7 @@ def test_a_set_does_not_get_to_name_code_that_is_run(work):
 
 def test_an_even_number_of_shifts_is_refused(work):
     sentence = complaint(f"fid-curve --direction svd/up/0 --generator toy:make --shifts 4 {FACES}", 2)
-    assert sentence.endswith("must be odd, to have t = 0.")
+    assert sentence.endswith("must be odd, to have t = 0, found 4.")
 
 
 # --- disks -----------------------------------------------------------------------------------------------------

@@ -154,17 +154,16 @@ def test_a_missing_key_is_named(text, missing):
 @pytest.mark.parametrize("part", ["curves", "strips", "attributes"])
 @pytest.mark.parametrize("shifts", [4, 10])
 def test_an_even_number_of_shifts_is_refused(part, shifts):
-    assert refusal(MINIMAL + f"[{part}]\nshifts = {shifts}\n") == (
-        "mine.toml: the shifts of curves, strips and attributes must be odd, to have t = 0."
-    )
+    sentence = f"mine.toml: {part}.shifts: must be odd, to have t = 0, found {shifts}."
+    assert refusal(MINIMAL + f"[{part}]\nshifts = {shifts}\n") == sentence
 
 
 def test_an_unknown_method_to_discover_is_answered_with_the_nearest_one():
     assert refusal("rediscover = true\n" + MINIMAL + "methods = ['spectral']\n") == (
-        "Unknown method in mine.toml 'spectral'; did you mean 'spectrum'?"
+        "mine.toml: unknown method in generators 'spectral'; did you mean 'spectrum'?"
     )
     assert refusal("rediscover = true\n" + MINIMAL + "latents = ['w']\nlatent_methods = ['ganspce']\n") == (
-        "Unknown method in mine.toml 'ganspce'; did you mean 'ganspace'?"
+        "mine.toml: unknown method in generators 'ganspce'; did you mean 'ganspace'?"
     )
 
 
@@ -178,7 +177,7 @@ def test_an_unknown_method_to_discover_is_answered_with_the_nearest_one():
 )
 def test_a_misspelt_method_of_an_experiment_is_answered_with_the_nearest_one(section, key, value):
     assert refusal(MINIMAL + f"[{section}]\n{key} = {value}\n") == (
-        f"Unknown method in mine.toml, {section}.{key} 'spectrm'; did you mean 'spectrum'?"
+        f"mine.toml: unknown method in {section}.{key} 'spectrm'; did you mean 'spectrum'?"
     )
 
 

@@ -56,7 +56,7 @@ def run_suite(chosen: Suite, out: Path, found: Library, device: str, *, fresh: b
     """Run a suite in a folder, or go on with it, and write its report."""
     with loading():
         from navbench.report.html import write_report
-        from navbench.runner.local import Run, check_folder
+        from navbench.runner.run import Run, check_folder
 
     compute = compute_for(chosen, device)
     check_folder(out, chosen, fresh=fresh)

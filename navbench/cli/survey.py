@@ -24,7 +24,7 @@ from navbench.words import SpaceKind
     ),
     default="spectrum",
     show_default=True,
-    help="Whose directions.",
+    help="The method whose directions the survey uses.",
 )
 @click.option("--layer", "layers", multiple=True, help="Only these layers, by name or index.")
 @click.option("--top", type=click.IntRange(1), help="The first this many directions of each layer.")

@@ -1,1 +1,1 @@
-"""Experiments: each feeds a measurement with images and returns tensors; none prints, plots or writes."""
+"""Experiments: each feeds a measurement with images and returns tensors; no experiment prints, plots or writes."""

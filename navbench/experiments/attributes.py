@@ -1,16 +1,37 @@
 """What directions do to the attributes of images, as a scorer reads them along their shifts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from navbench.experiments.edit import Edit, codes_for
-from navbench.metrics.attributes import Scores
+from navbench.directions import Direction, DirectionSet
+from navbench.experiments.common import OddCount
+from navbench.experiments.edit import Edit, codes_for, unshifted
+from navbench.experiments.experiment import Experiment
+from navbench.experiments.measurement import Instruments, Measurement
+from navbench.experiments.rows import Row, quality_row, who
+from navbench.experiments.screening import Screening
+from navbench.metrics.attributes import Movement, Scorer, Scores, Verdict, movement, verdict
 from navbench.seeds import Role
-from navbench.work import pure
+from navbench.settings import Settings
+from navbench.work import Piece, pure
+
+
+class AttributeSettings(Settings):
+    """What every direction moves, as the generator's attribute scorer reads it.
+
+    Attributes:
+        samples: codes.
+        shifts: from t_min to t_max.
+    """
+
+    samples: int = Field(32, ge=2)
+    shifts: OddCount = Field(5, ge=3)
 
 
 @dataclass(frozen=True)
@@ -38,3 +59,180 @@ def readings(edits: Sequence[Edit], points: int, indices: Sequence[int], seed: i
         return torch.stack([scorer(render(t)).cpu() if t else unshifted for t in shifts])
 
     return Readings(torch.cat(list(first.compute.over(indices, work)), dim=2))
+
+
+# --- the experiment ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Movements:
+    """What directions do to the attributes, by the direction's name.
+
+    Attributes:
+        scorer: that read them.
+        moved: what each direction does.
+        levels: (3, A), the mean readings at t_min, at t = 0 and at t_max.
+    """
+
+    scorer: Scorer
+    moved: Mapping[str, Movement]
+    levels: Mapping[str, Tensor]
+
+    def verdict_of(self, name: str) -> Verdict | None:
+        """What a direction is found to be; `None` if the scorer did not read it."""
+        return verdict(self.moved[name], self.scorer.attributes) if name in self.moved else None
+
+    def index(self, attribute: str) -> int:
+        """The place of an attribute among the scorer's."""
+        return [one.name for one in self.scorer.attributes].index(attribute)
+
+
+def readings_of(on: Measurement, scorer: Scorer, group: Sequence[Direction]) -> Piece[Readings]:
+    """The piece that reads directions of one place."""
+    settings, edits = on.settings(Attributes), [on.edit(direction) for direction in group]
+    piece = readings.piece(edits, settings.shifts, range(settings.samples), on.bench.suite.seed, scorer)
+    return piece.but(note=group[0].name.rpartition("/")[0])
+
+
+def movements_of(
+    on: Measurement, scorer: Scorer, group: Sequence[Direction], read: Readings
+) -> Iterator[tuple[str, Movement, Tensor]]:
+    """What directions of one place do to the attributes, by name, and the mean readings (3, A)."""
+    points = on.settings(Attributes).shifts
+    for direction, scores in zip(group, read.scores, strict=True):
+        moved = movement(scores, direction.shifts(points).tolist(), scorer.attributes)
+        yield direction.name, moved, scores[[0, len(scores) // 2, -1]].double().mean(1)
+
+
+class Attributes(Experiment[AttributeSettings, Movements]):
+    """What every direction moves; Table 1 without a human."""
+
+    name = "attributes"
+    settings = AttributeSettings
+
+    def check(self, on: Instruments) -> None:
+        """Let the scorer read two images: it must, and what it reads of the first stands for it in keys."""
+        if on.scorer is not None and not on.scorer.probe:
+            codes = on.generator.sample([0, 1], seed=0)
+            read = on.scorer(unshifted(on.generator, codes, on.bench.compute))
+            on.scorer.probe = tuple(f"{value:.3g}" for value in read[0].tolist())
+
+    def has_work(self, on: Measurement) -> bool:
+        """With a scorer."""
+        return on.scorer is not None
+
+    def gaps(self, on: Measurement) -> Iterator[str]:
+        """A generator without a scorer, where others have one."""
+        if on.scorer is None and any(subject.scorer for subject in on.bench.suite.generators):
+            yield f"{on.generator.name} has no attribute scorer, so nothing is said of what its directions do."
+
+    def run(self, on: Measurement) -> Movements:
+        """One piece per set."""
+        assert on.scorer is not None
+        movements: dict[str, Movement] = {}
+        levels: dict[str, Tensor] = {}
+        groups = on.by_set(on.plan.all_directions())
+        pieces = [readings_of(on, on.scorer, group) for group in groups]
+        for group, read in zip(groups, on.pieces(pieces, "attributes"), strict=True):
+            for name, moved, mean in movements_of(on, on.scorer, group, read):
+                movements[name], levels[name] = moved, mean
+        return Movements(on.scorer, movements, levels)
+
+    def rows(self, on: Measurement, outcome: Movements) -> Mapping[str, Iterable[Row]]:
+        """Per direction and attribute; per attribute and method the best direction."""
+        quality = [
+            quality_row(direction, "attribute coherence", outcome.scorer.name, outcome.moved[direction.name].coherence)
+            for direction in on.plan.all_directions()
+        ]
+        return {"attributes": _attribute_rows(on, outcome), "found": _found_rows(on, outcome), "quality": quality}
+
+    def direction_columns(self, on: Measurement, outcome: Movements, direction: Direction) -> Row:
+        """The automatic label and what it rests on."""
+        judged = outcome.verdict_of(direction.name)
+        if judged is None:
+            return {}
+        row: Row = {"verdict": judged.kind, "attribute": judged.attribute, "auto_label": judged.label}
+        if not judged.attribute:
+            return row
+        moved, index = outcome.moved[direction.name], outcome.index(judged.attribute)
+        return row | {
+            "attribute_change": moved.change[index].value,
+            "attribute_change_stderr": moved.change[index].stderr,
+            "attribute_share": float(moved.share[index]),
+            "monotonicity": float(moved.monotonicity[index]),
+            "attribute_dependency": moved.dependency,
+        }
+
+    def set_columns(self, on: Measurement, outcome: Movements, found: DirectionSet) -> Row:
+        """How many attributes the directions are directions of."""
+        names = [direction.name for direction in found]
+        judged = {name: verdict for name in names if (verdict := outcome.verdict_of(name)) is not None}
+        if not judged:
+            return {}
+        pure_ones = [verdict for verdict in judged.values() if verdict.kind == "interpretable"]
+        dependencies = [outcome.moved[name].dependency for name, verdict in judged.items() if verdict.kind != "none"]
+        return {
+            "interpretable": len(pure_ones),
+            "entangled": sum(verdict.kind == "entangled" for verdict in judged.values()),
+            "attributes_found": len({verdict.attribute for verdict in pure_ones}),
+            "dependency_mean": sum(dependencies) / len(dependencies) if dependencies else None,
+        }
+
+    def facts(self, on: Measurement, outcome: Movements) -> Mapping[str, object]:
+        """Over how many codes."""
+        return {"samples": {"attributes": on.settings(Attributes).samples}}
+
+
+def _attribute_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
+    screened = on.outcome(Screening)
+    assert screened is not None
+    for direction in on.plan.all_directions():
+        moved, effects = outcome.moved[direction.name], screened.effects[direction.name]
+        effect = float(effects.double().mean(1).sum())  # as the change is from end to end, both are added
+        for index, attribute in enumerate(outcome.scorer.attributes):
+            standardised = float(moved.standardised[index])
+            yield {
+                **who(direction),
+                "attribute": attribute.name,
+                "unit": attribute.unit,
+                "spread": attribute.spread,
+                "change": moved.change[index].value,
+                "change_stderr": moved.change[index].stderr,
+                "standardised": standardised,
+                "standardised_per_effect": standardised / effect if effect else float("nan"),
+                "magnitude": float(moved.magnitude[index]),
+                "share": float(moved.share[index]),
+                "consistency": float(moved.consistency[index]),
+                "monotonicity": float(moved.monotonicity[index]),
+                "scorer": outcome.scorer.name,
+                "n": moved.change[index].n,
+                "shifts": on.settings(Attributes).shifts,
+            }
+
+
+def _found_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
+    """Per attribute and method, of the interpretable directions the one of which it gets the largest share.
+
+    `best` marks the largest share among the methods.
+    """
+    for index, attribute in enumerate(outcome.scorer.attributes):
+        best: dict[str, tuple[float, Direction]] = {}
+        for direction in on.plan.all_directions():
+            judged = outcome.verdict_of(direction.name)
+            if judged is None or judged.kind != "interpretable" or judged.attribute != attribute.name:
+                continue
+            share = float(outcome.moved[direction.name].share[index])
+            rival = best.get(direction.method, (0.0, direction))
+            best[direction.method] = max(rival, (share, direction), key=itemgetter(0))
+        top = max((share for share, _ in best.values()), default=0.0)
+        for method, (share, direction) in best.items():
+            yield {
+                "generator": direction.generator,
+                "attribute": attribute.name,
+                "method": method,
+                "layer": direction.place,
+                "direction": direction.index,
+                "name": direction.name,
+                "share": share,
+                "best": share == top,
+            }

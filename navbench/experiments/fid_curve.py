@@ -97,7 +97,7 @@ class Reference:
 
     @property
     def n(self) -> int | None:
-        """How many images it is of; none where nobody knows."""
+        """The number of images; `None` if unknown."""
         return self.frechet.n
 
     @classmethod

@@ -1,15 +1,25 @@
 """Pixel-difference heatmaps (section 4.6, Figures 12 and 13): ||G_t(z) - G(z)||^2 per pixel, over z and t, or t."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from navbench.directions import Direction, DirectionSet
 from navbench.experiments.edit import Edit, codes_for
+from navbench.experiments.experiment import Experiment, File
+from navbench.experiments.measurement import Measurement
+from navbench.experiments.pictures import arrays_file
+from navbench.experiments.rows import Row, estimated, who
 from navbench.experiments.strips import to_bytes
+from navbench.metrics import estimate
+from navbench.metrics.estimate import Estimate
+from navbench.metrics.locality import locality
 from navbench.seeds import Role
+from navbench.settings import Settings
 from navbench.work import pure
 
 EXAMPLES = 1
@@ -101,3 +111,119 @@ def groups(codes: int, count: int = 10) -> list[range]:
     count = min(count, codes)
     edges = [codes * group // count for group in range(count + 1)]
     return [range(low, high) for low, high in pairwise(edges)]
+
+
+# --- the experiment ----------------------------------------------------------------------------------------------
+
+
+class LocalitySettings(Settings):
+    """Heatmaps over `samples` codes and a uniform grid of `shifts`, of the first `directions` of each set."""
+
+    directions: int = Field(2, ge=0)
+    samples: int = Field(64, ge=2)
+    shifts: int = Field(8, ge=2)
+
+
+@dataclass(frozen=True)
+class Heats:
+    """A `Heat` per group of codes, by the direction's name."""
+
+    heats: Mapping[str, Sequence[Heat]]
+
+    def locality_of(self, name: str) -> dict[str, Estimate]:
+        """The concentration numbers of one direction."""
+        heats = self.heats[name]
+        return locality(torch.stack([heat.change for heat in heats]), torch.stack([heat.count[0] for heat in heats]))
+
+
+class Heatmaps(Experiment[LocalitySettings, Heats]):
+    """Where images change, and on which regions."""
+
+    name = "locality"
+    settings = LocalitySettings
+
+    def gaps(self, on: Measurement) -> Iterator[str]:
+        """Directions without heatmaps."""
+        yield from on.of_each_set("Heatmaps were", on.settings(Heatmaps).directions)
+
+    def run(self, on: Measurement) -> Heats:
+        """One piece per direction and group of codes."""
+        settings, seed = on.settings(Heatmaps), on.bench.suite.seed
+        codes, directions = groups(settings.samples), on.plan.leading(settings.directions)
+        pieces = []
+        for direction in directions:
+            edit = on.edit(direction)
+            shifts = torch.linspace(direction.t_min, direction.t_max, settings.shifts, dtype=torch.float64).tolist()
+            heats = [heat.piece(edit, shifts, group, seed, on.segmenter) for group in codes]
+            pieces += [piece.but(note=direction.name) for piece in heats]
+        results = iter(on.pieces(pieces, "heatmaps"))
+        return Heats({direction.name: list(islice(results, len(codes))) for direction in directions})
+
+    def rows(self, on: Measurement, outcome: Heats) -> Mapping[str, Iterable[Row]]:
+        """Per direction and number; per direction and region."""
+        return {"locality": _locality_rows(on, outcome), "regions": _region_rows(on, outcome)}
+
+    def direction_columns(self, on: Measurement, outcome: Heats, direction: Direction) -> Row:
+        """The concentration numbers."""
+        numbers = outcome.locality_of(direction.name) if direction.name in outcome.heats else {}
+        return {key: value for metric, number in numbers.items() for key, value in estimated(metric, number).items()}
+
+    def set_columns(self, on: Measurement, outcome: Heats, found: DirectionSet) -> Row:
+        """The mean area50."""
+        areas = [outcome.locality_of(one.name)["area50"].value for one in found if one.name in outcome.heats]
+        return {"area50_mean": sum(areas) / len(areas) if areas else None}
+
+    def measured(self, outcome: Heats) -> Iterable[str]:
+        """The directions with heatmaps."""
+        return outcome.heats
+
+    def files(self, on: Measurement, outcome: Heats) -> Iterable[File]:
+        """Of each direction the heatmap with the mean unshifted image, as arrays."""
+        for direction in on.plan.all_directions():
+            if direction.name in outcome.heats:
+                heats = outcome.heats[direction.name]
+                change, image, count = (
+                    torch.stack([getattr(heat, part) for heat in heats]).sum(0) for part in ("change", "image", "count")
+                )
+                shown = {part: torch.cat([getattr(heat, part) for heat in heats]) for part in _EXAMPLES}
+                means = {"heatmap": (change / count[0]).float(), "mean_image": (image / count[1]).float()}
+                yield arrays_file(f"figures/heatmap-{direction.slug}.npz", means | shown)
+
+    def facts(self, on: Measurement, outcome: Heats) -> Mapping[str, object]:
+        """Over how many codes."""
+        return {"samples": {"locality": on.settings(Heatmaps).samples}}
+
+
+_EXAMPLES = ("examples", "example_changes")
+
+
+def _locality_rows(on: Measurement, outcome: Heats) -> Iterator[Row]:
+    settings, directions = on.settings(Heatmaps), {one.name: one for one in on.plan.all_directions()}
+    for name in outcome.heats:
+        direction = directions[name]
+        for metric, value in outcome.locality_of(name).items():
+            yield {
+                **who(direction),
+                "t_min": direction.t_min,
+                "t_max": direction.t_max,
+                "shifts": settings.shifts,
+                "n": settings.samples,
+                "metric": metric,
+                "value": value.value,
+                "stderr": value.stderr,
+            }
+
+
+def _region_rows(on: Measurement, outcome: Heats) -> Iterator[Row]:
+    """The share of the squared change that lies on each region, and of the image that the region takes."""
+    if on.segmenter is None:
+        return
+    directions = {one.name: one for one in on.plan.all_directions()}
+    for name, heats in outcome.heats.items():
+        totals, parts, areas = (
+            torch.cat([getattr(heat, of) for heat in heats]) for of in ("totals", "regions", "areas")
+        )
+        for index, region in enumerate(on.segmenter.regions):
+            share, area = estimate.ratio(parts[:, index], totals), estimate.mean(areas[:, index])
+            named = {"region": region, "segmentation": on.segmenter.name, "n": share.n}
+            yield {**who(directions[name]), **named, **estimated("share", share), **estimated("area", area)}

@@ -43,7 +43,7 @@ def quality(
         shifts: T + 1 of them, ascending, t = 0 among them.
         unshifted: (n, D), features at t = 0.
         ends: the same of the same codes at t_min and at t_max.
-        real: (m, D), those of the reference; none if they are not known.
+        real: (m, D), those of the reference; `None` if unknown.
         kept: see the attribute.
     """
     same = [coherence(end.double().cpu() - unshifted.double().cpu()) for end in ends]

@@ -5,20 +5,28 @@ Here a new one learns on the directions as they are, so that methods that learne
 share of each direction's own range, so that no one is known by its size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from navbench import seeds
+from navbench.directions import DirectionSet
 from navbench.discovery.learn import Reconstructor
 from navbench.errors import NavbenchError
+from navbench.experiments.common import Common, check_methods
 from navbench.experiments.edit import Edit
+from navbench.experiments.experiment import Experiment
+from navbench.experiments.measurement import Measurement
+from navbench.experiments.rows import Row, quality_row, who
+from navbench.methods import METHODS
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.progress import Report, silent
+from navbench.settings import Settings
 from navbench.work import pure
 
 _LEAST = 0.25
@@ -120,3 +128,81 @@ def recognise(
 ) -> Recognition:
     """Learn the directions of a set for some steps of Adam, then name `pairs` pairs of other codes."""
     return Recogniser(edits, seed, learning_rate).run(steps, batch, pairs, report)
+
+
+# --- the experiment ----------------------------------------------------------------------------------------------
+
+
+class RecognitionSettings(Settings):
+    """Whether a network tells the directions of a set apart: the reconstructor's accuracy (RCA) and its confusions.
+
+    Attributes:
+        methods: whose sets; empty for all.
+        steps, batch, learning_rate: of Adam.
+        pairs: on which it is measured afterwards.
+    """
+
+    methods: tuple[str, ...] = ()
+    steps: int = Field(2000, ge=1)
+    batch: int = Field(32, ge=1)
+    learning_rate: float = Field(3e-4, gt=0)
+    pairs: int = Field(1024, ge=2)
+
+
+@dataclass(frozen=True)
+class Confusions:
+    """Each set that a reconstructor learned, and what it made of other pairs."""
+
+    sets: Sequence[tuple[DirectionSet, Recognition]]
+
+
+class Recognitions(Experiment[RecognitionSettings, Confusions]):
+    """Whether directions can be told apart; a set of one direction has no others."""
+
+    name = "recognition"
+    settings = RecognitionSettings
+    on_request = True
+    whole = True
+    absent = "No reconstructor was trained to tell directions apart"
+
+    def check_suite(self, suite: Common) -> None:
+        """The methods' names."""
+        methods = suite.section(Recognitions).methods
+        check_methods(methods, (*METHODS, *suite.measured_methods()), "recognition.methods")
+
+    def gaps(self, on: Measurement) -> Iterator[str]:
+        """Methods without sets."""
+        present = {found.method for found in on.plan.sets}
+        if missing := [method for method in on.settings(Recognitions).methods if method not in present]:
+            yield f"{on.generator.name} has no {', '.join(missing)} directions here for experiment {self.name!r}."
+
+    def run(self, on: Measurement) -> Confusions:
+        """One piece per set, each in a stage of its own that shows the steps."""
+        settings, sets = on.settings(Recognitions), []
+        how = (on.bench.suite.seed, settings.learning_rate, settings.steps, settings.batch, settings.pairs)
+        for found in on.plan.sets:
+            if len(found) > 1 and (not settings.methods or found.method in settings.methods):
+                piece = recognise.piece([on.edit(direction) for direction in found], *how)
+                with on.bench.stage(f"recognition of {found.reference}") as report:
+                    (recognition,) = on.bench.executor.results([piece], report=report)
+                    report(settings.steps, settings.steps)
+                sets.append((found, recognition))
+        return Confusions(sets)
+
+    def rows(self, on: Measurement, outcome: Confusions) -> Mapping[str, Iterable[Row]]:
+        """Per direction the accuracy; per direction shown and direction named the share that was taken for it."""
+        quality = (
+            quality_row(direction, "recognised", "resnet18", recognition.accuracy_of(direction.index))
+            for found, recognition in outcome.sets
+            for direction in found
+        )
+        return {"quality": quality, "confusion": _confusion_rows(outcome)}
+
+
+def _confusion_rows(outcome: Confusions) -> Iterator[Row]:
+    for found, recognition in outcome.sets:
+        confusion = recognition.confusion(len(found))
+        for direction in found:
+            shown = int((recognition.shown == direction.index).sum())
+            for named, share in enumerate(confusion[direction.index].tolist()):
+                yield {**who(direction), "named": named, "share": share, "n": shown}

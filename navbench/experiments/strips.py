@@ -1,17 +1,32 @@
 """Image sequences along t (Figures 3 and 4): the first codes of a role, each at every shift."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from navbench.compute import Compute
+from navbench.directions import Direction
+from navbench.experiments.common import OddCount
 from navbench.experiments.edit import Edit, codes_for, unshifted
+from navbench.experiments.experiment import Experiment, File
+from navbench.experiments.measurement import Measurement
+from navbench.experiments.pictures import samples_file, strip_files
 from navbench.generators.base import Generator
 from navbench.metrics.extractors import quantise
 from navbench.seeds import Role
-from navbench.work import pure
+from navbench.settings import Settings
+from navbench.work import Piece, pure
+
+
+class StripSettings(Settings):
+    """Image sequences: `codes` rows of `shifts` images, of the first `directions` of each set."""
+
+    directions: int = Field(2, ge=0)
+    codes: int = Field(3, ge=1)
+    shifts: OddCount = Field(7, ge=3)
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,11 @@ def samples(generator: Generator, rows: int, columns: int, seed: int, compute: C
     return Strip(images.unflatten(0, (rows, columns)))
 
 
+def strip_of(on: Measurement, direction: Direction, shifts: Sequence[float], codes: int) -> Piece[Strip]:
+    """The piece of the first codes along a direction."""
+    return strip.piece(on.edit(direction), shifts, codes, on.bench.suite.seed).but(note=direction.name)
+
+
 def to_bytes(images: Tensor) -> Tensor:
     """Images in [-1, 1] as uint8, for showing."""
     return quantise(images).cpu()
@@ -52,3 +72,34 @@ def to_bytes(images: Tensor) -> Tensor:
 def to_float(images: Tensor) -> Tensor:
     """Images of uint8 as float, in [-1, 1]."""
     return images.float() / 127.5 - 1
+
+
+@dataclass(frozen=True)
+class Sheets:
+    """Unshifted images, and the strip of each direction over its shifts."""
+
+    samples: Strip
+    strips: Sequence[tuple[Direction, Sequence[float], Strip]]
+
+
+class Strips(Experiment[StripSettings, Sheets]):
+    """Image sequences along t, and what the generator makes unshifted."""
+
+    name = "strips"
+    settings = StripSettings
+
+    def run(self, on: Measurement) -> Sheets:
+        """One piece per direction."""
+        settings, bench = on.settings(Strips), on.bench
+        directions = on.plan.leading(settings.directions)
+        shifts = [direction.shifts(settings.shifts).tolist() for direction in directions]
+        unshifted_ones = samples.piece(on.generator, 4, 8, bench.suite.seed, bench.compute).but(note="samples")
+        along = [strip_of(on, direction, at, settings.codes) for direction, at in zip(directions, shifts, strict=True)]
+        first, *rest = on.pieces([unshifted_ones, *along], "strips")
+        return Sheets(first, list(zip(directions, shifts, rest, strict=True)))
+
+    def files(self, on: Measurement, outcome: Sheets) -> Iterable[File]:
+        """Sheets and animations."""
+        yield samples_file(on.generator, outcome.samples.images)
+        for direction, shifts, sheet in outcome.strips:
+            yield from strip_files(direction, shifts, sheet.images)

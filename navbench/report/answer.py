@@ -1,17 +1,47 @@
 """The answer in plain words: sentences computed from the tables that claim no more than the numbers hold."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
+from navbench.declared.shared import RESIDUALS
+from navbench.report import views
 from navbench.report.attributes import found_sentences
-from navbench.report.claims import claim_sentences
-from navbench.report.figures import best_of_kind
-from navbench.report.numbers import LATENT, counts, listed, metric_name, span, with_stderr
+from navbench.report.blocks import Block, Cell, Chart, Table, Words
+from navbench.report.charts import BANDS, axis_name, by_generator, make_chart, method_dots
+from navbench.report.matched import claim_sentences
+from navbench.report.numbers import (
+    LATENT,
+    capital,
+    counts,
+    duration,
+    listed,
+    metric_name,
+    setting,
+    significant,
+    span,
+    with_stderr,
+)
+from navbench.report.page import Page
+from navbench.report.provenance import discovery_seconds
+from navbench.report.reproduction import best_of_kind
 from navbench.report.tables import RunTables
+from navbench.report.views import Column, anchor, make_table
 
 _MOST_LAYERS_TOLD = 3
 _OFF_TARGET = 0.1
+
+
+def blocks(page: Page) -> Iterator[Block]:
+    """The opening of the report."""
+    told = answer(page.tables)
+    yield Words(told.realism, "lead")
+    yield from map(Words, (*told.claims, told.attributes, told.rest))
+    yield Words(told.caution, "note wide-note")
+    yield from _method_charts(page.tables)
+    yield _methods_table(page.tables)
 
 
 @dataclass(frozen=True)
@@ -26,7 +56,7 @@ class Answer:
 
 
 def answer(tables: RunTables) -> Answer:
-    """The opening of the report."""
+    """What the numbers of a run say."""
     realism = _realism(tables) + _kernel(tables.methods)
     rest = _locality(tables.measured) + _reproduction(tables.reproduction)
     caution = [*_off_target(tables), _caution(tables.methods)] if realism else []
@@ -230,3 +260,52 @@ def _caution(methods: pd.DataFrame) -> str:
         f"{measured} of {found} directions of each set have curves, "
         "so a difference between methods speaks for these directions."
     )
+
+
+# --- methods -----------------------------------------------------------------------------------------------------
+
+
+def _method_charts(tables: RunTables) -> Iterator[Chart]:
+    """The mean Fréchet distance of every method at equal effect, a plot per generator."""
+    for generator, rows in by_generator(tables.methods, "fd_mean"):
+        name, _ = views.metric_names(rows)
+        floors = tables.curved.loc[tables.curved["generator"] == generator, "fd_floor"].dropna().unique()
+        at_zero = float(floors[0]) if len(floors) == 1 else float("nan")
+        figure = method_dots(rows, "fd_mean", "fd_mean_stderr", axis_name(rows), at_zero)
+        targets = rows["effect_target"].notna().any()
+        at = f"at an effect of {span(rows['effect_target'])}" if targets else "at the ends of their ranges"
+        caption = (
+            f"Mean {name} of each method's directions{tables.of(generator)} with curves {at}. {BANDS} of sampling "
+            f"images{'; the dotted line is t = 0' if np.isfinite(at_zero) else ''}. {capital(setting(rows))}."
+        )
+        words = f"{name} by method: " + "; ".join(
+            f"{row['where']} {row['method']} {significant(row['fd_mean'])}" for row in rows.to_dict("records")
+        )
+        yield make_chart(tables.run, f"methods-{anchor(generator)}", figure, words, caption)
+
+
+def _methods_table(tables: RunTables) -> Table:
+    """One row per layer and method: the summary, with the seconds that finding each set took."""
+    methods = tables.methods
+    sets = methods["generator"] + "/" + methods["method"] + "/" + methods["layer"]
+    methods = methods.assign(seconds=sets.map(discovery_seconds(tables.manifest)).astype(float))
+    fd, kid = views.metric_names(methods)
+    columns = [
+        *views.where_columns(methods),
+        views.word("Method", "method"),
+        views.whole("found", "directions", "Directions"),
+        views.whole("with curves", "curves", "Directions"),
+        views.measured(fd, "fd_mean"),
+        views.measured(kid, "kid_mean"),
+        views.number("area50", "area50_mean"),
+        *(views.number(kind, f"residual_{kind}_mean", "Residual") for kind in RESIDUALS),
+        views.number("Reconstructor accuracy", "accuracy"),
+        Column("Discovery", lambda row: Cell(duration(row["seconds"]), row["seconds"]), ("seconds",)),
+    ]
+    target = ", ".join(sorted({significant(value) for value in methods["effect_target"].dropna()}))
+    caption = f"Methods at an effect of {target}." if target else "Methods at the ends of the ranges."
+    if methods["fd_mean"].notna().any():
+        caption += f" {fd} and {kid} are means over both ends of the directions with curves, ± one standard error."
+    if methods[["area50_mean", *(f"residual_{kind}_mean" for kind in RESIDUALS)]].notna().any(axis=None):
+        caption += " Means of area50 and of residuals are over the directions that have them, and carry none."
+    return make_table(methods, columns, caption + views.measured_with(methods), sortable=False)

@@ -1,17 +1,72 @@
-"""What a network that reads attributes says of the directions: sentences, and the tables of that section."""
+"""What directions do to attributes, as a scorer reads them."""
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
+from markupsafe import Markup
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 
-from navbench.report import views
-from navbench.report.claims import matched_ends, with_unit
-from navbench.report.drawing import known_first
-from navbench.report.numbers import listed, plain, with_stderr
+from navbench.report.blocks import Block, Cell, Chart, Details, Table, Terms, Words
+from navbench.report.charts import by_generator, make_chart
+from navbench.report.drawing import INK, finish, known_first, styled
+from navbench.report.numbers import MINUS, listed, plain, short_direction, significant
+from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Cell, Column, Row, Table, make_table, measured, number, whole, word
+from navbench.report.views import Row, anchor, make_table, number, where_columns, whole, word
 
-_MOST_NAMED = 4
+UP, DOWN = "#0173b2", "#de8f05"
+_STRONGEST, _WORTH_WRITING = 0.8, 0.5
+_MOST_ROWS, _MOST_NAMED = 40, 4
+_TERMS = (
+    (
+        "Standardised change",
+        "The mean change of an attribute from t min to t max, divided by its spread (standard deviation) over the "
+        "data, so that attributes can be set side by side.",
+    ),
+    (
+        "Share",
+        "The square of the mean size of an attribute’s standardised changes, over the sum of these squares for all "
+        "attributes: 1 is a direction that moves nothing else, and two that move alike have a half each.",
+    ),
+    (
+        "Attribute dependency",
+        "The mean size of the other attributes’ changes over that of the attribute that moves most (StyleSpace, Wu et "
+        "al. 2021). Lower is purer.",
+    ),
+    (
+        "Consistency",
+        "The size of the mean change over the mean size of the changes: 1 if all codes change to the same side, 0 if "
+        "they change either way.",
+    ),
+    (
+        "Monotonicity",
+        "The rank correlation of t and the attribute, in the mean over codes: ±1 if it always grows, or always falls, "
+        "with t.",
+    ),
+    (
+        "Verdict",
+        Markup(
+            "<em>Interpretable</em>: one attribute has at least half of the squared change and moves twice as much as "
+            "any other, for nearly all codes to the same side, and steadily in t. <em>Entangled</em>: an attribute "
+            "moves, but not so. <em>None</em>: none moves much in the mean."
+        ),
+    ),
+)
+
+
+def blocks(page: Page) -> Iterator[Block]:
+    """What was found, and what every direction moves."""
+    tables = page.tables
+    if tables.attributes.empty:
+        return
+    yield from map(Words, found_sentences(tables))
+    yield from _movement_charts(tables)
+    yield from _found_matrices(tables)
+    yield _methods_found(tables)
+    yield Details("The terms", (Terms(_TERMS),))
 
 
 def found_sentences(tables: RunTables) -> list[str]:
@@ -19,15 +74,16 @@ def found_sentences(tables: RunTables) -> list[str]:
     told = []
     for generator, names in _attributes(tables):
         found = tables.found[tables.found["generator"] == generator]
-        of = f" of {generator}" if tables.several_generators else ""
         missing = [name for name in names if name not in set(found["attribute"])]
         told.append(
-            f"Directions{of} that change one attribute and leave the others alone were found, without a human, for "
-            f"{len(names) - len(missing)} of {len(names)} attributes" + _by_method(tables, generator, found) + "."
+            f"Directions{tables.of(generator)} that change one attribute and leave the others alone were found, "
+            f"without a human, for {len(names) - len(missing)} of {len(names)} attributes"
+            + _by_method(tables, generator, found)
+            + "."
         )
         if 0 < len(missing) <= _MOST_NAMED:
             told.append(f"No method found one for {listed(missing)}.")
-    return [plain(words) for words in told]
+    return told
 
 
 def _by_method(tables: RunTables, generator: str, found: pd.DataFrame) -> str:
@@ -46,7 +102,7 @@ def _methods(tables: RunTables, generator: str) -> list[str]:
     return known_first(tables.methods.loc[tables.methods["generator"] == generator, "method"])
 
 
-def found_matrices(tables: RunTables) -> list[Table]:
+def _found_matrices(tables: RunTables) -> list[Table]:
     """Per generator, which method's best direction is one of which attribute: Table 1 of the paper, without a human."""
     cards = set(tables.measured["name"])
     return [_found_matrix(tables, generator, names, cards) for generator, names in _attributes(tables)]
@@ -55,31 +111,28 @@ def found_matrices(tables: RunTables) -> list[Table]:
 def _found_matrix(tables: RunTables, generator: str, names: list[str], cards: set[str]) -> Table:
     found, methods = tables.found[tables.found["generator"] == generator], _methods(tables, generator)
     cells = {(row["attribute"], row["method"]): _found_cell(row, cards) for row in found.to_dict("records")}
-    rows = [(Cell(plain(name)), *(cells.get((name, method), Cell("·")) for method in methods)) for name in names]
+    rows = [(Cell(name), *(cells.get((name, method), Cell("·")) for method in methods)) for name in names]
     totals = found.groupby("method")["attribute"].nunique().reindex(methods, fill_value=0)
     rows.append((Cell(f"Found, of {len(names)}"), *(Cell(str(total)) for total in totals)))
-    of = f" of {plain(generator)}" if tables.several_generators else ""
     caption = (
-        f"Which attributes{of} each method found: where its best interpretable direction lies, that direction's number "
-        "and the share of its change that falls on the attribute. The best of each attribute is bold and underlined."
+        f"Which attributes{tables.of(generator)} each method found: where its best interpretable direction lies, that "
+        "direction's number and the share of its change that falls on the attribute. The best of each attribute is "
+        "bold and underlined."
     )
-    return Table(caption, ("Attribute", *map(plain, methods)), tuple(rows), total=True)
+    return Table(caption, ("Attribute", *methods), tuple(rows), total=True)
 
 
 def _found_cell(row: Row, cards: set[str]) -> Cell:
-    link = f"#{views.anchor(row['name'])}" if row["name"] in cards else ""
+    link = f"#{anchor(row['name'])}" if row["name"] in cards else ""
     text = f"{row['where']}, no. {row['direction']} ({row['share']:.2f})".replace(" ", "\N{NO-BREAK SPACE}")
-    return Cell(plain(text.replace(",\N{NO-BREAK SPACE}", ", ", 1)), link=link, strong=bool(row["best"]))
+    return Cell(text.replace(",\N{NO-BREAK SPACE}", ", ", 1), link=link, strong=bool(row["best"]))
 
 
-def methods_found(tables: RunTables) -> Table | None:
+def _methods_found(tables: RunTables) -> Table:
     """Per set of directions, how many of them are directions of an attribute."""
     frame = tables.methods[tables.methods["attributes_found"].notna()]
-    if frame.empty:
-        return None
     columns = [
-        *views.generator_column(frame),
-        views.place_column(frame),
+        *where_columns(frame),
         word("Method", "method"),
         whole("Directions", "directions"),
         whole("Attributes found", "attributes_found"),
@@ -95,99 +148,84 @@ def methods_found(tables: RunTables) -> Table | None:
     return make_table(frame, columns, caption)
 
 
-# --- calibration ------------------------------------------------------------------------------------------------
+# --- what every direction moves ----
 
 
-def calibration_sentences(tables: RunTables) -> list[str]:
-    """Per generator and quantity, how many ends of the ranges reached what they were calibrated to."""
-    told = []
-    for (generator, quantity, _), rows in tables.calibration.groupby(["generator", "quantity", "target"], sort=False):
-        of = f" of {generator}" if tables.several_generators else ""
-        amount = with_unit(tables, str(generator), str(quantity), rows["target"].iloc[0])
-        aim = f"an effect of {amount}" if quantity == "effect" else f"a change of {quantity} by {amount}"
-        told.append(
-            f"{int(rows['is_reached'].sum())} of {len(rows)} ends of the ranges{of} reached {aim}, to within 5 %."
+def _movement_charts(tables: RunTables) -> Iterator[Chart]:
+    """What the directions of each generator do to the attributes."""
+    for generator, rows in by_generator(tables.attributes, "standardised"):
+        directions, left = _worth_showing(tables, generator, rows)
+        if directions.empty:
+            continue
+        changes = rows.drop_duplicates(["name", "attribute"]).pivot(
+            index="name", columns="attribute", values="standardised"
         )
-    return [plain(words) for words in told]
+        changes = changes.loc[directions["name"], list(rows["attribute"].unique())]
+        pure = directions[directions["verdict"] == "interpretable"]
+        own = dict(zip(pure["name"], pure["attribute"], strict=True))
+        names = {row["name"]: short_direction(row) for row in directions.to_dict("records")}
+        words = f"What {len(changes)} directions of {generator} do to {len(changes.columns)} attributes, as colours."
+        caption = (
+            f"The change of each attribute of {generator} from end to end of each direction's range, in units of its "
+            "spread over the data. A frame is around the attribute that an interpretable direction is one of"
+            f"{f'; {left} more directions are in the tables' if left else ''}."
+        )
+        figure = _movement_matrix(changes, own, names)
+        yield make_chart(tables.run, f"attributes-{anchor(generator)}", figure, words, caption)
 
 
-def unreached_table(tables: RunTables) -> Table | None:
-    """The ends that did not reach what they were calibrated to, and how far they got."""
-    frame = tables.calibration[~tables.calibration["is_reached"]]
-    if frame.empty:
-        return None
-    columns = [
-        *views.generator_column(frame),
-        *views.who_columns(frame, set(tables.measured["name"])),
-        Column("End", lambda row: Cell(plain(row["end"].replace("_", " ")))),
-        word("Quantity", "quantity"),
-        number("Target", "target"),
-        number("t", "t"),
-        number("Reached", "reached"),
-    ]
-    return make_table(frame, columns, "The ends of ranges that did not reach the target.")
+def _worth_showing(tables: RunTables, generator: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """The directions that are some attribute's, else those measured; by attribute; and how many are left."""
+    directions = tables.directions[tables.directions["name"].isin(rows["name"])]
+    judged = directions[directions["verdict"].isin(["interpretable", "entangled"])]
+    chosen = judged if len(judged) else directions[directions["measured"]]
+    order = {name: place for place, name in enumerate(rows["attribute"].unique())}
+    ranked = chosen.sort_values(["verdict", "attribute_share"], ascending=[False, False], kind="stable")
+    first = ranked.iloc[:_MOST_ROWS]
+    first = first.assign(place_of=first["attribute"].map(order)).sort_values("place_of", kind="stable")
+    return first, len(chosen) - len(first)
 
 
-# --- at an equal change -----------------------------------------------------------------------------------------
+@styled
+def _movement_matrix(changes: pd.DataFrame, own: dict[str, str], names: dict[str, str]) -> Figure:
+    """The standardised change of every attribute (columns) by every direction (rows of `changes`).
 
-
-def matched_table(tables: RunTables) -> Table | None:
-    """The distances where each method's best direction changes the attribute by the same amount."""
-    frame = _both_metrics(tables.matched)
-    if frame.empty:
-        return None
-    fd, kid = views.metric_names(frame)
-    columns = [
-        *views.generator_column(frame),
-        *views.who_columns(frame, set(tables.measured["name"]), labelled=False),
-        word("Side", "side"),
-        number("t", "t"),
-        number("Change reached", "reached"),
-        Column("Reached", lambda row: Cell("yes" if row["is_reached"] else "no")),
-        number("Effect", "effect"),
-        measured(fd, "value"),
-        measured(kid, "kid"),
-    ]
-    goals = [
-        f"{attribute} by {with_unit(tables, generator, attribute, target)}"
-        + (f" ({generator})" if tables.several_generators else "")
-        for (generator, attribute, target), _ in matched_ends(tables)
-    ]
-    caption = [f"Each set's best direction at a change of {plain(listed(goals))}."]
-    return make_table(frame, columns, " ".join([*caption, *views.measured_with(fd, frame)]))
-
-
-def _both_metrics(matched: pd.DataFrame) -> pd.DataFrame:
-    """One row per end with its Fréchet distance as `value`, and its kernel distance as `kid`."""
-    key = ["name", "attribute", "t"]
-    frechet, kernel = matched[matched["metric"] != "KID"], matched[matched["metric"] == "KID"]
-    kernel = kernel[[*key, "value", "stderr"]].rename(columns={"value": "kid", "stderr": "kid_stderr"})
-    return frechet.rename(columns={"stderr": "value_stderr"}).merge(kernel, on=key, how="left")
-
-
-def claims_table(tables: RunTables) -> Table | None:
-    """Every comparison behind the claims."""
-    frame = tables.claims
-    if frame.empty:
-        return None
-    fd, _ = views.metric_names(frame)
-    columns = [
-        *views.generator_column(frame),
-        word("Claim", "claim"),
-        views.place_column(frame),
-        word("Method", "method"),
-        word("Against", "against"),
-        Column("Difference", lambda row: Cell(with_stderr(row["difference"], row["stderr"]), row["difference"])),
-        word("Holds", "holds"),
-    ]
-    changes = frame.drop_duplicates(["generator", "attribute", "change"]).to_dict("records")
-    goals = [
-        f"{row['attribute']} by {with_unit(tables, row['generator'], row['attribute'], row['change'])}"
-        for row in changes
-    ]
-    caption = (
-        f"The paper's claims at a change of {plain(listed(dict.fromkeys(goals)))}: differences of {fd} ± one standard "
-        "error, positive where the claim holds; undecided where they are not significant (Student's t, Holm over the "
-        "comparisons of a claim, 5 %)."
+    A cell's opacity is its size, so that it suits any background. `own` names the attribute that a direction was
+    found to be one of, whose cell is framed; `names` gives the words for each direction.
+    """
+    values = changes.to_numpy(dtype=float)
+    top = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
+    down, across = values.shape
+    figure = Figure(figsize=(10.9, 1.25 + 0.2 * down), layout="constrained")
+    axes = figure.subplots()
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            shade = to_rgba(UP if value > 0 else DOWN, _STRONGEST * abs(value) / top)
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, facecolor=shade))
+            if abs(value) > _WORTH_WRITING:
+                text = f"{value:+.1f}".replace("-", MINUS)
+                axes.text(column, row, text, ha="center", va="center", fontsize=7, color=INK)
+    for row, name in enumerate(changes.index):
+        if own.get(name) in changes.columns:
+            column = list(changes.columns).index(own[name])
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=INK, linewidth=1.1))
+    axes.set_xlim(-0.5, across - 0.5)
+    axes.set_ylim(down - 0.5, -0.5)
+    axes.xaxis.tick_top()
+    axes.set_xticks(
+        range(across), [plain(name) for name in changes.columns], rotation=35, ha="left", rotation_mode="anchor"
     )
-    return make_table(frame, columns, " ".join([caption, *views.measured_with(fd, frame)]))
+    axes.set_yticks(range(down), [plain(names[name]) for name in changes.index], fontsize=8)
+    axes.tick_params(length=0)
+    axes.set_xticks(np.arange(across + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(down + 1) - 0.5, minor=True)
+    axes.grid(which="minor", linewidth=0.5)
+    axes.tick_params(which="minor", length=0)
+    handles = [
+        Patch(color=to_rgba(UP, _STRONGEST), label=f"increases, up to {significant(top, 2)} spreads"),
+        Patch(color=to_rgba(DOWN, _STRONGEST), label="decreases"),
+    ]
+    figure.legend(handles=handles, loc="outside lower left", ncols=2)
+    finish(figure)
+    axes.spines[:].set_visible(False)
+    return figure

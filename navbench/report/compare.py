@@ -15,17 +15,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
 from navbench.metrics.significance import Test, decided
-from navbench.report.html import assets, environment
-from navbench.report.numbers import plain, significant, with_stderr
+from navbench.report.blocks import Block, Cell, Header, Items, Section, Table, Terms, Words
+from navbench.report.html import render
+from navbench.report.numbers import plain, significant
 from navbench.report.tables import RunTables, load_run
-from navbench.report.views import Cell, Column, Row, Table, make_table
+from navbench.report.views import Column, Row, make_table, measured, number, word
 
 KEYS = {"directions": ("name",), "methods": ("generator", "method", "layer"), "layers": ("generator", "layer")}
 """What a row of each compared table is known by."""
@@ -261,24 +262,77 @@ def write_comparison(
     met = met[~met.index.duplicated()]
     try:
         write_atomically(out / "comparison.csv", changes.to_csv(index=False, float_format="%.8g"))
-        write_atomically(out / "index.html", _page(runs, changes, met).encode())
+        write_atomically(out / "index.html", render(_header(runs), SECTIONS, Comparison(runs, changes, met)).encode())
     except OSError as error:
         raise Failure(f"The comparison could not be written to {out}: {error}.") from error
     return out / "index.html", changes, met
 
 
-def _page(runs: tuple[RunTables, RunTables], changes: pd.DataFrame, met: pd.DataFrame) -> str:
-    template: jinja2.Template = environment().get_template("compare.html")
-    real = changes[changes["real"]].sort_values(["p", "sigmas"], ascending=[True, False])
-    odd = changes[changes["status"] != ""]
-    return template.render(
-        **assets(),
-        names=[plain(str(run.run)) for run in runs],
-        summary=summary_of(changes, met),
-        facts=_facts(runs),
-        real=_table(real, "Differences beyond chance, the surest first.") if len(real) else None,
-        met=_table(met, "Numbers that meet a condition.") if len(met) else None,
-        odd=_table(odd, "Numbers that cannot be compared, and why.") if len(odd) else None,
+_READING = (
+    "Compared is every number that has a standard error in three tables: of each direction, its effects, its "
+    "distances of realism at both ends and at t = 0, its locality, its residuals and the change of its attribute; "
+    "of each method in one place, its mean distances; of each surveyed layer, the shares of its changes, its "
+    "area50, distance and effect.",
+    "Not compared are numbers without a standard error, such as accuracies, verdicts and means of area50 and of "
+    "residuals; curves between the ends; and the other tables, among them regions, quality, asymmetry, rankings, "
+    "pairs, claims, stability and photos.",
+    "Two numbers are compared only where they rest on the same. Distances of realism: metric, extractor, reference, "
+    "numbers of images and resolution; effects: the perceptual distance; the change of an attribute: the attribute "
+    "and its scorer; effects, changes, locality and residuals: the numbers of codes, and of shifts; what is "
+    "measured at an end of the range, or between both: those ends, for another range is another edit; means: how "
+    "many directions they are over, and at which effect.",
+    "Other weights of a generator, or another direction set under the same name, are told and forbid nothing. A set "
+    "that was found again is another file, even if its directions are the same.",
+    "Errors of the two runs are combined as if the runs were independent. Where both used the same codes this is "
+    "cautious: a change of the code that moves no image leaves differences of zero.",
+    "A difference is beyond chance where so large a one, in any of all numbers together, has a probability below 5 "
+    "%. Holm's adjustment sees to that. Errors are estimated from samples too, those of locality from ten groups of "
+    "codes: the fewer, the larger a difference has to be (Student's t).",
+    "A number that cannot be compared meets every condition on it, as nobody can say that it has not changed.",
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs, the rows of `compared`, and those of them that meet a condition."""
+
+    runs: tuple[RunTables, RunTables]
+    changes: pd.DataFrame
+    met: pd.DataFrame
+
+
+def _answer(comparison: Comparison) -> Iterator[Block]:
+    yield Words(summary_of(comparison.changes, comparison.met), "lead")
+    if facts := _facts(comparison.runs):
+        yield Words("The runs differ in:")
+        yield Terms(facts, "terms")
+    yield _table(comparison.met, "Numbers that meet a condition.")
+
+
+def _differences(comparison: Comparison) -> Iterator[Block]:
+    real = comparison.changes[comparison.changes["real"]].sort_values(["p", "sigmas"], ascending=[True, False])
+    yield _table(real, "Differences beyond chance, the surest first.")
+
+
+def _incomparable(comparison: Comparison) -> Iterator[Block]:
+    yield _table(comparison.changes[comparison.changes["status"] != ""], "Numbers that cannot be compared, and why.")
+
+
+SECTIONS: tuple[Section[Comparison], ...] = (
+    Section("answer", "The answer", "", _answer),
+    Section("differences", "What differs", "", _differences),
+    Section("odd", "What cannot be compared", "", _incomparable),
+    Section("limits", "How to read this", "", lambda _: [Items(_READING)], look="box"),
+)
+
+
+def _header(runs: tuple[RunTables, RunTables]) -> Header:
+    a, b = (plain(str(run.run)) for run in runs)
+    return Header(
+        title=f"{a} against {b}",
+        kicker="navbench comparison",
+        heading=Markup("Two runs: <em>{}</em> (a) and <em>{}</em> (b)").format(a, b),
+        subtitle="Numbers of one run against the same numbers of the other, as far as they have a standard error.",
     )
 
 
@@ -318,14 +372,14 @@ def _table(frame: pd.DataFrame, caption: str) -> Table:
     left = len(frame) - _MOST_ROWS
     more = f" {left:,} more are in comparison.csv." if left > 0 else ""
     columns = [
-        Column("Of", lambda row: Cell(plain(row["where"]))),
-        Column("Number", lambda row: Cell(row["column"])),
-        Column("a", lambda row: Cell(with_stderr(row["a"], row["a_stderr"]), row["a"])),
-        Column("b", lambda row: Cell(with_stderr(row["b"], row["b_stderr"]), row["b"])),
-        Column("b less a", lambda row: Cell(with_stderr(row["difference"], row["stderr"]), row["difference"])),
-        Column("in errors", lambda row: Cell(significant(row["sigmas"], 2), row["sigmas"]), ("sigmas",)),
+        word("Of", "where"),
+        word("Number", "column"),
+        measured("a", "a"),
+        measured("b", "b"),
+        measured("b less a", "difference", stderr="stderr"),
+        number("in errors", "sigmas", digits=2),
         Column("in percent", lambda row: Cell(significant(100 * row["relative"], 2), row["relative"]), ("relative",)),
-        Column("Why not", lambda row: Cell(plain(row["status"])), ("status",)),
-        Column("Not the same", lambda row: Cell(row["other"]), ("other",)),
+        word("Why not", "status"),
+        word("Not the same", "other"),
     ]
     return make_table(frame.iloc[:_MOST_ROWS], columns, caption + more)

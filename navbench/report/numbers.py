@@ -88,6 +88,11 @@ def listed(words: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def capital(text: str) -> str:
+    """Text that begins with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def span(values: pd.Series) -> str:
     """The least and the greatest of some numbers, or the one number that they are."""
     values = values.dropna()
@@ -132,6 +137,8 @@ def _setting(rows: pd.DataFrame) -> str:
 
 def plain(text: str) -> str:
     """Text without control and formatting characters, which could break XML or reorder a line."""
+    if text.isprintable():
+        return text
     return "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
 
 

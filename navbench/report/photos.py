@@ -1,32 +1,46 @@
 """Real images: how well they were projected, and what edits did to them (Figures 9 and 10 of the paper)."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
-from navbench.report import views
-from navbench.report.numbers import listed, plain, significant
+from navbench.report.blocks import Block, Cell, Sheets, Table, Words
+from navbench.report.numbers import listed, significant
+from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Cell, Column, Row, Table, make_table
+from navbench.report.views import Column, Row, make_table, measured, number, who_columns, whole, word
 
 
-def projection_table(tables: RunTables) -> Table | None:
+def blocks(page: Page) -> Iterator[Block]:
+    """Projections, what directions move on photos, and sheets."""
+    tables = page.tables
+    if tables.projection.empty:
+        return
+    opening = "Photos, projected into the generator’s space and edited there."
+    yield Words(" ".join([opening, *photo_sentences(tables)]))
+    yield projection_table(tables)
+    if table := photo_moves(tables):
+        yield table
+    yield Sheets(page.sheets("photos"))
+
+
+def projection_table(tables: RunTables) -> Table:
     """One row per photo and space."""
     frame = tables.projection
-    if frame.empty:
-        return None
     columns = [
-        *views.generator_column(frame),
-        views.word("Photo", "photo"),
-        Column("Into", lambda row: Cell(plain(" ".join(filter(None, (row["space"], row["layer"])))))),
-        views.whole("Steps", "steps"),
-        views.number("before", "perceptual_start", "Perceptual distance"),
-        views.number("after", "perceptual", "Perceptual distance"),
-        views.number("PSNR (dB)", "psnr_db"),
-        views.number("Seconds", "seconds"),
+        *([word("Generator", "generator")] if frame["generator"].nunique() > 1 else []),
+        word("Photo", "photo"),
+        Column("Into", lambda row: Cell(" ".join(filter(None, (row["space"], row["layer"]))))),
+        whole("Steps", "steps"),
+        number("before", "perceptual_start", "Perceptual distance"),
+        number("after", "perceptual", "Perceptual distance"),
+        number("PSNR (dB)", "psnr_db"),
+        number("Seconds", "seconds"),
     ]
-    names = plain(listed(sorted(set(frame["distance"]))))
+    names = listed(sorted(set(frame["distance"])))
     both = frame.loc[frame["pixel_weight"] > 0, "space"].unique()
     caption = f"Photos, projected by minimising {names}"
-    caption += f", and in {plain(listed(both))} the squared difference of pixels as well" if len(both) else ""
+    caption += f", and in {listed(both)} the squared difference of pixels as well" if len(both) else ""
     return make_table(frame, columns, f"{caption}; seconds are each one's part.")
 
 
@@ -39,13 +53,12 @@ def photo_sentences(tables: RunTables) -> list[str]:
         if known.empty:
             continue
         errors = [
-            f"{plain(str(attribute))} {significant(part['error'].abs().mean(), 2)} "
-            f"{plain(part['unit'].iloc[0])}".strip()
+            f"{attribute} {significant(part['error'].abs().mean(), 2)} {part['unit'].iloc[0]}".strip()
             for attribute, part in known.groupby("attribute", sort=False)
         ]
         told.append(
-            f"The true attributes of {known['photo'].nunique()} photos of {plain(str(generator))} are known. What "
-            f"their projections into {plain(str(space))} show is off by, in the mean: {listed(errors)}."
+            f"The true attributes of {known['photo'].nunique()} photos of {generator} are known. What "
+            f"their projections into {space} show is off by, in the mean: {listed(errors)}."
         )
     return told
 
@@ -56,14 +69,13 @@ def photo_moves(tables: RunTables) -> Table | None:
     if frame.empty:
         return None
     columns = [
-        *views.generator_column(frame),
-        *views.who_columns(frame, set(tables.measured["name"]), labelled=False),
-        views.word("Attribute", "attribute"),
-        views.word("Unit", "unit"),
-        views.word("Into", "projected_into"),
-        views.measured("on photos", "photos", "Change from end to end"),
-        views.measured("on codes", "codes", "Change from end to end"),
-        views.whole("Photos", "count"),
+        *who_columns(tables, frame),
+        word("Attribute", "attribute"),
+        word("Unit", "unit"),
+        word("Into", "projected_into"),
+        measured("on photos", "photos", "Change from end to end"),
+        measured("on codes", "codes", "Change from end to end"),
+        whole("Photos", "count"),
     ]
     caption = (
         "The attribute that a direction moves most on the generator's own images, and how far it moves it in the mean "

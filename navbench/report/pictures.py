@@ -3,39 +3,35 @@
 import base64
 import io
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 from PIL import Image
 
 from navbench.errors import NavbenchError
-from navbench.report.numbers import MINUS, plain
+from navbench.files import write_atomically
+from navbench.report.blocks import Picture, Sheet
+from navbench.report.numbers import MINUS, significant
+from navbench.report.views import anchor
 
 _TYPES = {".webp": "image/webp", ".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg"}
-_WIDEST_HEATMAP = 128
+_WIDEST_HEATMAP, _HEATMAP_QUALITY = 128, 85
 _THUMBNAIL_HEIGHT = 36
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One image as a page holds it: its bytes as a data URI, its size, and what it shows in words."""
+class Heatmap:
+    """Where one direction changes images: on a scale of its own, and on that of all of its generator."""
 
-    uri: str
-    width: int
-    height: int
-    alt: str
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """One row of images.csv: a picture that is a grid of images, with the captions of its columns."""
-
-    picture: Picture
-    rows: int
-    columns: tuple[str, ...]
-    thumbnail: Picture | None = None
+    own: Picture
+    shared: Picture
+    top: str
+    shared_top: str
+    examples: tuple[Picture, ...] = ()
 
 
 def data_uri(content: bytes, kind: str) -> str:
@@ -44,29 +40,32 @@ def data_uri(content: bytes, kind: str) -> str:
 
 
 def read_sheet(
-    run: Path, file: str, rows: int, columns: str, alt: str, thumbnail: bool = False, quality: int | None = None
+    run: Path, row: dict[Any, Any], alt: str, caption: str = "", thumbnail: bool = False, quality: int | None = None
 ) -> Sheet:
-    """Read one image of a run, which must lie in its folder, and the captions of its columns.
+    """Read the image of a row of images.csv, which must lie in the run's folder.
 
     With a `quality` the page gets a copy that is compressed to it, where that is smaller.
     """
+    table, file = run / "tables" / "images.csv", row["file"]
     path = (run / file).resolve()
     kind = _TYPES.get(path.suffix.lower())
     if not path.is_relative_to(run.resolve()) or kind is None:
-        raise NavbenchError(f"{run / 'tables' / 'images.csv'} names {file!r}, not an image of this run.")
+        raise NavbenchError(f"{table} names {file!r}, not an image of this run.")
+    columns = tuple(_column(str(words)) for words in listed_in(table, row, "columns"))
     try:
         content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
             copy = webp(image, quality) if quality is not None and getattr(image, "n_frames", 1) == 1 else content
-            small = _thumbnail(image, rows, len(_captions(run, columns)), alt) if thumbnail else None
+            small = _thumbnail(image, row["rows"], len(columns), alt) if thumbnail else None
     except FileNotFoundError as error:
-        raise NavbenchError(f"{run / 'tables' / 'images.csv'} names {file!r}, which is missing.") from error
+        raise NavbenchError(f"{table} names {file!r}, which is missing.") from error
     except (OSError, SyntaxError) as error:
         raise NavbenchError(f"{run / file} is not an image that can be read: {error}.") from error
     if len(copy) < len(content):
         content, kind = copy, _TYPES[".webp"]
-    return Sheet(Picture(data_uri(content, kind), width, height, alt), rows, _captions(run, columns), small)
+    picture = Picture(data_uri(content, kind), width, height, alt)
+    return Sheet(picture, row["rows"], columns, caption, small, row["name"])
 
 
 def webp(image: Image.Image, quality: int) -> bytes:
@@ -76,20 +75,18 @@ def webp(image: Image.Image, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def _captions(run: Path, columns: str) -> tuple[str, ...]:
-    if not columns:
-        return ()
+def listed_in(table: Path, row: dict[Any, Any], column: str) -> list[Any]:
+    """The JSON list in a cell; an empty one if the cell is empty."""
     try:
-        captions = json.loads(columns)
+        entries = json.loads(row[column] or "[]")
     except ValueError:
-        captions = None
-    if not isinstance(captions, list):
-        where = run / "tables" / "images.csv"
-        raise NavbenchError(f"{where}: column 'columns' holds {columns!r}, not a JSON list.")
-    return tuple(_caption(plain(str(caption))) for caption in captions)
+        entries = None
+    if not isinstance(entries, list):
+        raise NavbenchError(f"{table}: column {column!r} holds {row[column]!r}, not a JSON list.")
+    return entries
 
 
-def _caption(text: str) -> str:
+def _column(text: str) -> str:
     return text.replace("-", MINUS, 1) if text.startswith("-") else text
 
 
@@ -107,6 +104,50 @@ def _thumbnail(sheet: Image.Image, rows: int, columns: int, alt: str) -> Picture
     small.save(buffer, "WEBP", quality=75, method=4)
     uri = data_uri(buffer.getvalue(), "image/webp")
     return Picture(uri, small.width // 2, _THUMBNAIL_HEIGHT, f"Ends and middle of: {alt}")
+
+
+def read_heatmaps(run: Path, names: Iterable[str]) -> dict[str, Heatmap]:
+    """Where each direction changes images, by name, for the directions that have a heatmap.
+
+    They are written into the run's folder as well, as PNG.
+    """
+    paths = {name: run / "figures" / f"heatmap-{name.replace('/', '-')}.npz" for name in names}
+    paths = {name: path for name, path in paths.items() if path.is_file()}
+    arrays = {name: read_heatmap(path) for name, path in paths.items()}
+    tops: dict[str, float] = {}  # one scale per generator: what is much in one may be little in another
+    for name, (heatmap, _) in arrays.items():
+        generator = name.partition("/")[0]
+        tops[generator] = max(tops.get(generator, 0.0), float(heatmap.max()))
+    heatmaps = {}
+    for name, (heatmap, mean_image) in arrays.items():
+        scales = {"own": float(heatmap.max()), "shared": tops[name.partition("/")[0]]}
+        own, shared = (_heatmap_picture(run, name, heatmap, mean_image, scale, scales[scale]) for scale in scales)
+        top, shared_top = (significant(most, 2) for most in scales.values())
+        heatmaps[name] = Heatmap(own, shared, top, shared_top, _examples(paths[name], name))
+    return heatmaps
+
+
+def _heatmap_picture(
+    run: Path, name: str, heatmap: np.ndarray, mean_image: np.ndarray, scale: str, top: float
+) -> Picture:
+    image = heatmap_image(heatmap, mean_image, top)
+    write_atomically(run / "figures" / f"heatmap-{anchor(name)}-{scale}.png", png(image))
+    alt = f"Where {name} changes images: heatmap over the mean image, brightest at {significant(top)}."
+    return _as_webp(image, alt)
+
+
+def _as_webp(image: Image.Image, alt: str) -> Picture:
+    return Picture(data_uri(webp(image, _HEATMAP_QUALITY), "image/webp"), *image.size, alt)
+
+
+def _examples(path: Path, name: str) -> tuple[Picture, ...]:
+    """Single images before and after, and where they changed."""
+    alt = f"One image before and after {name}, and its squared change, averaged over t."
+    images, changes = read_examples(path)
+    return tuple(
+        _as_webp(example_image(before, after, change), alt)
+        for (before, after), change in zip(images, changes, strict=True)
+    )
 
 
 def read_heatmap(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -1,107 +1,92 @@
-"""What the page says about where its numbers come from, read from the manifest without trusting its shape."""
+"""Where the numbers come from, read from the manifest without trusting its shape."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
-from navbench.report.numbers import NOTHING, count, duration, plain
-from navbench.report.tables import RunTables
-from navbench.report.views import Cell, Table
+from navbench.report.blocks import Block, Cell, Details, Heading, Pre, Table, Terms
+from navbench.report.numbers import NOTHING, count, duration
+from navbench.report.page import Page
+
+_FACTS = {
+    "navbench": "navbench",
+    "suite": "Suite",
+    "suite_sha256": "Suite's SHA-256",
+    "seed": "Seed",
+    "started": "Started",
+    "finished": "Finished",
+    "device": "Device",
+    "processor": "Processor",
+    "precision": "Precision",
+    "extractor": "Extractor",
+    "distance": "Distance",
+    "reference": "Reference",
+}
+"""Keys of the manifest, and what the page calls them."""
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """Facts, tables and lists for the last section."""
-
-    facts: list[tuple[str, str]]
-    versions: list[tuple[str, str]]
-    stages: Table | None
-    generators: list[tuple[str, list[tuple[str, str]]]]
-    direction_sets: list[tuple[str, list[tuple[str, str]]]]
-    warnings: list[str]
-    left_out: list[str]
-    suite_toml: str
-
-
-def provenance(tables: RunTables) -> Provenance:
-    """Everything of the manifest that the page shows."""
-    manifest = tables.manifest
-    named = [
-        ("navbench", "navbench"),
-        ("Suite", "suite"),
-        ("Suite's SHA-256", "suite_sha256"),
-        ("Seed", "seed"),
-        ("Started", "started"),
-        ("Finished", "finished"),
-        ("Device", "device"),
-        ("Processor", "processor"),
-        ("Precision", "precision"),
-        ("Extractor", "extractor"),
-        ("Distance", "distance"),
-        ("Reference", "reference"),
-    ]
-    facts = [(term, _text(manifest[key])) for term, key in named if manifest.get(key) not in (None, "")]
-    of = _dict(manifest.get("references")).items()
-    facts += [(f"Reference of {plain(name)}", _text(words)) for name, words in of]
+def blocks(page: Page) -> Iterator[Block]:
+    """Everything of the manifest that the page shows, and the suite."""
+    manifest = page.tables.manifest
+    facts = [(term, _text(manifest[key])) for key, term in _FACTS.items() if manifest.get(key) not in (None, "")]
+    references = _dict(manifest.get("references")).items()
+    facts += [(f"Reference of {name}", _text(words)) for name, words in references]
     facts.append(("Duration", duration(_number(manifest.get("seconds")))))
-    return Provenance(
-        facts=[fact for fact in facts if fact[1] != NOTHING],
-        versions=_pairs(manifest.get("versions")),
-        stages=_stages(manifest.get("stages")),
-        generators=[(plain(name), _generator(entry)) for name, entry in _dict(manifest.get("generators")).items()],
-        direction_sets=[
-            (_text(entry.get("reference", "")), _pairs({k: v for k, v in entry.items() if k != "reference"}))
-            for entry in _list(manifest.get("direction_sets"))
-            if isinstance(entry, dict)
-        ],
-        warnings=[_text(warning) for warning in _list(manifest.get("warnings"))],
-        left_out=[_text(entry) for entry in _list(manifest.get("left_out"))],
-        suite_toml="".join(plain(line) + "\n" for line in tables.suite_toml.splitlines()),
-    )
+    yield Terms([fact for fact in facts if fact[1] != NOTHING])
+    if versions := _pairs(manifest.get("versions")):
+        yield Heading("Versions")
+        yield Terms(versions)
+    yield _stages(manifest)
+    for name, entry in _dict(manifest.get("generators")).items():
+        yield Details(f"Generator {name}", (Terms(_pairs(entry, without="layers")),))
+    for entry in _direction_sets(manifest):
+        name = _text(entry.get("reference", ""))
+        yield Details(f"Direction set {name}", (Terms(_pairs(entry, without="reference")),))
+    yield Details("The suite file", (Pre(page.tables.suite_toml),))
 
 
 def discovery_seconds(manifest: dict[str, Any]) -> dict[str, float]:
     """How long it took to find each direction set, by its reference, where the manifest says so."""
-    sets = [entry for entry in _list(manifest.get("direction_sets")) if isinstance(entry, dict)]
-    found = {_text(entry.get("reference", "")): _dict(entry.get("provenance")).get("seconds") for entry in sets}
+    found = {
+        _text(entry.get("reference", "")): _dict(entry.get("provenance")).get("seconds")
+        for entry in _direction_sets(manifest)
+    }
     return {reference: _number(seconds) for reference, seconds in found.items()}
 
 
-def _stages(stages: Any) -> Table | None:
+def told_in(manifest: dict[str, Any], key: str) -> list[str]:
+    """The sentences of a list of the manifest: 'warnings', 'left_out'."""
+    return [_text(entry) for entry in _list(manifest.get(key))]
+
+
+def _direction_sets(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    return [entry for entry in _list(manifest.get("direction_sets")) if isinstance(entry, dict)]
+
+
+def _stages(manifest: dict[str, Any]) -> Table:
     rows = []
-    for stage in _list(stages):
+    for stage in _list(manifest.get("stages")):
         if isinstance(stage, dict):
             seconds, memory = _number(stage.get("seconds")), _number(stage.get("peak_memory_mib"))
-            rows.append(
-                (
-                    Cell(_text(stage.get("stage", ""))),
-                    Cell(duration(seconds), seconds),
-                    Cell(count(memory), memory),
-                    Cell("yes" if stage.get("cached") else "no"),
-                )
-            )
+            numbers = Cell(duration(seconds), seconds), Cell(count(memory), memory)
+            cached = "yes" if stage.get("cached") else "no"
+            rows.append((Cell(_text(stage.get("stage", ""))), *numbers, Cell(cached)))
     heads = ("Stage", "Time", "Peak memory, MiB", "From the cache")
-    return Table("What was run, in order.", heads, tuple(rows)) if rows else None
+    return Table("What was run, in order.", heads, tuple(rows))
 
 
-def _generator(entry: Any) -> list[tuple[str, str]]:
-    return _pairs({key: value for key, value in _dict(entry).items() if key != "layers"})
-
-
-def _pairs(entries: Any) -> list[tuple[str, str]]:
+def _pairs(entries: Any, without: str = "") -> list[tuple[str, str]]:
     """A dictionary as terms and values; what is nested is named by its path."""
     pairs = []
     for key, value in _dict(entries).items():
         if isinstance(value, dict):
-            pairs += [(f"{_text(key)}: {term}", text) for term, text in _pairs(value)]
-        elif value not in (None, ""):
-            pairs.append((_text(key).replace("_", " "), _text(value)))
+            pairs += [(f"{key}: {term}", text) for term, text in _pairs(value)]
+        elif value not in (None, "") and key != without:
+            pairs.append((str(key).replace("_", " "), _text(value)))
     return pairs
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(_text(part) for part in value)
-    return plain(str(value))
+    return ", ".join(map(_text, value)) if isinstance(value, list) else str(value)
 
 
 def _number(value: Any) -> float:

@@ -1,14 +1,15 @@
 """How good directions are beyond realism, and which method is better where that can be told."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-from navbench.report import views
+from navbench.report.blocks import Block, Cell, Details, Heading, Items, Table, Words
 from navbench.report.drawing import known_first
-from navbench.report.numbers import listed, metric_name, plain, significant, with_stderr
+from navbench.report.numbers import capital, listed, metric_name, significant, with_stderr
+from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Cell, Column, Row, Table, make_table
+from navbench.report.views import Column, Row, make_table, measured, number, where_columns, who_columns, whole, word
 
 _COLUMNS = (
     ("unevenness", "", "Unevenness"),
@@ -23,22 +24,45 @@ _COLUMNS = (
 _GROUPS = {"feature coherence": "Feature coherence", "identity kept": "Identity"}
 
 
-def quality_table(tables: RunTables) -> Table | None:
+def blocks(page: Page) -> Iterator[Block]:
+    """Qualities, rankings, stability and confusions."""
+    tables = page.tables
+    if quality := _quality_table(tables):
+        yield Words(
+            "Unevenness: how much the speed of images varies along t, 0 for a steady change. Coherence: the mean "
+            "cosine of the changes of two codes, of attributes or of features; 1 if a direction does the same to all. "
+            "Naturalness (DVN): near 1 if the images of the reference vary in the same way, 0.5 if they do not."
+            f"{natural_words(tables)} Recognised (RCA): of pairs of images with and without the shift, the share that "
+            "a network names rightly among the directions of the set. Identity kept: the cosine of embeddings with and "
+            "without the shift."
+        )
+        yield quality
+    if len(tables.ranking):
+        yield Heading("Whose numbers are lower, where that can be told")
+        yield Items(tuple(ranking_sentences(tables)))
+        yield Details("Every pair of methods", (ranking_table(tables),))
+    if len(tables.stability):
+        yield Heading("Are they found again?")
+        yield _stability_table(tables)
+    if len(tables.confusion):
+        yield Heading("Can they be told apart?")
+        yield Words("A reconstructor learned the directions of each set, as they are, and named pairs of other codes.")
+        yield from (Details(table.caption, (table,)) for table in confusion_tables(tables))
+
+
+def _quality_table(tables: RunTables) -> Table:
     """One row per direction of which anything but the scorer's readings is known."""
     frame = tables.quality
-    measured = frame.loc[frame["metric"] != "attribute coherence", "name"].unique()
-    frame = frame[frame["name"].isin(measured)]
-    if frame.empty:
-        return None
-    rows = []
-    for _, part in frame.groupby("name", sort=False):
-        numbers = {(row["metric"], row["end"]): row for row in part.to_dict("records")}
-        rows.append({**part.iloc[0].to_dict(), "numbers": numbers})
+    known = frame.loc[frame["metric"] != "attribute coherence", "name"].unique()
+    frame = frame[frame["name"].isin(known)]
+    numbers = {
+        name: {(row["metric"], row["end"]): row for row in part.to_dict("records")}
+        for name, part in frame.groupby("name", sort=False)
+    }
+    wide = frame.drop_duplicates("name").assign(numbers=lambda rows: rows["name"].map(numbers))
     present = {(metric, end) for metric, end in zip(frame["metric"], frame["end"], strict=True)}
-    wide = pd.DataFrame(rows)
     columns = [
-        *views.generator_column(wide),
-        *views.who_columns(wide, set(tables.measured["name"]), labelled=False),
+        *who_columns(tables, wide),
         *(
             Column(head, _cell(metric, end), group=_GROUPS.get(metric, ""))
             for metric, end, head in _COLUMNS
@@ -60,24 +84,23 @@ def natural_words(tables: RunTables) -> str:
     """Of which generators the reference of naturalness is not of real images, as a sentence; '' if there are none."""
     own = tables.quality[(tables.quality["metric"] == "naturalness") & (tables.quality["reference"] == "unshifted")]
     names = list(dict.fromkeys(own["generator"]))
-    return f" The reference of {plain(listed(names))} is the generator itself." if names else ""
+    return f" The reference of {listed(names)} is the generator itself." if names else ""
 
 
 def ranking_sentences(tables: RunTables) -> list[str]:
     """Per generator, place and number: whose is lowest, or that the differences are not significant."""
     told = []
     for (generator, place), rows in tables.ranking.groupby(["generator", "place"], sort=False):
-        of = f" of {plain(str(generator))}" if tables.several_generators else ""
         parts = []
         for metric, pairs in rows.groupby("metric", sort=False):
             alike = pairs[pairs["status"] == ""]
-            name = plain(metric_name(str(metric), pairs["extractor"].iloc[0]))
+            name = metric_name(str(metric), pairs["extractor"].iloc[0])
             if alike.empty:
-                parts.append(f"{name}: not compared, as the methods are {plain(pairs['status'].iloc[0])}")
+                parts.append(f"{name}: not compared, as the methods are {pairs['status'].iloc[0]}")
                 continue
             decided = int((alike["lower"] != "").sum())
             parts.append(f"{name}: {_leaders(alike)} ({decided} of {len(alike)} pairs decided)")
-        told.append(f"{plain(str(place))[:1].upper()}{plain(str(place))[1:]}{of}. {'; '.join(parts)}.")
+        told.append(f"{capital(str(place))}{tables.of(generator)}. {'; '.join(parts)}.")
     return told
 
 
@@ -89,24 +112,21 @@ def _leaders(pairs: pd.DataFrame) -> str:
         for row in pairs.to_dict("records")
         if row["lower"]
     }
-    leaders = [plain(method) for method in methods if method not in beaten]
+    leaders = [method for method in methods if method not in beaten]
     return f"{listed(leaders)} lowest" if len(leaders) == 1 else f"none lower than {listed(leaders)}"
 
 
-def ranking_table(tables: RunTables) -> Table | None:
+def ranking_table(tables: RunTables) -> Table:
     """Every pair of methods, number by number."""
     frame = tables.ranking
-    if frame.empty:
-        return None
     columns = [
-        *views.generator_column(frame),
-        views.place_column(frame),
-        Column("Number", lambda row: Cell(plain(metric_name(row["metric"], row["extractor"])))),
-        views.word("Method", "method"),
-        views.word("Against", "against"),
-        Column("Difference", lambda row: Cell(with_stderr(row["difference"], row["stderr"]), row["difference"])),
-        Column("p", lambda row: Cell(significant(row["p"], 2), row["p"])),
-        Column("Lower", lambda row: Cell(plain(row["lower"] or row["status"]) or "not significant")),
+        *where_columns(frame),
+        Column("Number", lambda row: Cell(metric_name(row["metric"], row["extractor"]))),
+        word("Method", "method"),
+        word("Against", "against"),
+        measured("Difference", "difference", stderr="stderr"),
+        number("p", "p", digits=2),
+        Column("Lower", lambda row: Cell(row["lower"] or row["status"] or "not significant")),
     ]
     caption = (
         "Paired differences on the same codes, ± one standard error. A lower distance is more real and a lower area50 "
@@ -117,22 +137,19 @@ def ranking_table(tables: RunTables) -> Table | None:
     return make_table(frame, columns, caption)
 
 
-def stability_table(tables: RunTables) -> Table | None:
+def _stability_table(tables: RunTables) -> Table:
     """One row per set and time that it was found again."""
     frame = tables.stability
-    if frame.empty:
-        return None
     columns = [
-        *views.generator_column(frame),
-        views.place_column(frame),
-        views.word("Method", "method"),
-        views.word("Varied", "varied"),
-        views.whole("to", "value"),
-        views.number("Share of the span found again", "share"),
-        views.number("by chance", "chance"),
-        views.number("smallest", "smallest_angle", "Principal angles (degrees)"),
-        views.number("median", "median_angle", "Principal angles (degrees)"),
-        views.number("largest", "largest_angle", "Principal angles (degrees)"),
+        *where_columns(frame),
+        word("Method", "method"),
+        word("Varied", "varied"),
+        whole("to", "value"),
+        number("Share of the span found again", "share"),
+        number("by chance", "chance"),
+        number("smallest", "smallest_angle", "Principal angles (degrees)"),
+        number("median", "median_angle", "Principal angles (degrees)"),
+        number("largest", "largest_angle", "Principal angles (degrees)"),
     ]
     return make_table(frame, columns, "Sets that were found again, with one thing changed.")
 
@@ -151,5 +168,5 @@ def _confusion(rows: pd.DataFrame, which: str) -> Table:
         for shown in order
     )
     accuracy = sum(shares[shown, shown] for shown in order) / len(order)
-    caption = f"{plain(which)}: rows are shown, columns are named; accuracy {significant(accuracy, 3)}."
+    caption = f"{which}: rows are shown, columns are named; accuracy {significant(accuracy, 3)}."
     return Table(caption, ("No.", *order), body)

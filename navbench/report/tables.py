@@ -1,59 +1,55 @@
 """What the report reads of a run: its manifest, its suite, and its tables with words for places."""
 
 import json
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from navbench.declared.shared import RESIDUALS as RESIDUALS
-from navbench.errors import NavbenchError
+from navbench.errors import NavbenchError, unknown
 from navbench.report.numbers import FID_EXTRACTOR, place, short_place
-from navbench.tables import read
+from navbench.tables import TABLES, read
 
 
 @dataclass(frozen=True)
 class RunTables:
-    """Everything the report reads of a run but its images; a table the run lacks has no rows.
+    """Everything the report reads of a run but its images; each declared table is an attribute, too: `tables.curves`.
 
-    Tables of directions, methods and claims have two columns more than their files: `place`, how headings and
-    sentences call the layer or the latent space, and `where`, the same in short.
+    Tables with a generator and a layer have two columns more than their files: `place`, how headings and sentences
+    call the layer or the latent space, and `where`, the same in short.
+
+    Attributes:
+        run: the folder.
+        manifest: what was run.
+        suite_toml: the suite file.
+        frames: every declared table by name; one that the run lacks has no rows.
     """
 
     run: Path
     manifest: dict[str, Any]
     suite_toml: str
-    directions: pd.DataFrame
-    methods: pd.DataFrame
-    curves: pd.DataFrame
-    support: pd.DataFrame
-    regions: pd.DataFrame
-    overlap: pd.DataFrame
-    asymmetry: pd.DataFrame
-    attributes: pd.DataFrame
-    found: pd.DataFrame
-    calibration: pd.DataFrame
-    matched: pd.DataFrame
-    claims: pd.DataFrame
-    locality: pd.DataFrame
-    reproduction: pd.DataFrame
-    reproduction_steps: pd.DataFrame
-    layers: pd.DataFrame
-    pairs: pd.DataFrame
-    pair_curves: pd.DataFrame
-    projection: pd.DataFrame
-    photo_attributes: pd.DataFrame
-    quality: pd.DataFrame
-    confusion: pd.DataFrame
-    stability: pd.DataFrame
-    ranking: pd.DataFrame
-    images: pd.DataFrame
+    frames: Mapping[str, pd.DataFrame]
 
-    @staticmethod
-    def names() -> tuple[str, ...]:
-        """The tables among its fields."""
-        return tuple(field.name for field in fields(RunTables) if field.type is pd.DataFrame)
+    def table(self, name: str) -> pd.DataFrame:
+        """The table of that name.
+
+        Raises:
+            NavbenchError: no table of that name is declared.
+        """
+        if name not in self.frames:
+            raise unknown("table", name, self.frames)
+        return self.frames[name]
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        if name == "frames" or name not in self.frames:  # copies are asked before they are filled
+            raise AttributeError(name)
+        return self.frames[name]
+
+    def with_tables(self, **frames: pd.DataFrame) -> "RunTables":
+        """The same run with other tables of these names."""
+        return replace(self, frames={**self.frames, **frames})
 
     @property
     def complete(self) -> bool:
@@ -70,6 +66,10 @@ class RunTables:
         """Whether sentences and headings must name the generator."""
         return self.directions["generator"].nunique() > 1
 
+    def of(self, generator: object) -> str:
+        """' of GENERATOR', if sentences and headings must name it, else ''."""
+        return f" of {generator}" if self.several_generators else ""
+
     @property
     def curved(self) -> pd.DataFrame:
         """The directions that have curves."""
@@ -80,16 +80,15 @@ def load_run(run: Path) -> RunTables:
     """Read the manifest, the suite and the tables of a run folder."""
     run = Path(run)
     manifest = _manifest(run)
-    tables = {name: read(run, name) for name in RunTables.names()}
+    tables = {name: read(run, name) for name in TABLES}
     _check_names(tables["directions"], run / "tables" / "directions.csv")
     spaces = tables["methods"].drop_duplicates(["generator", "layer"]).set_index(["generator", "layer"])["space"]
-    unplaced = ("layers", "projection")
-    tables |= {name: _placed(table, spaces) for name, table in tables.items() if name not in unplaced}
+    tables |= {name: _placed(table, spaces) for name, table in tables.items() if {"generator", "layer"} <= {*table}}
     for name in ("directions", "methods", "curves"):
         _check_fid(tables[name], run / "tables" / f"{name}.csv")
     suite = run / "suite.toml"
     text = suite.read_text(encoding="utf-8", errors="replace") if suite.is_file() else ""
-    return RunTables(run=run, manifest=manifest, suite_toml=text, **tables)
+    return RunTables(run=run, manifest=manifest, suite_toml=text, frames=tables)
 
 
 def _manifest(run: Path) -> dict[str, Any]:

@@ -14,13 +14,6 @@ from navbench.work import Piece, Stored, Tick, no_tick
 Result = TypeVar("Result")
 
 
-def steps(pieces: Iterable[Piece[Any]]) -> int:
-    """How often `InProcess.results` ticks: once per distinct piece, and per part that is made for it alone."""
-    distinct = {piece.key: piece for piece in pieces}
-    parts = {part.key for piece in distinct.values() for part in piece.parts() if part.transient}
-    return len(distinct) + len(parts)
-
-
 class InProcess:
     """Computes in this process, in the order of the pieces."""
 
@@ -29,13 +22,7 @@ class InProcess:
         self._verified: set[str] = set()
 
     def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
-        """The results in the order of the pieces, from the store or computed now.
-
-        Args:
-            pieces: of any functions.
-            tick: called with its note when a piece, or a transient part of one, is there.
-            report: for functions that report their own progress.
-        """
+        """See `work.Executor`."""
         wanted: dict[str, Piece[Any]] = {piece.key: piece for piece in pieces}
         users = Counter(part.key for piece in wanted.values() for part in piece.parts())
         found: dict[str, Any] = {}

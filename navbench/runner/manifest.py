@@ -70,7 +70,7 @@ class Manifest:
 
 
 def earlier_stages(path: Path) -> dict[str, dict[str, Any]]:
-    """The stages in a manifest that is there already; none if there is no readable one."""
+    """The stages in a manifest that is there already; `{}` if it cannot be read."""
     try:
         return {stage["stage"]: stage for stage in json.loads(path.read_text())["stages"]}
     except (OSError, ValueError, KeyError):
@@ -113,7 +113,7 @@ def reset_peak_memory(compute: Compute) -> None:
 
 
 def peak_memory(compute: Compute) -> float | None:
-    """The peak since the last reset, in MiB; None where the system does not tell (Windows)."""
+    """The peak since the last reset, in MiB; `None` on a system that does not report it (Windows)."""
     if compute.device.type == "cuda":
         return torch.cuda.max_memory_allocated(compute.device) / 2**20
     if sys.platform == "linux":

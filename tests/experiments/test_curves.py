@@ -5,10 +5,10 @@ import torch
 from analytic import Extractor, LinearGenerator, Quadratic, edit, noise, wrapped
 
 from navbench.compute import Compute
-from navbench.experiments.direction_table import screen
 from navbench.experiments.edit import codes_for, unshifted
 from navbench.experiments.fid_curve import SHARES, Reference, assemble, curve_shard, unshifted_features
 from navbench.experiments.locality import heat
+from navbench.experiments.screening import screen
 from navbench.experiments.strips import strip
 from navbench.generators.dcgan import DCGAN
 from navbench.metrics.frechet import FrechetReference, Moments

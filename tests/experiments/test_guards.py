@@ -8,7 +8,7 @@ from analytic import Extractor, LinearGenerator, Quadratic, edit
 
 from navbench.experiments.calibration import Range, Target, by_attribute, by_effect
 from navbench.experiments.fid_curve import curve_shard
-from navbench.experiments.layer_survey import changes
+from navbench.experiments.survey import changes
 from navbench.metrics.attributes import Attribute
 
 PER_SHIFT = 48**-0.5

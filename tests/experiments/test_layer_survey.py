@@ -7,7 +7,7 @@ import torch
 from analytic import LinearGenerator, edit, noise
 
 from navbench.compute import Compute
-from navbench.experiments.layer_survey import changes
+from navbench.experiments.survey import changes
 from navbench.metrics.locality import locality
 
 SIDE = 32

@@ -9,10 +9,9 @@ from torch import nn
 
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError
-from navbench.experiments.locality import groups, heat
+from navbench.experiments.locality import Heatmaps, Heats, groups, heat
 from navbench.metrics import estimate
 from navbench.metrics.segmentation import Segmenter, create_segmenter
-from navbench.runner.rows import region_rows
 from navbench.testbed import cars
 from navbench.testbed.segmenter import parts
 
@@ -46,9 +45,8 @@ def shares(image, network=None):
     direction = SimpleNamespace(
         generator="g", method="m", place="p", space="parameter", index=0, name="g/m/p/0", label=""
     )
-    plan = SimpleNamespace(all_directions=lambda: [direction])
-    result = SimpleNamespace(heats={"g/m/p/0": found}, segmenter=segmenter, plan=plan)
-    return {row["region"]: row for row in region_rows(result)}
+    on = SimpleNamespace(segmenter=segmenter, plan=SimpleNamespace(all_directions=lambda: [direction]))
+    return {row["region"]: row for row in Heatmaps().rows(on, Heats({direction.name: found}))["regions"]}
 
 
 def only(*columns):

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from navbench.report.asymmetry import asymmetry_sentences
 from navbench.report.html import write_report
+from navbench.report.realism import asymmetry_sentences
 from navbench.report.tables import load_run
 
 

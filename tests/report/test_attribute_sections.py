@@ -10,8 +10,8 @@ import pytest
 
 from navbench.errors import NavbenchError
 from navbench.report import answer as answers
-from navbench.report.claims import claim_sentences, unreached_sentences
 from navbench.report.html import write_report
+from navbench.report.matched import claim_sentences, unreached_sentences
 from navbench.report.numbers import place, setting, short_place
 from navbench.report.tables import RunTables, load_run
 
@@ -72,7 +72,7 @@ def test_the_claim_that_less_costs_more_is_counted_over_sets(tables: RunTables) 
 
 
 def test_claims_that_hold_nowhere_are_said_to(tables: RunTables) -> None:
-    changed = type(tables)(**{**vars(tables), "claims": tables.claims.assign(holds="no")})
+    changed = tables.with_tables(claims=tables.claims.assign(holds="no"))
     first, second = claim_sentences(changed)
     assert "holds in none of 4 comparisons, is contradicted in 4" in first
     assert "to name the 3 clearest of 4" in first
@@ -174,7 +174,7 @@ def test_many_layers_of_one_generator_are_summed_up_and_the_other_s_are_told(
 def test_ranges_calibrated_to_an_attribute_are_not_called_equal_effect(run: Path, tables: RunTables) -> None:
     changed = tables.calibration.assign(quantity="wheel radius", target=2.0)
     methods = tables.methods.assign(effect_target=float("nan"))
-    told = answers.answer(type(tables)(**{**vars(tables), "calibration": changed, "methods": methods})).realism
+    told = answers.answer(tables.with_tables(calibration=changed, methods=methods)).realism
     assert "hybrid keeps realism best at the same change of wheel radius" in told
     assert "equal effect" not in told
 

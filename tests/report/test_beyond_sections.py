@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from navbench.report import pairs, photos, quality, survey
+from navbench.report import layers, pairs, photos, quality
 from navbench.report.tables import load_run
 
 SETTING = {"metric": "FD", "extractor": "efficientnet-lite0", "reference": "renderings"}
@@ -103,21 +103,21 @@ def surveyed(layer, index, coarse, effect=0.12, settings="aaaa"):
 
 def test_layers_are_said_to_be_on_one_footing_only_where_they_are(run):
     alike = tables_with(run, "layers", [surveyed("a", 0, 0.7), surveyed("b", 1, 0.3)])
-    words = survey.survey_sentences(alike)
+    words = layers.survey_sentences(alike)
     assert words[0] == (
         "Directions were found with the same settings in all its layers, and calibrated to the same effect, 0.120."
     )
     assert "coarsest in a" in words[1]
     assert "colour has the largest part in b (0.70)" in words[1]
     unlike = tables_with(run, "layers", [surveyed("a", 0, 0.7), surveyed("b", 1, 0.3, 0.2, "bbbb")])
-    assert survey.survey_sentences(unlike)[0] == (
+    assert layers.survey_sentences(unlike)[0] == (
         "Directions were found with different settings in all its layers, and calibrated not to the same effect."
     )
 
 
 def test_the_distance_of_a_layer_stands_beside_its_own_directions_reference_and_counts(run):
     tables = tables_with(run, "layers", [surveyed("a", 0, 0.7), surveyed("b", 1, 0.3)])
-    (chart,), table = survey.survey_charts(tables), survey.survey_table(tables)
+    (chart,), table = layers.survey_charts(tables), layers.survey_table(tables)
     for caption in (chart.caption, table.caption):
         words = caption.replace("\N{NO-BREAK SPACE}", " ")
         assert "FD (efficientnet-lite0) is of the first 1; reference: renderings, n = 128 (reference 300)" in words

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -122,7 +121,7 @@ def test_runs_without_numbers_have_nothing_to_compare(pair):
     changes = change("directions", lambda frame: None)
     assert (changes["freedom"] >= 1).all()
     assert not changes["real"].any()  # nothing is said of errors
-    empty = compared(*(replace(load_run(run), **no_rows(run)) for run in (first, second)))
+    empty = compared(*(load_run(run).with_tables(**no_rows(run)) for run in (first, second)))
     assert empty.empty
     assert summary_of(empty, empty).startswith("0 numbers are in both runs")
 
@@ -171,7 +170,7 @@ def test_under_no_change_at_all_differences_beyond_chance_are_rare(make_builder,
     With normal quantiles most have: there are 4 codes of effects, 5 of residuals, and 10 groups of locality.
     """
     run = load_run(make_builder(found=6, measured=6).write(tmp_path / "run", without=("images",)))
-    run = replace(run, directions=run.directions.assign(n=20, n_effect=4, n_reproduction=5))
+    run = run.with_tables(directions=run.directions.assign(n=20, n_effect=4, n_reproduction=5))
     rng, counts = np.random.default_rng(0), {"fd": 20, "kid": 20, "effect": 4, "residual": 5}
 
     def drawn():
@@ -181,7 +180,7 @@ def test_under_no_change_at_all_differences_beyond_chance_are_rare(make_builder,
             error = frame[f"{name}_stderr"].to_numpy()
             samples = rng.normal(frame[name], error * count**0.5, (count, len(frame)))
             frame[name], frame[f"{name}_stderr"] = samples.mean(0), samples.std(0, ddof=1) / count**0.5
-        return replace(run, directions=frame)
+        return run.with_tables(directions=frame)
 
     pairs = [compared(drawn(), drawn()) for _ in range(60)]
     assert sum(changes["real"].any() for changes in pairs) <= 3  # that is 5 %

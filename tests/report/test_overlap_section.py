@@ -3,7 +3,7 @@
 import pandas as pd
 
 from navbench.report.html import write_report
-from navbench.report.overlap import overlap_matrices
+from navbench.report.layers import overlap_matrices
 from navbench.report.tables import load_run
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from navbench.report.html import write_report
-from navbench.report.regions import region_tables
+from navbench.report.locality import region_tables
 from navbench.report.tables import load_run
 
 

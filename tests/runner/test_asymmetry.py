@@ -4,16 +4,21 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import toy
+from made_up import CODES, measurement, realism
+from made_up import curve as made_up_curve
 from scipy.stats import norm
 
-from navbench.experiments.fid_curve import Curve
+from navbench.experiments.asymmetry import Asymmetry, beyond, difference_of, share_of
+from navbench.experiments.attributes import Attributes, Movements
+from navbench.experiments.curves import Curves, CurvesFound
 from navbench.metrics.attributes import Attribute, movement
-from navbench.runner.asymmetry_rows import asymmetry_rows, beyond, difference_of, share_of
 
-CODES = 50
 ATTRIBUTES = (Attribute("wheel radius", "px", 1.0), Attribute("hue", "degrees", 100.0, period=360.0))
 SHIFTS = [-1.0, 0.0, 1.0]
+NAME = "cars/svd/convs.3/0"
+DIRECTION = SimpleNamespace(
+    generator="cars", method="svd", place="convs.3", space="parameter", index=0, name=NAME, label=""
+)
 
 
 def curve(low, high, noise=0.0):
@@ -21,24 +26,20 @@ def curve(low, high, noise=0.0):
     own = noise * torch.randn(2, CODES, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     influence = shared + own
     influence -= influence.mean(1, keepdim=True)
-    values = torch.tensor([low, high], dtype=torch.float64)
-    return Curve(values, influence, values, influence, torch.tensor([[0.1], [0.2]]).expand(2, 4), *torch.zeros(2, 2, 4))
+    return made_up_curve(low, high, influence=influence, effects=(0.1, 0.2))
 
 
 def row(low, high, noise=0.0, slope=1.0, reference=None, moves=0):
     """The one row of a direction whose attribute number `moves` goes up by `slope` per unit of t, from 0."""
     scores = torch.zeros(3, 8, 2)
     scores[..., moves] = slope * torch.tensor(SHIFTS)[:, None]
-    result = SimpleNamespace(
-        curves={"d": curve(low, high, noise)},
-        metric="FD",
-        reference="photos",
-        scorer=SimpleNamespace(attributes=ATTRIBUTES),
-        movements={"d": movement(scores, SHIFTS, ATTRIBUTES)},
-        levels={"d": scores.double().mean(1)},
-        reference_scores=reference,
-    )
-    (found,) = asymmetry_rows(toy.tiny(), result, {"d": {"name": "d"}})
+    moved, levels = {NAME: movement(scores, SHIFTS, ATTRIBUTES)}, {NAME: scores.double().mean(1)}
+    outcomes = {
+        Curves: CurvesFound({NAME: curve(low, high, noise)}, {}),
+        Attributes: Movements(SimpleNamespace(attributes=ATTRIBUTES), moved, levels),
+    }
+    on = measurement(outcomes, along=realism(scores=reference), sets=[[DIRECTION]])
+    (found,) = Asymmetry().rows(on, Asymmetry().run(on))["asymmetry"]
     return found
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import toy
+from made_up import measurement
 
 from navbench.errors import NavbenchError
+from navbench.experiments.stability import variants
 from navbench.report.html import write_report
-from navbench.runner.spans import variants
 
 EVERYTHING = ["attributes", "curves", "matched", "locality", "strips", "survey", "pairs", "recognition", "stability"]
 SIZES = {
@@ -130,8 +131,7 @@ def test_other_numbers_of_codes_are_tried_where_a_method_has_codes():
         for method in ("spectrum", "ganspace", "optimization", "random", "svd")
     }
     suite = toy.tiny(stability={"seeds": 1, "codes": [16, 64]})
-    measurement = SimpleNamespace(bench=SimpleNamespace(suite=suite), plan=SimpleNamespace(subject=suite.generators[0]))
-    tried = {method: [*variants(measurement, found)] for method, found in sets.items()}
+    tried = {method: [*variants(measurement(suite=suite), found)] for method, found in sets.items()}
     assert [each.value for each in tried["spectrum"] if each.varied == "codes"] == [16, 64]
     assert [each.settings.spectrum.codes for each in tried["spectrum"]][1:] == [16, 64]
     assert [each.settings.ganspace.samples for each in tried["ganspace"]][1:] == [16, 64]

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 import toy
+from made_up import CODES, measurement, realism
+from made_up import curve as made_up_curve
 
 from navbench.experiments.calibration import Range
-from navbench.experiments.fid_curve import Curve
-from navbench.runner.attribute_rows import claim_rows, matched_rows
-from navbench.runner.results import Match
+from navbench.experiments.matched import Match, Matched
 
-CODES, FLOOR = 50, 2.0
+FLOOR = 2.0
 
 
 def curve(shrunk, grown, noise=0.0, seed=0):
@@ -20,48 +20,41 @@ def curve(shrunk, grown, noise=0.0, seed=0):
     own = torch.randn(2, CODES, generator=torch.Generator().manual_seed(int(100 * grown)), dtype=torch.float64)
     influence = shared * 30 + own * noise
     influence -= influence.mean(1, keepdim=True)
-    values = torch.tensor([shrunk, grown], dtype=torch.float64)
-    return Curve(values, influence, values / 100, influence / 100, torch.ones(2, 4), *torch.zeros(2, 2, 4))
+    return made_up_curve(shrunk, grown, influence=influence)
 
 
 def match(method, shrunk, grown, *, place="convs.3", reached=(-1.0, 1.0), noise=0.0, solved=0.0):
     """A method's direction whose attribute goes down at t_min and up at t_max."""
-    direction = SimpleNamespace(place=place, method=method, name=f"cars/{method}/{place}/0")
+    direction = SimpleNamespace(
+        place=place, method=method, name=f"cars/{method}/{place}/0", generator="cars", space="parameter", index=0,
+        label="",
+    )  # fmt: skip
     ends = Range(torch.tensor([-2.0, 3.0]), torch.tensor(reached), torch.tensor([solved, solved]))
     return Match(direction, ends, curve(shrunk, grown, noise))
 
 
-def result(*matches):
-    generator = SimpleNamespace(name="cars")
-    return SimpleNamespace(
-        generator=generator,
-        matched=list(matches),
-        metric="FD",
-        reference="renderings",
-        reference_samples=9,
-        floor=curve(FLOOR, FLOOR),
-    )
-
-
-SUITE = toy.tiny(matched={"attribute": "wheel radius", "change": 1.0})
+def rows(table, *matches):
+    suite = toy.tiny(experiments=[], matched={"attribute": "wheel radius", "change": 1.0})
+    on = measurement({Matched: matches}, along=realism(FLOOR), suite=suite)
+    return list(Matched().rows(on, matches)[table])
 
 
 def claims(*matches):
-    return {(row["claim"], row["method"], row["against"]): row for row in claim_rows(SUITE, result(*matches))}
+    return {(row["claim"], row["method"], row["against"]): row for row in rows("claims", *matches)}
 
 
 def test_the_baseline_is_compared_with_each_method_of_its_layer():
     other = match("spectrum", 50, 40, place="convs.5")
-    rows = claims(match("svd", 50, 40, noise=1.0), match("hybrid", 20, 10, noise=1.0), other)
-    row = rows["svd loses realism faster", "svd", "hybrid"]
+    told = claims(match("svd", 50, 40, noise=1.0), match("hybrid", 20, 10, noise=1.0), other)
+    row = told["svd loses realism faster", "svd", "hybrid"]
     assert row["difference"] == pytest.approx(30)
     assert row["holds"] == "yes"
-    assert ("svd loses realism faster", "svd", "spectrum") not in rows
+    assert ("svd loses realism faster", "svd", "spectrum") not in told
 
 
 def test_a_claim_that_is_contradicted_is_said_to_be():
-    rows = claims(match("svd", 5, 5, noise=1.0), match("hybrid", 20, 20, noise=1.0))
-    assert rows["svd loses realism faster", "svd", "hybrid"]["holds"] == "no"
+    told = claims(match("svd", 5, 5, noise=1.0), match("hybrid", 20, 20, noise=1.0))
+    assert told["svd loses realism faster", "svd", "hybrid"]["holds"] == "no"
 
 
 def test_a_difference_within_its_uncertainty_is_undecided():
@@ -72,8 +65,8 @@ def test_a_difference_within_its_uncertainty_is_undecided():
 def test_how_well_the_change_is_known_is_part_of_the_uncertainty():
     # FD - floor = a c^2 with c the change, known to 10 %: FD is known to 20 % of its excess over the floor
     svd, other = 2 + 30.0, 2 + 5.0
-    rows = claims(match("svd", svd, svd, solved=0.1), match("hybrid", other, other, solved=0.1))
-    row = rows["svd loses realism faster", "svd", "hybrid"]
+    told = claims(match("svd", svd, svd, solved=0.1), match("hybrid", other, other, solved=0.1))
+    row = told["svd loses realism faster", "svd", "hybrid"]
     both_sides = (6.0**2 + 1.0**2) * 2
     assert row["stderr_of_change"] == pytest.approx(both_sides**0.5 / 2)
     assert row["stderr"] == pytest.approx(row["stderr_of_change"])
@@ -87,8 +80,8 @@ def test_how_well_the_change_is_known_is_part_of_the_uncertainty():
 
 
 def test_what_both_share_cancels_from_the_uncertainty():
-    rows = claims(match("svd", 21, 21, noise=0.1), match("hybrid", 20, 20, noise=0.1))
-    row = rows["svd loses realism faster", "svd", "hybrid"]
+    told = claims(match("svd", 21, 21, noise=0.1), match("hybrid", 20, 20, noise=0.1))
+    row = told["svd loses realism faster", "svd", "hybrid"]
     assert 0 < row["stderr"] < 0.05
     assert row["holds"] == "yes"
 
@@ -111,9 +104,9 @@ def test_shrinking_is_compared_with_growing_whichever_way_t_goes():
 
 
 def test_an_end_that_does_not_reach_the_change_takes_part_in_no_claim():
-    rows = claims(match("svd", 50, 40, reached=(-0.5, 1.0)), match("hybrid", 20, 10))
-    assert rows["svd loses realism faster", "svd", "hybrid"]["difference"] == pytest.approx(30)
-    assert ("less costs more than more", "svd", "") not in rows
+    told = claims(match("svd", 50, 40, reached=(-0.5, 1.0)), match("hybrid", 20, 10))
+    assert told["svd loses realism faster", "svd", "hybrid"]["difference"] == pytest.approx(30)
+    assert ("less costs more than more", "svd", "") not in told
     assert not claims(match("svd", 50, 40, reached=(-0.5, 0.5)), match("hybrid", 20, 10)).keys() & {
         ("svd loses realism faster", "svd", "hybrid")
     }
@@ -121,9 +114,8 @@ def test_an_end_that_does_not_reach_the_change_takes_part_in_no_claim():
 
 def test_both_sides_of_a_match_stand_in_the_table_with_what_was_reached():
     found = match("svd", 50, 40, reached=(-0.98, 0.4))
-    rows = list(matched_rows(SUITE, result(found), {found.direction.name: {"name": found.direction.name}}))
-    table = {(row["metric"], row["side"]): row for row in rows}
-    assert len(rows) == 4
+    table = {(row["metric"], row["side"]): row for row in rows("matched", found)}
+    assert len(table) == 4
     assert table["FD", "-"]["value"] == 50
     assert table["FD", "+"]["value"] == 40
     assert (table["FD", "-"]["is_reached"], table["FD", "+"]["is_reached"]) == (True, False)

@@ -1,17 +1,22 @@
 """Discovery as a suite asks for it, and the plan that takes what was found."""
 
 import pytest
+import torch
 from analytic import direction_set, noise, styled
 
 from navbench import suite
 from navbench.compute import Compute
 from navbench.directions import write_set
+from navbench.discovery import bases, learn
+from navbench.discovery.calibration import EffectMeter
 from navbench.discovery.settings import DiscoverySettings, GanspaceSettings, HybridSettings, SpectrumSettings
 from navbench.errors import NavbenchError
 from navbench.library import Library, open_set, set_path
 from navbench.methods import METHODS
 from navbench.runner.discover import discover
+from navbench.runner.executor import InProcess
 from navbench.runner.plan import places_of, plan
+from navbench.runner.store import Store
 from navbench.spaces import LatentSpace, ParameterSpace
 from navbench.suite import Subject
 
@@ -78,6 +83,71 @@ def test_a_set_of_other_weights_in_the_way_is_refused(tmp_path):
     discover(other, [(LatentSpace(other, "w"), ("random",))], SETTINGS, Compute(), 0, tmp_path)
     with pytest.raises(NavbenchError, match=r"random.w\.safetensors was found on other weights; .* --force\.$"):
         found([(LatentSpace(GENERATOR, "w"), ("random",))], tmp_path)
+
+
+# --- with a store ----------------------------------------------------------------------------------------------
+
+
+class Killed(Exception):
+    pass
+
+
+def calls(monkeypatch, holder, name, allowed):
+    """Count the calls of a function; those beyond `allowed` end the process."""
+    function, made = getattr(holder, name), []
+
+    def counted(*args, **kwargs):
+        if len(made) == allowed:
+            raise Killed
+        made.append(name)
+        return function(*args, **kwargs)
+
+    monkeypatch.setattr(holder, name, counted)
+    return made
+
+
+PLACES = [(layer("convs.0"), ("spectrum", "hybrid")), (LatentSpace(GENERATOR, "w"), ("ganspace",))]
+MORE = SETTINGS.model_copy(
+    update={"directions": 2, "spectrum": SpectrumSettings(vectors=2, codes=2, products=2, block=2)}
+)
+ENDS = 2 * (2 + 2 + 2)
+"""Ends of ranges: of two directions each of spectrum, hybrid and ganspace."""
+
+
+def sets(folder):
+    """All tensors of all sets in a folder."""
+    files = sorted(folder.rglob("*.safetensors"))
+    made = [open_set(path).load(GENERATOR) for path in files]
+    return [each for found in made for each in (found.coefficients, found.t_min, found.t_max, *found.scores.values())]
+
+
+@pytest.mark.parametrize("killed", [0, 3, 6, ENDS - 1])
+def test_a_killed_discovery_goes_on_where_it_was_and_finds_the_same(tmp_path, monkeypatch, killed):
+    common = (GENERATOR, PLACES, MORE, Compute(), 0)
+    discover(*common, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        calls(patch, EffectMeter, "reach", killed)
+        with pytest.raises(Killed):
+            discover(*common, tmp_path / "sets", executor=InProcess(Store(tmp_path / "cache")))
+    store = Store(tmp_path / "cache")
+    eigenvectors = calls(monkeypatch, bases, "krylov", 1)
+    ends = calls(monkeypatch, EffectMeter, "reach", ENDS)
+    steps = calls(monkeypatch, learn.Learner, "train_step", 1)
+    discover(*common, tmp_path / "sets", executor=InProcess(store))
+    assert eigenvectors == [], "they were found before the first range was"
+    assert len(ends) == ENDS - killed // 2 * 2
+    assert len(steps) == (killed < 4)
+    for ours, theirs in zip(sets(tmp_path / "sets"), sets(tmp_path / "whole"), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+
+
+def test_equal_work_on_other_codes_or_another_space_is_not_taken_from_the_store(tmp_path):
+    store = Store(tmp_path / "cache")
+    for seed, places in ((0, PLACES[:1]), (1, PLACES[:1]), (0, [(layer("convs.1"), ("spectrum",))])):
+        made = store.made
+        discover(GENERATOR, places, MORE, Compute(), seed, tmp_path / f"{made}", executor=InProcess(store))
+        assert store.made >= made + 3
+    assert store.found == 0
 
 
 # --- the plan --------------------------------------------------------------------------------------------------

@@ -6,13 +6,22 @@ from types import SimpleNamespace
 import pytest
 import torch
 import toy
+from made_up import measurement
 
+from navbench.experiments.asymmetry import beyond, difference_of, share_of
 from navbench.experiments.calibration import Range
+from navbench.experiments.curves import Curves, CurvesFound
+from navbench.experiments.footing import effect_target, fair_ends, footing, realism_of
 from navbench.metrics.estimate import Estimate
-from navbench.runner.asymmetry_rows import beyond, difference_of, share_of
-from navbench.runner.method_rows import effect_target, fair_ends, footing, realism_of
 
-FOUND = SimpleNamespace(reference="toy/set", settings={"effect": 0.3})
+
+class Found(list):
+    """A set of two directions."""
+
+    settings = {"effect": 0.3}  # noqa: RUF012
+
+
+FOUND = Found(SimpleNamespace(name=f"toy/set/{index}", index=index) for index in (0, 1))
 
 
 class Ends:
@@ -25,17 +34,12 @@ class Ends:
         return Estimate({0: 10.0, -1: 50.0}[end], torch.zeros(4).double())
 
 
-class Named(SimpleNamespace):
-    def __len__(self):
-        return 2
-
-
 def results(*reached):
     """One curve of direction 0, whose ends reached these effects; none without a calibration."""
     ends = Range(torch.tensor([-1.0, 1.0]), torch.tensor(reached), torch.zeros(2)) if reached else None
-    return SimpleNamespace(
-        curves={"toy/set/0": Ends(), "toy/other/0": Ends()}, ranges={"toy/set/0": ends} if reached else {}
-    )
+    curves = CurvesFound({"toy/set/0": Ends(), "toy/other/0": Ends()}, {})
+    ranges = {"toy/set/0": ends} if reached else {}
+    return measurement({Curves: curves}, ranges=ranges, suite=toy.tiny(experiments=[], calibrate="effect=0.2"))
 
 
 @pytest.mark.parametrize(
@@ -49,18 +53,17 @@ def results(*reached):
     ],
 )
 def test_only_ends_that_reached_the_target_count(reached, ends, fd):
-    suite, result, found = toy.tiny(calibrate="effect=0.2"), results(*reached), Named(**vars(FOUND))
-    assert fair_ends(suite, result, "toy/set/0") == ends
-    distance, kernel = realism_of(suite, result, found)
-    assert (distance and distance.value) == fd
-    assert (kernel and kernel.value) == (fd and 10 * fd)
-    assert footing(suite, result, found) == (0.2, ((0, *ends),))
+    on = results(*reached)
+    assert fair_ends(on, "toy/set/0") == ends
+    both = realism_of(on, FOUND)
+    assert (both and [distance.value for distance in both]) == (fd and [fd, 10 * fd])
+    assert footing(on, FOUND) == (0.2, ((0, *ends),))
 
 
 def test_the_effect_is_of_the_suite_where_it_calibrates_to_one_and_else_of_the_set():
-    assert effect_target(toy.tiny(), FOUND) == 0.3
-    assert effect_target(toy.tiny(calibrate="effect=0.2"), FOUND) == 0.2
-    assert effect_target(toy.tiny(calibrate="brightness=0.2lx"), FOUND) is None
+    targets = {"": 0.3, "effect=0.2": 0.2, "brightness=0.2lx": None}
+    for calibrate, effect in targets.items():
+        assert effect_target(measurement(suite=toy.tiny(experiments=[], calibrate=calibrate)), FOUND) == effect
 
 
 def test_a_share_has_the_error_of_agresti_and_coull():

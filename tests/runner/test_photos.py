@@ -16,12 +16,12 @@ from safetensors.torch import save_file
 
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
+from navbench.experiments import photos as edited_photos
+from navbench.experiments.photos import moves
 from navbench.experiments.projection import Projector
 from navbench.experiments.real_images import photo_strip
 from navbench.generators import zoo
 from navbench.report.html import write_report
-from navbench.runner import photos as runner_photos
-from navbench.runner.photos import moves
 
 PIECES = Projector._pieces
 SIZES = {"steps": 30, "count": 2, "spaces": ["z", "z+activation"]}
@@ -207,9 +207,9 @@ def test_codes_that_no_direction_moves_are_told_where_they_are():
     given = [SimpleNamespace(photo=SimpleNamespace(name="me"), space="w+", layer="")]
     album = SimpleNamespace(given=given, wanted=(), spaces=lambda _: [])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner_photos, "_Album", lambda _: album)
+        patch.setattr(edited_photos, "_Projections", lambda _: album)
         with pytest.raises(NavbenchError, match=r"codes of 'me' are in w\+, which none of these directions moves;"):
-            runner_photos.check_edits(SimpleNamespace(), [made])
+            edited_photos._check_edits(SimpleNamespace(), [made])
 
 
 def test_a_suite_goes_on_where_some_directions_move_no_photo_and_says_so(tmp_path, sets, album):

@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 import torch
 import toy
+from made_up import measurement
 
 from navbench.basis import DenseBasis
+from navbench.experiments.overlap import Angles, Overlaps, Spans
+from navbench.experiments.rows import who
 from navbench.generators import zoo
 from navbench.library import Library
-from navbench.runner.identity import identity
-from navbench.runner.rows import SCORES, overlap_rows, score_columns
-from navbench.runner.spans import Angles
+from navbench.runner.tables import SCORES, score_columns
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_scores_take_no_column_of_another_number(sets):
     assert columns.pop("solver_residual") == 0.1
     assert columns.pop("rayleigh") == 2.0
     assert set(columns) == {"score_t_min", "score_measured", "score_area50"}
-    assert not set(SCORES.values()) & set(identity(direction))
+    assert not set(SCORES.values()) & set(who(direction))
 
 
 def test_overlaps_are_of_the_spans_of_two_methods_in_one_place():
@@ -59,16 +60,11 @@ def test_overlaps_are_of_the_spans_of_two_methods_in_one_place():
             reference=f"g/{method}/{place}",
         )  # fmt: skip
 
-    sets = [found("svd", "a", [0, 1]), found("hybrid", "a", [1, 2, 3, 4]), found("svd", "b", [0])]
-    spans = {
-        (one.reference, other.reference): Angles.between(
-            *(each.basis.combine(each.coefficients) for each in (one, other))
-        ).overlap
-        for one, other in ((sets[0], sets[1]), (sets[1], sets[0]))
-    }
-    result = SimpleNamespace(plan=SimpleNamespace(sets=sets), overlaps=spans)
-    rows = {(row["method"], row["other"]): row for row in overlap_rows(result)}
-    assert spans["g/svd/a", "g/hybrid/a"].reversed.share == pytest.approx(1 / 4)
+    sets = [found("svd", "a", [0, 1]), found("hybrid", "a", [1, 2, 3, 4])]
+    overlap = Angles.between(*(each.basis.combine(each.coefficients) for each in sets)).overlap
+    outcome = Spans([(*sets, overlap)])
+    rows = {(row["method"], row["other"]): row for row in Overlaps().rows(measurement(), outcome)["overlap"]}
+    assert overlap.reversed.share == pytest.approx(1 / 4)
     assert rows["svd", "hybrid"]["share"] == pytest.approx(1 / 2)
     assert rows["hybrid", "svd"]["share"] == pytest.approx(1 / 4)
     assert rows["svd", "hybrid"]["chance"] == pytest.approx(4 / 6)

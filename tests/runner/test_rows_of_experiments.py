@@ -6,25 +6,24 @@ import pytest
 import torch
 import toy
 from analytic import LinearGenerator, direction, direction_set, noise
+from made_up import CODES, curve, measurement, realism
 
-from navbench.experiments.fid_curve import Curve
-from navbench.experiments.layer_survey import Changes
-from navbench.experiments.locality import Heat
+from navbench.experiments.curves import Curves, CurvesFound
+from navbench.experiments.layers import Layers
+from navbench.experiments.locality import Heat, Heatmaps, Heats
+from navbench.experiments.pairs import Pair, Pairs, PairsFound
+from navbench.experiments.photos import Album, EditedPhotos, Photos
 from navbench.experiments.quality import Quality
+from navbench.experiments.ranking import Ranking
 from navbench.experiments.real_images import Photo
-from navbench.experiments.reproduction import Reproduction
+from navbench.experiments.reproduction import Imitations, Reproduction, Reproductions
+from navbench.experiments.survey import Changes, Survey, Surveyed, SurveyedLayer, SurveyedLayers
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Attribute
-from navbench.runner.pair_rows import pair_curve_rows, pair_rows
-from navbench.runner.photo_rows import photo_attribute_rows
-from navbench.runner.quality_rows import quality_rows
-from navbench.runner.ranking_rows import ranking_rows
-from navbench.runner.results import EditedPhotos, Pair, Results, Surveyed
-from navbench.runner.survey_rows import layer_rows
 from navbench.tables import TABLES
 
-CODES = 20
-SUITE = toy.tiny(curves={"shifts": 3, "samples": CODES})
+SUITE = toy.tiny(experiments=[], curves={"shifts": 3, "samples": CODES})
+EFFECTS = (0.1, 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -37,20 +36,6 @@ def made(generator, method, seed=0):
     return direction_set(generator, "map", noise(seed, 1, *generator.layer("map").shape), method=method)
 
 
-def results(generator, *sets, surveyed=()):
-    plan = SimpleNamespace(
-        sets=sets, surveyed=surveyed, all_directions=lambda: [one for found in sets for one in found]
-    )
-    return Results(generator, plan, "FD", reference="renderings", reference_samples=300)
-
-
-def curve(low, high, effects=(0.1, 0.2)):
-    values = torch.tensor([low, high], dtype=torch.float64)
-    influence = torch.zeros(2, CODES, dtype=torch.float64)
-    effect = torch.tensor(effects)[:, None].expand(2, 4)
-    return Curve(values, influence, values / 100, influence, effect, *torch.zeros(2, 2, 4))
-
-
 # --- photos ------------------------------------------------------------------------------------------------------
 
 
@@ -59,12 +44,10 @@ def test_the_edit_of_a_photo_is_held_against_what_is_true_of_it(generator):
     photo = Photo("a", torch.zeros(3, 4, 4), "renderings, number 0", truth={"wheel radius": 5.0, "hue": 350.0})
     #              the photo itself, t = -1, t = 0, t = 1
     scores = torch.tensor([[[5.1, 351.0], [4.0, 340.0], [5.5, 355.0], [7.0, 30.0]]])
-    result = results(generator)
-    result.scorer = SimpleNamespace(attributes=attributes)
-    result.edited = [
-        EditedPhotos(direction(generator, noise(0, 4, 3, 4, 4), layer="map"), "z", (photo,), (-1.0, 0.0, 1.0), scores)
-    ]
-    rows = {(row["attribute"], row["t"]): row for row in photo_attribute_rows(result)}
+    one = direction(generator, noise(0, 4, 3, 4, 4), layer="map")
+    album = Album([], [], [EditedPhotos(one, "z", (photo,), (-1.0, 0.0, 1.0), torch.zeros(0), scores)])
+    on = measurement(generator=generator, scorer=SimpleNamespace(attributes=attributes))
+    rows = {(row["attribute"], row["t"]): row for row in Photos().rows(on, album)["photo_attributes"]}
     assert [rows["wheel radius", t]["value"] for t in (-1.0, 0.0, 1.0)] == pytest.approx([4.0, 5.5, 7.0])
     assert [rows["wheel radius", t]["change"] for t in (-1.0, 0.0, 1.0)] == pytest.approx([-1.5, 0.0, 1.5])
     assert [rows["wheel radius", t]["error"] for t in (-1.0, 0.0, 1.0)] == pytest.approx([-1.0, 0.5, 2.0])
@@ -78,14 +61,14 @@ def test_the_edit_of_a_photo_is_held_against_what_is_true_of_it(generator):
 
 
 def pair(one, other, end, cosine, choice):
-    return Pair(one, other, end, estimate.mean(torch.full((6,), cosine)), choice, False, (curve(20, 30), curve(40, 50)))
+    curves = (curve(20, 30, effects=EFFECTS), curve(40, 50, effects=EFFECTS))
+    return Pair(one, other, end, estimate.mean(torch.full((6,), cosine)), choice, False, curves)
 
 
 def test_the_effect_of_a_partner_is_signed_as_the_edit_that_it_does(generator):
     one, other = (next(iter(made(generator, method))) for method in ("svd", "spectrum"))
-    result = results(generator)
-    result.floor, result.pairs = curve(10, 10), [pair(one, other, 0, 0.5, 0.6)]
-    rows = {(row["member"], row["t"]): row for row in pair_curve_rows(SUITE, result)}
+    on, found = measurement(along=realism(10), suite=SUITE), PairsFound([pair(one, other, 0, 0.5, 0.6)], [])
+    rows = {(row["member"], row["t"]): row for row in Pairs().rows(on, found)["pair_curves"]}
     ends = (one.t_min, 0.0, one.t_max)
     assert [rows[one.name, t]["value"] for t in ends] == [20, 10, 30]
     assert [rows[other.name, t]["value"] for t in ends] == [40, 10, 50]
@@ -98,9 +81,8 @@ def test_the_effect_of_a_partner_is_signed_as_the_edit_that_it_does(generator):
 def test_among_latent_sets_the_closest_is_chosen_on_the_codes_that_measure_nothing(generator):
     one = next(iter(made(generator, "svd")))
     latent = [direction(generator, noise(seed, 3), space="z") for seed in (1, 2)]
-    result = results(generator)
-    result.pairs = [pair(one, latent[0], 1, 0.9, 0.3), pair(one, latent[1], 1, 0.4, 0.6)]
-    rows = list(pair_rows(result))
+    found = PairsFound([pair(one, latent[0], 1, 0.9, 0.3), pair(one, latent[1], 1, 0.4, 0.6)], [])
+    rows = list(Pairs().rows(measurement(), found)["pairs"])
     assert [row["closest"] for row in rows] == [False, True]
     assert [row["cosine"] for row in rows] == pytest.approx([0.9, 0.4])
 
@@ -109,16 +91,17 @@ def test_among_latent_sets_the_closest_is_chosen_on_the_codes_that_measure_nothi
 
 
 def test_quality_keeps_the_ends_and_numbers_apart(generator):
-    result = results(generator)
-    result.embedding = "faces"
+    found = made(generator, "svd")
     kept = torch.tensor([[0.9, 0.7], [1.0, 1.0], [0.2, 0.4]]).double()
-    result.qualities["d"] = Quality(
+    quality = Quality(
         torch.tensor([0.1, 0.3, float("nan")]).double(), torch.tensor([[0.5, 0.01], [0.6, 0.02]]).double(),
         torch.tensor([0.7, 0.03]).double(), torch.tensor(10), kept,
     )  # fmt: skip
-    rows = {(row["metric"], row["end"]): row for row in quality_rows(SUITE, result, {"d": {"name": "d"}})}
-    found = {place: (row["value"], row["n"]) for place, row in rows.items()}
-    assert found == {
+    outcome = CurvesFound({found[0].name: curve(20, 30)}, {found[0].name: quality})
+    on = measurement(sets=[found], suite=SUITE, generator=generator, embedder=SimpleNamespace(name="faces"))
+    rows = {(row["metric"], row["end"]): row for row in Curves().rows(on, outcome)["quality"]}
+    numbers = {place: (row["value"], row["n"]) for place, row in rows.items()}
+    assert numbers == {
         ("unevenness", ""): (pytest.approx(0.2), 2),  # a code that does not change has no path
         ("feature coherence", "t_min"): (pytest.approx(0.5), CODES),
         ("feature coherence", "t_max"): (pytest.approx(0.6), CODES),
@@ -137,15 +120,17 @@ def test_a_layer_has_the_means_of_its_directions(generator):
     found = made(generator, "svd")
     ends = [(20.0, 30.0), (50.0, 60.0)]
     shares = [(1.0, 2.0, 1.0), (2.0, 1.0, 1.0)]
-    result = results(generator, surveyed=(found,))
+    surveyed = []
     for (low, high), scales in zip(ends, shares, strict=True):
         heat = torch.ones(10, 4, 4).double()
         changes = Changes(
             torch.tensor([scales]).double().expand(CODES, 3), torch.tensor([[3.0, 1.0]]).double().expand(CODES, 2),
             heat, torch.full((10,), 4.0).double(),
         )  # fmt: skip
-        result.survey.append(Surveyed(next(iter(found)), changes, None, curve(low, high)))
-    (row,) = layer_rows(SUITE, result)
+        surveyed.append(Surveyed(found[0], changes, None, curve(low, high, effects=EFFECTS)))
+    outcome = SurveyedLayers({"map": SurveyedLayer(found, surveyed, None)})
+    on = measurement({Survey: outcome}, generator=generator)
+    (row,) = Layers().rows(on, Layers().run(on))["layers"]
     assert (row["coarse"], row["middle"], row["fine"]) == pytest.approx((0.375, 0.375, 0.25))
     assert row["geometry"] == pytest.approx(0.75)
     assert row["area50"] == pytest.approx(0.5)
@@ -173,13 +158,13 @@ def reproduction(residual):
 
 def ranked(generator, first, second):
     """The rows of two methods, each with a curve, a heatmap and an imitation."""
-    result = results(generator, first, second)
+    curves, hot_pixels, imitations = {}, {}, {}
     for found, cost, hot, residual in ((first, 20.0, 8, 0.2), (second, 40.0, 4, 0.7)):
-        name = next(iter(found)).name
-        result.curves[name] = curve(cost, cost)
-        result.heats[name] = heats(hot)
-        result.reproductions[name, "z"] = reproduction(residual)
-    return {row["metric"]: row for row in ranking_rows(SUITE, result)}
+        name = found[0].name
+        curves[name], hot_pixels[name], imitations[name, "z"] = curve(cost, cost), heats(hot), reproduction(residual)
+    outcomes = {Curves: CurvesFound(curves, {}), Heatmaps: Heats(hot_pixels), Reproductions: Imitations(imitations)}
+    on = measurement(outcomes, generator=generator, sets=(first, second))
+    return {row["metric"]: row for row in Ranking().rows(on, Ranking().run(on))["ranking"]}
 
 
 def test_a_ranking_has_each_number_of_both_methods(generator):

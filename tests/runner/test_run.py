@@ -22,7 +22,7 @@ from navbench.library import Library
 from navbench.metrics.extractors import create_extractor
 from navbench.report.tables import load_run
 from navbench.runner import store as store_module
-from navbench.runner.local import check_folder
+from navbench.runner.run import check_folder
 from navbench.tables import TABLES
 
 TESTS = Path(__file__).parent

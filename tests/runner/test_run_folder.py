@@ -6,7 +6,7 @@ import pytest
 import toy
 
 from navbench.errors import NavbenchError
-from navbench.runner.local import check_folder
+from navbench.runner.run import check_folder
 
 
 @pytest.fixture

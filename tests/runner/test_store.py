@@ -20,10 +20,10 @@ from navbench.generators import zoo
 from navbench.library import Library, set_path
 from navbench.metrics.extractors import create_extractor
 from navbench.metrics.perceptual import create_distance
-from navbench.runner import local
-from navbench.runner.executor import InProcess, steps
+from navbench.runner import run as runner
+from navbench.runner.executor import InProcess
 from navbench.runner.store import Store
-from navbench.work import Stored, content_of, pure, slices
+from navbench.work import Stored, content_of, pure, slices, steps
 
 CURVE = {"curve_shard", "curve", "curve_quality"}
 CURVES = CURVE | {"unshifted_features", "floor"}
@@ -71,7 +71,7 @@ def kinds(monkeypatch):
     """The functions of the pieces that runs make from here on, and how often."""
     made = Counter()
     monkeypatch.setattr(Recording, "kinds", made, raising=False)
-    monkeypatch.setattr(local, "Store", Recording)
+    monkeypatch.setattr(runner, "Store", Recording)
     return made
 
 
@@ -114,7 +114,7 @@ def test_another_distance_makes_effects_anew_but_no_features(tmp_path, sets, fin
         return distance
 
     shutil.copytree(finished.folder / "cache", tmp_path / "cache")
-    monkeypatch.setattr(local, "create_distance", renamed)
+    monkeypatch.setattr(runner, "create_distance", renamed)
     toy.execute(tmp_path, toy.tiny(distance="lpips-alex"), sets)
     assert set(kinds) == {"screen", *CURVE, "imitate"}
 

@@ -21,7 +21,7 @@ from navbench.generators import zoo
 from navbench.library import Library, set_path
 from navbench.metrics.attributes import Attribute
 from navbench.metrics.perceptual import create_distance
-from navbench.runner.local import Run
+from navbench.runner.run import Run
 from navbench.spaces import LatentSpace, ParameterSpace
 
 

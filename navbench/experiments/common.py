@@ -1,0 +1,121 @@
+"""What a suite says of all its experiments: the generators, and what every measurement shares."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
+
+from pydantic import AfterValidator, Field
+
+from navbench.discovery.settings import DiscoverySettings
+from navbench.errors import unknown
+from navbench.generators.options import Options
+from navbench.settings import SPEED, Settings
+from navbench.words import DISTANCE
+
+if TYPE_CHECKING:
+    from navbench.experiments.experiment import Experiment
+
+S = TypeVar("S", bound=Settings)
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("must be odd, to have t = 0")
+    return value
+
+
+OddCount = Annotated[int, AfterValidator(_odd)]
+"""A number of shifts from t_min to t_max, t = 0 inside."""
+
+
+class Subject(Settings):
+    """One generator of a suite.
+
+    Attributes:
+        name: an installed generator, 'package.module:callable', or the path of a checkpoint.
+        options: how a generator from a checkpoint is to run.
+        layers: names or indices; empty for the layers of the direction sets there are, or if there are none, three of
+            different depth.
+        methods: the methods whose directions are measured on those layers.
+        latents: latent spaces, 'z', 'w' or 'w+'; one that the generator lacks is refused.
+        latent_methods: the methods whose directions are measured there; each in the spaces in which it is defined.
+        reference: 'unshifted', the generator itself at t = 0 with other codes; an installed distribution, such as
+            'renderings', the truth of `cars`; a folder or zip of images; or a file of their statistics, .npz or of
+            torch-fidelity's cache.
+        resize: of images of another size in a folder or zip: 'box', 'bilinear', 'bicubic' or 'lanczos', which changes a
+            Fréchet distance and is recorded; '' to refuse them.
+        scorer: an installed attribute scorer, or 'package.module:callable'; '' for none.
+        segmentation: an installed segmentation, or 'package.module:callable', that says what parts changes lie on; ''
+            for none.
+        embedding: an installed embedding, or 'package.module:callable', that tells whose identity an image shows; ''
+            for none.
+        photos: to be edited: image files, folders of them, names of distributions, and codes that an earlier run wrote.
+        discovery: how its directions are found, all of it; `None` for what the suite says of all generators.
+    """
+
+    name: str
+    options: Options = Options()
+    layers: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ("svd", "optimization", "spectrum", "hybrid")
+    latents: tuple[Literal["z", "w", "w+"], ...] = ()
+    latent_methods: tuple[str, ...] = ("ganspace", "sefa", "latent-spectrum", "latent-optimization", "random")
+    reference: str = "unshifted"
+    resize: Literal["", "box", "bilinear", "bicubic", "lanczos"] = ""
+    scorer: str = ""
+    segmentation: str = ""
+    embedding: str = ""
+    photos: tuple[str, ...] = ()
+    discovery: DiscoverySettings | None = None
+
+    @property
+    def all_methods(self) -> tuple[str, ...]:
+        """Of layers and of latent spaces."""
+        return (*self.methods, *(self.latent_methods if self.latents else ()))
+
+
+class Common(Settings):
+    """What a suite says beside the sections of its experiments.
+
+    Attributes:
+        batch: images per forward pass; changes no result beyond rounding.
+        rediscover: find directions anew, even where there are some.
+        calibrate: what every direction's range is solved for, 'effect=0.2' or 'wheel radius=+2px'; '' for the ranges
+            of the direction files.
+        only: directions by name, to measure those alone; empty for what each experiment's `directions` says.
+        experiments: by name, beside those that are part of every run.
+    """
+
+    name: str
+    seed: int = Field(0, ge=0)
+    precision: Literal["float32", "bf16"] = "float32"
+    batch: int = Field(32, ge=1, json_schema_extra=SPEED)
+    rediscover: bool = False
+    calibrate: str = ""
+    only: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = ()
+    generators: tuple[Subject, ...] = Field(min_length=1)
+    distance: str = DISTANCE
+    discovery: DiscoverySettings = DiscoverySettings()
+
+    def section(self, kind: "type[Experiment[S, Any]]") -> S:
+        """The settings of an experiment."""
+        section = getattr(self, kind.name) if kind.name in type(self).model_fields else kind.settings()
+        return cast(S, section)
+
+    def discovery_of(self, subject: Subject) -> DiscoverySettings:
+        """How directions of one of its generators are found."""
+        return subject.discovery or self.discovery
+
+    def measured_methods(self) -> list[str]:
+        """The methods whose directions are measured, of all generators."""
+        return [method for subject in self.generators for method in subject.all_methods]
+
+
+def check_methods(methods: Collection[str], known: Collection[str], key: str) -> None:
+    """Refuse a method of a suite's key that is none of the known ones; '' stands for a default.
+
+    Raises:
+        NavbenchError: it names the nearest known method.
+    """
+    for method in methods:
+        if method and method not in known:
+            raise unknown(f"method in {key}", method, known)

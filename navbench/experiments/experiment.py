@@ -1,0 +1,111 @@
+"""What an experiment is: one object that says what it is set by, needs, asks to be computed, and writes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from navbench.directions import Direction, DirectionSet
+from navbench.experiments.common import Common, Subject
+from navbench.experiments.rows import Row
+from navbench.generators.base import Generator
+from navbench.settings import Settings
+from navbench.spaces import Space
+
+if TYPE_CHECKING:
+    from navbench.experiments.measurement import Instruments, Measurement
+
+S = TypeVar("S", bound=Settings)
+O = TypeVar("O")  # noqa: E741
+Places = Sequence[tuple[Space, Sequence[str]]]
+"""Spaces, each with the methods whose direction sets in it are wanted."""
+
+
+class NoSettings(Settings):
+    """Of an experiment that has nothing to set."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the run folder.
+
+    Attributes:
+        path: relative to the folder, with '/'.
+        content: all of it.
+        row: of tables/images.csv, for what the report shows; `None` for others.
+    """
+
+    path: str
+    content: bytes
+    row: Row | None = None
+
+
+class Experiment(ABC, Generic[S, O]):
+    """An experiment on one generator; it has no state, and its outcome is a frozen dataclass.
+
+    Attributes:
+        name: in the suite's `experiments`, and of its section.
+        settings: its section of the suite.
+        always: part of every run, and not named in `experiments`.
+        on_request: has to be named in `experiments`, which leave it out by default.
+        whole: of whole direction sets, so left out where a suite names single directions.
+        needs: the experiments that run wherever this one does.
+        absent: the report's sentence where the suite does not ask for it; '' for none.
+    """
+
+    name: ClassVar[str]
+    settings: ClassVar[type[Settings]] = NoSettings
+    always: ClassVar[bool] = False
+    on_request: ClassVar[bool] = False
+    whole: ClassVar[bool] = False
+    needs: "ClassVar[tuple[type[Experiment[Any, Any]], ...]]" = ()
+    absent: ClassVar[str] = ""
+
+    def check_suite(self, suite: Common) -> None:
+        """Refuse what is wrong in a suite's values, whatever the generators are."""
+
+    def places(self, suite: Common, subject: Subject, generator: Generator) -> Places:
+        """Where it needs direction sets beside those that the suite measures; they are `Plan.further`."""
+        return ()
+
+    def check(self, on: "Instruments") -> None:
+        """Refuse, before anything is computed or written, what would be refused late."""
+
+    def check_directions(self, on: "Measurement") -> None:
+        """The same of what depends on the directions that are measured."""
+
+    def has_work(self, on: "Measurement") -> bool:
+        """Whether the generator has what it is about."""
+        return True
+
+    def gaps(self, on: "Measurement") -> Iterator[str]:
+        """Sentences for the report: what it was asked for and does not measure here."""
+        yield from ()
+
+    @abstractmethod
+    def run(self, on: "Measurement") -> O:
+        """Ask for its pieces, and give what they tell."""
+
+    def rows(self, on: "Measurement", outcome: O) -> Mapping[str, Iterable[Row]]:
+        """Rows of declared tables, by the table's name."""
+        return {}
+
+    def direction_columns(self, on: "Measurement", outcome: O, direction: Direction) -> Row:
+        """What it adds to a direction's row of tables/directions.csv."""
+        return {}
+
+    def set_columns(self, on: "Measurement", outcome: O, found: DirectionSet) -> Row:
+        """What it adds to the row of a direction set in tables/methods.csv."""
+        return {}
+
+    def measured(self, outcome: O) -> Iterable[str]:
+        """The names of the directions that the report shows singly for what it found of them."""
+        return ()
+
+    def files(self, on: "Measurement", outcome: O) -> Iterable[File]:
+        """Pictures, arrays and codes."""
+        return ()
+
+    def facts(self, on: "Measurement", outcome: O) -> Mapping[str, Any]:
+        """What it adds to the manifest; mappings and lists of several generators are joined."""
+        return {}

@@ -1,0 +1,52 @@
+"""On what numbers of direction sets were taken: only numbers on one footing are compared."""
+
+from collections.abc import Mapping
+
+from navbench.directions import DirectionSet
+from navbench.experiments.calibration import parse_target
+from navbench.experiments.curves import Curves
+from navbench.experiments.fid_curve import Curve
+from navbench.experiments.measurement import Measurement
+from navbench.metrics import estimate
+from navbench.metrics.estimate import Estimate
+
+Footing = tuple[float | None, tuple[tuple[int, ...], ...]]
+"""What numbers of two sets must share to be compared: the effect, and of which directions they are, at which ends."""
+
+
+def effect_target(on: Measurement, found: DirectionSet) -> float | None:
+    """The effect that the ranges of a set were calibrated to; `None` if it was something else than an effect."""
+    if not on.bench.suite.calibrate:
+        return found.settings.get("effect")
+    target = parse_target(on.bench.suite.calibrate)
+    return target.amount if target.is_effect else None
+
+
+def fair_ends(on: Measurement, name: str) -> list[int]:
+    """The ends of a direction's curve that may be compared with others': both, or those that calibration reached."""
+    if name not in on.ranges:
+        return [0, -1]
+    there = on.ranges[name].is_reached(parse_target(on.bench.suite.calibrate)).tolist()
+    return [end for end, reached in zip((0, -1), there, strict=True) if reached]
+
+
+def realism_of(on: Measurement, found: DirectionSet) -> tuple[Estimate, Estimate] | None:
+    """The mean Fréchet and kernel distance of a set's directions with curves, at their fair ends; `None` of none."""
+    curves = _curves(on)
+    ends = [(curves[one.name], end) for one in found if one.name in curves for end in fair_ends(on, one.name)]
+    if not ends:
+        return None
+    fd = estimate.average([curve.frechet_at(end) for curve, end in ends])
+    return fd, estimate.average([curve.kernel_at(end) for curve, end in ends])
+
+
+def footing(on: Measurement, found: DirectionSet) -> Footing:
+    """On what the mean distances of a set were taken."""
+    curves = _curves(on)
+    ends = tuple((one.index, *fair_ends(on, one.name)) for one in found if one.name in curves)
+    return effect_target(on, found), ends
+
+
+def _curves(on: Measurement) -> Mapping[str, Curve]:
+    outcome = on.outcome(Curves)
+    return outcome.curves if outcome is not None else {}

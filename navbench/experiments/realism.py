@@ -1,0 +1,183 @@
+"""What curves of one generator share: the reference, the distances at t = 0, and the pieces of a curve."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from navbench.directions import Direction
+from navbench.experiments import fid_curve, quality
+from navbench.experiments.common import OddCount
+from navbench.experiments.fid_curve import Curve, Features
+from navbench.experiments.measurement import Bench, Measurement
+from navbench.experiments.reference import Reference, open_reference, real_features, real_scores
+from navbench.experiments.rows import Row
+from navbench.experiments.statistics import Gaussian, is_statistics, read_statistics
+from navbench.metrics.extractors import Extractor, create_extractor
+from navbench.seeds import Role
+from navbench.settings import SPEED, Settings
+from navbench.words import EXTRACTOR
+from navbench.work import Piece, Tick
+
+
+class CurveSettings(Settings):
+    """FD and KID against the shift.
+
+    Attributes:
+        directions: how many of each set, from the first.
+        shifts: points of a curve, odd, t = 0 inside.
+        samples: images per point.
+        reference_samples: images of a reference that can be drawn without end; 0 for as many as `samples`.
+        shard: images per resumable piece; changes no result.
+        extractor: of the features: one of torch-fidelity, an entry point of `navbench.extractors`, or
+            'package.module:callable'; only 'inception-v3-compat' makes an FID.
+        extractor_weights: a file with its weights, '' for the ones it downloads.
+        effect_samples: on how many of the codes the effect is measured along the curve.
+    """
+
+    directions: int = Field(2, ge=0)
+    shifts: OddCount = Field(5, ge=3)
+    samples: int = Field(512, ge=2)
+    reference_samples: int = Field(0, ge=0)
+    shard: int = Field(256, ge=1, json_schema_extra=SPEED)
+    extractor: str = EXTRACTOR
+    extractor_weights: str = ""
+    effect_samples: int = Field(64, ge=2)
+
+
+def shards_of(count: int, size: int) -> list[range]:
+    """Consecutive ranges of at most `size` that make up `count`: the resumable pieces of a curve."""
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def extractor_of(bench: Bench, settings: CurveSettings) -> Extractor:
+    """The extractor of the suite's curves."""
+    return bench.once(create_extractor, settings.extractor, bench.compute, settings.extractor_weights or None)
+
+
+class Realism:
+    """What all curves of a generator share: the reference, the distances at t = 0, and how a curve is made.
+
+    Attributes:
+        name: of the reference, as the suite has it.
+        extractor: of the features.
+        shards: the codes of a curve, in pieces.
+        reference: what all distances are measured against.
+        floor: the distances at t = 0.
+    """
+
+    def __init__(self, on: Measurement, settings: CurveSettings) -> None:
+        """Compute the features of the reference and those at t = 0, in a stage of their own."""
+        self._on, self._settings, self.name = on, settings, on.subject.reference
+        self.extractor = extractor_of(on.bench, settings)
+        self.shards = shards_of(settings.samples, settings.shard)
+        self._at_zero = self._unshifted(Role.CURVE, self.shards)
+        real = self._reference_pieces()
+        features = on.pieces([*real, *self._at_zero], "reference")[: len(real)]
+        self.reference = self._reference([piece.key for piece in real], [each.features for each in features])
+        floor = fid_curve.floor.piece(tuple(self._at_zero), settings.effect_samples, self.reference)
+        (self.floor,) = on.pieces([floor])
+
+    def curve(self, direction: Direction, points: int, tick: Tick) -> Curve:
+        """The curve of a direction at `points` shifts of its range, without t = 0."""
+        (curve,) = self._on.bench.executor.results([self._curve(direction, points)], tick)
+        return curve
+
+    def curves_and_qualities(
+        self, directions: Sequence[Direction], points: int, tick: Tick
+    ) -> list[tuple[Curve, quality.Quality]]:
+        """The curve of each direction, and how good the direction is by what was seen along it."""
+        pieces: list[Piece] = []
+        for direction in directions:
+            pieces += [self._curve(direction, points), self._quality(direction, points)]
+        results = self._on.bench.executor.results(pieces, tick)
+        return list(zip(results[::2], results[1::2], strict=True))
+
+    @cached_property
+    def reference_scores(self) -> Tensor | None:
+        """What the scorer reads from the reference's images, (n, A); `None` without a scorer, or images of its own."""
+        images, scorer, compute = self._images, self._on.scorer, self._on.bench.compute
+        if images is None or scorer is None:
+            return None
+        shards = shards_of(len(images), self._settings.shard)
+        scores = self._on.pieces([real_scores.piece(images, shard, scorer, compute) for shard in shards])
+        return torch.cat([each.scores for each in scores])
+
+    # --- pieces
+
+    def _shards(self, direction: Direction, points: int) -> tuple[Piece[fid_curve.Shard], ...]:
+        """The shards of a curve, which are dropped once all that is made of them is there."""
+        bench, edit = self._on.bench, self._on.edit(direction)
+        shifts = tuple(t for t in direction.shifts(points).tolist() if t != 0)
+        seen = (bench.suite.seed, self.extractor, bench.distance, self._settings.effect_samples, self._on.embedder)
+        pieces = [fid_curve.curve_shard.piece(edit, shifts, shard, *seen) for shard in self.shards]
+        return tuple(piece.but(note=direction.name, transient=True) for piece in pieces)
+
+    def _curve(self, direction: Direction, points: int) -> Piece[Curve]:
+        return fid_curve.curve.piece(self._shards(direction, points), self.reference).but(note=direction.name)
+
+    def _quality(self, direction: Direction, points: int) -> Piece[quality.Quality]:
+        shards, shifts = self._shards(direction, points), tuple(direction.shifts(points).tolist())
+        piece = quality.curve_quality.piece(shards, shifts, tuple(self._at_zero), self.reference)
+        return piece.but(note=direction.name)
+
+    def _unshifted(self, role: Role, shards: Sequence[range]) -> list[Piece[Features]]:
+        seen = (self._on.bench.suite.seed, self.extractor, self._on.bench.compute)
+        pieces = [fid_curve.unshifted_features.piece(self._on.generator, role, shard, *seen) for shard in shards]
+        return [piece.but(note=role) for piece in pieces]
+
+    # --- the reference
+
+    @cached_property
+    def _images(self) -> Reference | None:
+        """The reference's images; `None` if they are the generator's own, or unknown."""
+        if self.name == "unshifted" or is_statistics(self.name):
+            return None
+        return open_reference(self.name, self._on.generator.size, self._reference_count, self._on.subject.resize)
+
+    @property
+    def description(self) -> str:
+        """What the reference is, of how many images, and how they were resized, in words."""
+        if self.name == "unshifted":
+            return f"{self._reference_count:,} images of the generator itself at t = 0, with other codes"
+        if self._images is None:
+            return read_statistics(self.name).description()
+        return self._images.description()
+
+    @property
+    def source(self) -> Row:
+        """The columns that say with what and against what distances are measured."""
+        return {"extractor": self.extractor.name, "reference": self.name}
+
+    @property
+    def n_reference(self) -> int | None:
+        """How many images the reference is of; `None` if unknown."""
+        return self.reference.n
+
+    @property
+    def _reference_count(self) -> int:
+        """How many images are drawn of a reference that has no end."""
+        return self._settings.reference_samples or self._settings.samples
+
+    def _reference_pieces(self) -> list[Piece[Features]]:
+        """The features of the reference; `[]` if the reference is a file of statistics."""
+        images, compute = self._images, self._on.bench.compute
+        if self.name == "unshifted":
+            return self._unshifted(Role.REFERENCE, shards_of(self._reference_count, self._settings.shard))
+        if images is None:
+            return []
+        shards = shards_of(len(images), self._settings.shard)
+        pieces = [real_features.piece(images, shard, self.extractor, compute) for shard in shards]
+        return [piece.but(note="real images") for piece in pieces]
+
+    def _reference(self, keys: Sequence[str], features: Sequence[Tensor]) -> fid_curve.Reference:
+        device = self._on.bench.compute.device
+        if not is_statistics(self.name):
+            return fid_curve.Reference.of(torch.cat(list(features)).to(device), list(keys))
+        statistics = read_statistics(self.name)
+        known, key = statistics.known, statistics.cache_key
+        if isinstance(known, Gaussian):
+            return fid_curve.Reference.of_gaussian(known.mean.to(device), known.covariance.to(device), key)
+        return fid_curve.Reference.of(known.to(device), key)

@@ -1,0 +1,256 @@
+"""What a page consists of: sections of blocks, each kind of which one macro of `templates/macros.html` renders.
+
+A block that has nothing to show is false and is left out. All text is escaped, and freed of control characters, when
+it is rendered; tags are possible in a `Markup` only.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Subject = TypeVar("Subject")
+"""What a section is about: a report's `page.Page`, or a comparison of two runs."""
+
+
+class Block:
+    """Something that a section shows."""
+
+
+@dataclass(frozen=True)
+class Words(Block):
+    """A paragraph; `look` is its class in the style sheet, such as 'lead', 'note' or 'absent'."""
+
+    text: str
+    look: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+
+@dataclass(frozen=True)
+class Heading(Block):
+    """A heading within a section."""
+
+    text: str
+    look: str = ""
+
+
+@dataclass(frozen=True)
+class Items(Block):
+    """A list."""
+
+    items: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.items)
+
+
+@dataclass(frozen=True)
+class Terms(Block):
+    """Terms and what they are, or names and values; `look` is the class of the list."""
+
+    pairs: Sequence[tuple[str, str]]
+    look: str = "terms plain"
+
+    def __bool__(self) -> bool:
+        return bool(self.pairs)
+
+
+@dataclass(frozen=True)
+class Pre(Block):
+    """Text as it is in a file."""
+
+    text: str
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image as a page holds it: its bytes as a data URI, its size, and what it shows in words."""
+
+    uri: str
+    width: int
+    height: int
+    alt: str
+
+
+@dataclass(frozen=True)
+class Chart(Block):
+    """A plot across the page, and its caption."""
+
+    picture: Picture
+    caption: str
+
+
+@dataclass(frozen=True)
+class Figure(Block):
+    """Pictures with one caption; `top` is what the brightest colour of a heatmap stands for, '' without a scale."""
+
+    pictures: tuple[Picture, ...]
+    caption: str
+    look: str
+    top: str = ""
+
+
+@dataclass(frozen=True)
+class Sheet(Block):
+    """A picture that is a grid of images, with the captions of its columns.
+
+    Attributes:
+        name: of the direction that it shows; '' if it is of none.
+    """
+
+    picture: Picture
+    rows: int
+    columns: tuple[str, ...]
+    caption: str = ""
+    thumbnail: Picture | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Sheets(Block):
+    """Sheets side by side."""
+
+    sheets: tuple[Sheet, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.sheets)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one place of a table or of a gallery shows.
+
+    Attributes:
+        sort: the number it is sorted by, if it is a number.
+        automatic: a label that no human gave, shown after the text and marked as such.
+        strong: the best of its row.
+    """
+
+    text: str
+    sort: float | None = None
+    link: str = ""
+    picture: Picture | None = None
+    automatic: str = ""
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Gallery(Block):
+    """Heatmaps on one scale, each a link; `top` is what its brightest colour stands for."""
+
+    cells: tuple[Cell, ...]
+    top: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Table(Block):
+    """A table with its caption; groups are headings over several heads, each with how many it spans.
+
+    Where `total` is set, the last row sums up the others. A reader can sort a `sortable` one by any column.
+    """
+
+    caption: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    groups: tuple[tuple[str, int], ...] = ()
+    total: bool = False
+    sortable: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Which columns hold numbers, and are set flush right."""
+        return tuple(any(row[place].sort is not None for row in self.rows) for place in range(len(self.heads)))
+
+
+@dataclass(frozen=True)
+class Details(Block):
+    """Blocks that are shown on a click on the summary."""
+
+    summary: str
+    blocks: tuple[Block, ...]
+
+    def __bool__(self) -> bool:
+        return any(self.blocks)
+
+
+@dataclass(frozen=True)
+class Card(Block):
+    """Everything about one direction.
+
+    Attributes:
+        anchor: by which links reach it.
+        colour: of its method.
+        label: by a human, '' if there is none; `automatic` is one that no human gave.
+        beside: its blocks at the left, and at the right.
+        below: blocks in a row.
+        more: the last blocks.
+    """
+
+    anchor: str
+    title: str
+    colour: str
+    label: str
+    automatic: str
+    beside: tuple[tuple[Block, ...], ...]
+    below: tuple[Block, ...]
+    more: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Section(Generic[Subject]):
+    """A section of a page.
+
+    Attributes:
+        anchor: by which links reach it; letters and dashes.
+        title: its heading, or a function of the subject that gives it.
+        nav: what the navigation calls it; '' leaves it out there.
+        blocks: a function from the subject to what the section shows.
+        absent: the sentence that stands there if there are no blocks; without one, nothing is left of the section.
+        look: its class in the style sheet: 'box', or ''.
+    """
+
+    anchor: str
+    title: str | Callable[[Subject], str]
+    nav: str
+    blocks: Callable[[Subject], Iterable[Block]]
+    absent: str = ""
+    look: str = ""
+
+    def content(self, subject: Subject) -> tuple[Block, ...]:
+        """What it shows of the subject; nothing if the section is to be left out."""
+        return tuple(filter(None, self.blocks(subject))) or tuple(filter(None, [Words(self.absent, "absent")]))
+
+    def heading(self, subject: Subject) -> str:
+        """What stands above it."""
+        return self.title if isinstance(self.title, str) else self.title(subject)
+
+
+@dataclass(frozen=True)
+class Header:
+    """The head of a page.
+
+    Attributes:
+        title: what the browser calls it.
+        kicker: the line above the heading.
+        heading: may be a `Markup`.
+        subtitle: what the page answers.
+        facts: names and values.
+        warning: what a reader has to know first; '' if there is nothing.
+        footer: the last line.
+    """
+
+    title: str
+    kicker: str
+    heading: str
+    subtitle: str
+    facts: tuple[tuple[str, str], ...] = ()
+    warning: str = ""
+    footer: str = ""

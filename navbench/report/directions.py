@@ -1,0 +1,117 @@
+"""The directions: those that were measured, those that were not, and how their ranges were calibrated."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from navbench.declared.shared import RESIDUALS
+from navbench.report import views
+from navbench.report.blocks import Block, Cell, Details, Heading, Table, Words
+from navbench.report.matched import with_unit
+from navbench.report.numbers import MINUS, significant
+from navbench.report.page import Page
+from navbench.report.tables import RunTables
+from navbench.report.views import Column, Row, make_table
+
+
+def blocks(page: Page) -> Iterator[Block]:
+    """Tables of directions, and images of the generator itself."""
+    tables = page.tables
+    several = len(tables.measured) > 0
+    yield _directions_table(page) if several else Words("No direction of this run has been measured.", "absent")
+    yield from map(Words, calibration_sentences(tables))
+    unreached, others = _unreached_table(tables), _others_table(tables)
+    yield Details(f"Ends that did not reach it ({len(unreached.rows)})", (unreached,))
+    yield Details(f"{len(others.rows)} {'more ' if several else ''}directions, not measured", (others,))
+    if samples := page.sheets("samples"):
+        yield Heading("The generator itself")
+        yield from samples
+
+
+def _directions_table(page: Page) -> Table:
+    """One row per measured direction, with the strip in small."""
+    tables, thumbnails = page.tables, page.thumbnails
+    frame = tables.measured
+    fd, _ = views.metric_names(frame)
+    columns = [
+        *views.who_columns(tables, frame, labelled=True),
+        *_range_columns(),
+        views.measured("at t min", "fd_at_min", fd),
+        views.measured("at t max", "fd_at_max", fd),
+        *_bare_or_measured(frame),
+    ]
+    if thumbnails:
+        strip = Column("Strip", lambda row: Cell("", picture=thumbnails.get(row["name"])))
+        columns.insert(frame["generator"].nunique() > 1, strip)
+    caption = f"Measured directions; values ± one standard error.{views.measured_with(frame)} Click a heading to sort."
+    return make_table(frame, columns, caption)
+
+
+def _others_table(tables: RunTables) -> Table:
+    """The directions that have a range, and nothing else."""
+    frame = tables.directions[~tables.directions["measured"]]
+    columns = [
+        *views.who_columns(tables, frame, labelled=True),
+        *_range_columns(),
+        views.number("Attribute share", "attribute_share"),
+        *([] if frame["attribute_share"].notna().any() else _score_columns()),
+    ]
+    return make_table(frame, columns, "Directions that were found and calibrated, but not measured.")
+
+
+def _score_columns() -> list[Column]:
+    return [
+        views.number("Rayleigh quotient", "rayleigh"),
+        views.number("Solver residual", "solver_residual"),
+        views.number("Singular value", "singular_value"),
+        views.number("Reconstructor accuracy", "accuracy"),
+    ]
+
+
+def _bare_or_measured(frame: pd.DataFrame) -> list[Column]:
+    """The last columns; where attributes need room, without standard errors, which stand on the cards."""
+    column = views.number if frame["attribute_share"].notna().any() else views.measured
+    return [
+        views.number("Attribute share", "attribute_share"),
+        column("area50", "area50"),
+        *(column(kind, f"residual_{kind}", "Residual") for kind in RESIDUALS),
+    ]
+
+
+def _range_columns() -> list[Column]:
+    def shifts(row: Row) -> Cell:
+        ends = significant(row["t_min"]), significant(row["t_max"])
+        return Cell(" to ".join(ends).replace("-", MINUS), row["t_max"])
+
+    def effects(row: Row) -> Cell:
+        ends = significant(row["effect_min"], 2), significant(row["effect_max"], 2)
+        return Cell(ends[0] if ends[0] == ends[1] else " / ".join(ends), row["effect_max"])
+
+    return [Column("Range of t", shifts), Column("Effect", effects, ("effect_min", "effect_max"))]
+
+
+def calibration_sentences(tables: RunTables) -> list[str]:
+    """Per generator and quantity, how many ends of the ranges reached what they were calibrated to."""
+    told = []
+    for (generator, quantity, _), rows in tables.calibration.groupby(["generator", "quantity", "target"], sort=False):
+        amount = with_unit(tables, str(generator), str(quantity), rows["target"].iloc[0])
+        aim = f"an effect of {amount}" if quantity == "effect" else f"a change of {quantity} by {amount}"
+        told.append(
+            f"{int(rows['is_reached'].sum())} of {len(rows)} ends of the ranges{tables.of(generator)} reached {aim}, "
+            "to within 5 %."
+        )
+    return told
+
+
+def _unreached_table(tables: RunTables) -> Table:
+    """The ends that did not reach what they were calibrated to, and how far they got."""
+    frame = tables.calibration[~tables.calibration["is_reached"]]
+    columns = [
+        *views.who_columns(tables, frame, labelled=True),
+        Column("End", lambda row: Cell(row["end"].replace("_", " "))),
+        views.word("Quantity", "quantity"),
+        views.number("Target", "target"),
+        views.number("t", "t"),
+        views.number("Reached", "reached"),
+    ]
+    return make_table(frame, columns, "The ends of ranges that did not reach the target.")

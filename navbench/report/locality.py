@@ -1,0 +1,73 @@
+"""Where images change: how local each direction is, heatmaps on one scale, and shares by region."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import pandas as pd
+
+from navbench.report.blocks import Block, Cell, Chart, Gallery, Table
+from navbench.report.charts import BANDS, by_generator, make_chart, method_dots
+from navbench.report.numbers import SPACE, counts, listed, short_direction, significant, span
+from navbench.report.page import Page
+from navbench.report.tables import RunTables
+from navbench.report.views import anchor, make_table, measured, who_columns
+
+
+def blocks(page: Page) -> Iterator[Block]:
+    """Areas, heatmaps and regions; nothing without the first two."""
+    shown = [*_locality_charts(page.tables), *_galleries(page)]
+    yield from shown
+    yield from region_tables(page.tables) if shown else ()
+
+
+def _locality_charts(tables: RunTables) -> Iterator[Chart]:
+    """How local each direction is, as the area that holds half of the squared change."""
+    for generator, rows in by_generator(tables.locality[tables.locality["metric"] == "area50"], "value"):
+        figure = method_dots(rows, "value", "stderr", "area50, a fraction of the image")
+        words = f"area50 of {generator}'s directions, by method: {span(rows['value'])}."
+        n = f"n{SPACE}={SPACE}{counts(rows['n'])} codes"
+        caption = f"area50 of each direction (smaller is more local), {n}. {BANDS}."
+        yield make_chart(tables.run, f"area50-{anchor(generator)}", figure, words, caption)
+
+
+def _galleries(page: Page) -> Iterator[Gallery]:
+    """The heatmaps of each generator, which is a scale of its own."""
+    shown = [row for row in page.tables.measured.to_dict("records") if row["name"] in page.heatmaps]
+    groups = [list(rows) for _, rows in groupby(shown, key=lambda row: row["generator"])]
+    caption = (
+        "Mean squared change of each pixel over the range of t, summed over channels (images in [−1, 1]), over the "
+        f"mean image. One scale for all{' of a generator' if len(groups) > 1 else ''}."
+    )
+    for rows in groups:
+        maps = [page.heatmaps[row["name"]] for row in rows]
+        cells = [
+            Cell(short_direction(row), link=f"#{anchor(row['name'])}", picture=heatmap.shared)
+            for row, heatmap in zip(rows, maps, strict=True)
+        ]
+        yield Gallery(tuple(cells), maps[0].shared_top, caption)
+
+
+def region_tables(tables: RunTables) -> list[Table]:
+    """A table per generator whose images were segmented: the share of each direction's change on each region."""
+    groups = tables.regions.groupby("generator", sort=False)
+    return [_region_table(tables, rows, str(generator)) for generator, rows in groups]
+
+
+def _region_table(tables: RunTables, rows: pd.DataFrame, generator: str) -> Table:
+    regions = list(dict.fromkeys(rows["region"]))
+    frame = rows.drop_duplicates("name").set_index("name", drop=False)
+    for column, end in (("share", ""), ("share_stderr", "_stderr")):
+        wide = rows.pivot(index="name", columns="region", values=column)
+        frame = frame.join(wide.rename(columns={region: f"share {region}{end}" for region in regions}))
+    labels = tables.directions.set_index("name")["auto_label"]
+    frame = frame.assign(auto_label=labels.reindex(frame.index).fillna(""))
+    columns = [
+        *who_columns(tables, frame, labelled=True),
+        *(measured(region, f"share {region}") for region in regions),
+    ]
+    areas = [f"{region} {significant(rows.loc[rows['region'] == region, 'area'].mean(), 2)}" for region in regions]
+    caption = (
+        f"The share of the squared change{tables.of(generator)} that lies on each part, ± one standard error. Of the "
+        f"unshifted images the parts take {listed(areas)}. Click a heading to sort."
+    )
+    return make_table(frame, columns, caption)

@@ -1,0 +1,285 @@
+"""Realism at the same change of an attribute: methods compared there, and what it says of the paper's claims."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from navbench.report import views
+from navbench.report.blocks import Block, Cell, Chart, Details, Table, Words
+from navbench.report.charts import BANDS, axis_name, make_chart, name_methods
+from navbench.report.drawing import MUTED, colour, finish, known_first, label_edges, panels, styled
+from navbench.report.numbers import (
+    BAND,
+    MINUS,
+    SPACE,
+    capital,
+    listed,
+    metric_name,
+    setting,
+    short_direction,
+    significant,
+    with_stderr,
+)
+from navbench.report.page import Page
+from navbench.report.tables import RunTables
+from navbench.report.views import Column, anchor, make_table
+
+_MARKS = {"+": "^", "-": "v"}
+_MOST_TOLD = 3
+_OF_ONE_KIND = ["generator", "attribute", "change", "claim"]
+_SIDES = {"+": "more", "-": "less"}
+_BASELINE, _ASYMMETRY = "svd loses realism faster", "less costs more than more"
+
+
+def blocks(page: Page) -> Iterator[Block]:
+    """The claims, a chart per attribute, and the numbers."""
+    tables = page.tables
+    if tables.matched.empty:
+        return
+    yield Words(
+        "Equal effect is not equal in meaning. Here each set’s best direction for one attribute is moved until the "
+        "attribute has changed by the same amount, and realism is measured there."
+    )
+    yield from map(Words, (*claim_sentences(tables), *unreached_sentences(tables)))
+    yield from _matched_charts(tables)
+    yield Details("All numbers", (_matched_table(tables),))
+    if len(tables.claims):
+        yield Details("All comparisons", (_claims_table(tables),))
+
+
+def claim_sentences(tables: RunTables) -> list[str]:
+    """A paragraph per generator, attribute and claim: in how many comparisons it holds, and the clearest of them."""
+    told = []
+    for (generator, attribute, _, claim), rows in tables.claims.groupby(_OF_ONE_KIND, sort=False):
+        amount = with_unit(tables, str(generator), str(attribute), rows["change"].iloc[0])
+        told.append(_words(str(claim))(rows, f"{attribute}{tables.of(generator)}", amount, str(claim)))
+    return told
+
+
+def unreached_sentences(tables: RunTables) -> list[str]:
+    """Per generator and attribute, the ends that could not be changed as much as the others, and how far they got."""
+    told = []
+    for (generator, attribute, target), rows in matched_ends(tables):
+        missed = rows[~rows["is_reached"]]
+        if missed.empty:
+            continue
+        amount = with_unit(tables, generator, attribute, target)
+        first = missed.iloc[: 2 * _MOST_TOLD].to_dict("records")
+        ends = [f"{short_direction(row)} ({_SIDES[row['side']]}, {significant(row['reached'], 2)})" for row in first]
+        rest = len(missed) - len(first)
+        more = [*ends, f"{rest} more"] if rest else ends
+        told.append(
+            f"{len(missed)} of {len(rows)} ends did not reach the change of {attribute}{tables.of(generator)} by "
+            f"{amount} and {'is' if len(missed) == 1 else 'are'} left out of the claims: {listed(more)}."
+        )
+    return told
+
+
+def matched_ends(tables: RunTables) -> Iterator[tuple[tuple[str, str, float], pd.DataFrame]]:
+    """Per generator, attribute and target, one row per direction's end, whatever the metrics."""
+    ends = tables.matched.drop_duplicates(["name", "attribute", "target", "t"])
+    for (generator, attribute, _), rows in ends.groupby(["generator", "attribute", "target"], sort=False):
+        yield (str(generator), str(attribute), float(rows["target"].iloc[0])), rows
+
+
+def with_unit(tables: RunTables, generator: str, attribute: str, amount: float) -> str:
+    """An amount of an attribute in the unit that the table of attributes gives."""
+    rows = tables.attributes
+    units = rows.loc[(rows["generator"] == generator) & (rows["attribute"] == attribute), "unit"]
+    unit = f" {units.iloc[0]}" if len(units) and units.iloc[0] else ""
+    return f"{abs(amount):.4g}{unit}"
+
+
+def _words(claim: str) -> Callable[[pd.DataFrame, str, str, str], str]:
+    return {_BASELINE: _baseline, _ASYMMETRY: _asymmetry}.get(claim, _other)
+
+
+def _counts(rows: pd.DataFrame) -> tuple[int, int, int]:
+    yes, no, undecided = (int((rows["holds"] == word).sum()) for word in ("yes", "no", "undecided"))
+    return yes, no, undecided
+
+
+def _baseline(rows: pd.DataFrame, attribute: str, amount: str, _: str) -> str:
+    told = [
+        f"At the same change of {attribute} ({amount}), measured by {_metric(rows)}, the paper's claim that svd loses "
+        f"realism faster than other methods {_tally(rows, 'comparison')}."
+    ]
+    for holds, speed in (
+        ("yes", "It loses realism faster than"),
+        ("no", "Against the paper, svd loses it more slowly than"),
+    ):
+        pairs = [
+            f"{row['against']} in {row['place']} (by {with_stderr(abs(row['difference']), row['stderr'])})"
+            for row in _clearest(rows, holds)
+        ]
+        if pairs:
+            told.append(f"{speed} {_among(pairs, int((rows['holds'] == holds).sum()))}.")
+    return " ".join(told)
+
+
+def _asymmetry(rows: pd.DataFrame, attribute: str, amount: str, _: str) -> str:
+    yes, no, undecided = _counts(rows)
+    told = (
+        f"Reducing {attribute} by {amount} costs more realism ({_metric(rows)}) than increasing it as much, as the "
+        f"paper claims, in {yes or 'none'} of {len(rows)} sets of directions; against the paper, it costs less in "
+        f"{no or 'none'}, and {undecided or 'none'} {'is' if undecided <= 1 else 'are'} undecided."
+    )
+    costly = [
+        f"{row['method']} in {row['place']} (by {with_stderr(abs(row['difference']), row['stderr'])})"
+        for row in _clearest(rows, "no")
+    ]
+    return f"{told} It costs less with {_among(costly, no)}." if costly else told
+
+
+def _other(rows: pd.DataFrame, attribute: str, amount: str, claim: str) -> str:
+    return f"At the same change of {attribute} ({amount}), the claim '{claim}' {_tally(rows, 'comparison')}."
+
+
+def _tally(rows: pd.DataFrame, noun: str) -> str:
+    yes, no, undecided = _counts(rows)
+    several = "s" if len(rows) > 1 else ""
+    return f"holds in {yes or 'none'} of {len(rows)} {noun}{several}, is contradicted in {no}, undecided in {undecided}"
+
+
+def _metric(rows: pd.DataFrame) -> str:
+    return metric_name(rows["metric"].iloc[0], rows["extractor"].iloc[0])
+
+
+def _clearest(rows: pd.DataFrame, holds: str) -> list[dict]:
+    """The comparisons of one outcome whose differences are the largest in standard errors."""
+    part = rows[rows["holds"] == holds]
+    order = (part["difference"].abs() / part["stderr"]).sort_values(ascending=False, kind="stable").index
+    return part.loc[order[:_MOST_TOLD]].to_dict("records")
+
+
+def _among(words: list[str], of: int) -> str:
+    return listed(words) if len(words) == of else f"{listed(words)}, to name the {len(words)} clearest of {of}"
+
+
+# --- numbers ----
+
+
+def _matched_charts(tables: RunTables) -> Iterator[Chart]:
+    """Realism where each method's best direction changes one attribute by the same amount, a plot per generator."""
+    frechet = tables.matched[tables.matched["metric"] != "KID"]
+    for (generator, attribute, _), rows in frechet.groupby(["generator", "attribute", "target"], sort=False):
+        rows = rows[rows["value"].notna()]
+        if rows.empty:
+            continue
+        name = metric_name(rows["metric"].iloc[0], rows["extractor"].iloc[0])
+        amount = with_unit(tables, str(generator), str(attribute), rows["target"].iloc[0])
+        missed = int((~rows["is_reached"]).sum())
+        caption = (
+            f"{name} of {generator} where each set's best direction changes {attribute} by {amount}. {BANDS}. "
+            f"{f'Hollow marks: ends that did not reach it ({missed}). ' if missed else ''}{capital(setting(rows))}."
+        )
+        words = f"{name} at the same change of {attribute}: " + "; ".join(
+            f"{short_direction(row)} {row['side']} {significant(row['value'])}" for row in rows.to_dict("records")
+        )
+        file = f"matched-{anchor(f'{generator}-{attribute}')}"
+        yield make_chart(tables.run, file, _matched_dots(rows), words, caption)
+
+
+def _matched_table(tables: RunTables) -> Table:
+    """The distances where each method's best direction changes the attribute by the same amount."""
+    frame = _both_metrics(tables.matched)
+    fd, kid = views.metric_names(frame)
+    columns = [
+        *views.who_columns(tables, frame),
+        views.word("Side", "side"),
+        views.number("t", "t"),
+        views.number("Change reached", "reached"),
+        Column("Reached", lambda row: Cell("yes" if row["is_reached"] else "no")),
+        views.number("Effect", "effect"),
+        views.measured(fd, "value"),
+        views.measured(kid, "kid"),
+    ]
+    goals = [
+        f"{attribute} by {with_unit(tables, generator, attribute, target)}"
+        + (f" ({generator})" if tables.several_generators else "")
+        for (generator, attribute, target), _ in matched_ends(tables)
+    ]
+    caption = f"Each set's best direction at a change of {listed(goals)}."
+    return make_table(frame, columns, caption + views.measured_with(frame))
+
+
+def _both_metrics(matched: pd.DataFrame) -> pd.DataFrame:
+    """One row per end with its Fréchet distance as `value`, and its kernel distance as `kid`."""
+    key = ["name", "attribute", "t"]
+    frechet, kernel = matched[matched["metric"] != "KID"], matched[matched["metric"] == "KID"]
+    kernel = kernel[[*key, "value", "stderr"]].rename(columns={"value": "kid", "stderr": "kid_stderr"})
+    return frechet.rename(columns={"stderr": "value_stderr"}).merge(kernel, on=key, how="left")
+
+
+def _claims_table(tables: RunTables) -> Table:
+    """Every comparison behind the claims."""
+    frame = tables.claims
+    fd, _ = views.metric_names(frame)
+    *generator, place = views.where_columns(frame)
+    columns = [
+        *generator,
+        views.word("Claim", "claim"),
+        place,
+        views.word("Method", "method"),
+        views.word("Against", "against"),
+        views.measured("Difference", "difference", stderr="stderr"),
+        views.word("Holds", "holds"),
+    ]
+    changes = frame.drop_duplicates(["generator", "attribute", "change"]).to_dict("records")
+    goals = [
+        f"{row['attribute']} by {with_unit(tables, row['generator'], row['attribute'], row['change'])}"
+        for row in changes
+    ]
+    caption = (
+        f"The paper's claims at a change of {listed(dict.fromkeys(goals))}: differences of {fd} ± one standard "
+        "error, positive where the claim holds; undecided where they are not significant (Student's t, Holm over the "
+        "comparisons of a claim, 5 %)."
+    )
+    return make_table(frame, columns, caption + views.measured_with(frame))
+
+
+@styled
+def _matched_dots(ends: pd.DataFrame) -> Figure:
+    """A metric where each method changes the attribute by the same amount, up and down, a panel per layer.
+
+    Hollow marks are of ends that did not reach the change.
+    """
+    places, order = list(ends["place"].unique()), known_first(ends["method"])
+    figure, grid = panels(len(places), 2, 0.95 + 0.42 * len(order), sharex=True, sharey=True)
+    for axes, place in zip(grid, places, strict=True):
+        for row in ends[ends["place"] == place].to_dict("records"):
+            _end(axes, order.index(row["method"]), row)
+        name_methods(axes, order, place)
+    label_edges(grid, axis_name(ends), "")
+    figure.legend(handles=_side_handles(ends), loc="outside upper left", ncols=3)
+    return finish(figure)
+
+
+def _end(axes: Axes, line: int, row: dict) -> None:
+    shade = colour(row["method"])
+    axes.errorbar(
+        row["value"],
+        line + (-0.2 if row["side"] == "+" else 0.2),
+        xerr=BAND * np.nan_to_num(row["stderr"]),
+        fmt=_MARKS.get(row["side"], "o"),
+        color=shade,
+        markerfacecolor=shade if row["is_reached"] else "none",
+        markersize=5,
+        capsize=2.5,
+        alpha=1.0 if row["is_reached"] else 0.6,
+    )
+
+
+def _side_handles(ends: pd.DataFrame) -> list[Line2D]:
+    words = {"+": f"more (+{SPACE}side)", "-": f"less ({MINUS}{SPACE}side)"}
+    marks = [(_MARKS[side], MUTED, words[side]) for side in words]
+    if not ends["is_reached"].all():
+        marks.append(("o", "none", "target not reached"))
+    return [
+        Line2D([], [], linestyle="none", color=MUTED, markersize=5, marker=mark, markerfacecolor=face, label=label)
+        for mark, face, label in marks
+    ]

@@ -1,0 +1,136 @@
+"""What the sections of a report share: the tables of the run, its pictures, and the names of its metrics."""
+
+from functools import cached_property
+from typing import Any
+
+from markupsafe import Markup
+
+from navbench.report.blocks import Header, Picture, Sheet
+from navbench.report.numbers import plain
+from navbench.report.pictures import Heatmap, listed_in, read_heatmaps, read_sheet
+from navbench.report.tables import RunTables
+from navbench.report.views import metric_names
+
+_MANY, _FRUGAL_QUALITY = 24, 60
+"""From that many measured directions on, a page leaves animations to the folder, and compresses strips harder."""
+_SHOWN = {
+    "strip": "Strip of {name}: {rows} codes, one per row, t growing from left to right.",
+    "animation": "Animation of {name} as t goes to and fro over its range.",
+    "reproduction": "{name} and its imitations, {rows} codes, one per row.",
+    "samples": "Unshifted images of {generator}.",
+    "layer": "The first direction of layer {layer}, one code, t growing from left to right.",
+    "paired": "{name} beside the closest directions of other methods, one per row.",
+    "matched": "Methods at the same change of one attribute, one per row.",
+    "photos": "Photos edited by {name}, one per row, the photo itself at the left.",
+}
+"""What a sheet shows, by its kind, for who cannot see it."""
+_CAPTIONS = {
+    "strip": "One code per row, one t per column; t = 0 is the generator itself.",
+    "animation": "",
+    "reproduction": "The edit and its best imitations, on held-out codes.",
+    "samples": _SHOWN["samples"],
+}
+
+
+class Page:
+    """A run as its sections see it; pictures are read when a section asks for them.
+
+    Attributes:
+        tables: of the run.
+    """
+
+    def __init__(self, tables: RunTables) -> None:
+        self.tables = tables
+        self._sheets: dict[str, tuple[Sheet, ...]] = {}
+
+    @cached_property
+    def frugal(self) -> bool:
+        """Whether there are so many directions that pictures have to be small."""
+        return len(self.tables.measured) >= _MANY
+
+    @cached_property
+    def metrics(self) -> tuple[str, str]:
+        """What the Fréchet and the kernel distance are called."""
+        return metric_names(self.tables.curved if len(self.tables.curved) else self.tables.methods)
+
+    def sheets(self, kind: str, name: str | None = None) -> tuple[Sheet, ...]:
+        """The sheets of a kind of images.csv; of one direction only, if it is named."""
+        if kind not in self._sheets:
+            images = self.tables.images
+            rows = images[images["kind"] == kind].fillna({"rows": 1}).astype({"rows": int}).to_dict("records")
+            self._sheets[kind] = tuple(self._sheet(row) for row in rows)
+        return tuple(sheet for sheet in self._sheets[kind] if name in (None, sheet.name))
+
+    @cached_property
+    def thumbnails(self) -> dict[str, Picture]:
+        """The strips of directions in small, by name."""
+        strips = {sheet.name: sheet.thumbnail for sheet in reversed(self.sheets("strip"))}
+        return {name: small for name, small in strips.items() if small}
+
+    @cached_property
+    def heatmaps(self) -> dict[str, Heatmap]:
+        """Where directions change images, by name."""
+        return read_heatmaps(self.tables.run, self.tables.measured["name"])
+
+    def _sheet(self, row: dict[Any, Any]) -> Sheet:
+        kind = row["kind"]
+        caption = _CAPTIONS[kind].format(**row) if kind in _CAPTIONS else self._rows_of(row)
+        alt = _SHOWN.get(kind, "{name}, one image per row.").format(**row)
+        quality = _FRUGAL_QUALITY if self.frugal else None
+        return read_sheet(self.tables.run, row, alt, caption, kind == "strip", quality)
+
+    def _rows_of(self, row: dict[Any, Any]) -> str:
+        """What the rows of a sheet are, from the top."""
+        members = listed_in(self.tables.run / "tables" / "images.csv", row, "members")
+        name = row["name"] if self.tables.several_generators else row["name"].partition("/")[2]
+        if not members:
+            return name
+        if row["kind"] == "matched":
+            name = f"At the same change, {row['generator']}"
+        into = f", projected into {row['target']}" if row["target"] else ""
+        rows = "; ".join(str(member).partition("/")[2] or str(member) for member in members)
+        return f"{name}{into}. Rows: {rows}."
+
+
+def header(page: Page) -> Header:
+    """The head of a report."""
+    tables, manifest = page.tables, page.tables.manifest
+    names = dict.fromkeys(tables.directions["generator"]) or tables.methods["generator"].unique()
+    generators, suite = plain(", ".join(names)), str(manifest.get("suite", "run"))
+    facts = {
+        "Extractor": manifest.get("extractor"),
+        "Distance": manifest.get("distance"),
+        "Reference": _references(tables) or manifest.get("reference"),
+        "Samples": _samples(manifest.get("samples")),
+        "Device": manifest.get("device"),
+    }
+    when = str(manifest.get("finished") or manifest.get("started") or "")[:10]
+    unfinished = Markup(
+        "<strong>Incomplete run.</strong> This run has not finished: what follows is what it had measured so far."
+    )
+    return Header(
+        title=f"{suite}: editing directions of {generators}",
+        kicker=f"navbench report{f' · {when}' if when else ''}",
+        heading=Markup("Editing directions of <em>{}</em>").format(generators or "no generator"),
+        subtitle=Markup(
+            "Suite <q>{}</q>: which directions are good edits, how far each can be pushed, how local each is, and "
+            "whether a latent code could have done the same."
+        ).format(plain(suite)),
+        facts=tuple((name, str(value)) for name, value in facts.items() if value),
+        warning="" if tables.complete else unfinished,
+        footer=f"Written by navbench {manifest.get('navbench', '')}".rstrip()
+        + " from the tables in this folder; nothing on this page is loaded from elsewhere.",
+    )
+
+
+def _references(tables: RunTables) -> str:
+    """The reference of each generator; '' where all have the same, which the manifest tells."""
+    pairs = tables.curved.drop_duplicates(["generator", "reference"])
+    if pairs["reference"].nunique() < 2:
+        return ""
+    return ", ".join(f"{row['reference']} ({row['generator']})" for row in pairs.to_dict("records"))
+
+
+def _samples(counts: Any) -> str:
+    whole = counts.items() if isinstance(counts, dict) else ()
+    return ", ".join(f"{key} {value:,}" for key, value in whole if isinstance(value, int))

@@ -1,0 +1,151 @@
+"""Could another space have done the same: how well offsets elsewhere imitate each edit."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from navbench.report.blocks import Block, Chart, Words
+from navbench.report.charts import BANDS, by_generator, make_chart, method_legend
+from navbench.report.drawing import INK, MUTED, colour, finish, label_edges, panels, styled
+from navbench.report.numbers import BAND, LATENT, MINUS, SPACE, counts, plain, span
+from navbench.report.page import Page
+from navbench.report.tables import RunTables
+from navbench.report.views import anchor
+
+TARGETS = {"z": "#3b6ea5", "w": "#5d9b76", "w+": "#8a6fb0", "activation": "#c2703d", "parameter": "#a3456b"}
+
+
+def title(page: Page) -> str:
+    """The question that the section answers."""
+    other = "another space" if "latent" in edited_spaces(page.tables) else "a latent code"
+    return f"Could {other} have done the same?"
+
+
+def blocks(page: Page) -> Iterator[Block]:
+    """What was sought, what was left, and how it fell."""
+    tables = page.tables
+    charts, edited = list(_reproduction_charts(tables)), edited_spaces(tables)
+    if charts and "parameter" in edited:
+        yield Words(
+            f"For each edit{' of a kernel' if 'latent' in edited else ''}, one offset of {latent_targets(tables)}, or "
+            "of the activation that enters the layer, was sought that imitates it best: the same offset for all codes, "
+            "as the edit is the same for all. The images are shown with each direction below."
+        )
+    if charts and "latent" in edited:
+        below = "" if "parameter" in edited else "; the images are shown with each direction below"
+        yield Words(
+            "The other way round: for each edit of a latent code, one offset of one layer’s kernel was sought that "
+            f"imitates it best{below}. A small residual says that this kernel can do what the latent direction does."
+        )
+    yield from charts
+
+
+def edited_spaces(tables: RunTables) -> set[str]:
+    """Which kinds of edits were imitated: 'latent', 'parameter'."""
+    return {"latent" if space in LATENT else "parameter" for space in tables.reproduction["space"]}
+
+
+def latent_targets(tables: RunTables) -> str:
+    """The latent spaces in which imitations were sought; z if there were none."""
+    kinds = set(target_kinds(tables.reproduction))
+    return ", of ".join(space for space in LATENT if space in kinds) or "z"
+
+
+def _reproduction_charts(tables: RunTables) -> Iterator[Chart]:
+    """The residuals of imitations, and how they fell, per generator."""
+    for generator, rows in by_generator(tables.reproduction, "residual"):
+        words = f"Residuals of imitations of {generator}'s edits: {span(rows['residual'])}."
+        caption = (
+            f"What the best imitation leaves of an edit, on held-out codes (n{SPACE}={SPACE}"
+            f"{counts(rows['n'])}). {BANDS}; the dotted line is an imitation no better than doing nothing."
+        )
+        if rows.assign(kind=target_kinds(rows)).duplicated(["name", "t", "kind"]).any():
+            caption += " Where several layers were tried, the bar is of the best."
+        yield make_chart(tables.run, f"residual-{anchor(generator)}", _residual_bars(rows), words, caption)
+    for generator, rows in by_generator(tables.reproduction_steps, "residual_train"):
+        words = f"Residuals on training codes over optimiser steps, for {generator}."
+        trained = tables.reproduction.loc[tables.reproduction["generator"] == generator, "n_train"]
+        caption = f"The residual on training codes (n{SPACE}={SPACE}{counts(trained)}) as imitations were sought."
+        yield make_chart(tables.run, f"residual-steps-{anchor(generator)}", _residual_steps(rows), words, caption)
+
+
+@styled
+def _residual_bars(reproduction: pd.DataFrame) -> Figure:
+    """What the best imitation leaves of each edit, by kind of target, a panel per layer; of several layers the best."""
+    reproduction = best_of_kind(reproduction)
+    places = list(reproduction["place"].unique())
+    most = max(len(_edits(reproduction[reproduction["place"] == place])) for place in places)
+    figure, grid = panels(len(places), 2, 0.95 + 0.36 * most, sharex=True)
+    targets = _targets(reproduction)
+    thick = 0.74 / len(targets)
+    for axes, place in zip(grid, places, strict=True):
+        rows = reproduction[reproduction["place"] == place]
+        edits = _edits(rows)
+        for step, target in enumerate(targets):
+            part = rows[target_kinds(rows) == target]
+            where = [edits.index(edit) + (step - (len(targets) - 1) / 2) * thick for edit in _edit(part)]
+            error = BAND * part["residual_stderr"].fillna(0.0)
+            axes.barh(where, part["residual"], thick * 0.9, color=targets[target])
+            axes.errorbar(part["residual"], where, xerr=error, fmt="none", ecolor=INK, elinewidth=0.9)
+        axes.axvline(1.0, color=MUTED, linestyle=":", linewidth=1.1)
+        axes.set_yticks(range(len(edits)), edits)
+        axes.set_ylim(len(edits) - 0.4, -0.6)
+        axes.set_title(plain(place))
+        axes.set_xlabel("residual: 0 perfect imitation, 1 none")
+        axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="x", labelbottom=True)
+    handles = [Line2D([], [], color=targets[target], linewidth=5, label=f"best {plain(target)}") for target in targets]
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+    return finish(figure)
+
+
+@styled
+def _residual_steps(steps: pd.DataFrame) -> Figure:
+    """The residual on training codes as each imitation was sought, a panel per target."""
+    targets = list(_targets(steps))
+    figure, grid = panels(len(targets), 2, 2.9, sharey=True)
+    for axes, target in zip(grid, targets, strict=True):
+        rows = steps[target_kinds(steps) == target]
+        for _, line in rows.groupby(["name", "t", "target"], sort=False):
+            shade = colour(line["method"].iloc[0])
+            axes.plot(line["step"], line["residual_train"], color=shade, linewidth=1.1, alpha=0.85)
+        axes.axhline(1.0, color=MUTED, linestyle=":", linewidth=1.1)
+        axes.set_ylim(bottom=0)
+        axes.set_title(f"best {plain(target)}")
+    label_edges(grid, "optimiser step", "residual on training codes", numbers_inside=True)
+    method_legend(figure, steps["method"])
+    return finish(figure)
+
+
+def target_kinds(rows: pd.DataFrame) -> pd.Series:
+    """The space that each imitation was sought in, without the layer's name: z, w, activation, parameter."""
+    return rows["target"].str.split(" ").str[0]
+
+
+def best_of_kind(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of imitations of one edit in several layers, the one with the least residual; the column `kind` is new."""
+    order = rows.assign(kind=target_kinds(rows)).sort_values("residual", kind="stable")
+    return order.drop_duplicates(["name", "t", "kind"]).sort_index()
+
+
+def _targets(rows: pd.DataFrame) -> dict[str, str]:
+    """The target kinds of some rows and their colours, known ones first."""
+    found = set(target_kinds(rows))
+    return {kind: TARGETS.get(kind, MUTED) for kind in [*TARGETS, *sorted(found - set(TARGETS))] if kind in found}
+
+
+def _edit(rows: pd.DataFrame) -> list[str]:
+    """Each row's edit in a few words: method, direction, and the sign of t where both ends were imitated."""
+    both = rows.groupby("name")["t"].nunique().max() > 1
+    signs = np.where(rows["t"] > 0, " +", f" {MINUS}") if both else [""] * len(rows)
+    return [
+        plain(f"{method} {direction}{sign}")
+        for method, direction, sign in zip(rows["method"], rows["direction"], signs, strict=True)
+    ]
+
+
+def _edits(rows: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(_edit(rows)))

@@ -1,0 +1,49 @@
+"""Measurements whose outcomes are made up, so that what the rows say of them is known."""
+
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import torch
+import toy
+
+from navbench.compute import Compute
+from navbench.experiments import curves
+from navbench.experiments.catalogue import EXPERIMENTS
+from navbench.experiments.fid_curve import Curve
+from navbench.experiments.measurement import Bench, Measurement, Plan
+
+CODES = 50
+
+
+def curve(low, high, *, influence=None, effects=(1.0, 1.0)):
+    """Distances at both ends, a hundredth of that in the kernel distance."""
+    values = torch.tensor([low, high], dtype=torch.float64)
+    influence = torch.zeros(2, CODES, dtype=torch.float64) if influence is None else influence
+    effect = torch.tensor(effects)[:, None].expand(2, 4)
+    return Curve(values, influence, values / 100, influence / 100, effect, *torch.zeros(2, 2, 4))
+
+
+def realism(floor=0.0, scores=None):
+    """A reference of 300 renderings, against which unshifted images have the distance `floor`."""
+    return SimpleNamespace(
+        name="renderings",
+        extractor=SimpleNamespace(name="pixels", metric="FD"),
+        source={"extractor": "pixels", "reference": "renderings"},
+        n_reference=300,
+        floor=curve(floor, floor),
+        reference_scores=scores,
+    )
+
+
+def measurement(
+    outcomes=None, *, along=None, generator=None, sets=(), further=None, ranges=None, suite=None, **networks
+):
+    """What experiments get: no experiment runs, and those of `outcomes` found what it says."""
+    suite = suite or toy.tiny(experiments=[])
+    bench = Bench(suite, Compute(), EXPERIMENTS, None, None, lambda title: nullcontext(lambda *_: None))
+    plan = Plan((), (), tuple(sets), further or {}, ())
+    generator = generator or SimpleNamespace(name="cars", size=(8, 8))
+    on = Measurement(bench, suite.generators[0], generator, plan=plan, ranges=ranges or {}, **networks)
+    on._outcomes.update(outcomes or {})
+    bench._made[curves._realism, on] = along or realism()
+    return on
