@@ -17,7 +17,7 @@ RAMP = 0.75  # the mean of what a direction adds to one channel, per shift
 COLOURS = ("red", "green", "blue")
 SUITE = """
 name = "blobs"
-experiments = ["attributes", "curves"]
+experiments = ["attributes", "curves", "tints"]
 [[generators]]
 name = "blobs"
 layers = ["colour"]
@@ -32,6 +32,8 @@ samples = 4
 [attributes]
 samples = 6
 shifts = 3
+[tints]
+samples = 5
 [curves]
 directions = 3
 shifts = 3
@@ -97,10 +99,18 @@ def test_its_extractor_sees_the_square_of_the_shift(used):
         assert row.value == pytest.approx((RAMP * row.t) ** 2, rel=0.02, abs=1e-6)
 
 
+def test_its_experiment_writes_its_own_table(used):
+    tints, curves = table(used, "tints"), table(used, "curves")
+    assert tints["n"].tolist() == [5] * len(COLOURS)
+    for row in tints.itertuples():
+        t_max = curves.loc[curves["direction"] == row.direction, "t"].max()
+        expected = [RAMP * t_max if index == row.direction else 0 for index in range(len(COLOURS))]
+        assert [row.red, row.green, row.blue] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
 def test_the_report_shows_what_it_added(used):
     report = (used[0] / "run" / "index.html").read_text()
     assert "FD (colours)" in report
-    assert "blobs" in report
-
-
-# An experiment of the plug-in, with its table and its section of the report, is to be tested here.
+    section = report.partition('id="tints"')[2]
+    assert "What each direction adds to the mean colour, at t_max." in section
+    assert f"{table(used, 'tints')['green'][1]:+.3f}" in section
