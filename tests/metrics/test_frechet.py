@@ -128,6 +128,12 @@ def test_a_sample_of_no_spread_has_a_distance_to_a_reference_of_none():
     assert ref.estimate(torch.ones(4, 3)).value == pytest.approx(3)
 
 
+def test_the_factor_of_a_reference_has_the_rank_of_its_samples():
+    flat = gaussian(0, 50, 3) @ gaussian(1, 3, 12)  # in a plane of 3 dimensions
+    assert reference(flat).factor.shape == (12, 3)
+    assert reference(gaussian(0, 6, 12)).factor.shape == (12, 5)
+
+
 def test_features_of_another_extractor_are_refused():
     with pytest.raises(NavbenchError, match="12 dimensions"):
         reference(gaussian(0, 20, 8)).distance(Moments.of(gaussian(0, 20, 12)))

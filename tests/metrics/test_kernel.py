@@ -37,6 +37,15 @@ def test_the_standard_error_is_the_spread_over_replications():
     assert np.mean([found.stderr for found in estimates]) == pytest.approx(spread, rel=0.25)
 
 
+def test_the_influence_is_what_leaving_a_sample_out_changes():
+    n, reference, x = 400, KernelReference(features(0, 50)), features(1, 400, shift=0.3)
+    found = reference.estimate(x)
+    for index in (0, 17, 399):
+        without = reference.distance(x[torch.arange(n) != index])
+        change = (n - 1) * (found.value - without)
+        assert float(found.influence[index]) == pytest.approx(change, rel=0.02, abs=0.01 * float(found.influence.std()))
+
+
 def test_features_that_cannot_be_compared_are_refused():
     with pytest.raises(NavbenchError, match="one extractor"):
         KernelReference(features(0, 10, 8)).estimate(features(0, 10, 9))

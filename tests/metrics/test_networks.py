@@ -70,3 +70,16 @@ def test_other_weights_of_a_network_that_compares_are_another_key(make):
     tensor = next(value for value in network.state_dict().values() if value.is_floating_point())
     tensor[(0,) * tensor.ndim] += 1
     assert made.cache_key == same.cache_key != other.cache_key
+
+
+@pytest.mark.parametrize("make", [create_distance, create_extractor])
+def test_another_name_of_a_network_that_compares_is_another_key(make):
+    name = "stlpips-alex" if make is create_distance else "efficientnet-lite0"
+    made, renamed = make(name, Compute()), make(name, Compute())
+    renamed.name = "other"
+    assert made.cache_key != renamed.cache_key
+
+
+def test_features_at_another_precision_have_another_key():
+    keys = [create_extractor("efficientnet-lite0", Compute(precision=name)).cache_key for name in ("float32", "bf16")]
+    assert keys[0] != keys[1]

@@ -83,6 +83,13 @@ def test_the_key_follows_from_the_name_the_weights_and_what_is_computed(colours)
     assert len(others | {key(Colours())}) == 5
 
 
+def test_the_key_changes_with_the_size_of_features_whose_mean_stays(colours):
+    def balanced(gain):
+        return colours(Answer(lambda images: gain * images.mean(dim=(2, 3)) @ torch.tensor([[1.0, -1.0]] * 3)))
+
+    assert str(balanced(1.0).cache_key) != str(balanced(2.0).cache_key)
+
+
 def test_an_entry_point_is_an_extractor_and_never_takes_the_place_of_the_fid(monkeypatch):
     names = ("colours", "inception-v3-compat")
     points = {name: EntryPoint(name, f"{__name__}:Colours", extractors.GROUP) for name in names}

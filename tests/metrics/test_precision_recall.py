@@ -26,6 +26,13 @@ def test_both_are_those_of_torch_fidelity(scale, away):
     assert 0 < theirs[0] <= 1
 
 
+def test_the_border_of_a_ball_belongs_to_it():
+    line = torch.arange(4.0)[:, None]  # whose balls of one neighbour have the radius 1
+    outside = torch.tensor([[-1.0], [4.0]])
+    assert precision_recall(outside, line, k=1).precision.value == 1
+    assert precision_recall(outside * 1.01, line, k=1).precision.value == 0
+
+
 def test_a_collapse_onto_one_mode_keeps_precision_and_loses_recall():
     modes = torch.repeat_interleave(20 * torch.eye(4), 50, dim=0)
     reference = modes + normal(0, 200, 4)
