@@ -14,9 +14,10 @@ from navbench.compute import Compute
 from navbench.errors import NavbenchError, unknown
 from navbench.library import library
 from navbench.report.html import write_report
-from navbench.report.tables import RunTables, load_run
+from navbench.report.tables import load_run
 from navbench.runner.local import Run as Execution
 from navbench.runner.local import check_folder
+from navbench.tables import TABLES
 
 _SHOWN = 4
 """Strips that a notebook shows of a run."""
@@ -38,8 +39,8 @@ class Run:
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         """The table of that name, as tables/NAME.csv holds it, typed."""
-        if table not in RunTables.names():
-            raise unknown("table", table, RunTables.names())
+        if table not in TABLES:
+            raise unknown("table", table, TABLES)
         return getattr(self._read, table)
 
     @property
@@ -54,7 +55,7 @@ class Run:
 
     def pictures(self, kind: str = "strip") -> dict[str, Image.Image]:
         """The pictures of a kind ('strip', 'reproduction', 'paired', ...) by file, those that the folder holds."""
-        images, root = self._read.images, self.folder.resolve()
+        images, root = self["images"], self.folder.resolve()
         files = images.loc[images["kind"] == kind, "file"]
         paths = {file: path for file in files if (path := (root / file).resolve()).is_file()}
         if outside := [file for file, path in paths.items() if not path.is_relative_to(root)]:
@@ -62,7 +63,7 @@ class Run:
         return {file: Image.open(path) for file, path in paths.items()}
 
     def _repr_html_(self) -> str:
-        sizes = {name: f"{len(self[name])} rows" for name in RunTables.names() if len(self[name])}
+        sizes = {name: f"{len(self[name])} rows" for name in TABLES if len(self[name])}
         report = str(self.report) if self.report.is_file() else "not written; `navbench report` writes it"
         strips = list(self.pictures().items())[:_SHOWN]
         shown = "".join(f"<p>{escape(file)}<br>{display.picture(image, file)}</p>" for file, image in strips)
