@@ -15,9 +15,10 @@ from navbench.directions import Direction
 from navbench.errors import unknown
 from navbench.experiments import fid_curve, locality, reproduction
 from navbench.experiments.edit import Edit
+from navbench.experiments.realism import reference_from
 from navbench.experiments.reference import RESAMPLING, open_reference, real_features
 from navbench.experiments.rows import resolution, who
-from navbench.experiments.statistics import Gaussian, is_statistics, read_statistics
+from navbench.experiments.statistics import is_statistics, read_statistics
 from navbench.face import Loaded, check_counts
 from navbench.metrics import estimate
 from navbench.metrics.extractors import Extractor, create_extractor
@@ -110,20 +111,16 @@ def _reference(
     if resize and resize not in RESAMPLING:
         raise unknown("resampling", resize, RESAMPLING)
     generator, compute = direction.space.generator, direction.compute
+    features = []
     if is_statistics(source):
-        statistics = read_statistics(source)
-        statistics.check(extractor.dimensions, extractor.name)
-        known = statistics.known
-        if isinstance(known, Gaussian):
-            return fid_curve.Reference.of_gaussian(known.mean.to(compute.device), known.covariance.to(compute.device))
-        return fid_curve.Reference.of(known.to(compute.device))
-    if source == "unshifted":
-        seen = fid_curve.unshifted_features(generator, Role.REFERENCE, range(count), seed, extractor, compute)
+        read_statistics(source).check(extractor.dimensions, extractor.name)
+    elif source == "unshifted":
+        features.append(fid_curve.unshifted_features(generator, Role.REFERENCE, range(count), seed, extractor, compute))
     else:
         images = open_reference(source, generator.size, count, resize)
         images.check()
-        seen = real_features(images, range(len(images)), extractor, compute)
-    return fid_curve.Reference.of(seen.features.to(compute.device))
+        features.append(real_features(images, range(len(images)), extractor, compute))
+    return reference_from(source, [each.features for each in features], [], compute.device)
 
 
 def _who(direction: Direction) -> dict[str, str]:

@@ -52,7 +52,7 @@ class Run:
 
     def pictures(self, kind: str = "strip") -> dict[str, Image.Image]:
         """The pictures of a kind ('strip', 'reproduction', 'paired', ...) by file, those that the folder holds."""
-        images, root = self._read.images, self.folder.resolve()
+        images, root = self["images"], self.folder.resolve()
         files = images.loc[images["kind"] == kind, "file"]
         paths = {file: path for file in files if (path := (root / file).resolve()).is_file()}
         if outside := [file for file, path in paths.items() if not path.is_relative_to(root)]:

@@ -224,6 +224,11 @@ def test_a_direction_shows_its_strip_its_numbers_and_the_curve_that_was_measured
     assert direction._repr_html_().count("data:image/png") == 1
 
 
+def test_a_direction_shows_one_code_where_images_are_large(direction, monkeypatch):
+    monkeypatch.setattr(type(direction.space.generator), "size", (512, 512))
+    assert direction._strip.size == (5 * 24, 24)
+
+
 def cells(shown):
     """The cells of a table, row by row."""
     rows = re.findall(r"<tr.*?</tr>", shown, re.DOTALL)

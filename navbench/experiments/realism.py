@@ -57,6 +57,26 @@ def extractor_of(bench: Bench, settings: CurveSettings) -> Extractor:
     return bench.once(create_extractor, settings.extractor, bench.compute, settings.extractor_weights or None)
 
 
+def reference_from(
+    source: str, features: Sequence[Tensor], keys: Sequence[str], device: torch.device
+) -> fid_curve.Reference:
+    """What distances are measured against.
+
+    Args:
+        source: as the suite names it; of a file of statistics nothing else is needed.
+        features: (n, D) each, of the reference's images.
+        keys: what stands for the features in keys of pieces.
+        device: where distances are computed.
+    """
+    if not is_statistics(source):
+        return fid_curve.Reference.of(torch.cat(list(features)).to(device), list(keys))
+    statistics = read_statistics(source)
+    known, key = statistics.known, statistics.cache_key
+    if isinstance(known, Gaussian):
+        return fid_curve.Reference.of_gaussian(known.mean.to(device), known.covariance.to(device), key)
+    return fid_curve.Reference.of(known.to(device), key)
+
+
 class Realism:
     """What all curves of a generator share: the reference, the distances at t = 0, and how a curve is made.
 
@@ -76,7 +96,8 @@ class Realism:
         self._at_zero = self._unshifted(Role.CURVE, self.shards)
         real = self._reference_pieces()
         features = on.pieces([*real, *self._at_zero], "reference")[: len(real)]
-        self.reference = self._reference([piece.key for piece in real], [each.features for each in features])
+        keys, device = [piece.key for piece in real], on.bench.compute.device
+        self.reference = reference_from(self.name, [each.features for each in features], keys, device)
         floor = fid_curve.floor.piece(tuple(self._at_zero), settings.effect_samples, self.reference)
         (self.floor,) = on.pieces([floor])
 
@@ -171,13 +192,3 @@ class Realism:
         shards = shards_of(len(images), self._settings.shard)
         pieces = [real_features.piece(images, shard, self.extractor, compute) for shard in shards]
         return [piece.but(note="real images") for piece in pieces]
-
-    def _reference(self, keys: Sequence[str], features: Sequence[Tensor]) -> fid_curve.Reference:
-        device = self._on.bench.compute.device
-        if not is_statistics(self.name):
-            return fid_curve.Reference.of(torch.cat(list(features)).to(device), list(keys))
-        statistics = read_statistics(self.name)
-        known, key = statistics.known, statistics.cache_key
-        if isinstance(known, Gaussian):
-            return fid_curve.Reference.of_gaussian(known.mean.to(device), known.covariance.to(device), key)
-        return fid_curve.Reference.of(known.to(device), key)
