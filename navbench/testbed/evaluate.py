@@ -150,14 +150,14 @@ def measure(
     images: Images, n: int, extractor: Extractor, scorer: Scores, distance: PerceptualDistance, compute: Compute,
     report: Report = silent,
 ) -> Measured:  # fmt: skip
-    """What is measured of images 0 to n - 1, each made once and seen by all, on the CPU."""
+    """Measurements of images 0 to n - 1, which are made once and shared by all networks, on the CPU."""
 
     @torch.no_grad()
     def work(chunk: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        made = images(chunk).to(compute.device)
+        batch = images(chunk).to(compute.device)
         report(chunk[-1] + 1, n)
-        looked_at = made[: max(0, PERCEPTUAL - chunk[0])]
-        return extractor(made).cpu(), scorer(made).cpu(), distance.features(looked_at).cpu()
+        looked_at = batch[: max(0, PERCEPTUAL - chunk[0])]
+        return extractor(batch).cpu(), scorer(batch).cpu(), distance.features(looked_at).cpu()
 
     return Measured(*map(torch.cat, zip(*compute.over(range(n), work), strict=True)))
 

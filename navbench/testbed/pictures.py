@@ -20,7 +20,7 @@ def sheet(images: Tensor, columns: int = 8) -> Tensor:
 def png(sheets: Sequence[Tensor]) -> bytes:
     """Sheets of equal height beside each other, as a PNG."""
     gap = torch.ones(3, sheets[0].shape[1], GAP)
-    parts = [part for each in sheets for part in (gap, each)][1:]
+    parts = [part for sheet in sheets for part in (gap, sheet)][1:]
     buffer = io.BytesIO()
     to_pil_image(torch.cat(parts, dim=2)).save(buffer, "PNG")
     return buffer.getvalue()

@@ -185,10 +185,10 @@ def r_squared(scorer: Scores, indices: Sequence[int], seed: int) -> dict[str, fl
     true = encode(torch.cat([cars.sample(part, seed) for part in parts]))
     read = encode(torch.cat([scorer(cars.renderings(part, seed)).cpu() for part in parts]))
     explained = 1 - (true - read).square().mean(0) / true.var(dim=0, unbiased=False)
-    found, left = {}, explained.tolist()
+    shares, left = {}, explained.tolist()
     for factor in cars.FACTORS:
-        found[factor.name] = min(left.pop(0), left.pop(0)) if factor.circular else left.pop(0)
-    return found
+        shares[factor.name] = min(left.pop(0), left.pop(0)) if factor.circular else left.pop(0)
+    return shares
 
 
 def train_and_save(path: Path, settings: ScorerSettings, compute: Compute, report: Report = silent) -> dict[str, float]:
@@ -197,7 +197,7 @@ def train_and_save(path: Path, settings: ScorerSettings, compute: Compute, repor
     tensors = {key: value.cpu().contiguous() for key, value in scorer.state_dict().items()}
     tensors = {key: value.half() if value.is_floating_point() else value for key, value in tensors.items()}
     write_atomically(path, save(tensors))
-    found = r_squared(read_scorer(path), range(HELD_OUT), seeds.derived(settings.seed, "held out"))
-    header = {"settings": settings.model_dump(), "held_out": HELD_OUT, "r_squared": found}
+    shares = r_squared(read_scorer(path), range(HELD_OUT), seeds.derived(settings.seed, "held out"))
+    header = {"settings": settings.model_dump(), "held_out": HELD_OUT, "r_squared": shares}
     write_atomically(path, save(tensors, {"navbench": json.dumps(header)}))
-    return found
+    return shares
