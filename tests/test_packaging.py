@@ -27,7 +27,7 @@ def test_every_file_of_data_is_shipped():
         if path.is_file() and path.suffix not in (".py", ".pyc")
     }  # fmt: skip
     assert there - shipped == set()
-    for wanted in ("quick.toml", "base.html", "cars.safetensors", "cars-scorer.safetensors", "index.csv"):
+    for wanted in ("quick.toml", "page.html", "cars.safetensors", "cars-scorer.safetensors", "index.csv"):
         assert wanted in {path.name for path in shipped}
 
 
