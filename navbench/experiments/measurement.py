@@ -91,6 +91,10 @@ class Instruments:
     segmenter: Segmenter | None = None
     embedder: Embedder | None = None
 
+    def asks_for(self, kind: type[Experiment[Any, Any]]) -> bool:
+        """Whether an experiment is part of every run, or named by the suite."""
+        return kind.always or kind.name in self.bench.suite.experiments
+
     def settings(self, kind: type[Experiment[S, Any]]) -> S:
         """The suite's section of an experiment."""
         return self.bench.suite.section(kind)
@@ -114,8 +118,7 @@ class Measurement(Instruments):
     def wants(self, kind: type[Experiment[Any, Any]]) -> bool:
         """Whether an experiment is part of this measurement: asked for or needed, and with something to work on."""
         experiment, users = kind(), [each for each in self.bench.catalogue if kind in each.needs]
-        asked = kind.always or kind.name in self.bench.suite.experiments
-        asked = asked or any(self.wants(type(user)) for user in users)
+        asked = self.asks_for(kind) or any(self.wants(type(user)) for user in users)
         return asked and not (kind.whole and self.plan.only) and experiment.has_work(self)
 
     def outcome(self, kind: type[Experiment[Any, O]]) -> O | None:

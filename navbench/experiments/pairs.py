@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.common import Common, Subject, check_methods
@@ -65,10 +66,17 @@ class Pair:
 
 @dataclass(frozen=True)
 class Sheet:
-    """The same codes along several directions; of each the end that is shown at the right."""
+    """The same codes along several directions.
+
+    Attributes:
+        kind: 'paired' or 'matched'.
+        members: the directions; the first is the one that the others are beside.
+        images: (codes, directions, shifts, 3, H, W), uint8, with the same change at the right.
+    """
 
     kind: str
-    members: Sequence[tuple[Direction, int]]
+    members: Sequence[Direction]
+    images: Tensor
 
 
 @dataclass(frozen=True)
@@ -110,9 +118,9 @@ class Pairs(Experiment[PairSettings, PairsFound]):
                 if references and others:
                     paired = _paired(on, references, others)
                     pairs += paired
-                    sheets += _sheets(references, paired)
+                    sheets += _sheets(on, references, paired)
                 tick(found.reference)
-        if settings.curves and on.wants(Curves):
+        if settings.curves and on.asks_for(Curves):
             pairs = _with_curves(on, pairs)
         return PairsFound(pairs, [*sheets, *_matched_sheets(on)])
 
@@ -121,16 +129,10 @@ class Pairs(Experiment[PairSettings, PairsFound]):
         return {"pairs": _rows(outcome.pairs), "pair_curves": _curve_rows(on, outcome.pairs)}
 
     def files(self, on: Measurement, outcome: PairsFound) -> Iterable[File]:
-        """Sheets of the same codes, one per code, with a row per direction; mirrored for the end t_min."""
-        points, shown = on.settings(Strips).shifts, on.settings(Pairs).shown
+        """Sheets of the same codes, one per code, with a row per direction."""
         for sheet in outcome.sheets:
-            pieces = []
-            for direction, end in sheet.members:
-                shifts = direction.shifts(points).tolist()
-                pieces.append(strip_of(on, direction, shifts if end else shifts[::-1], shown))
-            images = torch.stack([strip.images for strip in on.pieces(pieces)], dim=1)
-            names = [direction.name for direction, _ in sheet.members]
-            yield from side_by_side(sheet.members[0][0], sheet.kind, names, images)
+            names = [direction.name for direction in sheet.members]
+            yield from side_by_side(sheet.members[0], sheet.kind, names, sheet.images)
 
 
 def _last_method(subject: Subject) -> str:
@@ -165,13 +167,23 @@ def closest_latent(pairs: Sequence[Pair]) -> dict[str, Pair]:
     return best
 
 
-def _sheets(references: Sequence[Direction], pairs: Sequence[Pair]) -> Iterator[Sheet]:
+def _sheet(on: Measurement, kind: str, members: Sequence[tuple[Direction, int]]) -> Sheet:
+    """The first codes along directions, each with the end of its range that is shown at the right."""
+    points, shown, pieces = on.settings(Strips).shifts, on.settings(Pairs).shown, []
+    for direction, end in members:
+        shifts = direction.shifts(points).tolist()
+        pieces.append(strip_of(on, direction, shifts if end else shifts[::-1], shown))
+    images = torch.stack([strip.images for strip in on.pieces(pieces)], dim=1)
+    return Sheet(kind, [direction for direction, _ in members], images)
+
+
+def _sheets(on: Measurement, references: Sequence[Direction], pairs: Sequence[Pair]) -> Iterator[Sheet]:
     """Of each reference its own row, its partners in its layer, and the closest latent one."""
     latent = closest_latent(pairs)
     for reference in references:
         inner = [pair for pair in pairs if pair.direction is reference and pair.other.space == "parameter"]
         shown = [*inner, *([latent[reference.name]] if reference.name in latent else [])]
-        yield Sheet("paired", [(reference, 1), *((pair.other, pair.end) for pair in shown)])
+        yield _sheet(on, "paired", [(reference, 1), *((pair.other, pair.end) for pair in shown)])
 
 
 def _matched_sheets(on: Measurement) -> Iterator[Sheet]:
@@ -179,7 +191,7 @@ def _matched_sheets(on: Measurement) -> Iterator[Sheet]:
     target = on.settings(Matched).target
     reached = [match for match in on.outcome(Matched) or () if bool(match.range.is_reached(target).all())]
     if len(reached) > 1:
-        yield Sheet("matched", [(match.direction, int(match.range.reached[1] > 0)) for match in reached])
+        yield _sheet(on, "matched", [(match.direction, int(match.range.reached[1] > 0)) for match in reached])
 
 
 def _with_curves(on: Measurement, pairs: Sequence[Pair]) -> list[Pair]:

@@ -161,7 +161,7 @@ class Survey(Experiment[SurveySettings, SurveyedLayers]):
         settings = on.settings(Survey)
         sets = {found.place: found for found in _sets(on)}
         chosen = {layer: list(found)[: settings.directions] for layer, found in sets.items()}
-        curved = {layer: len(group[: settings.curves]) if on.wants(Curves) else 0 for layer, group in chosen.items()}
+        curved = {layer: len(group[: settings.curves]) if on.asks_for(Curves) else 0 for layer, group in chosen.items()}
         each = len(realism(on).shards) + 1 if any(curved.values()) else 0
         with on.counted("layers", sum(len(group) + curved[layer] * each for layer, group in chosen.items())) as tick:
             directions = {layer: _surveyed(on, group, curved[layer], tick) for layer, group in chosen.items()}
