@@ -97,7 +97,7 @@ class DirectionSet:
 
     Attributes:
         weights: fingerprint of the generator's weights.
-        layer: its name; none for a latent space.
+        layer: its name; `None` for a latent space.
         basis_name: 'stored', 'svd' (the kernel determines it), 'random' (the seed does), 'identity' (the axes of the
             space), or 'set:PATH' for the basis of another set, PATH relative to the folder of this one.
         basis_sha256: of the basis tensor in the file that holds it; '' where no file does.

@@ -32,8 +32,8 @@ class Source:
 
     Attributes:
         paths: of directions, at least one.
-        annotation: of labels, none if there are none.
-        ranges: as an exported set has them, none elsewhere.
+        annotation: of labels; `None` without labels.
+        ranges: of an exported set; `None` for others.
     """
 
     paths: tuple[Path, ...]
