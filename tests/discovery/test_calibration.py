@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -176,3 +177,23 @@ def test_a_piece_that_is_made_of_another_needs_a_store():
     whole = calibrate.piece(meter(Quadratic()), DenseBasis(UPWARDS[None]), torch.ones(1), 1.0)
     with pytest.raises(TypeError, match="is a part of another piece, which needs a store"):
         Unstored().results([calibrate.piece(whole, None, None, 1.0)])
+
+
+def test_a_calibration_is_known_by_all_that_its_range_depends_on():
+    class Known(Quadratic):
+        cache_key = "known"
+
+    made, basis, coefficients = meter(Known()), DenseBasis(UPWARDS[None]), torch.ones(1)
+    other_codes = replace(made, codes=LINEAR.sample(range(6), seed=2))
+    other_space = replace(made, space=spaces.create(LINEAR, "z"))
+    pieces = [
+        calibrate.piece(*given)
+        for given in (
+            (made, basis, coefficients, 1.0), (made, basis, coefficients, 2.0), (made, basis, coefficients, 1.0, 3.0),
+            (made, basis, -coefficients, 1.0), (made, DenseBasis(UPWARDS.flip(1)[None] + 1), coefficients, 1.0),
+            (other_codes, basis, coefficients, 1.0), (other_space, basis, coefficients, 1.0),
+        )
+    ]  # fmt: skip
+    assert len({piece.key for piece in pieces}) == len(pieces)
+    same = replace(made, compute=Compute(batch=2))
+    assert calibrate.piece(same, DenseBasis(UPWARDS[None]), torch.ones(1), 1.0).key == pieces[0].key
