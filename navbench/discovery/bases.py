@@ -46,7 +46,7 @@ def hessian_eigenvectors(
 ) -> Eigenvectors:
     """Leading eigenvectors of the perceptual Hessian, by the solver of the settings.
 
-    All of one space are one piece: each product needs the one before, and is as large as what it is computed from.
+    All of one space are one piece: its products, each of which needs the one before, would take thrice its room.
     """
     begun = time.monotonic()
     codes = space.generator.sample(range(settings.codes), seeds.derived(seed, "spectrum"))

@@ -61,7 +61,11 @@ class EffectMeter:
         return torch.cat(list(self.compute.over(range(len(self.codes)), work)))
 
     def reach(self, direction: Tensor, target: float, guess: float) -> float:
-        """The shift t of the sign of `guess` at which `direction` has the effect `target`.
+        """The shift t of the sign of `guess` at which `direction` has the effect `target`."""
+        return self.reach_by(direction, target, guess, 2.0)[0]
+
+    def reach_by(self, direction: Tensor, target: float, guess: float, power: float) -> tuple[float, float]:
+        """The shift of `reach`, and the power of t that the effect goes with there, of which `power` is a guess.
 
         For small t the effect is a power of t, so both are taken by their logarithms. An effect that saturates below
         the target gives the largest shift that was tried; the effect at both ends of a range is always reported
@@ -73,25 +77,27 @@ class EffectMeter:
         def miss(x: float) -> float:
             return math.log10(max(self.effect(direction * (sign * 10.0**x)), 1e-12) / target)
 
-        return sign * 10.0 ** _root_of_power_law(miss, math.log10(abs(guess)))
+        x, power = _root_of_power_law(miss, math.log10(abs(guess)), power)
+        return sign * 10.0**x, power
 
 
-def _root_of_power_law(miss: Callable[[float], float], x: float) -> float:
-    """Where `miss`, the log of an effect over its target at the log of a shift, is zero, from a first guess on.
+def _root_of_power_law(miss: Callable[[float], float], x: float, power: float) -> tuple[float, float]:
+    """Where `miss`, the log of an effect over its target at the log of a shift, is zero, and its slope near there.
 
-    Steps follow the line through the last two tries until the root lies between them.
+    The search starts at x with a guess of the slope, `power`. Steps follow the line through the last two tries until
+    the root lies between them.
     """
     accuracy, largest = math.log10(1 + ACCURACY), math.log10(LARGEST)
-    last, power = x, 2.0
+    last = x
     for _ in range(STEPS):
         if abs(miss(x)) <= accuracy or (x >= largest and miss(x) < 0):
-            return x
-        if miss(last) * miss(x) < 0:
-            return nearest_root(miss, last, x, accuracy)
+            return x, power
         if x != last:
             power = min(max((miss(x) - miss(last)) / (x - last), 0.5), 4.0)
+        if miss(last) * miss(x) < 0:
+            return nearest_root(miss, last, x, accuracy), power
         last, x = x, min(x + min(max(-miss(x) / power, -1.0), 1.0), largest)
-    return last
+    return last, power
 
 
 def nearest_root(miss: Callable[[float], float], low: float, high: float, accuracy: float) -> float:
@@ -111,19 +117,25 @@ def nearest_root(miss: Callable[[float], float], low: float, high: float, accura
 
 @dataclass(frozen=True)
 class Ends:
-    """The range of one direction, t_min < 0 < t_max: (), float32, each."""
+    """The range of one direction, t_min < 0 < t_max, and the power of t that its effect goes with at the end.
+
+    Each is (), float32.
+    """
 
     t_min: Tensor
     t_max: Tensor
+    power: Tensor
 
 
 @pure()
-def calibrate(meter: EffectMeter, basis: Basis, coefficients: Tensor, target: float, guess: float = 1.0) -> Ends:
+def calibrate(
+    meter: EffectMeter, basis: Basis, coefficients: Tensor, target: float, guess: float = 1.0, power: float = 2.0
+) -> Ends:
     """The range over which the direction of coefficients (B,) reaches the effect `target` at both ends.
 
-    The search for t_min starts at -`guess`, that for t_max at -t_min.
+    The search for t_min starts at -`guess` as if the effect went with t to the `power`, that for t_max at -t_min.
     """
     direction = basis.combine(coefficients[None])[0]
-    t_min = meter.reach(direction, target, -guess)
-    t_max = meter.reach(direction, target, guess if t_min <= -LARGEST else -t_min)
-    return Ends(torch.tensor(t_min), torch.tensor(t_max))
+    t_min, power = meter.reach_by(direction, target, -guess, power)
+    t_max, power = meter.reach_by(direction, target, guess if t_min <= -LARGEST else -t_min, power)
+    return Ends(torch.tensor(t_min), torch.tensor(t_max), torch.tensor(power))

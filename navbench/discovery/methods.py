@@ -243,11 +243,11 @@ class Discovery:
             done += 1
             report(done, len(coefficients))
 
-        def ends(rows: Tensor, guess: float) -> list[Ends]:
-            pieces = [calibrate.piece(meter, basis, row, target, guess) for row in rows.to(self.compute.device)]
+        def ends(rows: Tensor, *start: float) -> list[Ends]:
+            pieces = [calibrate.piece(meter, basis, row, target, *start) for row in rows.to(self.compute.device)]
             return self.executor.results(pieces, tick)
 
-        (first,) = ends(coefficients[:1], 1.0)
+        (first,) = ends(coefficients[:1])
         guess = float(first.t_max) if float(first.t_max) < LARGEST else 1.0
-        t_min, t_max = zip(*((each.t_min, each.t_max) for each in [first, *ends(coefficients[1:], guess)]), strict=True)
-        return torch.stack(t_min), torch.stack(t_max)
+        every = [first, *ends(coefficients[1:], guess, float(first.power))]
+        return torch.stack([each.t_min for each in every]), torch.stack([each.t_max for each in every])

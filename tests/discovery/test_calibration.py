@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from navbench.basis import DenseBasis
 from navbench.compute import Compute
 from navbench.discovery.calibration import LARGEST, STEPS, EffectMeter, calibrate, nearest_root
 from navbench.errors import Failure
+from navbench.work import Unstored
 
 LINEAR = LinearGenerator(latent_dim=3, side=4)
 CODES = LINEAR.sample(range(6), seed=1)
@@ -155,3 +157,43 @@ def test_images_that_overflow_are_a_failure_that_names_the_generator():
     generator.map.weight[0, 0, 0, 0] = float("nan")
     with pytest.raises(Failure, match="Generator linear made images with NaN"):
         ends(meter(Quadratic(), generator), UPWARDS[None], 1.0)
+
+
+def test_of_two_ends_the_second_is_sought_from_what_the_first_one_told():
+    """An effect of t to the third: the first end is found by its slope, and the second at once, as it is as far."""
+    made, tried = meter(Quadratic()), []
+    object.__setattr__(made, "effect", lambda offset: tried.append(0) or float(offset.norm()) ** 3)
+    basis = DenseBasis(UPWARDS[None])
+    found = calibrate(made, basis, torch.ones(1), 8.0)
+    assert (float(found.t_min), float(found.t_max)) == pytest.approx((-2.0, 2.0), rel=0.004)
+    assert float(found.power) == pytest.approx(3.0, rel=0.01)
+    spent = len(tried)
+    calibrate(made, basis, torch.ones(1), 1000.0, float(found.t_max), float(found.power))
+    assert len(tried) - spent == 3  # a guess, one step by the power, and the other end
+    assert spent > 3
+
+
+def test_a_piece_that_is_made_of_another_needs_a_store():
+    whole = calibrate.piece(meter(Quadratic()), DenseBasis(UPWARDS[None]), torch.ones(1), 1.0)
+    with pytest.raises(TypeError, match="is a part of another piece, which needs a store"):
+        Unstored().results([calibrate.piece(whole, None, None, 1.0)])
+
+
+def test_a_calibration_is_known_by_all_that_its_range_depends_on():
+    class Known(Quadratic):
+        cache_key = "known"
+
+    made, basis, coefficients = meter(Known()), DenseBasis(UPWARDS[None]), torch.ones(1)
+    other_codes = replace(made, codes=LINEAR.sample(range(6), seed=2))
+    other_space = replace(made, space=spaces.create(LINEAR, "z"))
+    pieces = [
+        calibrate.piece(*given)
+        for given in (
+            (made, basis, coefficients, 1.0), (made, basis, coefficients, 2.0), (made, basis, coefficients, 1.0, 3.0),
+            (made, basis, -coefficients, 1.0), (made, DenseBasis(UPWARDS.flip(1)[None] + 1), coefficients, 1.0),
+            (other_codes, basis, coefficients, 1.0), (other_space, basis, coefficients, 1.0),
+        )
+    ]  # fmt: skip
+    assert len({piece.key for piece in pieces}) == len(pieces)
+    same = replace(made, compute=Compute(batch=2))
+    assert calibrate.piece(same, DenseBasis(UPWARDS[None]), torch.ones(1), 1.0).key == pieces[0].key

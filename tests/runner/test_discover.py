@@ -128,12 +128,12 @@ def test_a_killed_discovery_goes_on_where_it_was_and_finds_the_same(tmp_path, mo
     common = (GENERATOR, PLACES, MORE, Compute(), 0)
     discover(*common, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        calls(patch, EffectMeter, "reach", killed)
+        calls(patch, EffectMeter, "reach_by", killed)
         with pytest.raises(Killed):
             discover(*common, tmp_path / "sets", executor=InProcess(Store(tmp_path / "cache")))
     store = Store(tmp_path / "cache")
     eigenvectors = calls(monkeypatch, bases, "krylov", 1)
-    ends = calls(monkeypatch, EffectMeter, "reach", ENDS)
+    ends = calls(monkeypatch, EffectMeter, "reach_by", ENDS)
     steps = calls(monkeypatch, learn.Learner, "train_step", 1)
     discover(*common, tmp_path / "sets", executor=InProcess(store))
     assert eigenvectors == [], "they were found before the first range was"
