@@ -27,7 +27,7 @@ class Direction:
     """A unit-norm offset in one space, and how far it goes.
 
     Attributes:
-        name: 'generator/method/layer/index', its full reference.
+        name: 'generator/method/layer/index', its full name.
         basis, coefficients: what the offset is made of, when it is asked for; coefficients (B,).
         basis_id: which basis that is, so that results can be tied to the direction.
         t_min, t_max: the range of the shift t, t_min < 0 < t_max.
@@ -54,7 +54,7 @@ class Direction:
 
     @property
     def name(self) -> str:
-        """The full reference: 'faces/hybrid/main.6/3', 'cars/ganspace/w/0'."""
+        """The full name: 'faces/hybrid/main.6/3', 'cars/ganspace/w/0'."""
         return f"{self.generator}/{self.method}/{self.place}/{self.index}"
 
     @property
@@ -70,7 +70,7 @@ class Direction:
 
     @property
     def slug(self) -> str:
-        """The reference as a file name."""
+        """The name as a file name."""
         return self.name.replace("/", "-")
 
     def space_of(self, generator: Generator) -> Space:
@@ -127,7 +127,7 @@ class DirectionSet:
 
     def __repr__(self) -> str:
         count = len(self)
-        return f"DirectionSet({self.reference}, {count} direction{'s' if count != 1 else ''})"
+        return f"DirectionSet({self.set_id}, {count} direction{'s' if count != 1 else ''})"
 
     def _repr_html_(self) -> str:
         import pandas as pd
@@ -169,7 +169,7 @@ class DirectionSet:
         return [self.weights, self.method, self.seed, [direction.cache_key for direction in self]]
 
     @property
-    def reference(self) -> str:
+    def set_id(self) -> str:
         """'generator/method/place', what the names of its directions begin with."""
         return f"{self.generator}/{self.method}/{self.place}"
 
@@ -209,7 +209,7 @@ def load_set(file: SetFile, generator: Generator) -> DirectionSet:
     header = file.header
     if header["weights"] != generator.fingerprint:
         raise NavbenchError(
-            f"Directions {file.reference} were found on weights {header['weights'][:12]}, but generator "
+            f"Directions {file.set_id} were found on weights {header['weights'][:12]}, but generator "
             f"{generator.name} has {generator.fingerprint[:12]}; rediscover them for these weights."
         )
     tensors, space = _tensors(file.path), spaces.create(generator, header["space"], header["layer"])

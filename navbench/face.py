@@ -149,7 +149,7 @@ def _generator_of(file: SetFile, generator: Generator | str | None, compute: Com
     """The generator of a set: the one that is given or named, or the installed one that the file names."""
     name = file.header["generator"]
     if generator is None and name not in zoo.known():
-        raise NavbenchError(f"{file.reference} was found on generator {name!r}, which is not installed; name it.")
+        raise NavbenchError(f"{file.set_id} was found on generator {name!r}, which is not installed; name it.")
     return generator if isinstance(generator, Generator) else zoo.create(generator or name, compute)
 
 

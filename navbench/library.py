@@ -48,7 +48,7 @@ class SetFile:
         return self.header["layer"] or self.header["space"]
 
     @property
-    def reference(self) -> str:
+    def set_id(self) -> str:
         """'generator/method/place'."""
         return f"{self.header['generator']}/{self.header['method']}/{self.place}"
 
@@ -59,7 +59,7 @@ class SetFile:
 
     def names(self) -> list[str]:
         """The full names of its directions."""
-        return [f"{self.reference}/{index}" for index in range(self.count)]
+        return [f"{self.set_id}/{index}" for index in range(self.count)]
 
     def load(self, generator: Generator) -> DirectionSet:
         """The whole set, on the generator that it was found on; this needs torch."""
@@ -101,9 +101,9 @@ def open_set(path: Path) -> SetFile:
     return SetFile(path, {"settings": {}, "provenance": {}} | header, count)
 
 
-def set_path(root: Path, reference: str) -> Path:
-    """Where a set with that reference belongs under a folder of directions."""
-    return root / f"{reference}.safetensors"
+def set_path(root: Path, set_id: str) -> Path:
+    """Where a set of that id belongs under a folder of directions."""
+    return root / f"{set_id}.safetensors"
 
 
 class Library:
@@ -115,28 +115,26 @@ class Library:
                 raise NavbenchError(f"{root} is not a folder of directions; name one that navbench discover wrote.")
         self.roots = tuple(roots)
         files = [open_set(path) for root in reversed(roots) for path in sorted(root.rglob("*.safetensors"))]
-        self.sets = {file.reference: file for file in files}
+        self.sets = {file.set_id: file for file in files}
 
     def of(self, generator: str) -> list[SetFile]:
-        """The sets of one generator, sorted by reference."""
-        return [file for reference, file in sorted(self.sets.items()) if file.header["generator"] == generator]
+        """The sets of one generator, sorted by id."""
+        return [file for _, file in sorted(self.sets.items()) if file.header["generator"] == generator]
 
-    def find(self, reference: str) -> tuple[SetFile, int]:
-        """The one direction whose full name, label, or unique run of name parts is `reference`."""
-        entries = [(file, index, name) for file in self.sets.values() for index, name in enumerate(file.names())]
-        exact = [entry for entry in entries if entry[2] == reference]
-        labelled = [
-            entry for entry in entries if entry[0].header["labels"][entry[1]].lower() == reference.lower() != ""
-        ]
-        partly = [entry for entry in entries if f"/{reference}/" in f"/{entry[2]}/"]
+    def find(self, name: str) -> tuple[SetFile, int]:
+        """The one direction whose full name, label, or unique run of name parts is `name`."""
+        entries = [(file, index, full) for file in self.sets.values() for index, full in enumerate(file.names())]
+        exact = [entry for entry in entries if entry[2] == name]
+        labelled = [entry for entry in entries if entry[0].header["labels"][entry[1]].lower() == name.lower() != ""]
+        partly = [entry for entry in entries if f"/{name}/" in f"/{entry[2]}/"]
         matches = exact or labelled or partly
         if not matches:
             labels = [label for file in self.sets.values() for label in file.header["labels"] if label]
-            raise unknown("direction", reference, [*(name for *_, name in entries), *labels])
+            raise unknown("direction", name, [*(full for *_, full in entries), *labels])
         if len(matches) > 1:
-            names = ", ".join(name for *_, name in matches[:4])
+            names = ", ".join(full for *_, full in matches[:4])
             more = f" and {len(matches) - 4} more" if len(matches) > 4 else ""
-            raise NavbenchError(f"Direction {reference!r} is not unique: {names}{more}; say more of the name.")
+            raise NavbenchError(f"Direction {name!r} is not unique: {names}{more}; say more of the name.")
         file, index, _ = matches[0]
         return file, index
 

@@ -106,7 +106,7 @@ def _points(
 
 def _reference(
     direction: Edit, source: str, resize: str, count: int, seed: int, extractor: Extractor
-) -> fid_curve.Reference:
+) -> fid_curve.ReferenceStatistics:
     """What a suite means by a reference of that name; `count` images, unless it is of a number of its own."""
     if resize and resize not in RESAMPLING:
         raise unknown("resampling", resize, RESAMPLING)

@@ -331,7 +331,7 @@ def write(found: Direction | DirectionSet, path: Path, *, overwrite: bool = Fals
     """
     where = re.fullmatch(r"convs\.(\d+)", found.layer or "") if found.space == "parameter" else None
     if where is None:
-        name = found.name if isinstance(found, Direction) else found.reference
+        name = found.name if isinstance(found, Direction) else found.set_id
         place = found.space if found.layer is None else f"{found.space} {found.layer}"
         raise NavbenchError(
             f"{name} is in {place}, but navigan's files hold shifts of the kernels convs.0, convs.1, ... of a "

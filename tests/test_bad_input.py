@@ -290,7 +290,7 @@ def hand_made(name, layer, shape):
 
 def test_a_generator_that_makes_no_numbers_is_a_failure_that_names_it(work):
     found = hand_made("toy:broken", "up", (6, 8, 3, 3))
-    write_set(found, set_path(work / "broken", found.reference))
+    write_set(found, set_path(work / "broken", found.set_id))
     (work / "broken.toml").write_text(toy.TINY.replace("toy:make", "toy:broken").replace(', "random"', ""))
     sentence = complaint("run-all broken.toml --directions broken --out run", 1)
     assert sentence.startswith("Generator toy.broken at t = ")
@@ -310,7 +310,7 @@ def test_directions_of_another_generators_weights_are_refused(work, monkeypatch)
 
 def test_directions_of_another_shape_are_refused(work):
     found = hand_made("toy:make", "up", (6, 8, 5, 5))
-    write_set(found, set_path(work / "other", found.reference))
+    write_set(found, set_path(work / "other", found.set_id))
     (work / "other.toml").write_text(toy.TINY.replace(', "random"', ""))
     sentence = complaint("run-all other.toml --directions other --out run", 2)
     assert sentence.endswith("do not fit parameter up, (6, 8, 3, 3).")

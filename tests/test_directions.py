@@ -103,7 +103,7 @@ def test_a_set_is_read_as_it_was_written(tmp_path, generator, basis_name, tolera
     write_set(written, tmp_path / "set.safetensors")
     file = open_set(tmp_path / "set.safetensors")
     read = file.load(generator)
-    assert (file.count, file.reference) == (3, written.reference)
+    assert (file.count, file.set_id) == (3, written.set_id)
     for name in ("generator", "weights", "space", "layer", "method", "basis_name", "labels", "seed"):
         assert getattr(read, name) == getattr(written, name), name
     assert (read.settings, read.provenance) == (written.settings, written.provenance)
@@ -149,11 +149,11 @@ def latent_set(kind, basis_name="stored", **changes):
 @pytest.mark.parametrize(("basis_name", "tolerance"), [("stored", 2e-3), ("random", 0), ("identity", 0)])
 def test_a_latent_set_is_read_as_it_was_written_from_the_file_of_its_space(tmp_path, kind, basis_name, tolerance):
     written = latent_set(kind, basis_name)
-    path = set_path(tmp_path, written.reference)
+    path = set_path(tmp_path, written.set_id)
     assert path == tmp_path / "styled" / "latent-spectrum" / f"{kind}.safetensors"
     write_set(written, path)
     file = open_set(path)
-    assert (file.place, file.reference, file.header["layer"]) == (kind, f"styled/latent-spectrum/{kind}", None)
+    assert (file.place, file.set_id, file.header["layer"]) == (kind, f"styled/latent-spectrum/{kind}", None)
     assert ("basis" in load_file(path)) == (basis_name == "stored")
     read = file.load(STYLED)
     assert (read.space, read.layer, read.place, read.basis_name) == (kind, None, kind, basis_name)
@@ -192,7 +192,7 @@ def test_a_latent_set_of_other_shapes_is_refused(tmp_path):
 def hybrid_on(generator, tmp_path):
     """A spectrum and a hybrid that takes its basis from there, on disk."""
     spectrum = made(generator)
-    other = set_path(tmp_path, spectrum.reference)
+    other = set_path(tmp_path, spectrum.set_id)
     write_set(spectrum, other)
     hybrid = replace(
         spectrum,
@@ -201,7 +201,7 @@ def hybrid_on(generator, tmp_path):
         basis_sha256=header_of(other)["basis_sha256"],
         coefficients=noise(1, 3, 3),
     )
-    path = set_path(tmp_path, hybrid.reference)
+    path = set_path(tmp_path, hybrid.set_id)
     write_set(hybrid, path)
     return hybrid, path, other
 
@@ -373,9 +373,9 @@ def library(tmp_path, generator):
     """Sets of two methods and of two generators; one direction of each has a label."""
     for basis_name, labels in (("stored", ("smile", "", "")), ("svd", ("", "Wide Eyes", ""))):
         found = made(generator, basis_name, labels=labels)
-        write_set(found, set_path(tmp_path, found.reference))
+        write_set(found, set_path(tmp_path, found.set_id))
     linear = direction_set(LinearGenerator(), "map", noise(0, 1, 4, 3, 4, 4), labels=("",))
-    write_set(linear, set_path(tmp_path, linear.reference))
+    write_set(linear, set_path(tmp_path, linear.set_id))
     return Library([tmp_path])
 
 
@@ -425,12 +425,12 @@ def test_half_a_part_of_a_name_finds_nothing(library, reference):
 
 def test_a_full_name_is_found_even_if_it_is_a_label_of_another(tmp_path, generator):
     spectrum = made(generator, labels=("", "", "convolutions/spectrum/wide/0"))
-    write_set(spectrum, set_path(tmp_path, spectrum.reference))
+    write_set(spectrum, set_path(tmp_path, spectrum.set_id))
     assert found(Library([tmp_path]), "convolutions/spectrum/wide/0") == "convolutions/spectrum/wide/0"
 
 
 def test_sets_of_a_generator_come_sorted(library):
-    assert [file.reference for file in library.of("convolutions")] == [
+    assert [file.set_id for file in library.of("convolutions")] == [
         "convolutions/spectrum/wide",
         "convolutions/svd/wide",
     ]
@@ -441,9 +441,9 @@ def test_an_earlier_folder_hides_a_later_ones_set(tmp_path, generator):
     for name, seed in (("mine", 1), ("shipped", 2)):
         (tmp_path / name).mkdir()
         written = made(generator, seed=seed)
-        write_set(written, set_path(tmp_path / name, written.reference))
+        write_set(written, set_path(tmp_path / name, written.set_id))
     svd = made(generator, "svd")
-    write_set(svd, set_path(tmp_path / "shipped", svd.reference))
+    write_set(svd, set_path(tmp_path / "shipped", svd.set_id))
     both = Library([tmp_path / "mine", tmp_path / "shipped"])
     assert both.sets["convolutions/spectrum/wide"].header["seed"] == 1
     assert len(both.sets) == 2

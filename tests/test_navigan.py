@@ -43,7 +43,7 @@ def test_a_direction_at_its_scale_is_its_shift_added_to_the_kernel(tmp_path, lay
     place = GENERATOR.layer(layer)
     shift = 3.5 * unit(noise(1, *place.shape))
     found = navigan.read(put_direction(tmp_path / "wheel_size.pt", shift, place.index), GENERATOR)
-    assert (found.reference, found.labels, len(found)) == (f"styled/navigan/{layer}", ("wheel size",), 1)
+    assert (found.set_id, found.labels, len(found)) == (f"styled/navigan/{layer}", ("wheel size",), 1)
     assert (found[0].t_min, found[0].t_max) == pytest.approx((-3.5, 3.5))
     assert found.provenance["range"] == "as published"
     close(found[0].offset, unit(shift), 1e-6)
@@ -69,7 +69,7 @@ def test_eigenvectors_are_directions_of_the_layer_that_the_user_names(tmp_path):
     vectors = put_eigenvectors(tmp_path / "e.pt")
     for layer in ("convs.1", "1"):
         found = navigan.read(tmp_path / "e.pt", GENERATOR, layer=layer)
-        assert (found.reference, found.labels) == ("styled/spectrum/convs.1", ("",) * 4)
+        assert (found.set_id, found.labels) == ("styled/spectrum/convs.1", ("",) * 4)
         assert found.provenance["range"] == "-1 to 1, as none is published"
         assert found.t_min.tolist() == [-1] * 4
         assert found.t_max.tolist() == [1] * 4
@@ -92,7 +92,7 @@ def test_a_hybrid_is_the_normalised_combination_of_eigenvectors(tmp_path, prefix
         tmp_path / "c.pt", prefix=prefix, direction_to_basis_coefs=coefficients, weight=GENERATOR.kernel(LAYER)[None]
     )
     found = navigan.read(path, GENERATOR, eigenvectors=tmp_path / "e.pt")
-    assert (found.reference, found.provenance["step"]) == ("styled/hybrid/convs.1", 99000)
+    assert (found.set_id, found.provenance["step"]) == ("styled/hybrid/convs.1", 99000)
     assert names_in(found) == ["c.pt", "e.pt"]
     for one, row in zip(found, coefficients.double().numpy(), strict=True):
         shift = np.tensordot(row, vectors, axes=1)
@@ -104,7 +104,7 @@ def test_a_hybrid_is_the_normalised_combination_of_eigenvectors(tmp_path, prefix
 def test_moved_singular_values_are_the_authors_shift(tmp_path):
     delta = noise(8, 3, 8)
     found = navigan.read(put_svd_checkpoint(tmp_path / "c.pt", delta), GENERATOR)
-    assert found.reference == "styled/optimization/convs.1"
+    assert found.set_id == "styled/optimization/convs.1"
     u, vh = (each.double().numpy() for each in decomposed(GENERATOR.kernel(LAYER)))
     for one, row in zip(found, delta.double().numpy(), strict=True):
         shift = (u @ np.diag(row) @ vh).reshape(3, 3, 8, 8).transpose(3, 2, 0, 1)
@@ -309,7 +309,7 @@ def test_nothing_is_replaced_unless_that_is_said(tmp_path):
 
 def test_an_imported_set_is_measured_under_its_method(tmp_path):
     found = navigan.read(put_direction(tmp_path / "nose.pt", 4 * unit(noise(1, *SHAPE))), GENERATOR)
-    path = set_path(tmp_path / "sets", found.reference)
+    path = set_path(tmp_path / "sets", found.set_id)
     write_set(found, path)
     close(open_set(path).load(GENERATOR)[0].offset, found[0].offset, 1e-6)  # at float32 also on disk
     chosen = suite.parse('name = "x"\n[[generators]]\nname = "styled"\nmethods = ["navigan"]', "x")

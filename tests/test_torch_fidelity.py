@@ -68,7 +68,7 @@ def reference(faces):
     images = quantise(unshifted(faces, codes_for(faces, "reference", range(N), SEED), Compute()))
     extractor = create_extractor("efficientnet-lite0", Compute(batch=16))
     features = fid_curve.unshifted_features(faces, "reference", range(N), SEED, extractor, Compute(batch=16)).features
-    return Images(images), extractor, fid_curve.Reference.of(features)
+    return Images(images), extractor, fid_curve.ReferenceStatistics.of(features)
 
 
 def test_a_curve_is_what_torch_fidelity_says_of_the_same_images(faces, edit, reference):
@@ -92,7 +92,7 @@ def test_torch_fidelity_takes_a_shifted_generator_as_it_is(edit, reference):
     frechet, kernel = theirs(shifted, images, n, input1_model_num_samples=n, rng_seed=5)
     codes = random_normal(np.random.RandomState(5), (n, shifted.z_size))
     as_floats = [each / 127.5 - 1 for each in (images.images, shifted(codes))]
-    prepared, features = fid_curve.Reference.of(extractor(as_floats[0])), extractor(as_floats[1])
+    prepared, features = fid_curve.ReferenceStatistics.of(extractor(as_floats[0])), extractor(as_floats[1])
     assert frechet == pytest.approx(prepared.frechet.estimate(features).value, rel=1e-4)
     assert kernel == pytest.approx(prepared.kernel.estimate(features).value, rel=1e-4)
 

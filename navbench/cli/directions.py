@@ -42,8 +42,8 @@ directions.add_command(export_directions)
 def list_directions(generator: str | None, as_csv: bool, folder: Path | None) -> None:
     """List the direction sets."""
     rows = [
-        (reference, str(file.count), "; ".join(filter(None, file.header["labels"])), file.sha256)
-        for reference, file in sorted(library(folder).sets.items())
+        (set_id, str(file.count), "; ".join(filter(None, file.header["labels"])), file.sha256)
+        for set_id, file in sorted(library(folder).sets.items())
         if generator in (None, file.header["generator"])
     ]
     columns = ("set", "directions", "labels", "sha256")

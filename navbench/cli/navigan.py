@@ -47,7 +47,7 @@ def import_directions(
 
     made = created(generator, options)
     sets = navigan.read_sets(files, made, layer, eigenvectors, annotation)
-    paths = [set_path(out, found.reference) for found in sets]
+    paths = [set_path(out, found.set_id) for found in sets]
     for path in paths:
         if path.exists() and not force:  # before any is written
             raise NavbenchError(f"{path} exists already; choose another --out, or say --force to replace it.")

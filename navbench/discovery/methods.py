@@ -139,7 +139,7 @@ class Discovery:
     def _kept(self, spectrum: DirectionSet) -> Found:
         """The eigenvectors of another set of the same layer."""
         if (spectrum.place, spectrum.weights) != (self.space.place, self.space.generator.fingerprint):
-            raise NavbenchError(f"{spectrum.reference} does not belong to {describe(self.space)}; name its own.")
+            raise NavbenchError(f"{spectrum.set_id} does not belong to {describe(self.space)}; name its own.")
         where = f"set:../{spectrum.method}/{spectrum.place}.safetensors"
         return Found(spectrum.basis, where, torch.eye(spectrum.basis.count), spectrum.basis_sha256)
 

@@ -82,7 +82,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceStatistics:
     """What all distances are measured against, prepared once for all curves.
 
     Attributes:
@@ -101,7 +101,7 @@ class Reference:
         return self.frechet.n
 
     @classmethod
-    def of(cls, features: Tensor, cache_key: Any = None) -> "Reference":
+    def of(cls, features: Tensor, cache_key: Any = None) -> "ReferenceStatistics":
         """From the reference's features, (n, D), and what stands for them in keys."""
         neighbours = NeighbourReference(features) if len(features) > NEIGHBOURS else None
         return cls(
@@ -109,7 +109,7 @@ class Reference:
         )
 
     @classmethod
-    def of_gaussian(cls, mean: Tensor, covariance: Tensor, cache_key: Any = None) -> "Reference":
+    def of_gaussian(cls, mean: Tensor, covariance: Tensor, cache_key: Any = None) -> "ReferenceStatistics":
         """From the mean (D,) and covariance (D, D) of features that are not there: no kernel distance."""
         return cls(FrechetReference.from_gaussian(mean, covariance), None, None, cache_key)
 
@@ -217,7 +217,7 @@ def _squared(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().sum(1).cpu()
 
 
-def assemble(features: Iterable[Tensor], effects: Tensor, reference: Reference) -> Curve:
+def assemble(features: Iterable[Tensor], effects: Tensor, reference: ReferenceStatistics) -> Curve:
     """The curve, from the features (n, D) of each shift in turn, so that one shift's are in memory at a time."""
     frechet: list[Estimate] = []
     kernel: list[Estimate] = []
@@ -237,7 +237,7 @@ def assemble(features: Iterable[Tensor], effects: Tensor, reference: Reference) 
 
 
 @pure()
-def curve(shards: tuple[Stored[Shard], ...], reference: Reference) -> Curve:
+def curve(shards: tuple[Stored[Shard], ...], reference: ReferenceStatistics) -> Curve:
     """The curve of a direction from its shards, which make up all codes in order."""
     effects = torch.cat([shard.read("effects") for shard in shards], dim=1)
     with slices(shards, "features") as at:
@@ -245,7 +245,7 @@ def curve(shards: tuple[Stored[Shard], ...], reference: Reference) -> Curve:
 
 
 @pure()
-def floor(unshifted: tuple[Stored[Features], ...], effect_codes: int, reference: Reference) -> Curve:
+def floor(unshifted: tuple[Stored[Features], ...], effect_codes: int, reference: ReferenceStatistics) -> Curve:
     """The distances at t = 0, which all curves of a generator share, as a curve of one point."""
     features = torch.cat([part.read("features") for part in unshifted])
     return assemble([features], torch.zeros(1, effect_codes), reference)

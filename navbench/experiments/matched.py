@@ -92,7 +92,7 @@ class Matched(Experiment[MatchedSettings, Sequence[Match]]):
                 direction = _best(found, movements.moved, index)
                 if direction is None:
                     for _ in range(len(along.shards) + 2):
-                        tick(f"{found.reference} has none")
+                        tick(f"{found.set_id} has none")
                     continue
                 target = (settings.attribute, settings.change, settings.codes, on.bench.suite.seed)
                 piece = by_attribute.piece(on.edit(direction), on.scorer, *target).but(note=direction.name)

@@ -66,9 +66,7 @@ class Overlaps(Experiment[NoSettings, Spans]):
     def run(self, on: Measurement) -> Spans:
         """One piece per pair of sets."""
         pairs = [(one, other) for one, other in combinations(on.plan.sets, 2) if one.place == other.place]
-        pieces = [
-            span_overlap.piece(one, other).but(note=f"{one.reference} and {other.method}") for one, other in pairs
-        ]
+        pieces = [span_overlap.piece(one, other).but(note=f"{one.set_id} and {other.method}") for one, other in pairs]
         angles = on.pieces(pieces, "overlaps")
         return Spans([(*pair, each.overlap) for pair, each in zip(pairs, angles, strict=True)])
 

@@ -119,7 +119,7 @@ class Pairs(Experiment[PairSettings, PairsFound]):
                     paired = _paired(on, references, others)
                     pairs += paired
                     sheets += _sheets(on, references, paired)
-                tick(found.reference)
+                tick(found.set_id)
         if settings.curves and on.asks_for(Curves):
             pairs = _with_curves(on, pairs)
         return PairsFound(pairs, [*sheets, *_matched_sheets(on)])

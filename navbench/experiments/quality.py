@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from navbench.experiments.fid_curve import Features, Reference, Shard
+from navbench.experiments.fid_curve import Features, ReferenceStatistics, Shard
 from navbench.metrics.coherence import coherence
 from navbench.metrics.naturalness import naturalness
 from navbench.metrics.paths import unevenness
@@ -57,7 +57,7 @@ def quality(
 @pure()
 def curve_quality(
     shards: tuple[Stored[Shard], ...], shifts: tuple[float, ...], unshifted: tuple[Stored[Features], ...],
-    reference: Reference,
+    reference: ReferenceStatistics,
 ) -> Quality:  # fmt: skip
     """The quality of a direction from the shards of its curve over these shifts, t = 0 among them."""
     steps, kept = (torch.cat([shard.read(name) for shard in shards], dim=1) for name in ("steps", "kept"))

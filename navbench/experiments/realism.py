@@ -12,7 +12,7 @@ from navbench.experiments import fid_curve, quality
 from navbench.experiments.common import OddCount
 from navbench.experiments.fid_curve import Curve, Features
 from navbench.experiments.measurement import Bench, Measurement
-from navbench.experiments.reference import Reference, open_reference, real_features, real_scores
+from navbench.experiments.reference import ReferenceImages, open_reference, real_features, real_scores
 from navbench.experiments.rows import Row
 from navbench.experiments.statistics import Gaussian, is_statistics, read_statistics
 from navbench.metrics.extractors import Extractor, create_extractor
@@ -59,7 +59,7 @@ def extractor_of(bench: Bench, settings: CurveSettings) -> Extractor:
 
 def reference_from(
     source: str, features: Sequence[Tensor], keys: Sequence[str], device: torch.device
-) -> fid_curve.Reference:
+) -> fid_curve.ReferenceStatistics:
     """What distances are measured against.
 
     Args:
@@ -69,12 +69,12 @@ def reference_from(
         device: where distances are computed.
     """
     if not is_statistics(source):
-        return fid_curve.Reference.of(torch.cat(list(features)).to(device), list(keys))
+        return fid_curve.ReferenceStatistics.of(torch.cat(list(features)).to(device), list(keys))
     statistics = read_statistics(source)
     known, key = statistics.known, statistics.cache_key
     if isinstance(known, Gaussian):
-        return fid_curve.Reference.of_gaussian(known.mean.to(device), known.covariance.to(device), key)
-    return fid_curve.Reference.of(known.to(device), key)
+        return fid_curve.ReferenceStatistics.of_gaussian(known.mean.to(device), known.covariance.to(device), key)
+    return fid_curve.ReferenceStatistics.of(known.to(device), key)
 
 
 class Realism:
@@ -152,7 +152,7 @@ class Realism:
     # --- the reference
 
     @cached_property
-    def _images(self) -> Reference | None:
+    def _images(self) -> ReferenceImages | None:
         """The reference's images; `None` if they are the generator's own, or unknown."""
         if self.name == "unshifted" or is_statistics(self.name):
             return None

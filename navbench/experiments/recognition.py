@@ -183,7 +183,7 @@ class Recognitions(Experiment[RecognitionSettings, Confusions]):
         for found in on.plan.sets:
             if len(found) > 1 and (not settings.methods or found.method in settings.methods):
                 piece = recognise.piece([on.edit(direction) for direction in found], *how)
-                with on.bench.stage(f"recognition of {found.reference}") as report:
+                with on.bench.stage(f"recognition of {found.set_id}") as report:
                     (recognition,) = on.bench.executor.results([piece], report=report)
                     report(settings.steps, settings.steps)
                 sets.append((found, recognition))

@@ -36,7 +36,7 @@ RESAMPLING = {
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".ppm", ".tif", ".tiff"}
 
 
-class Reference(Protocol):
+class ReferenceImages(Protocol):
     """Real images by number."""
 
     def __len__(self) -> int:
@@ -171,7 +171,7 @@ class RealImages:
         return "crop the images to its proportions first"
 
 
-def open_reference(source: str, size: Size, count: int, resize: str = "") -> Reference:
+def open_reference(source: str, size: Size, count: int, resize: str = "") -> ReferenceImages:
     """All images of a folder (with its subfolders) or a zip, or the first `count` of a distribution by its name.
 
     Args:
@@ -209,7 +209,7 @@ def open_reference(source: str, size: Size, count: int, resize: str = "") -> Ref
 
 
 @pure()
-def real_features(images: Reference, indices: Sequence[int], extractor: Extractor, compute: Compute) -> Features:
+def real_features(images: ReferenceImages, indices: Sequence[int], extractor: Extractor, compute: Compute) -> Features:
     """Features of images number `indices` of a reference."""
 
     def work(chunk: Sequence[int]) -> Tensor:
@@ -226,6 +226,6 @@ class Scored:
 
 
 @pure()
-def real_scores(images: Reference, indices: Sequence[int], scorer: Scorer, compute: Compute) -> Scored:
+def real_scores(images: ReferenceImages, indices: Sequence[int], scorer: Scorer, compute: Compute) -> Scored:
     """What a scorer reads from images number `indices` of a reference."""
     return Scored(torch.cat(list(compute.over(indices, lambda chunk: scorer(images.images(chunk)).cpu()))))

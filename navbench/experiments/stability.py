@@ -94,7 +94,7 @@ class Stability(Experiment[StabilitySettings, Repetitions]):
         for found, each in pairs:
             distance = on.bench.once(create_distance, each.settings.distance, on.bench.compute)
             piece = found_again.piece(found, on.generator, each.settings, distance, each.seed, on.bench.compute)
-            pieces.append(piece.but(note=f"{found.reference}, {each.varied} {each.value}"))
+            pieces.append(piece.but(note=f"{found.set_id}, {each.varied} {each.value}"))
         angles = on.pieces(pieces, "stability")
         return Repetitions([(*pair, each.overlap) for pair, each in zip(pairs, angles, strict=True)])
 

@@ -141,8 +141,8 @@ class Survey(Experiment[SurveySettings, SurveyedLayers]):
         suite, method = on.bench.suite, _method(on.bench.suite, on.subject)
         places = self.places(suite, on.subject, on.generator)
         if places and not _sets(on) and (on.settings(Survey).layers or method not in METHODS):
-            reference = f"{on.generator.name}/{method}/{places[0][0].place}"
-            raise NavbenchError(f"There are no directions {reference!r}{remedy(method)}")
+            set_id = f"{on.generator.name}/{method}/{places[0][0].place}"
+            raise NavbenchError(f"There are no directions {set_id!r}{remedy(method)}")
 
     def has_work(self, on: Measurement) -> bool:
         """With direction sets."""

@@ -61,10 +61,10 @@ def plan(suite: Suite, subject: Subject, generator: Generator, library: Library)
     if suite.only and not only:
         raise unknown("direction in this suite", suite.only[0], names)
     further = {
-        name: [library.sets[each] for each in _references(places, generator) if each in library.sets]
+        name: [library.sets[each] for each in _set_ids(places, generator) if each in library.sets]
         for name, places in further_places(suite, subject, generator).items()
     }
-    every = {file.reference: file for file in (*files, *(file for each in further.values() for file in each))}
+    every = {file.set_id: file for file in (*files, *(file for each in further.values() for file in each))}
     return Plan(
         layers_of(subject, generator, library),
         tuple(every.values()),
@@ -74,7 +74,7 @@ def plan(suite: Suite, subject: Subject, generator: Generator, library: Library)
     )
 
 
-def _references(places: Places, generator: Generator) -> list[str]:
+def _set_ids(places: Places, generator: Generator) -> list[str]:
     return [f"{generator.name}/{method}/{space.place}" for space, methods in places for method in methods]
 
 
@@ -83,11 +83,11 @@ def _sets(places: Places, generator: Generator, library: Library) -> tuple[SetFi
     found = {}
     for space, methods in places:
         for method in methods:
-            reference = f"{generator.name}/{method}/{space.place}"
-            if reference in library.sets:
-                found[reference] = library.sets[reference]
+            set_id = f"{generator.name}/{method}/{space.place}"
+            if set_id in library.sets:
+                found[set_id] = library.sets[set_id]
             elif method not in METHODS or admitted([method], space.kind):
-                raise NavbenchError(f"There are no directions {reference!r}{remedy(method)}")
+                raise NavbenchError(f"There are no directions {set_id!r}{remedy(method)}")
     return tuple(found.values())
 
 

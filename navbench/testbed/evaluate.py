@@ -13,7 +13,7 @@ from navbench import seeds
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
 from navbench.experiments.edit import codes_for, unshifted
-from navbench.experiments.fid_curve import Reference
+from navbench.experiments.fid_curve import ReferenceStatistics
 from navbench.generators.base import Generator
 from navbench.metrics.attributes import Attribute, Scores
 from navbench.metrics.estimate import Estimate
@@ -132,7 +132,7 @@ def evaluate(
         measure(kind, n, extractor, scorer, distance, compute, _part(report, index, n))
         for index, kind in enumerate(kinds)
     )
-    prepared = Reference.of(reference.features.to(compute.device))
+    prepared = ReferenceStatistics.of(reference.features.to(compute.device))
     return Quality(
         extractor.name, extractor.metric, distance.name, n, seed,
         distances(images, reference, prepared),
@@ -162,7 +162,7 @@ def measure(
     return Measured(*map(torch.cat, zip(*compute.over(range(n), work), strict=True)))
 
 
-def distances(images: Measured, reference: Measured, prepared: Reference) -> Distances:
+def distances(images: Measured, reference: Measured, prepared: ReferenceStatistics) -> Distances:
     """All distances of some images from a reference, which comes as measured and prepared."""
     device = prepared.frechet.mean.device
     shares, perceptual = (

@@ -8,7 +8,7 @@ from navbench.basis import SvdBasis
 from navbench.compute import Compute
 from navbench.directions import Direction
 from navbench.experiments.edit import Edit, codes_for, unshifted
-from navbench.experiments.fid_curve import Reference, assemble, curve_shard, unshifted_features
+from navbench.experiments.fid_curve import ReferenceStatistics, assemble, curve_shard, unshifted_features
 from navbench.experiments.torch_fidelity_adapter import ShiftedGenerator
 from navbench.generators import zoo
 from navbench.metrics.extractors import create_extractor
@@ -32,7 +32,9 @@ def test_navbench_curve(measured, faces, direction):
     extractor, distance = create_extractor("efficientnet-lite0", compute), create_distance("stlpips-alex", compute)
 
     def curve():
-        reference = Reference.of(unshifted_features(faces, "reference", range(IMAGES), 0, extractor, compute).features)
+        reference = ReferenceStatistics.of(
+            unshifted_features(faces, "reference", range(IMAGES), 0, extractor, compute).features
+        )
         edit = Edit(faces, direction, compute)
         shard = curve_shard(edit, SHIFTS, range(IMAGES), 0, extractor, distance, effect_codes=0)
         return assemble(shard.features, shard.effects, reference)

@@ -111,9 +111,9 @@ def test_an_added_method_gives_its_offsets_at_unit_norm_each_with_its_range(meth
 
 def test_a_set_of_an_added_method_is_read_back_without_the_package(tmp_path, monkeypatch):
     made = found("halves")
-    write_set(made, set_path(tmp_path, made.reference))
+    write_set(made, set_path(tmp_path, made.set_id))
     monkeypatch.setattr(plugins, "known", lambda group: {})
-    read = open_set(set_path(tmp_path, made.reference)).load(GENERATOR)
+    read = open_set(set_path(tmp_path, made.set_id)).load(GENERATOR)
     torch.testing.assert_close(torch.stack([direction.offset for direction in read]), OFFSETS)
     assert torch.equal(read.t_max, made.t_max)
 

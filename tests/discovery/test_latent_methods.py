@@ -206,11 +206,11 @@ def test_latent_optimization_learns_unit_offsets_of_the_space(monkeypatch):
 def test_a_set_in_w_reads_back_as_it_was_written(method, tmp_path, monkeypatch):
     monkeypatch.setattr(learning, "Reconstructor", Tiny)
     written = found(method)
-    path = set_path(tmp_path, written.reference)
+    path = set_path(tmp_path, written.set_id)
     write_set(written, path)
     assert path == tmp_path / "mapped" / method / "w.safetensors"
     read = open_set(path).load(Mapped())
-    assert (read.reference, read.place, read.layer) == (f"mapped/{method}/w", "w", None)
+    assert (read.set_id, read.place, read.layer) == (f"mapped/{method}/w", "w", None)
     torch.testing.assert_close(offsets(read), offsets(written), atol=1e-3, rtol=0)
     assert read[1].name == f"mapped/{method}/w/1"
 

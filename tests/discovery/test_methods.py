@@ -131,11 +131,11 @@ def test_the_shift_of_training_is_the_settings_or_chosen_by_the_effect(found):
 def test_a_hybrid_takes_the_vectors_of_a_spectrum_on_disk(found, tmp_path, monkeypatch):
     monkeypatch.setattr(learning, "Reconstructor", Tiny)
     monkeypatch.setattr(Discovery, "_hessian", lambda _: pytest.fail("eigenvectors were found anew"))
-    path = set_path(tmp_path, found["spectrum"].reference)
+    path = set_path(tmp_path, found["spectrum"].set_id)
     write_set(found["spectrum"], path)
     hybrid = discovery().run("hybrid", open_set(path).load(wrapped()))
-    write_set(hybrid, set_path(tmp_path, hybrid.reference))
-    read = open_set(set_path(tmp_path, hybrid.reference)).load(wrapped())
+    write_set(hybrid, set_path(tmp_path, hybrid.set_id))
+    read = open_set(set_path(tmp_path, hybrid.set_id)).load(wrapped())
     for ours, theirs in zip(read, hybrid, strict=True):
         torch.testing.assert_close(ours.offset, theirs.offset)
 

@@ -163,7 +163,7 @@ def library(folder, *sets):
         name = None if kind == place else place
         shape = GENERATOR.latent_shape(kind) if name is None else GENERATOR.layer(name).shape
         made = direction_set(GENERATOR, name, noise(0, 2, *shape), space=kind, method=method)
-        write_set(made, set_path(folder, made.reference))
+        write_set(made, set_path(folder, made.set_id))
     return Library([folder])
 
 
@@ -186,10 +186,10 @@ def test_a_plan_has_the_sets_of_layers_then_those_of_latent_spaces(tmp_path):
     assert [f"{each.method}/{each.place}" for each in made.sets] == [
         "svd/convs.1", "random/convs.1", "svd/conv1", "random/conv1", "random/w", "ganspace/w", "random/z",
     ]  # fmt: skip
-    assert [file.reference for file in made.files] == [each.reference for each in made.sets]
+    assert [file.set_id for file in made.files] == [each.set_id for each in made.sets]
     assert made.layers == ("convs.1", "conv1")
     assert len(made.all_directions()) == 14
-    assert [each.name for each in made.leading(1)] == [f"{each.reference}/0" for each in made.sets]
+    assert [each.name for each in made.leading(1)] == [f"{each.set_id}/0" for each in made.sets]
     assert "Curves were measured for the first 2 directions of each set" not in " ".join(left_out(made))
     assert "Reproduction was measured for the first direction of each set of styled: 7 of 14." in left_out(made)
     assert (
@@ -203,13 +203,13 @@ def test_a_set_that_is_named_twice_is_planned_once(tmp_path):
         tmp_path, "svd/convs.1", "random/w", layers=("convs.1", "1"), methods=("svd", "svd"), latents=("w", "w"),
         latent_methods=("random", "random"),
     )  # fmt: skip
-    assert [each.reference for each in made.sets] == ["styled/svd/convs.1", "styled/random/w"]
+    assert [each.set_id for each in made.sets] == ["styled/svd/convs.1", "styled/random/w"]
     assert made.layers == ("convs.1",)
 
 
 def test_a_plan_of_latent_spaces_alone_needs_no_layer(tmp_path):
     made = planned(tmp_path, "random/w", methods=(), latents=("w",), latent_methods=("random",))
-    assert [each.reference for each in made.sets] == ["styled/random/w"]
+    assert [each.set_id for each in made.sets] == ["styled/random/w"]
     assert made.layers == ()
     assert any(
         "Layers of styled of which no directions are measured: conv1, convs.0, convs.1, " in s for s in left_out(made)

@@ -7,7 +7,7 @@ import toy
 from navbench import suite
 from navbench.compute import Compute
 from navbench.experiments.edit import Edit, codes_for, unshifted
-from navbench.experiments.fid_curve import Reference
+from navbench.experiments.fid_curve import ReferenceStatistics
 from navbench.generators import zoo
 from navbench.library import Library
 from navbench.metrics.extractors import create_extractor
@@ -45,7 +45,7 @@ def curve(images):
     def distances(generation, extraction):
         if (generation, extraction) not in done:
             features = {name: extractors[extraction](shown) for name, shown in images[generation].items()}
-            reference = Reference.of(features.pop("reference"))
+            reference = ReferenceStatistics.of(features.pop("reference"))
             values = [reference.frechet.distance_from_features(each) for each in features.values()]
             done[generation, extraction] = torch.tensor(values, dtype=torch.float64)
         return done[generation, extraction]

@@ -15,7 +15,7 @@ import toy
 from safetensors.torch import load_file
 
 from navbench.compute import Compute
-from navbench.experiments.fid_curve import Reference, unshifted_features
+from navbench.experiments.fid_curve import ReferenceStatistics, unshifted_features
 from navbench.files import write_atomically
 from navbench.generators import zoo
 from navbench.library import Library
@@ -260,7 +260,7 @@ def test_the_distance_at_zero_shift_is_the_floor_and_comes_from_the_unshifted_im
         unshifted_features(generator, role, range(20), 0, extractor, compute).features
         for role in ("curve", "reference")
     )
-    expected = Reference.of(reference)
+    expected = ReferenceStatistics.of(reference)
     for metric, column, distance in (
         ("FD", "fd_floor", expected.frechet.distance_from_features(own)),
         ("KID", "kid_floor", expected.kernel.distance(own)),

@@ -126,7 +126,7 @@ def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp
     for file in Library([sets]).sets.values():
         found = file.load(zoo.create("toy:make", Compute()))
         changed = replace(found, t_max=2 * found.t_max)
-        write_set(changed, set_path(longer, found.reference), overwrite=True)
+        write_set(changed, set_path(longer, found.set_id), overwrite=True)
     toy.execute(tmp_path / "run", toy.tiny(), longer)
     assert set(kinds) == (ALL | {"span_overlap"}) - {"unshifted_features", "floor", "samples"}
     assert kinds["curve"] == 2

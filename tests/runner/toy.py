@@ -168,7 +168,7 @@ def write_latent_set(root, name="toy:make"):
     settings = DiscoverySettings(directions=2, effect_codes=2, effect=0.01)
     space = LatentSpace(zoo.create(name, compute), "z")
     found = Discovery(space, create_distance("stlpips-alex", compute), settings, compute, 0).run("random")
-    write_set(found, set_path(root, found.reference))
+    write_set(found, set_path(root, found.set_id))
 
 
 def write_sets(root, name="toy:make", layers=("up",), methods=("svd", "random")):
@@ -180,7 +180,7 @@ def write_sets(root, name="toy:make", layers=("up",), methods=("svd", "random"))
         discovery = Discovery(ParameterSpace(generator, generator.layer(layer)), distance, settings, compute, 0)
         for method in methods:
             found = discovery.run(method)
-            write_set(found, set_path(root, found.reference))
+            write_set(found, set_path(root, found.set_id))
     return root
 
 
