@@ -1,7 +1,6 @@
 """The answer in plain words: sentences computed from the tables that claim no more than the numbers hold."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -36,39 +35,17 @@ _OFF_TARGET = 0.1
 
 def blocks(page: Page) -> Iterator[Block]:
     """The opening of the report."""
-    told = answer(page.tables)
-    yield Words(told.realism, "lead")
-    yield from map(Words, (*told.claims, told.attributes, told.rest))
-    yield Words(told.caution, "note wide-note")
-    yield from _method_charts(page.tables)
-    yield _methods_table(page.tables)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the numbers say of realism, of attributes, of the paper's claims and of the rest, and what to mind."""
-
-    realism: str
-    attributes: str
-    claims: tuple[str, ...]
-    rest: str
-    caution: str
-
-
-def answer(tables: RunTables) -> Answer:
-    """What the numbers of a run say."""
-    realism = _realism(tables) + _kernel(tables.methods)
-    rest = _locality(tables.measured) + _reproduction(tables.reproduction)
-    caution = [*_off_target(tables), _caution(tables.methods)] if realism else []
-    if not realism:
-        realism = ["This run has not measured realism, so it does not say which method keeps it best."]
-    return Answer(
-        " ".join(realism),
-        " ".join(found_sentences(tables)),
-        tuple(claim_sentences(tables)),
-        " ".join(rest),
-        " ".join(caution),
-    )
+    tables = page.tables
+    if realism := realism_sentences(tables):
+        yield Words(" ".join(realism), "lead")
+    else:
+        yield Words("This run has not measured realism, so it does not say which method keeps it best.", "lead")
+    yield from map(Words, (*claim_sentences(tables), " ".join(found_sentences(tables))))
+    yield Words(" ".join([*_locality(tables.measured), *reproduction_sentences(tables)]))
+    if realism:
+        yield Words(" ".join([*_off_target(tables), _caution(tables.methods)]), "note wide-note")
+    yield from _method_charts(tables)
+    yield _methods_table(tables)
 
 
 def _groups(methods: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
@@ -90,24 +67,25 @@ def footing(tables: RunTables, generator: str) -> str:
     return "at equal effect" if methods["effect_target"].notna().any() else "at the ends of the ranges"
 
 
-def _realism(tables: RunTables) -> list[str]:
+def realism_sentences(tables: RunTables) -> list[str]:
+    """Per generator, which method keeps realism best, what unshifted images score, and whether KID agrees."""
     told, methods = [], tables.methods
+    several = methods["generator"].nunique() > 1
     for generator, own in methods.groupby("generator", sort=False):
-        at, several = footing(tables, str(generator)), methods["generator"].nunique() > 1
-        of = f" of {generator}" if several else ""
+        at, of = footing(tables, str(generator)), f" of {generator}" if several else ""
         groups = [(f"{place}{of}", rows) for place, rows in _groups(own, "fd_mean")]
         if len(groups) > _MOST_LAYERS_TOLD:
             told += _many_layers(groups, at, of)
         else:
             told += [f"In {place}, {_compared(rows, at)}" for place, rows in groups]
-    return [*told, *_floors(tables, methods)] if told else []
+    return [*told, *_floors(tables), *_kernel(methods)] if told else []
 
 
-def _floors(tables: RunTables, methods: pd.DataFrame) -> list[str]:
+def _floors(tables: RunTables) -> list[str]:
     """What unshifted images score; left out where directions do not share it, or there are many layers."""
     floors = tables.curved.drop_duplicates(["generator", "fd_floor"])
     once = floors["generator"].is_unique and floors["fd_floor"].notna().all() and len(floors) > 0
-    if not once or (len(floors) == 1 and len(_groups(methods, "fd_mean")) > _MOST_LAYERS_TOLD):
+    if not once or (len(floors) == 1 and len(_groups(tables.methods, "fd_mean")) > _MOST_LAYERS_TOLD):
         return []
     scores = [
         (row["generator"], with_stderr(row["fd_floor"], row["fd_floor_stderr"])) for row in floors.to_dict("records")
@@ -228,8 +206,9 @@ def _locality(measured: pd.DataFrame) -> list[str]:
     return [f"Half of the squared change of an edit falls on a fraction {span(measured['area50'])} of the image."]
 
 
-def _reproduction(reproduction: pd.DataFrame) -> list[str]:
-    rows = reproduction[reproduction["residual"].notna()]
+def reproduction_sentences(tables: RunTables) -> list[str]:
+    """What imitations left of edits, of parameters and of latent codes."""
+    rows = tables.reproduction[tables.reproduction["residual"].notna()]
     latent = rows["space"].isin(LATENT)
     scale = "(0 is a perfect imitation, 1 no better than doing nothing)."
     told = []
