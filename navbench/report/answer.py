@@ -270,7 +270,7 @@ def _methods_table(tables: RunTables) -> Table:
     methods = methods.assign(seconds=sets.map(discovery_seconds(tables.manifest)).astype(float))
     fd, kid = views.metric_names(methods)
     columns = [
-        *views.where_columns(methods),
+        views.place_column(methods),
         views.word("Method", "method"),
         views.whole("found", "directions", "Directions"),
         views.whole("with curves", "curves", "Directions"),

@@ -15,46 +15,28 @@ from navbench.report.drawing import INK, finish, known_first, styled
 from navbench.report.numbers import MINUS, listed, plain, short_direction, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Row, anchor, make_table, number, where_columns, whole, word
+from navbench.report.views import Row, anchor, make_table, number, place_column, whole, word
 
 UP, DOWN = "#0173b2", "#de8f05"
 _STRONGEST, _WORTH_WRITING = 0.8, 0.5
 _MOST_ROWS, _MOST_NAMED = 40, 4
-_TERMS = (
-    (
-        "Standardised change",
-        "The mean change of an attribute from t min to t max, divided by its spread (standard deviation) over the "
-        "data, so that attributes can be set side by side.",
+_TERMS = {
+    "Standardised change": "The mean change of an attribute from t min to t max, divided by its spread (standard "
+    "deviation) over the data, so that attributes can be set side by side.",
+    "Share": "The square of the mean size of an attribute’s standardised changes, over the sum of these squares for "
+    "all attributes: 1 is a direction that moves nothing else, and two that move alike have a half each.",
+    "Attribute dependency": "The mean size of the other attributes’ changes over that of the attribute that moves most "
+    "(StyleSpace, Wu et al. 2021). Lower is purer.",
+    "Consistency": "The size of the mean change over the mean size of the changes: 1 if all codes change to the same "
+    "side, 0 if they change either way.",
+    "Monotonicity": "The rank correlation of t and the attribute, in the mean over codes: ±1 if it always grows, or "
+    "always falls, with t.",
+    "Verdict": Markup(
+        "<em>Interpretable</em>: one attribute has at least half of the squared change and moves twice as much as "
+        "any other, for nearly all codes to the same side, and steadily in t. <em>Entangled</em>: an attribute "
+        "moves, but not so. <em>None</em>: none moves much in the mean."
     ),
-    (
-        "Share",
-        "The square of the mean size of an attribute’s standardised changes, over the sum of these squares for all "
-        "attributes: 1 is a direction that moves nothing else, and two that move alike have a half each.",
-    ),
-    (
-        "Attribute dependency",
-        "The mean size of the other attributes’ changes over that of the attribute that moves most (StyleSpace, Wu et "
-        "al. 2021). Lower is purer.",
-    ),
-    (
-        "Consistency",
-        "The size of the mean change over the mean size of the changes: 1 if all codes change to the same side, 0 if "
-        "they change either way.",
-    ),
-    (
-        "Monotonicity",
-        "The rank correlation of t and the attribute, in the mean over codes: ±1 if it always grows, or always falls, "
-        "with t.",
-    ),
-    (
-        "Verdict",
-        Markup(
-            "<em>Interpretable</em>: one attribute has at least half of the squared change and moves twice as much as "
-            "any other, for nearly all codes to the same side, and steadily in t. <em>Entangled</em>: an attribute "
-            "moves, but not so. <em>None</em>: none moves much in the mean."
-        ),
-    ),
-)
+}
 
 
 def blocks(page: Page) -> Iterator[Block]:
@@ -66,7 +48,7 @@ def blocks(page: Page) -> Iterator[Block]:
     yield from _movement_charts(tables)
     yield from _found_matrices(tables)
     yield _methods_found(tables)
-    yield Details("The terms", (Terms(_TERMS),))
+    yield Details("The terms", (Terms(tuple(_TERMS.items())),))
 
 
 def found_sentences(tables: RunTables) -> list[str]:
@@ -132,7 +114,7 @@ def _methods_found(tables: RunTables) -> Table:
     """Per set of directions, how many of them are directions of an attribute."""
     frame = tables.methods[tables.methods["attributes_found"].notna()]
     columns = [
-        *where_columns(frame),
+        place_column(frame),
         word("Method", "method"),
         whole("Directions", "directions"),
         whole("Attributes found", "attributes_found"),

@@ -33,16 +33,15 @@ def _directions_table(page: Page) -> Table:
     tables, thumbnails = page.tables, page.thumbnails
     frame = tables.measured
     fd, _ = views.metric_names(frame)
+    strip = Column("Strip", lambda row: Cell("", picture=thumbnails.get(row["name"])))
     columns = [
+        *([strip] if thumbnails else []),
         *views.who_columns(tables, frame, labelled=True),
         *_range_columns(),
         views.measured("at t min", "fd_at_min", fd),
         views.measured("at t max", "fd_at_max", fd),
         *_bare_or_measured(frame),
     ]
-    if thumbnails:
-        strip = Column("Strip", lambda row: Cell("", picture=thumbnails.get(row["name"])))
-        columns.insert(frame["generator"].nunique() > 1, strip)
     caption = f"Measured directions; values ± one standard error.{views.measured_with(frame)} Click a heading to sort."
     return make_table(frame, columns, caption)
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from navbench.report.blocks import Block, Cell, Chart, Heading, Sheets, Table, Words
 from navbench.report.charts import make_chart
 from navbench.report.drawing import colour, finish, known_first, label_edges, panels, styled
-from navbench.report.numbers import BAND, capital, count, counts, listed, plain, setting, significant
+from navbench.report.numbers import BAND, capital, counts, listed, plain, setting, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, anchor, make_table, measured, metric_names, whole, word
@@ -40,19 +40,14 @@ def blocks(page: Page) -> Iterator[Block]:
 def _layers_table(tables: RunTables) -> Table:
     """One row per layer of each generator."""
     columns = [
-        *_layer_columns(tables.layers),
+        whole("Index", "index"),
+        word("Layer", "layer"),
         word("Kernel", "shape"),
         whole("Parameters", "parameters"),
         whole("Input size", "input_size"),
         whole("Directions", "directions"),
     ]
-    columns.insert(-5, Column("Index", lambda row: Cell(count(row["index"]), row["index"])))
     return make_table(tables.layers, columns, "The shiftable layers, in forward order; sizes in pixels.")
-
-
-def _layer_columns(frame: pd.DataFrame) -> list[Column]:
-    """The generator, if there are several, and the layer."""
-    return [*([word("Generator", "generator")] if frame["generator"].nunique() > 1 else []), word("Layer", "layer")]
 
 
 def survey_sentences(tables: RunTables) -> list[str]:
@@ -90,7 +85,7 @@ def survey_table(tables: RunTables) -> Table:
     """One row per surveyed layer."""
     frame = _surveyed(tables)
     columns = [
-        *_layer_columns(frame),
+        word("Layer", "layer"),
         word("Method", "survey_method"),
         *(measured(name, name, "Share of the change") for name in (*_SHARES, "geometry")),
         measured("area50", "area50"),

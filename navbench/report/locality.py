@@ -10,7 +10,7 @@ from navbench.report.charts import BANDS, by_generator, make_chart, method_dots
 from navbench.report.numbers import SPACE, counts, listed, short_direction, significant, span
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import anchor, make_table, measured, who_columns
+from navbench.report.views import anchor, make_table, measured, who_columns, widened
 
 
 def blocks(page: Page) -> Iterator[Block]:
@@ -55,15 +55,12 @@ def region_tables(tables: RunTables) -> list[Table]:
 
 def _region_table(tables: RunTables, rows: pd.DataFrame, generator: str) -> Table:
     regions = list(dict.fromkeys(rows["region"]))
-    frame = rows.drop_duplicates("name").set_index("name", drop=False)
-    for column, end in (("share", ""), ("share_stderr", "_stderr")):
-        wide = rows.pivot(index="name", columns="region", values=column)
-        frame = frame.join(wide.rename(columns={region: f"share {region}{end}" for region in regions}))
+    frame = widened(rows, "region", "share", "share_stderr")
     labels = tables.directions.set_index("name")["auto_label"]
     frame = frame.assign(auto_label=labels.reindex(frame.index).fillna(""))
     columns = [
         *who_columns(tables, frame, labelled=True),
-        *(measured(region, f"share {region}") for region in regions),
+        *(measured(region, region) for region in regions),
     ]
     areas = [f"{region} {significant(rows.loc[rows['region'] == region, 'area'].mean(), 2)}" for region in regions]
     caption = (

@@ -219,11 +219,9 @@ def _claims_table(tables: RunTables) -> Table:
     """Every comparison behind the claims."""
     frame = tables.claims
     fd, _ = views.metric_names(frame)
-    *generator, place = views.where_columns(frame)
     columns = [
-        *generator,
         views.word("Claim", "claim"),
-        place,
+        views.place_column(frame),
         views.word("Method", "method"),
         views.word("Against", "against"),
         views.measured("Difference", "difference", stderr="stderr"),

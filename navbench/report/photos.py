@@ -28,7 +28,6 @@ def projection_table(tables: RunTables) -> Table:
     """One row per photo and space."""
     frame = tables.projection
     columns = [
-        *([word("Generator", "generator")] if frame["generator"].nunique() > 1 else []),
         word("Photo", "photo"),
         Column("Into", lambda row: Cell(" ".join(filter(None, (row["space"], row["layer"]))))),
         whole("Steps", "steps"),

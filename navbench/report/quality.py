@@ -1,26 +1,27 @@
 """How good directions are beyond realism, and which method is better where that can be told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pandas as pd
 
 from navbench.report.blocks import Block, Cell, Details, Heading, Items, Table, Words
 from navbench.report.drawing import known_first
-from navbench.report.numbers import capital, listed, metric_name, significant, with_stderr
+from navbench.report.numbers import capital, listed, metric_name, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Column, Row, make_table, measured, number, where_columns, who_columns, whole, word
+from navbench.report.views import Column, make_table, measured, number, place_column, who_columns, whole, widened, word
 
-_COLUMNS = (
-    ("unevenness", "", "Unevenness"),
-    ("attribute coherence", "", "Attribute coherence"),
-    ("feature coherence", "t_min", "at t min"),
-    ("feature coherence", "t_max", "at t max"),
-    ("naturalness", "", "Naturalness (DVN)"),
-    ("identity kept", "t_min", "kept at t min"),
-    ("identity kept", "t_max", "kept at t max"),
-    ("recognised", "", "Recognised (RCA)"),
-)
+_COLUMNS = {
+    "unevenness ": "Unevenness",
+    "attribute coherence ": "Attribute coherence",
+    "feature coherence t_min": "at t min",
+    "feature coherence t_max": "at t max",
+    "naturalness ": "Naturalness (DVN)",
+    "identity kept t_min": "kept at t min",
+    "identity kept t_max": "kept at t max",
+    "recognised ": "Recognised (RCA)",
+}
+"""Numbers by metric and end, and their headings."""
 _GROUPS = {"feature coherence": "Feature coherence", "identity kept": "Identity"}
 
 
@@ -55,29 +56,16 @@ def _quality_table(tables: RunTables) -> Table:
     frame = tables.quality
     known = frame.loc[frame["metric"] != "attribute coherence", "name"].unique()
     frame = frame[frame["name"].isin(known)]
-    numbers = {
-        name: {(row["metric"], row["end"]): row for row in part.to_dict("records")}
-        for name, part in frame.groupby("name", sort=False)
-    }
-    wide = frame.drop_duplicates("name").assign(numbers=lambda rows: rows["name"].map(numbers))
-    present = {(metric, end) for metric, end in zip(frame["metric"], frame["end"], strict=True)}
+    wide = widened(frame.assign(number=frame["metric"] + " " + frame["end"]), "number", "value", "stderr")
     columns = [
         *who_columns(tables, wide),
         *(
-            Column(head, _cell(metric, end), group=_GROUPS.get(metric, ""))
-            for metric, end, head in _COLUMNS
-            if (metric, end) in present
+            measured(head, key, _GROUPS.get(key.partition(" t_")[0], ""))
+            for key, head in _COLUMNS.items()
+            if key in wide
         ),
     ]
     return make_table(wide, columns, "Quality of directions, ± one standard error. Click a heading to sort.")
-
-
-def _cell(metric: str, end: str) -> Callable[[Row], Cell]:
-    def cell(row: Row) -> Cell:
-        found = row["numbers"].get((metric, end))
-        return Cell("") if found is None else Cell(with_stderr(found["value"], found["stderr"]), found["value"])
-
-    return cell
 
 
 def natural_words(tables: RunTables) -> str:
@@ -120,7 +108,7 @@ def ranking_table(tables: RunTables) -> Table:
     """Every pair of methods, number by number."""
     frame = tables.ranking
     columns = [
-        *where_columns(frame),
+        place_column(frame),
         Column("Number", lambda row: Cell(metric_name(row["metric"], row["extractor"]))),
         word("Method", "method"),
         word("Against", "against"),
@@ -141,7 +129,7 @@ def _stability_table(tables: RunTables) -> Table:
     """One row per set and time that it was found again."""
     frame = tables.stability
     columns = [
-        *where_columns(frame),
+        place_column(frame),
         word("Method", "method"),
         word("Varied", "varied"),
         whole("to", "value"),

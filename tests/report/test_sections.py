@@ -180,7 +180,7 @@ def test_a_section_of_another_package_whose_experiment_was_not_run_is_not_there(
 
 def test_an_entry_point_that_gives_no_section_is_told(make_builder, tmp_path, plugged):
     plugged("NOT_A_SECTION")
-    with pytest.raises(NavbenchError, match="'speeds' of navbench.sections gives 'speeds', not a Section"):
+    with pytest.raises(NavbenchError, match=r"'speeds' of navbench\.sections gives 'speeds', not a Section"):
         write_report(make_builder().write(tmp_path / "run"))
 
 
