@@ -102,9 +102,9 @@ def _compared(rows: pd.DataFrame, at: str) -> str:
     name = metric_name(first["metric"], first["extractor"])
     least = with_stderr(first["fd_mean"], first["fd_mean_stderr"])
     if len(rows) == 1:
-        return f"only {first['method']} was measured: its mean {name} {_chosen(at)} is {least}."
-    unfair = _unequal(rows)
-    if unfair:
+        chosen = "at the chosen effect" if at == "at equal effect" else at
+        return f"only {first['method']} was measured: its mean {name} {chosen} is {least}."
+    if unfair := _unequal(rows):
         return f"the methods are not compared, as their numbers were taken with different {unfair}."
     if rows["fd_mean_stderr"].isna().any():
         return "the methods are not compared, as some numbers carry no uncertainty."
@@ -130,15 +130,11 @@ def _compared(rows: pd.DataFrame, at: str) -> str:
     )
 
 
-def _chosen(at: str) -> str:
-    return "at the chosen effect" if at == "at equal effect" else at
-
-
 def _unequal(rows: pd.DataFrame) -> str:
-    columns = {"effect_target": "effects", "n": "sample counts", "reference": "references"}
-    columns |= {"extractor": "extractors", "metric": "metrics"}
-    columns |= {"curves": "numbers of directions"}
-    return listed(names) if (names := [columns[c] for c in columns if rows[c].nunique(dropna=False) > 1]) else ""
+    columns = {"effect_target": "effects", "n": "sample counts", "reference": "references", "extractor": "extractors"}
+    columns |= {"metric": "metrics", "curves": "numbers of directions"}
+    names = [words for column, words in columns.items() if rows[column].nunique(dropna=False) > 1]
+    return listed(names) if names else ""
 
 
 def _many_layers(groups: list[tuple[str, pd.DataFrame]], at: str, of: str) -> list[str]:
@@ -152,16 +148,12 @@ def _many_layers(groups: list[tuple[str, pd.DataFrame]], at: str, of: str) -> li
     firsts = [rows.loc[rows["fd_rank_best"] == 1, "method"] for rows in fair]
     best = [first.iloc[0] for first in firsts if len(first) == 1]
     wins = [f"{method} in {times}" for method, times in pd.Series(best, dtype=str).value_counts().items()]
-    first = f"Methods were compared {at} in {len(fair)} {_places(fair)}{of}. "
-    open_ = len(fair) - len(best)
-    clear = f"One method keeps realism best by more than the uncertainty in {len(best)} of them"
-    clear += f" ({listed(wins)})" if wins else ""
-    return [f"{first}{clear}; in {open_} the best cannot be told from the next."]
-
-
-def _places(groups: list[pd.DataFrame]) -> str:
-    latent = any(rows["place"].iloc[0].startswith("latent") for rows in groups)
-    return "layers and latent spaces" if latent else "layers"
+    latent = any(rows["place"].iloc[0].startswith("latent") for rows in fair)
+    return [
+        f"Methods were compared {at} in {len(fair)} {'layers and latent spaces' if latent else 'layers'}{of}. One "
+        f"method keeps realism best by more than the uncertainty in {len(best)} of them"
+        f"{f' ({listed(wins)})' if wins else ''}; in {len(fair) - len(best)} the best cannot be told from the next."
+    ]
 
 
 def _off_target(tables: RunTables) -> list[str]:

@@ -15,7 +15,7 @@ from navbench.report.drawing import INK, finish, known_first, styled
 from navbench.report.numbers import MINUS, listed, plain, short_direction, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Row, anchor, make_table, number, place_column, whole, word
+from navbench.report.views import Row, anchor, make_matrix, make_table, number, place_column, whole, word
 
 UP, DOWN = "#0173b2", "#de8f05"
 _STRONGEST, _WORTH_WRITING = 0.8, 0.5
@@ -84,24 +84,20 @@ def _methods(tables: RunTables, generator: str) -> list[str]:
     return known_first(tables.methods.loc[tables.methods["generator"] == generator, "method"])
 
 
-def _found_matrices(tables: RunTables) -> list[Table]:
+def _found_matrices(tables: RunTables) -> Iterator[Table]:
     """Per generator, which method's best direction is one of which attribute: Table 1 of the paper, without a human."""
     cards = set(tables.measured["name"])
-    return [_found_matrix(tables, generator, names, cards) for generator, names in _attributes(tables)]
-
-
-def _found_matrix(tables: RunTables, generator: str, names: list[str], cards: set[str]) -> Table:
-    found, methods = tables.found[tables.found["generator"] == generator], _methods(tables, generator)
-    cells = {(row["attribute"], row["method"]): _found_cell(row, cards) for row in found.to_dict("records")}
-    rows = [(Cell(name), *(cells.get((name, method), Cell("·")) for method in methods)) for name in names]
-    totals = found.groupby("method")["attribute"].nunique().reindex(methods, fill_value=0)
-    rows.append((Cell(f"Found, of {len(names)}"), *(Cell(str(total)) for total in totals)))
-    caption = (
-        f"Which attributes{tables.of(generator)} each method found: where its best interpretable direction lies, that "
-        "direction's number and the share of its change that falls on the attribute. The best of each attribute is "
-        "bold and underlined."
-    )
-    return Table(caption, ("Attribute", *methods), tuple(rows), total=True)
+    for generator, names in _attributes(tables):
+        found, methods = tables.found[tables.found["generator"] == generator], _methods(tables, generator)
+        cells = {(row["attribute"], row["method"]): _found_cell(row, cards) for row in found.to_dict("records")}
+        counts = found.groupby("method")["attribute"].nunique().reindex(methods, fill_value=0)
+        totals = (Cell(f"Found, of {len(names)}"), *(Cell(str(count)) for count in counts))
+        caption = (
+            f"Which attributes{tables.of(generator)} each method found: where its best interpretable direction lies, "
+            "that direction's number and the share of its change that falls on the attribute. The best of each "
+            "attribute is bold and underlined."
+        )
+        yield make_matrix(caption, "Attribute", names, methods, cells, totals)
 
 
 def _found_cell(row: Row, cards: set[str]) -> Cell:

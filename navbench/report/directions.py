@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import pandas as pd
-
 from navbench.declared.shared import RESIDUALS
 from navbench.report import views
 from navbench.report.blocks import Block, Cell, Details, Heading, Table, Words
@@ -12,6 +10,13 @@ from navbench.report.numbers import MINUS, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, Row, make_table
+
+_SCORES = {
+    "Rayleigh quotient": "rayleigh",
+    "Solver residual": "solver_residual",
+    "Singular value": "singular_value",
+    "Reconstructor accuracy": "accuracy",
+}
 
 
 def blocks(page: Page) -> Iterator[Block]:
@@ -29,10 +34,14 @@ def blocks(page: Page) -> Iterator[Block]:
 
 
 def _directions_table(page: Page) -> Table:
-    """One row per measured direction, with the strip in small."""
+    """One row per measured direction, with the strip in small.
+
+    Where attributes need room, the last numbers are without standard errors, which stand on the cards.
+    """
     tables, thumbnails = page.tables, page.thumbnails
     frame = tables.measured
     fd, _ = views.metric_names(frame)
+    column = views.number if frame["attribute_share"].notna().any() else views.measured
     strip = Column("Strip", lambda row: Cell("", picture=thumbnails.get(row["name"])))
     columns = [
         *([strip] if thumbnails else []),
@@ -40,7 +49,9 @@ def _directions_table(page: Page) -> Table:
         *_range_columns(),
         views.measured("at t min", "fd_at_min", fd),
         views.measured("at t max", "fd_at_max", fd),
-        *_bare_or_measured(frame),
+        views.number("Attribute share", "attribute_share"),
+        column("area50", "area50"),
+        *(column(kind, f"residual_{kind}", "Residual") for kind in RESIDUALS),
     ]
     caption = f"Measured directions; values ± one standard error.{views.measured_with(frame)} Click a heading to sort."
     return make_table(frame, columns, caption)
@@ -49,32 +60,14 @@ def _directions_table(page: Page) -> Table:
 def _others_table(tables: RunTables) -> Table:
     """The directions that have a range, and nothing else."""
     frame = tables.directions[~tables.directions["measured"]]
+    scored = frame["attribute_share"].notna().any()
     columns = [
         *views.who_columns(tables, frame, labelled=True),
         *_range_columns(),
         views.number("Attribute share", "attribute_share"),
-        *([] if frame["attribute_share"].notna().any() else _score_columns()),
+        *(views.number(head, column) for head, column in (() if scored else _SCORES.items())),
     ]
     return make_table(frame, columns, "Directions that were found and calibrated, but not measured.")
-
-
-def _score_columns() -> list[Column]:
-    return [
-        views.number("Rayleigh quotient", "rayleigh"),
-        views.number("Solver residual", "solver_residual"),
-        views.number("Singular value", "singular_value"),
-        views.number("Reconstructor accuracy", "accuracy"),
-    ]
-
-
-def _bare_or_measured(frame: pd.DataFrame) -> list[Column]:
-    """The last columns; where attributes need room, without standard errors, which stand on the cards."""
-    column = views.number if frame["attribute_share"].notna().any() else views.measured
-    return [
-        views.number("Attribute share", "attribute_share"),
-        column("area50", "area50"),
-        *(column(kind, f"residual_{kind}", "Residual") for kind in RESIDUALS),
-    ]
 
 
 def _range_columns() -> list[Column]:

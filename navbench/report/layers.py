@@ -12,7 +12,7 @@ from navbench.report.drawing import colour, finish, known_first, label_edges, pa
 from navbench.report.numbers import BAND, capital, counts, listed, plain, setting, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Column, anchor, make_table, measured, metric_names, whole, word
+from navbench.report.views import Column, anchor, make_matrix, make_table, measured, metric_names, whole, word
 
 _SHARES = {"coarse": "#3b6ea5", "middle": "#c2703d", "fine": "#5d9b76"}
 
@@ -167,20 +167,16 @@ def _depth(rows: pd.DataFrame) -> Figure:
 
 def overlap_matrices(tables: RunTables) -> list[Table]:
     """A table per layer or latent space of which there are several methods' sets."""
-    groups = tables.overlap.groupby(["generator", "place"], sort=False)
-    return [_overlap_matrix(rows, f"{capital(str(place))}{tables.of(name)}") for (name, place), rows in groups]
-
-
-def _overlap_matrix(rows: pd.DataFrame, where: str) -> Table:
-    methods = known_first(rows["method"])
-    shares = {(row["method"], row["other"]): row["share"] for row in rows.to_dict("records")}
-    body = tuple((Cell(method), *(_share(shares.get((method, other))) for other in methods)) for method in methods)
-    chances = sorted({significant(value, 2) for value in rows["chance"]})
-    caption = (
-        f"{where}: the share of a row's span that lies in a column's. By chance it would be {' or '.join(chances)}."
-    )
-    return Table(caption, ("Method", *methods), body)
-
-
-def _share(value: float | None) -> Cell:
-    return Cell("·") if value is None else Cell(significant(value, 2), value)
+    matrices = []
+    for (generator, place), rows in tables.overlap.groupby(["generator", "place"], sort=False):
+        methods, chances = known_first(rows["method"]), sorted({significant(value, 2) for value in rows["chance"]})
+        caption = (
+            f"{capital(str(place))}{tables.of(generator)}: the share of a row's span that lies in a column's. By "
+            f"chance it would be {' or '.join(chances)}."
+        )
+        cells = {
+            (row["method"], row["other"]): Cell(significant(row["share"], 2), row["share"])
+            for row in rows.to_dict("records")
+        }
+        matrices.append(make_matrix(caption, "Method", methods, methods, cells))
+    return matrices

@@ -1,6 +1,6 @@
 """Realism at the same change of an attribute: methods compared there, and what it says of the paper's claims."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from navbench.report.numbers import (
     SPACE,
     capital,
     listed,
-    metric_name,
     setting,
     short_direction,
     significant,
@@ -56,7 +55,8 @@ def claim_sentences(tables: RunTables) -> list[str]:
     told = []
     for (generator, attribute, _, claim), rows in tables.claims.groupby(_OF_ONE_KIND, sort=False):
         amount = with_unit(tables, str(generator), str(attribute), rows["change"].iloc[0])
-        told.append(_words(str(claim))(rows, f"{attribute}{tables.of(generator)}", amount, str(claim)))
+        tell = {_BASELINE: _baseline, _ASYMMETRY: _asymmetry}.get(str(claim), _other)
+        told.append(tell(rows, f"{attribute}{tables.of(generator)}", amount))
     return told
 
 
@@ -94,8 +94,31 @@ def with_unit(tables: RunTables, generator: str, attribute: str, amount: float) 
     return f"{abs(amount):.4g}{unit}"
 
 
-def _words(claim: str) -> Callable[[pd.DataFrame, str, str, str], str]:
-    return {_BASELINE: _baseline, _ASYMMETRY: _asymmetry}.get(claim, _other)
+def _baseline(rows: pd.DataFrame, attribute: str, amount: str) -> str:
+    told = (
+        f"At the same change of {attribute} ({amount}), measured by {views.metric_names(rows)[0]}, the paper's claim "
+        f"that svd loses realism faster than other methods {_tally(rows)}."
+    )
+    if faster := _clearest(rows, "yes", "against"):
+        told += f" It loses realism faster than {faster}."
+    if slower := _clearest(rows, "no", "against"):
+        told += f" Against the paper, svd loses it more slowly than {slower}."
+    return told
+
+
+def _asymmetry(rows: pd.DataFrame, attribute: str, amount: str) -> str:
+    yes, no, undecided = _counts(rows)
+    told = (
+        f"Reducing {attribute} by {amount} costs more realism ({views.metric_names(rows)[0]}) than increasing it as "
+        f"much, as the paper claims, in {yes or 'none'} of {len(rows)} sets of directions; against the paper, it costs "
+        f"less in {no or 'none'}, and {undecided or 'none'} {'is' if undecided <= 1 else 'are'} undecided."
+    )
+    less = _clearest(rows, "no", "method")
+    return f"{told} It costs less with {less}." if less else told
+
+
+def _other(rows: pd.DataFrame, attribute: str, amount: str) -> str:
+    return f"At the same change of {attribute} ({amount}), the claim '{rows['claim'].iloc[0]}' {_tally(rows)}."
 
 
 def _counts(rows: pd.DataFrame) -> tuple[int, int, int]:
@@ -103,61 +126,22 @@ def _counts(rows: pd.DataFrame) -> tuple[int, int, int]:
     return yes, no, undecided
 
 
-def _baseline(rows: pd.DataFrame, attribute: str, amount: str, _: str) -> str:
-    told = [
-        f"At the same change of {attribute} ({amount}), measured by {_metric(rows)}, the paper's claim that svd loses "
-        f"realism faster than other methods {_tally(rows, 'comparison')}."
-    ]
-    for holds, speed in (
-        ("yes", "It loses realism faster than"),
-        ("no", "Against the paper, svd loses it more slowly than"),
-    ):
-        pairs = [
-            f"{row['against']} in {row['place']} (by {with_stderr(abs(row['difference']), row['stderr'])})"
-            for row in _clearest(rows, holds)
-        ]
-        if pairs:
-            told.append(f"{speed} {_among(pairs, int((rows['holds'] == holds).sum()))}.")
-    return " ".join(told)
-
-
-def _asymmetry(rows: pd.DataFrame, attribute: str, amount: str, _: str) -> str:
+def _tally(rows: pd.DataFrame) -> str:
     yes, no, undecided = _counts(rows)
-    told = (
-        f"Reducing {attribute} by {amount} costs more realism ({_metric(rows)}) than increasing it as much, as the "
-        f"paper claims, in {yes or 'none'} of {len(rows)} sets of directions; against the paper, it costs less in "
-        f"{no or 'none'}, and {undecided or 'none'} {'is' if undecided <= 1 else 'are'} undecided."
-    )
-    costly = [
-        f"{row['method']} in {row['place']} (by {with_stderr(abs(row['difference']), row['stderr'])})"
-        for row in _clearest(rows, "no")
-    ]
-    return f"{told} It costs less with {_among(costly, no)}." if costly else told
+    comparisons = f"{len(rows)} comparison{'s' if len(rows) > 1 else ''}"
+    return f"holds in {yes or 'none'} of {comparisons}, is contradicted in {no}, undecided in {undecided}"
 
 
-def _other(rows: pd.DataFrame, attribute: str, amount: str, claim: str) -> str:
-    return f"At the same change of {attribute} ({amount}), the claim '{claim}' {_tally(rows, 'comparison')}."
-
-
-def _tally(rows: pd.DataFrame, noun: str) -> str:
-    yes, no, undecided = _counts(rows)
-    several = "s" if len(rows) > 1 else ""
-    return f"holds in {yes or 'none'} of {len(rows)} {noun}{several}, is contradicted in {no}, undecided in {undecided}"
-
-
-def _metric(rows: pd.DataFrame) -> str:
-    return metric_name(rows["metric"].iloc[0], rows["extractor"].iloc[0])
-
-
-def _clearest(rows: pd.DataFrame, holds: str) -> list[dict]:
-    """The comparisons of one outcome whose differences are the largest in standard errors."""
+def _clearest(rows: pd.DataFrame, holds: str, column: str) -> str:
+    """The comparisons of one outcome whose differences are the largest in standard errors; '' if there are none."""
     part = rows[rows["holds"] == holds]
     order = (part["difference"].abs() / part["stderr"]).sort_values(ascending=False, kind="stable").index
-    return part.loc[order[:_MOST_TOLD]].to_dict("records")
-
-
-def _among(words: list[str], of: int) -> str:
-    return listed(words) if len(words) == of else f"{listed(words)}, to name the {len(words)} clearest of {of}"
+    words = [
+        f"{row[column]} in {row['place']} (by {with_stderr(abs(row['difference']), row['stderr'])})"
+        for row in part.loc[order[:_MOST_TOLD]].to_dict("records")
+    ]
+    more = f", to name the {len(words)} clearest of {len(part)}" if len(words) < len(part) else ""
+    return f"{listed(words)}{more}" if words else ""
 
 
 # --- numbers ----
@@ -170,7 +154,7 @@ def _matched_charts(tables: RunTables) -> Iterator[Chart]:
         rows = rows[rows["value"].notna()]
         if rows.empty:
             continue
-        name = metric_name(rows["metric"].iloc[0], rows["extractor"].iloc[0])
+        name, _ = views.metric_names(rows)
         amount = with_unit(tables, str(generator), str(attribute), rows["target"].iloc[0])
         missed = int((~rows["is_reached"]).sum())
         caption = (
@@ -218,7 +202,6 @@ def _both_metrics(matched: pd.DataFrame) -> pd.DataFrame:
 def _claims_table(tables: RunTables) -> Table:
     """Every comparison behind the claims."""
     frame = tables.claims
-    fd, _ = views.metric_names(frame)
     columns = [
         views.word("Claim", "claim"),
         views.place_column(frame),
@@ -233,7 +216,7 @@ def _claims_table(tables: RunTables) -> Table:
         for row in changes
     ]
     caption = (
-        f"The paper's claims at a change of {listed(dict.fromkeys(goals))}: differences of {fd} ± one standard "
+        f"The paper's claims at a change of {listed(dict.fromkeys(goals))}: differences of {views.metric_names(frame)[0]} ± one standard "
         "error, positive where the claim holds; undecided where they are not significant (Student's t, Holm over the "
         "comparisons of a claim, 5 %)."
     )

@@ -9,10 +9,10 @@ from navbench.report.answer import footing
 from navbench.report.blocks import Block, Cell, Chart, Details, Heading, Sheets, Table, Words
 from navbench.report.charts import axis_name, band, make_chart
 from navbench.report.drawing import DASHES, MUTED, colour, finish, label_edges, panels, styled
-from navbench.report.numbers import listed, metric_name, plain, setting, significant
+from navbench.report.numbers import listed, plain, setting, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Column, anchor, make_table, measured, who_columns
+from navbench.report.views import Column, anchor, make_table, measured, metric_names, who_columns
 
 
 def blocks(page: Page) -> Iterator[Block]:
@@ -57,7 +57,7 @@ def _pair_footing(tables: RunTables) -> str:
 def _pair_charts(tables: RunTables) -> Iterator[Chart]:
     """The curves of directions beside those of their closest latent ones, a figure per generator."""
     for generator, rows in tables.pair_curves.groupby("generator", sort=False):
-        name = metric_name(rows["metric"].iloc[0], rows["extractor"].iloc[0])
+        name, _ = metric_names(rows)
         members = listed(member.partition("/")[2] for member in rows["member"].unique())
         caption = (
             f"{name} against effect, signed so that both do the same on either side: a direction of weights (solid), "

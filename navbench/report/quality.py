@@ -9,7 +9,18 @@ from navbench.report.drawing import known_first
 from navbench.report.numbers import capital, listed, metric_name, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Column, make_table, measured, number, place_column, who_columns, whole, widened, word
+from navbench.report.views import (
+    Column,
+    make_matrix,
+    make_table,
+    measured,
+    number,
+    place_column,
+    who_columns,
+    whole,
+    widened,
+    word,
+)
 
 _COLUMNS = {
     "unevenness ": "Unevenness",
@@ -144,17 +155,16 @@ def _stability_table(tables: RunTables) -> Table:
 
 def confusion_tables(tables: RunTables) -> list[Table]:
     """Per set, which directions a network takes for which, the rows adding up to 1."""
-    groups = tables.confusion.groupby(["generator", "place", "method"], sort=False)
-    return [_confusion(rows, f"{generator}, {place}, {method}") for (generator, place, method), rows in groups]
-
-
-def _confusion(rows: pd.DataFrame, which: str) -> Table:
-    shares = {(row["direction"], row["named"]): row["share"] for row in rows.to_dict("records")}
-    order = sorted({shown for shown, _ in shares}, key=int)
-    body = tuple(
-        (Cell(shown), *(Cell(significant(shares[shown, named], 2), shares[shown, named]) for named in order))
-        for shown in order
-    )
-    accuracy = sum(shares[shown, shown] for shown in order) / len(order)
-    caption = f"{which}: rows are shown, columns are named; accuracy {significant(accuracy, 3)}."
-    return Table(caption, ("No.", *order), body)
+    matrices = []
+    for (generator, place, method), rows in tables.confusion.groupby(["generator", "place", "method"], sort=False):
+        cells = {
+            (row["direction"], row["named"]): Cell(significant(row["share"], 2), row["share"])
+            for row in rows.to_dict("records")
+        }
+        order = sorted(rows["direction"].unique(), key=int)
+        accuracy = rows.loc[rows["direction"] == rows["named"], "share"].sum(skipna=False) / len(order)
+        caption = (
+            f"{generator}, {place}, {method}: rows are shown, columns are named; accuracy {significant(accuracy)}."
+        )
+        matrices.append(make_matrix(caption, "No.", order, order, cells))
+    return matrices

@@ -94,7 +94,10 @@ def _curves_by_effect(curves: pd.DataFrame) -> Figure:
             band(axes, line["signed"], line, colour(line["method"].iloc[0]), dash)
         floor(axes, rows)
         axes.set_title(plain(place))
-    label_edges(grid, f"effect{_distance(curves)}, signed as t", axis_name(curves), numbers_inside=True)
+    distances = plain(", ".join(sorted(set(curves["distance"]) - {""})))
+    label_edges(
+        grid, f"effect{f' ({distances})' if distances else ''}, signed as t", axis_name(curves), numbers_inside=True
+    )
     method_legend(figure, curves["method"])
     return finish(figure)
 
@@ -124,11 +127,6 @@ def _lines(rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Dash]]:
     for _, part in rows.groupby(["layer", "method"], sort=False):
         for place, (_, line) in enumerate(part.groupby("name", sort=False)):
             yield line.sort_values("t"), DASHES[place % len(DASHES)]
-
-
-def _distance(rows: pd.DataFrame) -> str:
-    names = sorted(set(rows["distance"]) - {""})
-    return f" ({plain(', '.join(names))})" if names else ""
 
 
 def _direction_legend(axes: Axes, rows: pd.DataFrame, shade: str) -> None:
@@ -175,7 +173,8 @@ def asymmetry_sentences(tables: RunTables) -> list[str]:
 
 
 def _sentence(rows: pd.DataFrame, of: str) -> str:
-    even = rows[_even(rows)]
+    effects = rows[["effect_min", "effect_max"]]
+    even = rows[effects.max(axis=1) - effects.min(axis=1) <= _UNEQUAL * effects.max(axis=1)]
     sided = even[even["dearer"] != ""]
     words = (
         f"Of {len(even)} directions{of} whose ends have the same effect within {_UNEQUAL:.0%}, {len(sided)} cost more "
@@ -191,12 +190,6 @@ def _sentence(rows: pd.DataFrame, of: str) -> str:
             f"end is the dearer in {agree}; the paper's explanation is that what data lack looks wrong."
         )
     return words
-
-
-def _even(rows: pd.DataFrame) -> pd.Series:
-    """Whether the effects at both ends are the same within a tenth."""
-    ends = rows[["effect_min", "effect_max"]]
-    return (ends.max(axis=1) - ends.min(axis=1)) <= _UNEQUAL * ends.max(axis=1)
 
 
 def asymmetry_table(tables: RunTables) -> Table:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -43,6 +43,19 @@ def make_table(frame: pd.DataFrame, columns: list[Column], caption: str, sortabl
         groups=tuple(groups) if any(group for group, _ in groups) else (),
         sortable=sortable,
     )
+
+
+def make_matrix(
+    caption: str,
+    corner: str,
+    rows: list[str],
+    columns: list[str],
+    cells: Mapping[tuple[str, str], Cell],
+    totals: tuple[Cell, ...] = (),
+) -> Table:
+    """A table of the cells of rows and columns, whose last row are the totals, if there are any."""
+    body = [(Cell(row), *(cells.get((row, column), Cell("·")) for column in columns)) for row in rows]
+    return Table(caption, (corner, *columns), (*body, totals) if totals else tuple(body), total=bool(totals))
 
 
 def word(head: str, column: str) -> Column:
