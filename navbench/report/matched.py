@@ -210,15 +210,14 @@ def _claims_table(tables: RunTables) -> Table:
         views.measured("Difference", "difference", stderr="stderr"),
         views.word("Holds", "holds"),
     ]
-    changes = frame.drop_duplicates(["generator", "attribute", "change"]).to_dict("records")
-    goals = [
+    goals = dict.fromkeys(
         f"{row['attribute']} by {with_unit(tables, row['generator'], row['attribute'], row['change'])}"
-        for row in changes
-    ]
+        for row in frame.to_dict("records")
+    )
     caption = (
-        f"The paper's claims at a change of {listed(dict.fromkeys(goals))}: differences of {views.metric_names(frame)[0]} ± one standard "
-        "error, positive where the claim holds; undecided where they are not significant (Student's t, Holm over the "
-        "comparisons of a claim, 5 %)."
+        f"The paper's claims at a change of {listed(goals)}: differences of {views.metric_names(frame)[0]} ± one "
+        "standard error, positive where the claim holds; undecided where they are not significant (Student's t, Holm "
+        "over the comparisons of a claim, 5 %)."
     )
     return make_table(frame, columns, caption + views.measured_with(frame))
 
