@@ -126,9 +126,6 @@ def _methods_found(tables: RunTables) -> Table:
     return make_table(frame, columns, caption)
 
 
-# --- what every direction moves ----
-
-
 def _movement_charts(tables: RunTables) -> Iterator[Chart]:
     """What the directions of each generator do to the attributes."""
     for generator, rows in by_generator(tables.attributes, "standardised"):

@@ -162,9 +162,6 @@ def _depth(rows: pd.DataFrame) -> Figure:
     return finish(figure)
 
 
-# --- overlaps ----
-
-
 def overlap_matrices(tables: RunTables) -> list[Table]:
     """A table per layer or latent space of which there are several methods' sets."""
     matrices = []

@@ -144,9 +144,6 @@ def _clearest(rows: pd.DataFrame, holds: str, column: str) -> str:
     return f"{listed(words)}{more}" if words else ""
 
 
-# --- numbers ----
-
-
 def _matched_charts(tables: RunTables) -> Iterator[Chart]:
     """Realism where each method's best direction changes one attribute by the same amount, a plot per generator."""
     frechet = tables.matched[tables.matched["metric"] != "KID"]
