@@ -87,13 +87,11 @@ def _floors(tables: RunTables) -> list[str]:
     once = floors["generator"].is_unique and floors["fd_floor"].notna().all() and len(floors) > 0
     if not once or (len(floors) == 1 and len(_groups(tables.methods, "fd_mean")) > _MOST_LAYERS_TOLD):
         return []
-    scores = [
-        (row["generator"], with_stderr(row["fd_floor"], row["fd_floor_stderr"])) for row in floors.to_dict("records")
-    ]
+    scores = [with_stderr(row["fd_floor"], row["fd_floor_stderr"]) for row in floors.to_dict("records")]
     if len(scores) == 1:
-        return [f"Unshifted images score {scores[0][1]} against the same reference."]
-    each = listed(f"{score} for {generator}" for generator, score in scores)
-    return [f"Unshifted images score {each}, each against the reference of its generator."]
+        return [f"Unshifted images score {scores[0]} against the same reference."]
+    named = [f"{score} for {generator}" for score, generator in zip(scores, floors["generator"], strict=True)]
+    return [f"Unshifted images score {listed(named)}, each against the reference of its generator."]
 
 
 def _compared(rows: pd.DataFrame, at: str) -> str:
@@ -156,20 +154,18 @@ def _many_layers(groups: list[tuple[str, pd.DataFrame]], at: str, of: str) -> li
     ]
 
 
-def _off_target(tables: RunTables) -> list[str]:
+def _off_target(tables: RunTables) -> Iterator[str]:
     targets = tables.methods.set_index(["generator", "layer", "method"])["effect_target"]
     targets = targets[~targets.index.duplicated()]
     curved = tables.curved
     keys = pd.MultiIndex.from_frame(curved[["generator", "layer", "method"]])
     wanted = targets.reindex(keys).to_numpy()
     ends = pd.concat([(curved[end] - wanted).abs() / wanted for end in ("effect_min", "effect_max")])
-    missed = int((ends > _OFF_TARGET).sum())
-    if not missed:
-        return []
-    return [
-        f"{missed} of {ends.notna().sum()} ends of the ranges with curves miss the chosen effect by more than "
-        f"{_OFF_TARGET:.0%}, so they are not on an equal footing."
-    ]
+    if missed := int((ends > _OFF_TARGET).sum()):
+        yield (
+            f"{missed} of {ends.notna().sum()} ends of the ranges with curves miss the chosen effect by more than "
+            f"{_OFF_TARGET:.0%}, so they are not on an equal footing."
+        )
 
 
 def _kernel(methods: pd.DataFrame) -> list[str]:
@@ -192,35 +188,32 @@ def _kernel(methods: pd.DataFrame) -> list[str]:
     return ["KID, which is unbiased in n, puts the same method first" + (" in each." if compared > 1 else ".")]
 
 
-def _locality(measured: pd.DataFrame) -> list[str]:
-    if measured["area50"].notna().sum() == 0:
-        return []
-    return [f"Half of the squared change of an edit falls on a fraction {span(measured['area50'])} of the image."]
+def _locality(measured: pd.DataFrame) -> Iterator[str]:
+    if measured["area50"].notna().any():
+        yield f"Half of the squared change of an edit falls on a fraction {span(measured['area50'])} of the image."
 
 
-def reproduction_sentences(tables: RunTables) -> list[str]:
+def reproduction_sentences(tables: RunTables) -> Iterator[str]:
     """What imitations left of edits, of parameters and of latent codes."""
     rows = tables.reproduction[tables.reproduction["residual"].notna()]
     latent = rows["space"].isin(LATENT)
-    scale = "(0 is a perfect imitation, 1 no better than doing nothing)."
-    told = []
+    scale = " (0 is a perfect imitation, 1 no better than doing nothing)"
     if (~latent).any():
-        told.append(f"Imitating the edits from a latent space left a residual of {_residuals(rows[~latent])} {scale}")
+        yield f"Imitating the edits from a latent space left a residual of {_residuals(rows[~latent])}{scale}."
+        scale = ""
     if latent.any():
-        scale = "." if told else f" {scale}"
-        told.append(f"Imitating latent edits left a residual of {_residuals(rows[latent])}{scale}")
-    return told
+        yield f"Imitating latent edits left a residual of {_residuals(rows[latent])}{scale}."
 
 
 def _residuals(rows: pd.DataFrame) -> str:
     """The least and greatest residuals by kind of target, and by generator; of several layers, each edit's best."""
     names = {"activation": "the activation", "parameter": "one layer's kernel"}
     several = rows["generator"].nunique() > 1
-    told = []
-    for (generator, kind), part in best_of_kind(rows).groupby(["generator", "kind"], sort=False):
-        of = f" of {generator}" if several else ""
-        told.append(f"{span(part['residual'])} with one offset of {names.get(str(kind), kind)}{of}")
-    return listed(told)
+    return listed(
+        f"{span(part['residual'])} with one offset of {names.get(str(kind), kind)}"
+        + (f" of {generator}" if several else "")
+        for (generator, kind), part in best_of_kind(rows).groupby(["generator", "kind"], sort=False)
+    )
 
 
 def _caution(methods: pd.DataFrame) -> str:

@@ -51,27 +51,21 @@ def blocks(page: Page) -> Iterator[Block]:
     yield Details("The terms", (Terms(tuple(_TERMS.items())),))
 
 
-def found_sentences(tables: RunTables) -> list[str]:
+def found_sentences(tables: RunTables) -> Iterator[str]:
     """Per generator, of how many attributes a direction was found without a human, by which methods."""
-    told = []
     for generator, names in _attributes(tables):
         found = tables.found[tables.found["generator"] == generator]
         missing = [name for name in names if name not in set(found["attribute"])]
-        told.append(
+        counts = found.groupby("method")["attribute"].nunique().reindex(_methods(tables, generator), fill_value=0)
+        counts = counts.sort_values(ascending=False, kind="stable")
+        each = ", ".join(f"{method} {count}" for method, count in counts.items())
+        by_method = f" ({each})" if each else ""
+        yield (
             f"Directions{tables.of(generator)} that change one attribute and leave the others alone were found, "
-            f"without a human, for {len(names) - len(missing)} of {len(names)} attributes"
-            + _by_method(tables, generator, found)
-            + "."
+            f"without a human, for {len(names) - len(missing)} of {len(names)} attributes{by_method}."
         )
         if 0 < len(missing) <= _MOST_NAMED:
-            told.append(f"No method found one for {listed(missing)}.")
-    return told
-
-
-def _by_method(tables: RunTables, generator: str, found: pd.DataFrame) -> str:
-    counts = found.groupby("method")["attribute"].nunique()
-    counts = counts.reindex(_methods(tables, generator), fill_value=0).sort_values(ascending=False, kind="stable")
-    return f" ({', '.join(f'{method} {count}' for method, count in counts.items())})" if len(counts) else ""
+            yield f"No method found one for {listed(missing)}."
 
 
 def _attributes(tables: RunTables) -> Iterator[tuple[str, list[str]]]:

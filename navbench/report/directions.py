@@ -82,17 +82,15 @@ def _range_columns() -> list[Column]:
     return [Column("Range of t", shifts), Column("Effect", effects, ("effect_min", "effect_max"))]
 
 
-def calibration_sentences(tables: RunTables) -> list[str]:
+def calibration_sentences(tables: RunTables) -> Iterator[str]:
     """Per generator and quantity, how many ends of the ranges reached what they were calibrated to."""
-    told = []
     for (generator, quantity, _), rows in tables.calibration.groupby(["generator", "quantity", "target"], sort=False):
         amount = with_unit(tables, str(generator), str(quantity), rows["target"].iloc[0])
         aim = f"an effect of {amount}" if quantity == "effect" else f"a change of {quantity} by {amount}"
-        told.append(
+        yield (
             f"{int(rows['is_reached'].sum())} of {len(rows)} ends of the ranges{tables.of(generator)} reached {aim}, "
             "to within 5 %."
         )
-    return told
 
 
 def _unreached_table(tables: RunTables) -> Table:

@@ -28,7 +28,7 @@ def blocks(page: Page) -> Iterator[Block]:
         yield survey_table(tables)
         yield Sheets(page.sheets("layer"))
     yield _layers_table(tables)
-    if overlaps := overlap_matrices(tables):
+    if overlaps := list(overlap_matrices(tables)):
         yield Heading("Do the methods find the same?")
         yield Words(
             "All directions of a method span a subspace of offsets. Of a row’s span, this share lies in a column’s: 1 "
@@ -50,17 +50,16 @@ def _layers_table(tables: RunTables) -> Table:
     return make_table(tables.layers, columns, "The shiftable layers, in forward order; sizes in pixels.")
 
 
-def survey_sentences(tables: RunTables) -> list[str]:
+def survey_sentences(tables: RunTables) -> Iterator[str]:
     """What stands out with depth, per generator: where the change is coarsest, most of colour, and most local."""
-    told = []
     for generator, rows in _surveyed(tables).groupby("generator", sort=False):
         if len(rows) < 2:
             continue
         of, records = tables.of(generator), rows.to_dict("records")
         coarse, fine = (max(records, key=itemgetter(name)) for name in ("coarse", "fine"))
         colourful, local = (min(records, key=itemgetter(name)) for name in ("geometry", "area50"))
-        told.append(_footing(rows, of))
-        told.append(
+        yield _footing(rows, of)
+        yield (
             f"Changes{of} are coarsest in {coarse['layer']} (a share of {significant(coarse['coarse'], 2)} "
             f"up to 4 cycles) and finest in {fine['layer']} ({significant(fine['fine'], 2)} beyond 16); colour "
             f"has the largest part in {colourful['layer']} ({significant(1 - colourful['geometry'], 2)}); they "
@@ -68,8 +67,7 @@ def survey_sentences(tables: RunTables) -> list[str]:
         )
         bare = tables.layers[(tables.layers["generator"] == generator) & tables.layers["coarse"].isna()]
         if len(bare):
-            told.append(f"Not surveyed{of}: {listed(bare['layer'])}.")
-    return told
+            yield f"Not surveyed{of}: {listed(bare['layer'])}."
 
 
 def _footing(rows: pd.DataFrame, of: str) -> str:
@@ -162,9 +160,8 @@ def _depth(rows: pd.DataFrame) -> Figure:
     return finish(figure)
 
 
-def overlap_matrices(tables: RunTables) -> list[Table]:
+def overlap_matrices(tables: RunTables) -> Iterator[Table]:
     """A table per layer or latent space of which there are several methods' sets."""
-    matrices = []
     for (generator, place), rows in tables.overlap.groupby(["generator", "place"], sort=False):
         methods, chances = known_first(rows["method"]), sorted({significant(value, 2) for value in rows["chance"]})
         caption = (
@@ -175,5 +172,4 @@ def overlap_matrices(tables: RunTables) -> list[Table]:
             (row["method"], row["other"]): Cell(significant(row["share"], 2), row["share"])
             for row in rows.to_dict("records")
         }
-        matrices.append(make_matrix(caption, "Method", methods, methods, cells))
-    return matrices
+        yield make_matrix(caption, "Method", methods, methods, cells)

@@ -50,19 +50,16 @@ def blocks(page: Page) -> Iterator[Block]:
         yield Details("All comparisons", (_claims_table(tables),))
 
 
-def claim_sentences(tables: RunTables) -> list[str]:
+def claim_sentences(tables: RunTables) -> Iterator[str]:
     """A paragraph per generator, attribute and claim: in how many comparisons it holds, and the clearest of them."""
-    told = []
     for (generator, attribute, _, claim), rows in tables.claims.groupby(_OF_ONE_KIND, sort=False):
         amount = with_unit(tables, str(generator), str(attribute), rows["change"].iloc[0])
         tell = {_BASELINE: _baseline, _ASYMMETRY: _asymmetry}.get(str(claim), _other)
-        told.append(tell(rows, f"{attribute}{tables.of(generator)}", amount))
-    return told
+        yield tell(rows, f"{attribute}{tables.of(generator)}", amount)
 
 
-def unreached_sentences(tables: RunTables) -> list[str]:
+def unreached_sentences(tables: RunTables) -> Iterator[str]:
     """Per generator and attribute, the ends that could not be changed as much as the others, and how far they got."""
-    told = []
     for (generator, attribute, target), rows in matched_ends(tables):
         missed = rows[~rows["is_reached"]]
         if missed.empty:
@@ -72,11 +69,10 @@ def unreached_sentences(tables: RunTables) -> list[str]:
         ends = [f"{short_direction(row)} ({_SIDES[row['side']]}, {significant(row['reached'], 2)})" for row in first]
         rest = len(missed) - len(first)
         more = [*ends, f"{rest} more"] if rest else ends
-        told.append(
+        yield (
             f"{len(missed)} of {len(rows)} ends did not reach the change of {attribute}{tables.of(generator)} by "
             f"{amount} and {'is' if len(missed) == 1 else 'are'} left out of the claims: {listed(more)}."
         )
-    return told
 
 
 def matched_ends(tables: RunTables) -> Iterator[tuple[tuple[str, str, float], pd.DataFrame]]:

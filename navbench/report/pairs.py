@@ -33,19 +33,15 @@ def blocks(page: Page) -> Iterator[Block]:
         yield Details("The closest direction of every other set", (_pair_table(tables),))
 
 
-def pair_sentences(tables: RunTables) -> list[str]:
+def pair_sentences(tables: RunTables) -> Iterator[str]:
     """Which latent direction does most nearly the same as each direction of weights."""
     closest = tables.pairs[tables.pairs["closest"]]
-    told = []
     for generator, best in closest.groupby("generator", sort=False):
         each = listed(
             f"{row['other'].partition('/')[2]} for {row['name'].partition('/')[2]} ({significant(row['cosine'], 2)})"
             for row in best.to_dict("records")
         )
-        told.append(
-            f"The closest latent direction{tables.of(generator)}, by the cosine of the changes of pixels: {each}."
-        )
-    return told
+        yield (f"The closest latent direction{tables.of(generator)}, by the cosine of the changes of pixels: {each}.")
 
 
 def _pair_footing(tables: RunTables) -> str:

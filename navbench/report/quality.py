@@ -86,9 +86,8 @@ def natural_words(tables: RunTables) -> str:
     return f" The reference of {listed(names)} is the generator itself." if names else ""
 
 
-def ranking_sentences(tables: RunTables) -> list[str]:
+def ranking_sentences(tables: RunTables) -> Iterator[str]:
     """Per generator, place and number: whose is lowest, or that the differences are not significant."""
-    told = []
     for (generator, place), rows in tables.ranking.groupby(["generator", "place"], sort=False):
         parts = []
         for metric, pairs in rows.groupby("metric", sort=False):
@@ -99,8 +98,7 @@ def ranking_sentences(tables: RunTables) -> list[str]:
                 continue
             decided = int((alike["lower"] != "").sum())
             parts.append(f"{name}: {_leaders(alike)} ({decided} of {len(alike)} pairs decided)")
-        told.append(f"{capital(str(place))}{tables.of(generator)}. {'; '.join(parts)}.")
-    return told
+        yield f"{capital(str(place))}{tables.of(generator)}. {'; '.join(parts)}."
 
 
 def _leaders(pairs: pd.DataFrame) -> str:
@@ -153,9 +151,8 @@ def _stability_table(tables: RunTables) -> Table:
     return make_table(frame, columns, "Sets that were found again, with one thing changed.")
 
 
-def confusion_tables(tables: RunTables) -> list[Table]:
+def confusion_tables(tables: RunTables) -> Iterator[Table]:
     """Per set, which directions a network takes for which, the rows adding up to 1."""
-    matrices = []
     for (generator, place, method), rows in tables.confusion.groupby(["generator", "place", "method"], sort=False):
         cells = {
             (row["direction"], row["named"]): Cell(significant(row["share"], 2), row["share"])
@@ -166,5 +163,4 @@ def confusion_tables(tables: RunTables) -> list[Table]:
         caption = (
             f"{generator}, {place}, {method}: rows are shown, columns are named; accuracy {significant(accuracy)}."
         )
-        matrices.append(make_matrix(caption, "No.", order, order, cells))
-    return matrices
+        yield make_matrix(caption, "No.", order, order, cells)

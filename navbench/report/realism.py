@@ -165,31 +165,26 @@ def _lost(tables: RunTables) -> Iterator[Block]:
 # --- both ends ---------------------------------------------------------------------------------------------------
 
 
-def asymmetry_sentences(tables: RunTables) -> list[str]:
+def asymmetry_sentences(tables: RunTables) -> Iterator[str]:
     """How many directions cost more at one end, and in how many of those that end is the rarer one, per generator."""
-    return [
-        _sentence(rows, tables.of(generator)) for generator, rows in tables.asymmetry.groupby("generator", sort=False)
-    ]
-
-
-def _sentence(rows: pd.DataFrame, of: str) -> str:
-    effects = rows[["effect_min", "effect_max"]]
-    even = rows[effects.max(axis=1) - effects.min(axis=1) <= _UNEQUAL * effects.max(axis=1)]
-    sided = even[even["dearer"] != ""]
-    words = (
-        f"Of {len(even)} directions{of} whose ends have the same effect within {_UNEQUAL:.0%}, {len(sided)} cost more "
-        f"realism at one end than at the other (significant, Holm over all directions, 5 %)."
-    )
-    if left := len(rows) - len(even):
-        words += f" {left} more have ends of unequal effects."
-    known = sided[sided["rarer"] != ""]
-    if len(known):
-        agree = int((known["dearer"] == known["rarer"]).sum())
-        words += (
-            f" Of {len(known)} of them, the reference has fewer images beyond one end than beyond the other, and that "
-            f"end is the dearer in {agree}; the paper's explanation is that what data lack looks wrong."
+    for generator, rows in tables.asymmetry.groupby("generator", sort=False):
+        effects = rows[["effect_min", "effect_max"]]
+        even = rows[effects.max(axis=1) - effects.min(axis=1) <= _UNEQUAL * effects.max(axis=1)]
+        sided = even[even["dearer"] != ""]
+        words = (
+            f"Of {len(even)} directions{tables.of(generator)} whose ends have the same effect within {_UNEQUAL:.0%}, "
+            f"{len(sided)} cost more realism at one end than at the other (significant, Holm over all directions, 5 %)."
         )
-    return words
+        if left := len(rows) - len(even):
+            words += f" {left} more have ends of unequal effects."
+        known = sided[sided["rarer"] != ""]
+        if len(known):
+            agree = int((known["dearer"] == known["rarer"]).sum())
+            words += (
+                f" Of {len(known)} of them, the reference has fewer images beyond one end than beyond the other, and "
+                f"that end is the dearer in {agree}; the paper's explanation is that what data lack looks wrong."
+            )
+        yield words
 
 
 def asymmetry_table(tables: RunTables) -> Table:
