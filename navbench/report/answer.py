@@ -11,18 +11,7 @@ from navbench.report.attributes import found_sentences
 from navbench.report.blocks import Block, Cell, Chart, Table, Words
 from navbench.report.charts import BANDS, axis_name, by_generator, make_chart, method_dots
 from navbench.report.matched import claim_sentences
-from navbench.report.numbers import (
-    LATENT,
-    capital,
-    counts,
-    duration,
-    listed,
-    metric_name,
-    setting,
-    significant,
-    span,
-    with_stderr,
-)
+from navbench.report.numbers import LATENT, capital, counts, duration, listed, setting, significant, span, with_stderr
 from navbench.report.page import Page
 from navbench.report.provenance import discovery_seconds
 from navbench.report.reproduction import best_of_kind
@@ -97,7 +86,7 @@ def _floors(tables: RunTables) -> list[str]:
 def _compared(rows: pd.DataFrame, at: str) -> str:
     rows = rows.sort_values("fd_mean", kind="stable")
     first = rows.iloc[0]
-    name = metric_name(first["metric"], first["extractor"])
+    name, _ = views.metric_names(rows)
     least = with_stderr(first["fd_mean"], first["fd_mean_stderr"])
     if len(rows) == 1:
         chosen = "at the chosen effect" if at == "at equal effect" else at
@@ -224,9 +213,6 @@ def _caution(methods: pd.DataFrame) -> str:
         f"{measured} of {found} directions of each set have curves, "
         "so a difference between methods speaks for these directions."
     )
-
-
-# --- methods -----------------------------------------------------------------------------------------------------
 
 
 def _method_charts(tables: RunTables) -> Iterator[Chart]:

@@ -197,9 +197,10 @@ class Section(Generic[Subject]):
     absent: str = ""
     look: str = ""
 
-    def content(self, subject: Subject) -> tuple[Block, ...]:
+    def content(self, subject: Subject) -> list[Block]:
         """What it shows of the subject; nothing if the section is to be left out."""
-        return tuple(filter(None, self.blocks(subject))) or tuple(filter(None, (Words(self.absent, "absent"),)))
+        blocks = [block for block in self.blocks(subject) if block]
+        return blocks or ([Words(self.absent, "absent")] if self.absent else [])
 
     def heading(self, subject: Subject) -> str:
         """What stands above it."""

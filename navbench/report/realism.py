@@ -40,9 +40,6 @@ def blocks(page: Page) -> Iterator[Block]:
         yield Details("Both ends of each direction", (asymmetry_table(tables),))
 
 
-# --- curves ------------------------------------------------------------------------------------------------------
-
-
 def _curve_groups(curves: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """The curves of each generator and metric: what to call the metric, a file name's end, the rows."""
     grouped = curves[curves["value"].notna()].groupby(["generator", "metric", "extractor"], sort=False)
@@ -138,9 +135,6 @@ def _direction_legend(axes: Axes, rows: pd.DataFrame, shade: str) -> None:
         axes.legend(handles=handles, loc="upper center", ncols=len(handles), handlelength=2.4)
 
 
-# --- what is lost ------------------------------------------------------------------------------------------------
-
-
 def _lost(tables: RunTables) -> Iterator[Block]:
     """Precision, recall, density and coverage against effect, of generators of which they say something."""
     known = tables.support[tables.support["value"].notna()]
@@ -160,9 +154,6 @@ def _lost(tables: RunTables) -> Iterator[Block]:
             "reference, to the eyes of this extractor, so they say nothing of edits."
         )
     yield Details("Precision, recall, density and coverage against effect", charts)
-
-
-# --- both ends ---------------------------------------------------------------------------------------------------
 
 
 def asymmetry_sentences(tables: RunTables) -> Iterator[str]:

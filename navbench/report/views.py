@@ -13,6 +13,7 @@ from navbench.report.numbers import MINUS, count, metric_name, setting, signific
 from navbench.report.tables import RunTables
 
 Row = dict
+Cells = Mapping[tuple[str, str], Cell]
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,9 @@ def make_table(frame: pd.DataFrame, columns: list[Column], caption: str, sortabl
 
 
 def make_matrix(
-    caption: str,
-    corner: str,
-    rows: list[str],
-    columns: list[str],
-    cells: Mapping[tuple[str, str], Cell],
-    totals: tuple[Cell, ...] = (),
+    caption: str, corner: str, rows: list[str], columns: list[str], cells: Cells, totals: tuple[Cell, ...] = ()
 ) -> Table:
-    """A table of the cells of rows and columns, whose last row are the totals, if there are any."""
+    """A table of the cells of rows and columns, '·' where there is none; the last row are the totals, if any."""
     body = [(Cell(row), *(cells.get((row, column), Cell("·")) for column in columns)) for row in rows]
     return Table(caption, (corner, *columns), (*body, totals) if totals else tuple(body), total=bool(totals))
 
