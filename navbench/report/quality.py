@@ -4,23 +4,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from navbench.report import views
 from navbench.report.blocks import Block, Cell, Details, Heading, Items, Table, Words
 from navbench.report.drawing import known_first
 from navbench.report.numbers import capital, listed, metric_name, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import (
-    Column,
-    make_matrix,
-    make_table,
-    measured,
-    number,
-    place_column,
-    who_columns,
-    whole,
-    widened,
-    word,
-)
+from navbench.report.views import Column, make_table, measured, number, who_columns, whole, word
 
 _COLUMNS = {
     "unevenness ": "Unevenness",
@@ -67,7 +57,7 @@ def _quality_table(tables: RunTables) -> Table:
     frame = tables.quality
     known = frame.loc[frame["metric"] != "attribute coherence", "name"].unique()
     frame = frame[frame["name"].isin(known)]
-    wide = widened(frame.assign(number=frame["metric"] + " " + frame["end"]), "number", "value", "stderr")
+    wide = views.widened(frame.assign(number=frame["metric"] + " " + frame["end"]), "number", "value", "stderr")
     columns = [
         *who_columns(tables, wide),
         *(
@@ -117,7 +107,7 @@ def ranking_table(tables: RunTables) -> Table:
     """Every pair of methods, number by number."""
     frame = tables.ranking
     columns = [
-        place_column(frame),
+        views.place_column(frame),
         Column("Number", lambda row: Cell(metric_name(row["metric"], row["extractor"]))),
         word("Method", "method"),
         word("Against", "against"),
@@ -138,7 +128,7 @@ def _stability_table(tables: RunTables) -> Table:
     """One row per set and time that it was found again."""
     frame = tables.stability
     columns = [
-        place_column(frame),
+        views.place_column(frame),
         word("Method", "method"),
         word("Varied", "varied"),
         whole("to", "value"),
@@ -163,4 +153,4 @@ def confusion_tables(tables: RunTables) -> Iterator[Table]:
         caption = (
             f"{generator}, {place}, {method}: rows are shown, columns are named; accuracy {significant(accuracy)}."
         )
-        yield make_matrix(caption, "No.", order, order, cells)
+        yield views.make_matrix(caption, "No.", order, order, cells)
