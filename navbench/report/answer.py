@@ -1,7 +1,6 @@
 """The answer in plain words: sentences computed from the tables that claim no more than the numbers hold."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,18 +11,7 @@ from navbench.report.attributes import found_sentences
 from navbench.report.blocks import Block, Cell, Chart, Table, Words
 from navbench.report.charts import BANDS, axis_name, by_generator, make_chart, method_dots
 from navbench.report.matched import claim_sentences
-from navbench.report.numbers import (
-    LATENT,
-    capital,
-    counts,
-    duration,
-    listed,
-    metric_name,
-    setting,
-    significant,
-    span,
-    with_stderr,
-)
+from navbench.report.numbers import LATENT, capital, counts, duration, listed, setting, significant, span, with_stderr
 from navbench.report.page import Page
 from navbench.report.provenance import discovery_seconds
 from navbench.report.reproduction import best_of_kind
@@ -36,39 +24,17 @@ _OFF_TARGET = 0.1
 
 def blocks(page: Page) -> Iterator[Block]:
     """The opening of the report."""
-    told = answer(page.tables)
-    yield Words(told.realism, "lead")
-    yield from map(Words, (*told.claims, told.attributes, told.rest))
-    yield Words(told.caution, "note wide-note")
-    yield from _method_charts(page.tables)
-    yield _methods_table(page.tables)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the numbers say of realism, of attributes, of the paper's claims and of the rest, and what to mind."""
-
-    realism: str
-    attributes: str
-    claims: tuple[str, ...]
-    rest: str
-    caution: str
-
-
-def answer(tables: RunTables) -> Answer:
-    """What the numbers of a run say."""
-    realism = _realism(tables) + _kernel(tables.methods)
-    rest = _locality(tables.measured) + _reproduction(tables.reproduction)
-    caution = [*_off_target(tables), _caution(tables.methods)] if realism else []
-    if not realism:
-        realism = ["This run has not measured realism, so it does not say which method keeps it best."]
-    return Answer(
-        " ".join(realism),
-        " ".join(found_sentences(tables)),
-        tuple(claim_sentences(tables)),
-        " ".join(rest),
-        " ".join(caution),
-    )
+    tables = page.tables
+    if realism := realism_sentences(tables):
+        yield Words(" ".join(realism), "lead")
+    else:
+        yield Words("This run has not measured realism, so it does not say which method keeps it best.", "lead")
+    yield from map(Words, (*claim_sentences(tables), " ".join(found_sentences(tables))))
+    yield Words(" ".join([*_locality(tables.measured), *reproduction_sentences(tables)]))
+    if realism:
+        yield Words(" ".join([*_off_target(tables), _caution(tables.methods)]), "note wide-note")
+    yield from _method_charts(tables)
+    yield _methods_table(tables)
 
 
 def _groups(methods: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
@@ -90,43 +56,42 @@ def footing(tables: RunTables, generator: str) -> str:
     return "at equal effect" if methods["effect_target"].notna().any() else "at the ends of the ranges"
 
 
-def _realism(tables: RunTables) -> list[str]:
+def realism_sentences(tables: RunTables) -> list[str]:
+    """Per generator, which method keeps realism best, what unshifted images score, and whether KID agrees."""
     told, methods = [], tables.methods
+    several = methods["generator"].nunique() > 1
     for generator, own in methods.groupby("generator", sort=False):
-        at, several = footing(tables, str(generator)), methods["generator"].nunique() > 1
-        of = f" of {generator}" if several else ""
+        at, of = footing(tables, str(generator)), f" of {generator}" if several else ""
         groups = [(f"{place}{of}", rows) for place, rows in _groups(own, "fd_mean")]
         if len(groups) > _MOST_LAYERS_TOLD:
             told += _many_layers(groups, at, of)
         else:
             told += [f"In {place}, {_compared(rows, at)}" for place, rows in groups]
-    return [*told, *_floors(tables, methods)] if told else []
+    return [*told, *_floors(tables), *_kernel(methods)] if told else []
 
 
-def _floors(tables: RunTables, methods: pd.DataFrame) -> list[str]:
+def _floors(tables: RunTables) -> list[str]:
     """What unshifted images score; left out where directions do not share it, or there are many layers."""
     floors = tables.curved.drop_duplicates(["generator", "fd_floor"])
     once = floors["generator"].is_unique and floors["fd_floor"].notna().all() and len(floors) > 0
-    if not once or (len(floors) == 1 and len(_groups(methods, "fd_mean")) > _MOST_LAYERS_TOLD):
+    if not once or (len(floors) == 1 and len(_groups(tables.methods, "fd_mean")) > _MOST_LAYERS_TOLD):
         return []
-    scores = [
-        (row["generator"], with_stderr(row["fd_floor"], row["fd_floor_stderr"])) for row in floors.to_dict("records")
-    ]
+    scores = [with_stderr(row["fd_floor"], row["fd_floor_stderr"]) for row in floors.to_dict("records")]
     if len(scores) == 1:
-        return [f"Unshifted images score {scores[0][1]} against the same reference."]
-    each = listed(f"{score} for {generator}" for generator, score in scores)
-    return [f"Unshifted images score {each}, each against the reference of its generator."]
+        return [f"Unshifted images score {scores[0]} against the same reference."]
+    named = [f"{score} for {generator}" for score, generator in zip(scores, floors["generator"], strict=True)]
+    return [f"Unshifted images score {listed(named)}, each against the reference of its generator."]
 
 
 def _compared(rows: pd.DataFrame, at: str) -> str:
     rows = rows.sort_values("fd_mean", kind="stable")
     first = rows.iloc[0]
-    name = metric_name(first["metric"], first["extractor"])
+    name, _ = views.metric_names(rows)
     least = with_stderr(first["fd_mean"], first["fd_mean_stderr"])
     if len(rows) == 1:
-        return f"only {first['method']} was measured: its mean {name} {_chosen(at)} is {least}."
-    unfair = _unequal(rows)
-    if unfair:
+        chosen = "at the chosen effect" if at == "at equal effect" else at
+        return f"only {first['method']} was measured: its mean {name} {chosen} is {least}."
+    if unfair := _unequal(rows):
         return f"the methods are not compared, as their numbers were taken with different {unfair}."
     if rows["fd_mean_stderr"].isna().any():
         return "the methods are not compared, as some numbers carry no uncertainty."
@@ -152,15 +117,11 @@ def _compared(rows: pd.DataFrame, at: str) -> str:
     )
 
 
-def _chosen(at: str) -> str:
-    return "at the chosen effect" if at == "at equal effect" else at
-
-
 def _unequal(rows: pd.DataFrame) -> str:
-    columns = {"effect_target": "effects", "n": "sample counts", "reference": "references"}
-    columns |= {"extractor": "extractors", "metric": "metrics"}
-    columns |= {"curves": "numbers of directions"}
-    return listed(names) if (names := [columns[c] for c in columns if rows[c].nunique(dropna=False) > 1]) else ""
+    columns = {"effect_target": "effects", "n": "sample counts", "reference": "references", "extractor": "extractors"}
+    columns |= {"metric": "metrics", "curves": "numbers of directions"}
+    names = [words for column, words in columns.items() if rows[column].nunique(dropna=False) > 1]
+    return listed(names) if names else ""
 
 
 def _many_layers(groups: list[tuple[str, pd.DataFrame]], at: str, of: str) -> list[str]:
@@ -174,32 +135,26 @@ def _many_layers(groups: list[tuple[str, pd.DataFrame]], at: str, of: str) -> li
     firsts = [rows.loc[rows["fd_rank_best"] == 1, "method"] for rows in fair]
     best = [first.iloc[0] for first in firsts if len(first) == 1]
     wins = [f"{method} in {times}" for method, times in pd.Series(best, dtype=str).value_counts().items()]
-    first = f"Methods were compared {at} in {len(fair)} {_places(fair)}{of}. "
-    open_ = len(fair) - len(best)
-    clear = f"One method keeps realism best by more than the uncertainty in {len(best)} of them"
-    clear += f" ({listed(wins)})" if wins else ""
-    return [f"{first}{clear}; in {open_} the best cannot be told from the next."]
+    latent = any(rows["place"].iloc[0].startswith("latent") for rows in fair)
+    return [
+        f"Methods were compared {at} in {len(fair)} {'layers and latent spaces' if latent else 'layers'}{of}. One "
+        f"method keeps realism best by more than the uncertainty in {len(best)} of them"
+        f"{f' ({listed(wins)})' if wins else ''}; in {len(fair) - len(best)} the best cannot be told from the next."
+    ]
 
 
-def _places(groups: list[pd.DataFrame]) -> str:
-    latent = any(rows["place"].iloc[0].startswith("latent") for rows in groups)
-    return "layers and latent spaces" if latent else "layers"
-
-
-def _off_target(tables: RunTables) -> list[str]:
+def _off_target(tables: RunTables) -> Iterator[str]:
     targets = tables.methods.set_index(["generator", "layer", "method"])["effect_target"]
     targets = targets[~targets.index.duplicated()]
     curved = tables.curved
     keys = pd.MultiIndex.from_frame(curved[["generator", "layer", "method"]])
     wanted = targets.reindex(keys).to_numpy()
     ends = pd.concat([(curved[end] - wanted).abs() / wanted for end in ("effect_min", "effect_max")])
-    missed = int((ends > _OFF_TARGET).sum())
-    if not missed:
-        return []
-    return [
-        f"{missed} of {ends.notna().sum()} ends of the ranges with curves miss the chosen effect by more than "
-        f"{_OFF_TARGET:.0%}, so they are not on an equal footing."
-    ]
+    if missed := int((ends > _OFF_TARGET).sum()):
+        yield (
+            f"{missed} of {ends.notna().sum()} ends of the ranges with curves miss the chosen effect by more than "
+            f"{_OFF_TARGET:.0%}, so they are not on an equal footing."
+        )
 
 
 def _kernel(methods: pd.DataFrame) -> list[str]:
@@ -222,34 +177,32 @@ def _kernel(methods: pd.DataFrame) -> list[str]:
     return ["KID, which is unbiased in n, puts the same method first" + (" in each." if compared > 1 else ".")]
 
 
-def _locality(measured: pd.DataFrame) -> list[str]:
-    if measured["area50"].notna().sum() == 0:
-        return []
-    return [f"Half of the squared change of an edit falls on a fraction {span(measured['area50'])} of the image."]
+def _locality(measured: pd.DataFrame) -> Iterator[str]:
+    if measured["area50"].notna().any():
+        yield f"Half of the squared change of an edit falls on a fraction {span(measured['area50'])} of the image."
 
 
-def _reproduction(reproduction: pd.DataFrame) -> list[str]:
-    rows = reproduction[reproduction["residual"].notna()]
+def reproduction_sentences(tables: RunTables) -> Iterator[str]:
+    """What imitations left of edits, of parameters and of latent codes."""
+    rows = tables.reproduction[tables.reproduction["residual"].notna()]
     latent = rows["space"].isin(LATENT)
-    scale = "(0 is a perfect imitation, 1 no better than doing nothing)."
-    told = []
+    scale = " (0 is a perfect imitation, 1 no better than doing nothing)"
     if (~latent).any():
-        told.append(f"Imitating the edits from a latent space left a residual of {_residuals(rows[~latent])} {scale}")
+        yield f"Imitating the edits from a latent space left a residual of {_residuals(rows[~latent])}{scale}."
+        scale = ""
     if latent.any():
-        scale = "." if told else f" {scale}"
-        told.append(f"Imitating latent edits left a residual of {_residuals(rows[latent])}{scale}")
-    return told
+        yield f"Imitating latent edits left a residual of {_residuals(rows[latent])}{scale}."
 
 
 def _residuals(rows: pd.DataFrame) -> str:
     """The least and greatest residuals by kind of target, and by generator; of several layers, each edit's best."""
     names = {"activation": "the activation", "parameter": "one layer's kernel"}
     several = rows["generator"].nunique() > 1
-    told = []
-    for (generator, kind), part in best_of_kind(rows).groupby(["generator", "kind"], sort=False):
-        of = f" of {generator}" if several else ""
-        told.append(f"{span(part['residual'])} with one offset of {names.get(str(kind), kind)}{of}")
-    return listed(told)
+    return listed(
+        f"{span(part['residual'])} with one offset of {names.get(str(kind), kind)}"
+        + (f" of {generator}" if several else "")
+        for (generator, kind), part in best_of_kind(rows).groupby(["generator", "kind"], sort=False)
+    )
 
 
 def _caution(methods: pd.DataFrame) -> str:
@@ -260,9 +213,6 @@ def _caution(methods: pd.DataFrame) -> str:
         f"{measured} of {found} directions of each set have curves, "
         "so a difference between methods speaks for these directions."
     )
-
-
-# --- methods -----------------------------------------------------------------------------------------------------
 
 
 def _method_charts(tables: RunTables) -> Iterator[Chart]:
@@ -291,7 +241,7 @@ def _methods_table(tables: RunTables) -> Table:
     methods = methods.assign(seconds=sets.map(discovery_seconds(tables.manifest)).astype(float))
     fd, kid = views.metric_names(methods)
     columns = [
-        *views.where_columns(methods),
+        views.place_column(methods),
         views.word("Method", "method"),
         views.whole("found", "directions", "Directions"),
         views.whole("with curves", "curves", "Directions"),

@@ -15,46 +15,28 @@ from navbench.report.drawing import INK, finish, known_first, styled
 from navbench.report.numbers import MINUS, listed, plain, short_direction, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Row, anchor, make_table, number, where_columns, whole, word
+from navbench.report.views import Row, anchor, make_matrix, make_table, number, place_column, whole, word
 
 UP, DOWN = "#0173b2", "#de8f05"
 _STRONGEST, _WORTH_WRITING = 0.8, 0.5
 _MOST_ROWS, _MOST_NAMED = 40, 4
-_TERMS = (
-    (
-        "Standardised change",
-        "The mean change of an attribute from t min to t max, divided by its spread (standard deviation) over the "
-        "data, so that attributes can be set side by side.",
+_TERMS = {
+    "Standardised change": "The mean change of an attribute from t min to t max, divided by its spread (standard "
+    "deviation) over the data, so that attributes can be set side by side.",
+    "Share": "The square of the mean size of an attribute’s standardised changes, over the sum of these squares for "
+    "all attributes: 1 is a direction that moves nothing else, and two that move alike have a half each.",
+    "Attribute dependency": "The mean size of the other attributes’ changes over that of the attribute that moves most "
+    "(StyleSpace, Wu et al. 2021). Lower is purer.",
+    "Consistency": "The size of the mean change over the mean size of the changes: 1 if all codes change to the same "
+    "side, 0 if they change either way.",
+    "Monotonicity": "The rank correlation of t and the attribute, in the mean over codes: ±1 if it always grows, or "
+    "always falls, with t.",
+    "Verdict": Markup(
+        "<em>Interpretable</em>: one attribute has at least half of the squared change and moves twice as much as "
+        "any other, for nearly all codes to the same side, and steadily in t. <em>Entangled</em>: an attribute "
+        "moves, but not so. <em>None</em>: none moves much in the mean."
     ),
-    (
-        "Share",
-        "The square of the mean size of an attribute’s standardised changes, over the sum of these squares for all "
-        "attributes: 1 is a direction that moves nothing else, and two that move alike have a half each.",
-    ),
-    (
-        "Attribute dependency",
-        "The mean size of the other attributes’ changes over that of the attribute that moves most (StyleSpace, Wu et "
-        "al. 2021). Lower is purer.",
-    ),
-    (
-        "Consistency",
-        "The size of the mean change over the mean size of the changes: 1 if all codes change to the same side, 0 if "
-        "they change either way.",
-    ),
-    (
-        "Monotonicity",
-        "The rank correlation of t and the attribute, in the mean over codes: ±1 if it always grows, or always falls, "
-        "with t.",
-    ),
-    (
-        "Verdict",
-        Markup(
-            "<em>Interpretable</em>: one attribute has at least half of the squared change and moves twice as much as "
-            "any other, for nearly all codes to the same side, and steadily in t. <em>Entangled</em>: an attribute "
-            "moves, but not so. <em>None</em>: none moves much in the mean."
-        ),
-    ),
-)
+}
 
 
 def blocks(page: Page) -> Iterator[Block]:
@@ -66,30 +48,24 @@ def blocks(page: Page) -> Iterator[Block]:
     yield from _movement_charts(tables)
     yield from _found_matrices(tables)
     yield _methods_found(tables)
-    yield Details("The terms", (Terms(_TERMS),))
+    yield Details("The terms", (Terms(tuple(_TERMS.items())),))
 
 
-def found_sentences(tables: RunTables) -> list[str]:
+def found_sentences(tables: RunTables) -> Iterator[str]:
     """Per generator, of how many attributes a direction was found without a human, by which methods."""
-    told = []
     for generator, names in _attributes(tables):
         found = tables.found[tables.found["generator"] == generator]
         missing = [name for name in names if name not in set(found["attribute"])]
-        told.append(
+        counts = found.groupby("method")["attribute"].nunique().reindex(_methods(tables, generator), fill_value=0)
+        counts = counts.sort_values(ascending=False, kind="stable")
+        each = ", ".join(f"{method} {count}" for method, count in counts.items())
+        by_method = f" ({each})" if each else ""
+        yield (
             f"Directions{tables.of(generator)} that change one attribute and leave the others alone were found, "
-            f"without a human, for {len(names) - len(missing)} of {len(names)} attributes"
-            + _by_method(tables, generator, found)
-            + "."
+            f"without a human, for {len(names) - len(missing)} of {len(names)} attributes{by_method}."
         )
         if 0 < len(missing) <= _MOST_NAMED:
-            told.append(f"No method found one for {listed(missing)}.")
-    return told
-
-
-def _by_method(tables: RunTables, generator: str, found: pd.DataFrame) -> str:
-    counts = found.groupby("method")["attribute"].nunique()
-    counts = counts.reindex(_methods(tables, generator), fill_value=0).sort_values(ascending=False, kind="stable")
-    return f" ({', '.join(f'{method} {count}' for method, count in counts.items())})" if len(counts) else ""
+            yield f"No method found one for {listed(missing)}."
 
 
 def _attributes(tables: RunTables) -> Iterator[tuple[str, list[str]]]:
@@ -102,24 +78,20 @@ def _methods(tables: RunTables, generator: str) -> list[str]:
     return known_first(tables.methods.loc[tables.methods["generator"] == generator, "method"])
 
 
-def _found_matrices(tables: RunTables) -> list[Table]:
+def _found_matrices(tables: RunTables) -> Iterator[Table]:
     """Per generator, which method's best direction is one of which attribute: Table 1 of the paper, without a human."""
     cards = set(tables.measured["name"])
-    return [_found_matrix(tables, generator, names, cards) for generator, names in _attributes(tables)]
-
-
-def _found_matrix(tables: RunTables, generator: str, names: list[str], cards: set[str]) -> Table:
-    found, methods = tables.found[tables.found["generator"] == generator], _methods(tables, generator)
-    cells = {(row["attribute"], row["method"]): _found_cell(row, cards) for row in found.to_dict("records")}
-    rows = [(Cell(name), *(cells.get((name, method), Cell("·")) for method in methods)) for name in names]
-    totals = found.groupby("method")["attribute"].nunique().reindex(methods, fill_value=0)
-    rows.append((Cell(f"Found, of {len(names)}"), *(Cell(str(total)) for total in totals)))
-    caption = (
-        f"Which attributes{tables.of(generator)} each method found: where its best interpretable direction lies, that "
-        "direction's number and the share of its change that falls on the attribute. The best of each attribute is "
-        "bold and underlined."
-    )
-    return Table(caption, ("Attribute", *methods), tuple(rows), total=True)
+    for generator, names in _attributes(tables):
+        found, methods = tables.found[tables.found["generator"] == generator], _methods(tables, generator)
+        cells = {(row["attribute"], row["method"]): _found_cell(row, cards) for row in found.to_dict("records")}
+        counts = found.groupby("method")["attribute"].nunique().reindex(methods, fill_value=0)
+        totals = (Cell(f"Found, of {len(names)}"), *(Cell(str(count)) for count in counts))
+        caption = (
+            f"Which attributes{tables.of(generator)} each method found: where its best interpretable direction lies, "
+            "that direction's number and the share of its change that falls on the attribute. The best of each "
+            "attribute is bold and underlined."
+        )
+        yield make_matrix(caption, "Attribute", names, methods, cells, totals)
 
 
 def _found_cell(row: Row, cards: set[str]) -> Cell:
@@ -132,7 +104,7 @@ def _methods_found(tables: RunTables) -> Table:
     """Per set of directions, how many of them are directions of an attribute."""
     frame = tables.methods[tables.methods["attributes_found"].notna()]
     columns = [
-        *where_columns(frame),
+        place_column(frame),
         word("Method", "method"),
         whole("Directions", "directions"),
         whole("Attributes found", "attributes_found"),
@@ -146,9 +118,6 @@ def _methods_found(tables: RunTables) -> Table:
         "interpretable or entangled (lower is purer)."
     )
     return make_table(frame, columns, caption)
-
-
-# --- what every direction moves ----
 
 
 def _movement_charts(tables: RunTables) -> Iterator[Chart]:

@@ -5,7 +5,7 @@ it is rendered; tags are possible in a `Markup` only.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Generic, TypeVar
 
 Subject = TypeVar("Subject")
@@ -13,7 +13,10 @@ Subject = TypeVar("Subject")
 
 
 class Block:
-    """Something that a section shows."""
+    """Something that a section shows; false if its first field is."""
+
+    def __bool__(self) -> bool:
+        return bool(getattr(self, fields(self)[0].name))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,6 @@ class Words(Block):
 
     text: str
     look: str = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.text)
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,7 @@ class Heading(Block):
 class Items(Block):
     """A list."""
 
-    items: tuple[str, ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.items)
+    items: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -52,18 +49,12 @@ class Terms(Block):
     pairs: Sequence[tuple[str, str]]
     look: str = "terms plain"
 
-    def __bool__(self) -> bool:
-        return bool(self.pairs)
-
 
 @dataclass(frozen=True)
 class Pre(Block):
     """Text as it is in a file."""
 
     text: str
-
-    def __bool__(self) -> bool:
-        return bool(self.text)
 
 
 @dataclass(frozen=True)
@@ -96,11 +87,7 @@ class Figure(Block):
 
 @dataclass(frozen=True)
 class Sheet(Block):
-    """A picture that is a grid of images, with the captions of its columns.
-
-    Attributes:
-        name: of the direction that it shows; '' if it is of none.
-    """
+    """A picture that is a grid of images, with the captions of its columns; `name` is of the direction it shows."""
 
     picture: Picture
     rows: int
@@ -114,20 +101,15 @@ class Sheet(Block):
 class Sheets(Block):
     """Sheets side by side."""
 
-    sheets: tuple[Sheet, ...]
-
-    def __bool__(self) -> bool:
-        return bool(self.sheets)
+    sheets: Sequence[Sheet]
 
 
 @dataclass(frozen=True)
 class Cell:
     """What one place of a table or of a gallery shows.
 
-    Attributes:
-        sort: the number it is sorted by, if it is a number.
-        automatic: a label that no human gave, shown after the text and marked as such.
-        strong: the best of its row.
+    `sort` is the number it is sorted by, if it is a number; `automatic` a label that no human gave, which is marked as
+    such; `strong` says that it is the best of its row.
     """
 
     text: str
@@ -175,7 +157,7 @@ class Details(Block):
     """Blocks that are shown on a click on the summary."""
 
     summary: str
-    blocks: tuple[Block, ...]
+    blocks: Sequence[Block]
 
     def __bool__(self) -> bool:
         return any(self.blocks)
@@ -183,25 +165,16 @@ class Details(Block):
 
 @dataclass(frozen=True)
 class Card(Block):
-    """Everything about one direction.
-
-    Attributes:
-        anchor: by which links reach it.
-        colour: of its method.
-        label: by a human, '' if there is none; `automatic` is one that no human gave.
-        beside: its blocks at the left, and at the right.
-        below: blocks in a row.
-        more: the last blocks.
-    """
+    """One direction: its label by a human, and an automatic one; blocks left and right, in a row below, and last."""
 
     anchor: str
     title: str
     colour: str
     label: str
     automatic: str
-    beside: tuple[tuple[Block, ...], ...]
-    below: tuple[Block, ...]
-    more: tuple[Block, ...]
+    beside: Sequence[Sequence[Block]]
+    below: Sequence[Block]
+    more: Sequence[Block]
 
 
 @dataclass(frozen=True)
@@ -224,9 +197,10 @@ class Section(Generic[Subject]):
     absent: str = ""
     look: str = ""
 
-    def content(self, subject: Subject) -> tuple[Block, ...]:
+    def content(self, subject: Subject) -> list[Block]:
         """What it shows of the subject; nothing if the section is to be left out."""
-        return tuple(filter(None, self.blocks(subject))) or tuple(filter(None, [Words(self.absent, "absent")]))
+        blocks = [block for block in self.blocks(subject) if block]
+        return blocks or ([Words(self.absent, "absent")] if self.absent else [])
 
     def heading(self, subject: Subject) -> str:
         """What stands above it."""
@@ -235,22 +209,12 @@ class Section(Generic[Subject]):
 
 @dataclass(frozen=True)
 class Header:
-    """The head of a page.
-
-    Attributes:
-        title: what the browser calls it.
-        kicker: the line above the heading.
-        heading: may be a `Markup`.
-        subtitle: what the page answers.
-        facts: names and values.
-        warning: what a reader has to know first; '' if there is nothing.
-        footer: the last line.
-    """
+    """The head of a page, with what the browser calls it and the line above its heading, and the last line."""
 
     title: str
     kicker: str
     heading: str
     subtitle: str
-    facts: tuple[tuple[str, str], ...] = ()
+    facts: Sequence[tuple[str, str]] = ()
     warning: str = ""
     footer: str = ""

@@ -10,7 +10,7 @@ from navbench.report.numbers import NOTHING, capital, metric_name, setting, sign
 from navbench.report.page import Page
 from navbench.report.realism import ends
 from navbench.report.tables import RunTables
-from navbench.report.views import Row, anchor, automatic_label, estimate
+from navbench.report.views import Row, anchor, automatic_label, estimate, metric_names
 
 
 def blocks(page: Page) -> Iterator[Block]:
@@ -66,7 +66,7 @@ def _curves(tables: RunTables) -> dict[str, Chart]:
     curves = tables.curves[tables.curves["value"].notna() & tables.curves["metric"].isin(["FD", "FID"])]
     for name, rows in curves.groupby("name", sort=False):
         rows = rows[rows["extractor"] == rows["extractor"].iloc[0]]
-        metric = metric_name(rows["metric"].iloc[0], rows["extractor"].iloc[0])
+        metric, _ = metric_names(rows)
         words, caption = f"{metric} of {name} against t: {ends(rows)}.", f"{metric}; {setting(rows)}."
         figure = direction_curve(rows)
         charts[str(name)] = make_chart(tables.run, f"curve-{anchor(str(name))}", figure, words, caption)

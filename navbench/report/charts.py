@@ -13,18 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from navbench.files import write_atomically
 from navbench.report.blocks import Chart, Picture
-from navbench.report.drawing import (
-    DASHES,
-    MUTED,
-    Dash,
-    colour,
-    finish,
-    known_first,
-    label_edges,
-    panels,
-    styled,
-    to_svg,
-)
+from navbench.report.drawing import DASHES, MUTED, colour, finish, known_first, label_edges, panels, styled, to_svg
 from navbench.report.numbers import BAND, SPACE, counts, metric_name, plain
 from navbench.report.pictures import data_uri
 
@@ -93,7 +82,7 @@ def name_methods(axes: Axes, order: list[str], title: str) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def band(axes: Axes, x: pd.Series, line: pd.DataFrame, shade: str, dash: Dash, label: str | None = None) -> None:
+def band(axes: Axes, x: pd.Series, line: pd.DataFrame, shade: str, dash: tuple, label: str | None = None) -> None:
     """Values along x with their 95 % band."""
     error = BAND * line["stderr"].fillna(0.0)
     axes.fill_between(x, line["value"] - error, line["value"] + error, color=shade, alpha=0.16, linewidth=0)

@@ -309,13 +309,14 @@ def _answer(comparison: Comparison) -> Iterator[Block]:
     yield _table(comparison.met, "Numbers that meet a condition.")
 
 
-def _differences(comparison: Comparison) -> Iterator[Block]:
+def _differences(comparison: Comparison) -> list[Block]:
     real = comparison.changes[comparison.changes["real"]].sort_values(["p", "sigmas"], ascending=[True, False])
-    yield _table(real, "Differences beyond chance, the surest first.")
+    return [_table(real, "Differences beyond chance, the surest first.")]
 
 
-def _incomparable(comparison: Comparison) -> Iterator[Block]:
-    yield _table(comparison.changes[comparison.changes["status"] != ""], "Numbers that cannot be compared, and why.")
+def _incomparable(comparison: Comparison) -> list[Block]:
+    odd = comparison.changes[comparison.changes["status"] != ""]
+    return [_table(odd, "Numbers that cannot be compared, and why.")]
 
 
 SECTIONS: tuple[Section[Comparison], ...] = (

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import pandas as pd
-
 from navbench.declared.shared import RESIDUALS
 from navbench.report import views
 from navbench.report.blocks import Block, Cell, Details, Heading, Table, Words
@@ -12,6 +10,13 @@ from navbench.report.numbers import MINUS, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, Row, make_table
+
+_SCORES = {
+    "Rayleigh quotient": "rayleigh",
+    "Solver residual": "solver_residual",
+    "Singular value": "singular_value",
+    "Reconstructor accuracy": "accuracy",
+}
 
 
 def blocks(page: Page) -> Iterator[Block]:
@@ -29,20 +34,25 @@ def blocks(page: Page) -> Iterator[Block]:
 
 
 def _directions_table(page: Page) -> Table:
-    """One row per measured direction, with the strip in small."""
+    """One row per measured direction, with the strip in small.
+
+    Where attributes need room, the last numbers are without standard errors, which stand on the cards.
+    """
     tables, thumbnails = page.tables, page.thumbnails
     frame = tables.measured
     fd, _ = views.metric_names(frame)
+    column = views.number if frame["attribute_share"].notna().any() else views.measured
+    strip = Column("Strip", lambda row: Cell("", picture=thumbnails.get(row["name"])))
     columns = [
+        *([strip] if thumbnails else []),
         *views.who_columns(tables, frame, labelled=True),
         *_range_columns(),
         views.measured("at t min", "fd_at_min", fd),
         views.measured("at t max", "fd_at_max", fd),
-        *_bare_or_measured(frame),
+        views.number("Attribute share", "attribute_share"),
+        column("area50", "area50"),
+        *(column(kind, f"residual_{kind}", "Residual") for kind in RESIDUALS),
     ]
-    if thumbnails:
-        strip = Column("Strip", lambda row: Cell("", picture=thumbnails.get(row["name"])))
-        columns.insert(frame["generator"].nunique() > 1, strip)
     caption = f"Measured directions; values ± one standard error.{views.measured_with(frame)} Click a heading to sort."
     return make_table(frame, columns, caption)
 
@@ -50,32 +60,14 @@ def _directions_table(page: Page) -> Table:
 def _others_table(tables: RunTables) -> Table:
     """The directions that have a range, and nothing else."""
     frame = tables.directions[~tables.directions["measured"]]
+    scored = frame["attribute_share"].notna().any()
     columns = [
         *views.who_columns(tables, frame, labelled=True),
         *_range_columns(),
         views.number("Attribute share", "attribute_share"),
-        *([] if frame["attribute_share"].notna().any() else _score_columns()),
+        *(views.number(head, column) for head, column in (() if scored else _SCORES.items())),
     ]
     return make_table(frame, columns, "Directions that were found and calibrated, but not measured.")
-
-
-def _score_columns() -> list[Column]:
-    return [
-        views.number("Rayleigh quotient", "rayleigh"),
-        views.number("Solver residual", "solver_residual"),
-        views.number("Singular value", "singular_value"),
-        views.number("Reconstructor accuracy", "accuracy"),
-    ]
-
-
-def _bare_or_measured(frame: pd.DataFrame) -> list[Column]:
-    """The last columns; where attributes need room, without standard errors, which stand on the cards."""
-    column = views.number if frame["attribute_share"].notna().any() else views.measured
-    return [
-        views.number("Attribute share", "attribute_share"),
-        column("area50", "area50"),
-        *(column(kind, f"residual_{kind}", "Residual") for kind in RESIDUALS),
-    ]
 
 
 def _range_columns() -> list[Column]:
@@ -90,17 +82,15 @@ def _range_columns() -> list[Column]:
     return [Column("Range of t", shifts), Column("Effect", effects, ("effect_min", "effect_max"))]
 
 
-def calibration_sentences(tables: RunTables) -> list[str]:
+def calibration_sentences(tables: RunTables) -> Iterator[str]:
     """Per generator and quantity, how many ends of the ranges reached what they were calibrated to."""
-    told = []
     for (generator, quantity, _), rows in tables.calibration.groupby(["generator", "quantity", "target"], sort=False):
         amount = with_unit(tables, str(generator), str(quantity), rows["target"].iloc[0])
         aim = f"an effect of {amount}" if quantity == "effect" else f"a change of {quantity} by {amount}"
-        told.append(
+        yield (
             f"{int(rows['is_reached'].sum())} of {len(rows)} ends of the ranges{tables.of(generator)} reached {aim}, "
             "to within 5 %."
         )
-    return told
 
 
 def _unreached_table(tables: RunTables) -> Table:

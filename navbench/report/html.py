@@ -34,15 +34,11 @@ def write_report(run: Path) -> Path:
 
 def render(head: Header, sections: Iterable[Section[Subject]], subject: Subject) -> str:
     """A page of those sections that have something to show of the subject, or to say where they have nothing."""
-    contents = [(section, section.content(subject)) for section in sections]
     shown = [
-        {"anchor": section.anchor, "look": section.look, "nav": section.nav, "blocks": blocks}
-        | {"title": section.heading(subject)}
-        for section, blocks in contents
-        if blocks
+        (section, section.heading(subject), blocks) for section in sections if (blocks := section.content(subject))
     ]
     facts = [Terms(head.facts, "terms facts")]
-    return _environment().get_template("page.html").render(header=head, facts=facts, sections=shown, **_assets())
+    return _environment().get_template("page.html").render(header=head, facts=facts, shown=shown, **_assets())
 
 
 def _environment() -> jinja2.Environment:

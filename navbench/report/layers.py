@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from navbench.report.blocks import Block, Cell, Chart, Heading, Sheets, Table, Words
 from navbench.report.charts import make_chart
 from navbench.report.drawing import colour, finish, known_first, label_edges, panels, styled
-from navbench.report.numbers import BAND, capital, count, counts, listed, plain, setting, significant
+from navbench.report.numbers import BAND, capital, counts, listed, plain, setting, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Column, anchor, make_table, measured, metric_names, whole, word
+from navbench.report.views import Column, anchor, make_matrix, make_table, measured, metric_names, whole, word
 
 _SHARES = {"coarse": "#3b6ea5", "middle": "#c2703d", "fine": "#5d9b76"}
 
@@ -28,7 +28,7 @@ def blocks(page: Page) -> Iterator[Block]:
         yield survey_table(tables)
         yield Sheets(page.sheets("layer"))
     yield _layers_table(tables)
-    if overlaps := overlap_matrices(tables):
+    if overlaps := list(overlap_matrices(tables)):
         yield Heading("Do the methods find the same?")
         yield Words(
             "All directions of a method span a subspace of offsets. Of a row’s span, this share lies in a column’s: 1 "
@@ -40,32 +40,26 @@ def blocks(page: Page) -> Iterator[Block]:
 def _layers_table(tables: RunTables) -> Table:
     """One row per layer of each generator."""
     columns = [
-        *_layer_columns(tables.layers),
+        whole("Index", "index"),
+        word("Layer", "layer"),
         word("Kernel", "shape"),
         whole("Parameters", "parameters"),
         whole("Input size", "input_size"),
         whole("Directions", "directions"),
     ]
-    columns.insert(-5, Column("Index", lambda row: Cell(count(row["index"]), row["index"])))
     return make_table(tables.layers, columns, "The shiftable layers, in forward order; sizes in pixels.")
 
 
-def _layer_columns(frame: pd.DataFrame) -> list[Column]:
-    """The generator, if there are several, and the layer."""
-    return [*([word("Generator", "generator")] if frame["generator"].nunique() > 1 else []), word("Layer", "layer")]
-
-
-def survey_sentences(tables: RunTables) -> list[str]:
+def survey_sentences(tables: RunTables) -> Iterator[str]:
     """What stands out with depth, per generator: where the change is coarsest, most of colour, and most local."""
-    told = []
     for generator, rows in _surveyed(tables).groupby("generator", sort=False):
         if len(rows) < 2:
             continue
         of, records = tables.of(generator), rows.to_dict("records")
         coarse, fine = (max(records, key=itemgetter(name)) for name in ("coarse", "fine"))
         colourful, local = (min(records, key=itemgetter(name)) for name in ("geometry", "area50"))
-        told.append(_footing(rows, of))
-        told.append(
+        yield _footing(rows, of)
+        yield (
             f"Changes{of} are coarsest in {coarse['layer']} (a share of {significant(coarse['coarse'], 2)} "
             f"up to 4 cycles) and finest in {fine['layer']} ({significant(fine['fine'], 2)} beyond 16); colour "
             f"has the largest part in {colourful['layer']} ({significant(1 - colourful['geometry'], 2)}); they "
@@ -73,8 +67,7 @@ def survey_sentences(tables: RunTables) -> list[str]:
         )
         bare = tables.layers[(tables.layers["generator"] == generator) & tables.layers["coarse"].isna()]
         if len(bare):
-            told.append(f"Not surveyed{of}: {listed(bare['layer'])}.")
-    return told
+            yield f"Not surveyed{of}: {listed(bare['layer'])}."
 
 
 def _footing(rows: pd.DataFrame, of: str) -> str:
@@ -90,7 +83,7 @@ def survey_table(tables: RunTables) -> Table:
     """One row per surveyed layer."""
     frame = _surveyed(tables)
     columns = [
-        *_layer_columns(frame),
+        word("Layer", "layer"),
         word("Method", "survey_method"),
         *(measured(name, name, "Share of the change") for name in (*_SHARES, "geometry")),
         measured("area50", "area50"),
@@ -167,25 +160,16 @@ def _depth(rows: pd.DataFrame) -> Figure:
     return finish(figure)
 
 
-# --- overlaps ----
-
-
-def overlap_matrices(tables: RunTables) -> list[Table]:
+def overlap_matrices(tables: RunTables) -> Iterator[Table]:
     """A table per layer or latent space of which there are several methods' sets."""
-    groups = tables.overlap.groupby(["generator", "place"], sort=False)
-    return [_overlap_matrix(rows, f"{capital(str(place))}{tables.of(name)}") for (name, place), rows in groups]
-
-
-def _overlap_matrix(rows: pd.DataFrame, where: str) -> Table:
-    methods = known_first(rows["method"])
-    shares = {(row["method"], row["other"]): row["share"] for row in rows.to_dict("records")}
-    body = tuple((Cell(method), *(_share(shares.get((method, other))) for other in methods)) for method in methods)
-    chances = sorted({significant(value, 2) for value in rows["chance"]})
-    caption = (
-        f"{where}: the share of a row's span that lies in a column's. By chance it would be {' or '.join(chances)}."
-    )
-    return Table(caption, ("Method", *methods), body)
-
-
-def _share(value: float | None) -> Cell:
-    return Cell("·") if value is None else Cell(significant(value, 2), value)
+    for (generator, place), rows in tables.overlap.groupby(["generator", "place"], sort=False):
+        methods, chances = known_first(rows["method"]), sorted({significant(value, 2) for value in rows["chance"]})
+        caption = (
+            f"{capital(str(place))}{tables.of(generator)}: the share of a row's span that lies in a column's. By "
+            f"chance it would be {' or '.join(chances)}."
+        )
+        cells = {
+            (row["method"], row["other"]): Cell(significant(row["share"], 2), row["share"])
+            for row in rows.to_dict("records")
+        }
+        yield make_matrix(caption, "Method", methods, methods, cells)

@@ -3,14 +3,12 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-import pandas as pd
-
 from navbench.report.blocks import Block, Cell, Chart, Gallery, Table
 from navbench.report.charts import BANDS, by_generator, make_chart, method_dots
 from navbench.report.numbers import SPACE, counts, listed, short_direction, significant, span
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import anchor, make_table, measured, who_columns
+from navbench.report.views import anchor, make_table, measured, who_columns, widened
 
 
 def blocks(page: Page) -> Iterator[Block]:
@@ -47,27 +45,17 @@ def _galleries(page: Page) -> Iterator[Gallery]:
         yield Gallery(tuple(cells), maps[0].shared_top, caption)
 
 
-def region_tables(tables: RunTables) -> list[Table]:
+def region_tables(tables: RunTables) -> Iterator[Table]:
     """A table per generator whose images were segmented: the share of each direction's change on each region."""
-    groups = tables.regions.groupby("generator", sort=False)
-    return [_region_table(tables, rows, str(generator)) for generator, rows in groups]
-
-
-def _region_table(tables: RunTables, rows: pd.DataFrame, generator: str) -> Table:
-    regions = list(dict.fromkeys(rows["region"]))
-    frame = rows.drop_duplicates("name").set_index("name", drop=False)
-    for column, end in (("share", ""), ("share_stderr", "_stderr")):
-        wide = rows.pivot(index="name", columns="region", values=column)
-        frame = frame.join(wide.rename(columns={region: f"share {region}{end}" for region in regions}))
     labels = tables.directions.set_index("name")["auto_label"]
-    frame = frame.assign(auto_label=labels.reindex(frame.index).fillna(""))
-    columns = [
-        *who_columns(tables, frame, labelled=True),
-        *(measured(region, f"share {region}") for region in regions),
-    ]
-    areas = [f"{region} {significant(rows.loc[rows['region'] == region, 'area'].mean(), 2)}" for region in regions]
-    caption = (
-        f"The share of the squared change{tables.of(generator)} that lies on each part, ± one standard error. Of the "
-        f"unshifted images the parts take {listed(areas)}. Click a heading to sort."
-    )
-    return make_table(frame, columns, caption)
+    for generator, rows in tables.regions.groupby("generator", sort=False):
+        frame = widened(rows, "region", "share", "share_stderr")
+        frame = frame.assign(auto_label=labels.reindex(frame.index).fillna(""))
+        areas = rows.groupby("region", sort=False)["area"].mean()
+        columns = [*who_columns(tables, frame, labelled=True), *(measured(region, region) for region in areas.index)]
+        parts = listed(f"{region} {significant(area, 2)}" for region, area in areas.items())
+        caption = (
+            f"The share of the squared change{tables.of(generator)} that lies on each part, ± one standard error. Of "
+            f"the unshifted images the parts take {parts}. Click a heading to sort."
+        )
+        yield make_table(frame, columns, caption)

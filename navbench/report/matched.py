@@ -1,6 +1,6 @@
 """Realism at the same change of an attribute: methods compared there, and what it says of the paper's claims."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from navbench.report.numbers import (
     SPACE,
     capital,
     listed,
-    metric_name,
     setting,
     short_direction,
     significant,
@@ -51,18 +50,16 @@ def blocks(page: Page) -> Iterator[Block]:
         yield Details("All comparisons", (_claims_table(tables),))
 
 
-def claim_sentences(tables: RunTables) -> list[str]:
+def claim_sentences(tables: RunTables) -> Iterator[str]:
     """A paragraph per generator, attribute and claim: in how many comparisons it holds, and the clearest of them."""
-    told = []
     for (generator, attribute, _, claim), rows in tables.claims.groupby(_OF_ONE_KIND, sort=False):
         amount = with_unit(tables, str(generator), str(attribute), rows["change"].iloc[0])
-        told.append(_words(str(claim))(rows, f"{attribute}{tables.of(generator)}", amount, str(claim)))
-    return told
+        tell = {_BASELINE: _baseline, _ASYMMETRY: _asymmetry}.get(str(claim), _other)
+        yield tell(rows, f"{attribute}{tables.of(generator)}", amount)
 
 
-def unreached_sentences(tables: RunTables) -> list[str]:
+def unreached_sentences(tables: RunTables) -> Iterator[str]:
     """Per generator and attribute, the ends that could not be changed as much as the others, and how far they got."""
-    told = []
     for (generator, attribute, target), rows in matched_ends(tables):
         missed = rows[~rows["is_reached"]]
         if missed.empty:
@@ -72,11 +69,10 @@ def unreached_sentences(tables: RunTables) -> list[str]:
         ends = [f"{short_direction(row)} ({_SIDES[row['side']]}, {significant(row['reached'], 2)})" for row in first]
         rest = len(missed) - len(first)
         more = [*ends, f"{rest} more"] if rest else ends
-        told.append(
+        yield (
             f"{len(missed)} of {len(rows)} ends did not reach the change of {attribute}{tables.of(generator)} by "
             f"{amount} and {'is' if len(missed) == 1 else 'are'} left out of the claims: {listed(more)}."
         )
-    return told
 
 
 def matched_ends(tables: RunTables) -> Iterator[tuple[tuple[str, str, float], pd.DataFrame]]:
@@ -94,8 +90,31 @@ def with_unit(tables: RunTables, generator: str, attribute: str, amount: float) 
     return f"{abs(amount):.4g}{unit}"
 
 
-def _words(claim: str) -> Callable[[pd.DataFrame, str, str, str], str]:
-    return {_BASELINE: _baseline, _ASYMMETRY: _asymmetry}.get(claim, _other)
+def _baseline(rows: pd.DataFrame, attribute: str, amount: str) -> str:
+    told = (
+        f"At the same change of {attribute} ({amount}), measured by {views.metric_names(rows)[0]}, the paper's claim "
+        f"that svd loses realism faster than other methods {_tally(rows)}."
+    )
+    if faster := _clearest(rows, "yes", "against"):
+        told += f" It loses realism faster than {faster}."
+    if slower := _clearest(rows, "no", "against"):
+        told += f" Against the paper, svd loses it more slowly than {slower}."
+    return told
+
+
+def _asymmetry(rows: pd.DataFrame, attribute: str, amount: str) -> str:
+    yes, no, undecided = _counts(rows)
+    told = (
+        f"Reducing {attribute} by {amount} costs more realism ({views.metric_names(rows)[0]}) than increasing it as "
+        f"much, as the paper claims, in {yes or 'none'} of {len(rows)} sets of directions; against the paper, it costs "
+        f"less in {no or 'none'}, and {undecided or 'none'} {'is' if undecided <= 1 else 'are'} undecided."
+    )
+    less = _clearest(rows, "no", "method")
+    return f"{told} It costs less with {less}." if less else told
+
+
+def _other(rows: pd.DataFrame, attribute: str, amount: str) -> str:
+    return f"At the same change of {attribute} ({amount}), the claim '{rows['claim'].iloc[0]}' {_tally(rows)}."
 
 
 def _counts(rows: pd.DataFrame) -> tuple[int, int, int]:
@@ -103,64 +122,22 @@ def _counts(rows: pd.DataFrame) -> tuple[int, int, int]:
     return yes, no, undecided
 
 
-def _baseline(rows: pd.DataFrame, attribute: str, amount: str, _: str) -> str:
-    told = [
-        f"At the same change of {attribute} ({amount}), measured by {_metric(rows)}, the paper's claim that svd loses "
-        f"realism faster than other methods {_tally(rows, 'comparison')}."
-    ]
-    for holds, speed in (
-        ("yes", "It loses realism faster than"),
-        ("no", "Against the paper, svd loses it more slowly than"),
-    ):
-        pairs = [
-            f"{row['against']} in {row['place']} (by {with_stderr(abs(row['difference']), row['stderr'])})"
-            for row in _clearest(rows, holds)
-        ]
-        if pairs:
-            told.append(f"{speed} {_among(pairs, int((rows['holds'] == holds).sum()))}.")
-    return " ".join(told)
-
-
-def _asymmetry(rows: pd.DataFrame, attribute: str, amount: str, _: str) -> str:
+def _tally(rows: pd.DataFrame) -> str:
     yes, no, undecided = _counts(rows)
-    told = (
-        f"Reducing {attribute} by {amount} costs more realism ({_metric(rows)}) than increasing it as much, as the "
-        f"paper claims, in {yes or 'none'} of {len(rows)} sets of directions; against the paper, it costs less in "
-        f"{no or 'none'}, and {undecided or 'none'} {'is' if undecided <= 1 else 'are'} undecided."
-    )
-    costly = [
-        f"{row['method']} in {row['place']} (by {with_stderr(abs(row['difference']), row['stderr'])})"
-        for row in _clearest(rows, "no")
-    ]
-    return f"{told} It costs less with {_among(costly, no)}." if costly else told
+    comparisons = f"{len(rows)} comparison{'s' if len(rows) > 1 else ''}"
+    return f"holds in {yes or 'none'} of {comparisons}, is contradicted in {no}, undecided in {undecided}"
 
 
-def _other(rows: pd.DataFrame, attribute: str, amount: str, claim: str) -> str:
-    return f"At the same change of {attribute} ({amount}), the claim '{claim}' {_tally(rows, 'comparison')}."
-
-
-def _tally(rows: pd.DataFrame, noun: str) -> str:
-    yes, no, undecided = _counts(rows)
-    several = "s" if len(rows) > 1 else ""
-    return f"holds in {yes or 'none'} of {len(rows)} {noun}{several}, is contradicted in {no}, undecided in {undecided}"
-
-
-def _metric(rows: pd.DataFrame) -> str:
-    return metric_name(rows["metric"].iloc[0], rows["extractor"].iloc[0])
-
-
-def _clearest(rows: pd.DataFrame, holds: str) -> list[dict]:
-    """The comparisons of one outcome whose differences are the largest in standard errors."""
+def _clearest(rows: pd.DataFrame, holds: str, column: str) -> str:
+    """The comparisons of one outcome whose differences are the largest in standard errors; '' if there are none."""
     part = rows[rows["holds"] == holds]
     order = (part["difference"].abs() / part["stderr"]).sort_values(ascending=False, kind="stable").index
-    return part.loc[order[:_MOST_TOLD]].to_dict("records")
-
-
-def _among(words: list[str], of: int) -> str:
-    return listed(words) if len(words) == of else f"{listed(words)}, to name the {len(words)} clearest of {of}"
-
-
-# --- numbers ----
+    words = [
+        f"{row[column]} in {row['place']} (by {with_stderr(abs(row['difference']), row['stderr'])})"
+        for row in part.loc[order[:_MOST_TOLD]].to_dict("records")
+    ]
+    more = f", to name the {len(words)} clearest of {len(part)}" if len(words) < len(part) else ""
+    return f"{listed(words)}{more}" if words else ""
 
 
 def _matched_charts(tables: RunTables) -> Iterator[Chart]:
@@ -170,7 +147,7 @@ def _matched_charts(tables: RunTables) -> Iterator[Chart]:
         rows = rows[rows["value"].notna()]
         if rows.empty:
             continue
-        name = metric_name(rows["metric"].iloc[0], rows["extractor"].iloc[0])
+        name, _ = views.metric_names(rows)
         amount = with_unit(tables, str(generator), str(attribute), rows["target"].iloc[0])
         missed = int((~rows["is_reached"]).sum())
         caption = (
@@ -218,26 +195,22 @@ def _both_metrics(matched: pd.DataFrame) -> pd.DataFrame:
 def _claims_table(tables: RunTables) -> Table:
     """Every comparison behind the claims."""
     frame = tables.claims
-    fd, _ = views.metric_names(frame)
-    *generator, place = views.where_columns(frame)
     columns = [
-        *generator,
         views.word("Claim", "claim"),
-        place,
+        views.place_column(frame),
         views.word("Method", "method"),
         views.word("Against", "against"),
         views.measured("Difference", "difference", stderr="stderr"),
         views.word("Holds", "holds"),
     ]
-    changes = frame.drop_duplicates(["generator", "attribute", "change"]).to_dict("records")
-    goals = [
+    goals = dict.fromkeys(
         f"{row['attribute']} by {with_unit(tables, row['generator'], row['attribute'], row['change'])}"
-        for row in changes
-    ]
+        for row in frame.to_dict("records")
+    )
     caption = (
-        f"The paper's claims at a change of {listed(dict.fromkeys(goals))}: differences of {fd} ± one standard "
-        "error, positive where the claim holds; undecided where they are not significant (Student's t, Holm over the "
-        "comparisons of a claim, 5 %)."
+        f"The paper's claims at a change of {listed(goals)}: differences of {views.metric_names(frame)[0]} ± one "
+        "standard error, positive where the claim holds; undecided where they are not significant (Student's t, Holm "
+        "over the comparisons of a claim, 5 %)."
     )
     return make_table(frame, columns, caption + views.measured_with(frame))
 

@@ -9,10 +9,10 @@ from navbench.report.answer import footing
 from navbench.report.blocks import Block, Cell, Chart, Details, Heading, Sheets, Table, Words
 from navbench.report.charts import axis_name, band, make_chart
 from navbench.report.drawing import DASHES, MUTED, colour, finish, label_edges, panels, styled
-from navbench.report.numbers import listed, metric_name, plain, setting, significant
+from navbench.report.numbers import listed, plain, setting, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Column, anchor, make_table, measured, who_columns
+from navbench.report.views import Column, anchor, make_table, measured, metric_names, who_columns
 
 
 def blocks(page: Page) -> Iterator[Block]:
@@ -33,19 +33,15 @@ def blocks(page: Page) -> Iterator[Block]:
         yield Details("The closest direction of every other set", (_pair_table(tables),))
 
 
-def pair_sentences(tables: RunTables) -> list[str]:
+def pair_sentences(tables: RunTables) -> Iterator[str]:
     """Which latent direction does most nearly the same as each direction of weights."""
     closest = tables.pairs[tables.pairs["closest"]]
-    told = []
     for generator, best in closest.groupby("generator", sort=False):
         each = listed(
             f"{row['other'].partition('/')[2]} for {row['name'].partition('/')[2]} ({significant(row['cosine'], 2)})"
             for row in best.to_dict("records")
         )
-        told.append(
-            f"The closest latent direction{tables.of(generator)}, by the cosine of the changes of pixels: {each}."
-        )
-    return told
+        yield (f"The closest latent direction{tables.of(generator)}, by the cosine of the changes of pixels: {each}.")
 
 
 def _pair_footing(tables: RunTables) -> str:
@@ -57,7 +53,7 @@ def _pair_footing(tables: RunTables) -> str:
 def _pair_charts(tables: RunTables) -> Iterator[Chart]:
     """The curves of directions beside those of their closest latent ones, a figure per generator."""
     for generator, rows in tables.pair_curves.groupby("generator", sort=False):
-        name = metric_name(rows["metric"].iloc[0], rows["extractor"].iloc[0])
+        name, _ = metric_names(rows)
         members = listed(member.partition("/")[2] for member in rows["member"].unique())
         caption = (
             f"{name} against effect, signed so that both do the same on either side: a direction of weights (solid), "

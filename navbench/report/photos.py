@@ -28,7 +28,6 @@ def projection_table(tables: RunTables) -> Table:
     """One row per photo and space."""
     frame = tables.projection
     columns = [
-        *([word("Generator", "generator")] if frame["generator"].nunique() > 1 else []),
         word("Photo", "photo"),
         Column("Into", lambda row: Cell(" ".join(filter(None, (row["space"], row["layer"]))))),
         whole("Steps", "steps"),
@@ -44,10 +43,9 @@ def projection_table(tables: RunTables) -> Table:
     return make_table(frame, columns, f"{caption}; seconds are each one's part.")
 
 
-def photo_sentences(tables: RunTables) -> list[str]:
+def photo_sentences(tables: RunTables) -> Iterator[str]:
     """How far the attributes of projections are from the truth, and whether edits move photos as they move codes."""
     frame = tables.photo_attributes
-    told = []
     for (generator, space), rows in frame.groupby(["generator", "projected_into"], sort=False):
         known = rows[(rows["t"] == 0) & rows["true_value"].notna()].drop_duplicates(["photo", "attribute"])
         if known.empty:
@@ -56,11 +54,10 @@ def photo_sentences(tables: RunTables) -> list[str]:
             f"{attribute} {significant(part['error'].abs().mean(), 2)} {part['unit'].iloc[0]}".strip()
             for attribute, part in known.groupby("attribute", sort=False)
         ]
-        told.append(
+        yield (
             f"The true attributes of {known['photo'].nunique()} photos of {generator} are known. What "
             f"their projections into {space} show is off by, in the mean: {listed(errors)}."
         )
-    return told
 
 
 def photo_moves(tables: RunTables) -> Table | None:

@@ -112,49 +112,44 @@ def read_heatmaps(run: Path, names: Iterable[str]) -> dict[str, Heatmap]:
     They are written into the run's folder as well, as PNG.
     """
     paths = {name: run / "figures" / f"heatmap-{name.replace('/', '-')}.npz" for name in names}
-    paths = {name: path for name, path in paths.items() if path.is_file()}
-    arrays = {name: read_heatmap(path) for name, path in paths.items()}
+    arrays = {name: _read(path) for name, path in paths.items() if path.is_file()}
     tops: dict[str, float] = {}  # one scale per generator: what is much in one may be little in another
-    for name, (heatmap, _) in arrays.items():
+    for name, (heatmap, *_) in arrays.items():
         generator = name.partition("/")[0]
         tops[generator] = max(tops.get(generator, 0.0), float(heatmap.max()))
-    heatmaps = {}
-    for name, (heatmap, mean_image) in arrays.items():
-        scales = {"own": float(heatmap.max()), "shared": tops[name.partition("/")[0]]}
-        own, shared = (_heatmap_picture(run, name, heatmap, mean_image, scale, scales[scale]) for scale in scales)
-        top, shared_top = (significant(most, 2) for most in scales.values())
-        heatmaps[name] = Heatmap(own, shared, top, shared_top, _examples(paths[name], name))
-    return heatmaps
+    return {name: _heatmap(run, name, tops[name.partition("/")[0]], *parts) for name, parts in arrays.items()}
 
 
-def _heatmap_picture(
-    run: Path, name: str, heatmap: np.ndarray, mean_image: np.ndarray, scale: str, top: float
-) -> Picture:
-    image = heatmap_image(heatmap, mean_image, top)
-    write_atomically(run / "figures" / f"heatmap-{anchor(name)}-{scale}.png", png(image))
-    alt = f"Where {name} changes images: heatmap over the mean image, brightest at {significant(top)}."
-    return _as_webp(image, alt)
+def _heatmap(run: Path, name: str, top: float, change: np.ndarray, mean: np.ndarray, *single: np.ndarray) -> Heatmap:
+    pictures, scales = [], {"own": float(change.max()), "shared": top}
+    for scale, most in scales.items():
+        image = heatmap_image(change, mean, most)
+        write_atomically(run / "figures" / f"heatmap-{anchor(name)}-{scale}.png", png(image))
+        alt = f"Where {name} changes images: heatmap over the mean image, brightest at {significant(most)}."
+        pictures.append(_as_webp(image, alt))
+    alt = f"One image before and after {name}, and its squared change, averaged over t."
+    examples = tuple(
+        _as_webp(example_image(before, after, change), alt) for (before, after), change in zip(*single, strict=True)
+    )
+    return Heatmap(pictures[0], pictures[1], significant(change.max(), 2), significant(top, 2), examples)
 
 
 def _as_webp(image: Image.Image, alt: str) -> Picture:
     return Picture(data_uri(webp(image, _HEATMAP_QUALITY), "image/webp"), *image.size, alt)
 
 
-def _examples(path: Path, name: str) -> tuple[Picture, ...]:
-    """Single images before and after, and where they changed."""
-    alt = f"One image before and after {name}, and its squared change, averaged over t."
-    images, changes = read_examples(path)
-    return tuple(
-        _as_webp(example_image(before, after, change), alt)
-        for (before, after), change in zip(images, changes, strict=True)
-    )
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What is known of where a direction changes images.
 
-
-def read_heatmap(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The mean squared change (H, W) and the mean image (3, H, W) in [-1, 1] of one direction."""
+    Returns:
+        the mean squared change (H, W); the mean image (3, H, W), in [-1, 1]; single images before and after, uint8,
+        (r, 2, 3, H, W); and their changes (r, H, W). r is 0 if there are none.
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            heatmap, mean_image = arrays["heatmap"].astype(float), arrays["mean_image"].astype(float)
+            heatmap, mean_image = (np.nan_to_num(arrays[name].astype(float)) for name in ("heatmap", "mean_image"))
+            empty = np.zeros((0, 2, 3, 1, 1), np.uint8), np.zeros((0, 1, 1))
+            single = (arrays["examples"], arrays["example_changes"].astype(float)) if "examples" in arrays else empty
     except (KeyError, ValueError, OSError) as error:
         raise NavbenchError(f"{path} does not hold a heatmap and a mean image: {error}.") from error
     if heatmap.ndim != 2 or mean_image.shape != (3, *heatmap.shape):
@@ -162,18 +157,7 @@ def read_heatmap(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"{path}: a heatmap (H, W) and a mean image (3, H, W) were expected, "
             f"found {heatmap.shape} and {mean_image.shape}."
         )
-    return np.nan_to_num(heatmap), np.nan_to_num(mean_image)
-
-
-def read_examples(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Single images (r, 2, 3, H, W), uint8, before and after, and their changes (r, H, W); r is 0 if there are none."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if "examples" not in arrays:  # a run of an older version
-                return np.zeros((0, 2, 3, 1, 1), np.uint8), np.zeros((0, 1, 1))
-            return arrays["examples"], arrays["example_changes"].astype(float)
-    except (ValueError, OSError) as error:
-        raise NavbenchError(f"{path} does not hold single images: {error}.") from error
+    return heatmap, mean_image, *single
 
 
 def example_image(before: np.ndarray, after: np.ndarray, change: np.ndarray) -> Image.Image:

@@ -1,26 +1,28 @@
 """How good directions are beyond realism, and which method is better where that can be told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pandas as pd
 
+from navbench.report import views
 from navbench.report.blocks import Block, Cell, Details, Heading, Items, Table, Words
 from navbench.report.drawing import known_first
-from navbench.report.numbers import capital, listed, metric_name, significant, with_stderr
+from navbench.report.numbers import capital, listed, metric_name, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Column, Row, make_table, measured, number, where_columns, who_columns, whole, word
+from navbench.report.views import Column, make_table, measured, number, who_columns, whole, word
 
-_COLUMNS = (
-    ("unevenness", "", "Unevenness"),
-    ("attribute coherence", "", "Attribute coherence"),
-    ("feature coherence", "t_min", "at t min"),
-    ("feature coherence", "t_max", "at t max"),
-    ("naturalness", "", "Naturalness (DVN)"),
-    ("identity kept", "t_min", "kept at t min"),
-    ("identity kept", "t_max", "kept at t max"),
-    ("recognised", "", "Recognised (RCA)"),
-)
+_COLUMNS = {
+    "unevenness ": "Unevenness",
+    "attribute coherence ": "Attribute coherence",
+    "feature coherence t_min": "at t min",
+    "feature coherence t_max": "at t max",
+    "naturalness ": "Naturalness (DVN)",
+    "identity kept t_min": "kept at t min",
+    "identity kept t_max": "kept at t max",
+    "recognised ": "Recognised (RCA)",
+}
+"""Numbers by metric and end, and their headings."""
 _GROUPS = {"feature coherence": "Feature coherence", "identity kept": "Identity"}
 
 
@@ -55,29 +57,16 @@ def _quality_table(tables: RunTables) -> Table:
     frame = tables.quality
     known = frame.loc[frame["metric"] != "attribute coherence", "name"].unique()
     frame = frame[frame["name"].isin(known)]
-    numbers = {
-        name: {(row["metric"], row["end"]): row for row in part.to_dict("records")}
-        for name, part in frame.groupby("name", sort=False)
-    }
-    wide = frame.drop_duplicates("name").assign(numbers=lambda rows: rows["name"].map(numbers))
-    present = {(metric, end) for metric, end in zip(frame["metric"], frame["end"], strict=True)}
+    wide = views.widened(frame.assign(number=frame["metric"] + " " + frame["end"]), "number", "value", "stderr")
     columns = [
         *who_columns(tables, wide),
         *(
-            Column(head, _cell(metric, end), group=_GROUPS.get(metric, ""))
-            for metric, end, head in _COLUMNS
-            if (metric, end) in present
+            measured(head, key, _GROUPS.get(key.partition(" t_")[0], ""))
+            for key, head in _COLUMNS.items()
+            if key in wide
         ),
     ]
     return make_table(wide, columns, "Quality of directions, ± one standard error. Click a heading to sort.")
-
-
-def _cell(metric: str, end: str) -> Callable[[Row], Cell]:
-    def cell(row: Row) -> Cell:
-        found = row["numbers"].get((metric, end))
-        return Cell("") if found is None else Cell(with_stderr(found["value"], found["stderr"]), found["value"])
-
-    return cell
 
 
 def natural_words(tables: RunTables) -> str:
@@ -87,9 +76,8 @@ def natural_words(tables: RunTables) -> str:
     return f" The reference of {listed(names)} is the generator itself." if names else ""
 
 
-def ranking_sentences(tables: RunTables) -> list[str]:
+def ranking_sentences(tables: RunTables) -> Iterator[str]:
     """Per generator, place and number: whose is lowest, or that the differences are not significant."""
-    told = []
     for (generator, place), rows in tables.ranking.groupby(["generator", "place"], sort=False):
         parts = []
         for metric, pairs in rows.groupby("metric", sort=False):
@@ -100,8 +88,7 @@ def ranking_sentences(tables: RunTables) -> list[str]:
                 continue
             decided = int((alike["lower"] != "").sum())
             parts.append(f"{name}: {_leaders(alike)} ({decided} of {len(alike)} pairs decided)")
-        told.append(f"{capital(str(place))}{tables.of(generator)}. {'; '.join(parts)}.")
-    return told
+        yield f"{capital(str(place))}{tables.of(generator)}. {'; '.join(parts)}."
 
 
 def _leaders(pairs: pd.DataFrame) -> str:
@@ -120,7 +107,7 @@ def ranking_table(tables: RunTables) -> Table:
     """Every pair of methods, number by number."""
     frame = tables.ranking
     columns = [
-        *where_columns(frame),
+        views.place_column(frame),
         Column("Number", lambda row: Cell(metric_name(row["metric"], row["extractor"]))),
         word("Method", "method"),
         word("Against", "against"),
@@ -141,7 +128,7 @@ def _stability_table(tables: RunTables) -> Table:
     """One row per set and time that it was found again."""
     frame = tables.stability
     columns = [
-        *where_columns(frame),
+        views.place_column(frame),
         word("Method", "method"),
         word("Varied", "varied"),
         whole("to", "value"),
@@ -154,19 +141,16 @@ def _stability_table(tables: RunTables) -> Table:
     return make_table(frame, columns, "Sets that were found again, with one thing changed.")
 
 
-def confusion_tables(tables: RunTables) -> list[Table]:
+def confusion_tables(tables: RunTables) -> Iterator[Table]:
     """Per set, which directions a network takes for which, the rows adding up to 1."""
-    groups = tables.confusion.groupby(["generator", "place", "method"], sort=False)
-    return [_confusion(rows, f"{generator}, {place}, {method}") for (generator, place, method), rows in groups]
-
-
-def _confusion(rows: pd.DataFrame, which: str) -> Table:
-    shares = {(row["direction"], row["named"]): row["share"] for row in rows.to_dict("records")}
-    order = sorted({shown for shown, _ in shares}, key=int)
-    body = tuple(
-        (Cell(shown), *(Cell(significant(shares[shown, named], 2), shares[shown, named]) for named in order))
-        for shown in order
-    )
-    accuracy = sum(shares[shown, shown] for shown in order) / len(order)
-    caption = f"{which}: rows are shown, columns are named; accuracy {significant(accuracy, 3)}."
-    return Table(caption, ("No.", *order), body)
+    for (generator, place, method), rows in tables.confusion.groupby(["generator", "place", "method"], sort=False):
+        cells = {
+            (row["direction"], row["named"]): Cell(significant(row["share"], 2), row["share"])
+            for row in rows.to_dict("records")
+        }
+        order = sorted(rows["direction"].unique(), key=int)
+        accuracy = rows.loc[rows["direction"] == rows["named"], "share"].sum(skipna=False) / len(order)
+        caption = (
+            f"{generator}, {place}, {method}: rows are shown, columns are named; accuracy {significant(accuracy)}."
+        )
+        yield views.make_matrix(caption, "No.", order, order, cells)

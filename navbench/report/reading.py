@@ -14,31 +14,23 @@ from navbench.report.tables import RunTables
 def blocks(page: Page) -> Iterator[Block]:
     """A list of terms."""
     tables = page.tables
-    terms = [
-        (
-            "Direction, shift",
-            "A direction is a unit offset in one space of the generator, such as one layer’s kernel. The shift t is "
-            "how far it is moved; t = 0 is the generator itself. Every t, direction and method uses the same codes.",
-        ),
-        ("Effect", _effect(tables)),
-        *(_distances(page) if len(tables.curved) else ()),
-        (
-            "area50",
-            "The smallest fraction of the image that holds half of the squared pixel change. Small is local. area90 "
-            "holds nine tenths.",
-        ),
-        ("Residual", _residual(tables)),
-        *(_attributes(tables) if len(tables.attributes) else ()),
-        (
-            "±",
-            "One standard error of sampling images, by the infinitesimal jackknife: from the influence of every image "
-            "on the number, with the reference held fixed; of recall and coverage, which are shares of the "
-            "reference’s images, with the edited images held fixed. Numbers of locality use a jackknife over ten "
-            "groups of codes instead. Means of area50 and of residuals over the directions of a method carry none. "
-            "Bands and bars in plots are ± 1.96 of them, 95 % if errors are normal.",
-        ),
-    ]
-    yield Terms(terms, "")
+    terms = {
+        "Direction, shift": "A direction is a unit offset in one space of the generator, such as one layer’s kernel. "
+        "The shift t is how far it is moved; t = 0 is the generator itself. Every t, direction and method uses the "
+        "same codes.",
+        "Effect": _effect(tables),
+        **(_distances(page) if len(tables.curved) else {}),
+        "area50": "The smallest fraction of the image that holds half of the squared pixel change. Small is local. "
+        "area90 holds nine tenths.",
+        "Residual": _residual(tables),
+        **(_attributes(tables) if len(tables.attributes) else {}),
+        "±": "One standard error of sampling images, by the infinitesimal jackknife: from the influence of every image "
+        "on the number, with the reference held fixed; of recall and coverage, which are shares of the reference’s "
+        "images, with the edited images held fixed. Numbers of locality use a jackknife over ten groups of codes "
+        "instead. Means of area50 and of residuals over the directions of a method carry none. Bands and bars in plots "
+        "are ± 1.96 of them, 95 % if errors are normal.",
+    }
+    yield Terms(tuple(terms.items()), "")
 
 
 def _effect(tables: RunTables) -> str:
@@ -55,22 +47,16 @@ def _effect(tables: RunTables) -> str:
     return f"How much an edit changes images: the mean distance ({named}) between an image and its edit. {footing}"
 
 
-def _distances(page: Page) -> Iterator[tuple[str, str]]:
+def _distances(page: Page) -> dict[str, str]:
     fd, kid = page.metrics
-    words = (
-        "The Fréchet distance between Gaussians fitted to the features of edited images and of the reference. Lower "
-        "is closer to the reference."
-    )
-    if FID_EXTRACTOR not in set(page.tables.methods["extractor"]):
-        words += (
-            " It has the formula of FID on the features of another network, so its values are on a scale of their own."
-        )
-    yield fd, words
-    yield (
-        kid,
-        "The kernel distance between the same features: a squared maximum mean discrepancy, unbiased in n, so it may "
-        "fall slightly below zero.",
-    )
+    is_fid = FID_EXTRACTOR in set(page.tables.methods["extractor"])
+    scale = " It has the formula of FID on the features of another network, so its values are on a scale of their own."
+    return {
+        fd: "The Fréchet distance between Gaussians fitted to the features of edited images and of the reference. "
+        f"Lower is closer to the reference.{'' if is_fid else scale}",
+        kid: "The kernel distance between the same features: a squared maximum mean discrepancy, unbiased in n, so it "
+        "may fall slightly below zero.",
+    }
 
 
 def _residual(tables: RunTables) -> str:
@@ -82,10 +68,9 @@ def _residual(tables: RunTables) -> str:
     ).format(latent_targets(tables), latent if "latent" in edited_spaces(tables) else "")
 
 
-def _attributes(tables: RunTables) -> Iterator[tuple[str, str]]:
+def _attributes(tables: RunTables) -> dict[str, str]:
     scorers = " or ".join(sorted(set(tables.attributes["scorer"]) - {""}))
-    yield (
-        "Attributes",
-        f"What a network{f' ({scorers})' if scorers else ''} reads from an image, a number per attribute. A "
-        "direction’s label is automatic where it says so: the attribute that it was found to change.",
-    )
+    return {
+        "Attributes": f"What a network{f' ({scorers})' if scorers else ''} reads from an image, a number per "
+        "attribute. A direction’s label is automatic where it says so: the attribute that it was found to change."
+    }

@@ -40,9 +40,6 @@ def blocks(page: Page) -> Iterator[Block]:
         yield Details("Both ends of each direction", (asymmetry_table(tables),))
 
 
-# --- curves ------------------------------------------------------------------------------------------------------
-
-
 def _curve_groups(curves: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """The curves of each generator and metric: what to call the metric, a file name's end, the rows."""
     grouped = curves[curves["value"].notna()].groupby(["generator", "metric", "extractor"], sort=False)
@@ -94,7 +91,10 @@ def _curves_by_effect(curves: pd.DataFrame) -> Figure:
             band(axes, line["signed"], line, colour(line["method"].iloc[0]), dash)
         floor(axes, rows)
         axes.set_title(plain(place))
-    label_edges(grid, f"effect{_distance(curves)}, signed as t", axis_name(curves), numbers_inside=True)
+    distances = plain(", ".join(sorted(set(curves["distance"]) - {""})))
+    label_edges(
+        grid, f"effect{f' ({distances})' if distances else ''}, signed as t", axis_name(curves), numbers_inside=True
+    )
     method_legend(figure, curves["method"])
     return finish(figure)
 
@@ -126,11 +126,6 @@ def _lines(rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Dash]]:
             yield line.sort_values("t"), DASHES[place % len(DASHES)]
 
 
-def _distance(rows: pd.DataFrame) -> str:
-    names = sorted(set(rows["distance"]) - {""})
-    return f" ({plain(', '.join(names))})" if names else ""
-
-
 def _direction_legend(axes: Axes, rows: pd.DataFrame, shade: str) -> None:
     handles = [
         Line2D([], [], color=shade, linestyle=dash, label=plain(line["direction"].iloc[0]))
@@ -138,9 +133,6 @@ def _direction_legend(axes: Axes, rows: pd.DataFrame, shade: str) -> None:
     ]
     if handles:
         axes.legend(handles=handles, loc="upper center", ncols=len(handles), handlelength=2.4)
-
-
-# --- what is lost ------------------------------------------------------------------------------------------------
 
 
 def _lost(tables: RunTables) -> Iterator[Block]:
@@ -164,39 +156,26 @@ def _lost(tables: RunTables) -> Iterator[Block]:
     yield Details("Precision, recall, density and coverage against effect", charts)
 
 
-# --- both ends ---------------------------------------------------------------------------------------------------
-
-
-def asymmetry_sentences(tables: RunTables) -> list[str]:
+def asymmetry_sentences(tables: RunTables) -> Iterator[str]:
     """How many directions cost more at one end, and in how many of those that end is the rarer one, per generator."""
-    return [
-        _sentence(rows, tables.of(generator)) for generator, rows in tables.asymmetry.groupby("generator", sort=False)
-    ]
-
-
-def _sentence(rows: pd.DataFrame, of: str) -> str:
-    even = rows[_even(rows)]
-    sided = even[even["dearer"] != ""]
-    words = (
-        f"Of {len(even)} directions{of} whose ends have the same effect within {_UNEQUAL:.0%}, {len(sided)} cost more "
-        f"realism at one end than at the other (significant, Holm over all directions, 5 %)."
-    )
-    if left := len(rows) - len(even):
-        words += f" {left} more have ends of unequal effects."
-    known = sided[sided["rarer"] != ""]
-    if len(known):
-        agree = int((known["dearer"] == known["rarer"]).sum())
-        words += (
-            f" Of {len(known)} of them, the reference has fewer images beyond one end than beyond the other, and that "
-            f"end is the dearer in {agree}; the paper's explanation is that what data lack looks wrong."
+    for generator, rows in tables.asymmetry.groupby("generator", sort=False):
+        effects = rows[["effect_min", "effect_max"]]
+        even = rows[effects.max(axis=1) - effects.min(axis=1) <= _UNEQUAL * effects.max(axis=1)]
+        sided = even[even["dearer"] != ""]
+        words = (
+            f"Of {len(even)} directions{tables.of(generator)} whose ends have the same effect within {_UNEQUAL:.0%}, "
+            f"{len(sided)} cost more realism at one end than at the other (significant, Holm over all directions, 5 %)."
         )
-    return words
-
-
-def _even(rows: pd.DataFrame) -> pd.Series:
-    """Whether the effects at both ends are the same within a tenth."""
-    ends = rows[["effect_min", "effect_max"]]
-    return (ends.max(axis=1) - ends.min(axis=1)) <= _UNEQUAL * ends.max(axis=1)
+        if left := len(rows) - len(even):
+            words += f" {left} more have ends of unequal effects."
+        known = sided[sided["rarer"] != ""]
+        if len(known):
+            agree = int((known["dearer"] == known["rarer"]).sum())
+            words += (
+                f" Of {len(known)} of them, the reference has fewer images beyond one end than beyond the other, and "
+                f"that end is the dearer in {agree}; the paper's explanation is that what data lack looks wrong."
+            )
+        yield words
 
 
 def asymmetry_table(tables: RunTables) -> Table:

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from navbench.report.blocks import Block, Chart, Words
 from navbench.report.charts import BANDS, by_generator, make_chart, method_legend
 from navbench.report.drawing import INK, MUTED, colour, finish, label_edges, panels, styled
-from navbench.report.numbers import BAND, LATENT, MINUS, SPACE, counts, plain, span
+from navbench.report.numbers import BAND, LATENT, MINUS, counts, plain, span
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import anchor
@@ -59,34 +59,34 @@ def _reproduction_charts(tables: RunTables) -> Iterator[Chart]:
     for generator, rows in by_generator(tables.reproduction, "residual"):
         words = f"Residuals of imitations of {generator}'s edits: {span(rows['residual'])}."
         caption = (
-            f"What the best imitation leaves of an edit, on held-out codes (n{SPACE}={SPACE}"
+            f"What the best imitation leaves of an edit, on held-out codes (n = "
             f"{counts(rows['n'])}). {BANDS}; the dotted line is an imitation no better than doing nothing."
         )
-        if rows.assign(kind=target_kinds(rows)).duplicated(["name", "t", "kind"]).any():
+        if len(best_of_kind(rows)) < len(rows):
             caption += " Where several layers were tried, the bar is of the best."
         yield make_chart(tables.run, f"residual-{anchor(generator)}", _residual_bars(rows), words, caption)
     for generator, rows in by_generator(tables.reproduction_steps, "residual_train"):
         words = f"Residuals on training codes over optimiser steps, for {generator}."
         trained = tables.reproduction.loc[tables.reproduction["generator"] == generator, "n_train"]
-        caption = f"The residual on training codes (n{SPACE}={SPACE}{counts(trained)}) as imitations were sought."
+        caption = f"The residual on training codes (n = {counts(trained)}) as imitations were sought."
         yield make_chart(tables.run, f"residual-steps-{anchor(generator)}", _residual_steps(rows), words, caption)
 
 
 @styled
 def _residual_bars(reproduction: pd.DataFrame) -> Figure:
     """What the best imitation leaves of each edit, by kind of target, a panel per layer; of several layers the best."""
-    reproduction = best_of_kind(reproduction)
+    reproduction = best_of_kind(reproduction).assign(edit=_edits)
     places = list(reproduction["place"].unique())
-    most = max(len(_edits(reproduction[reproduction["place"] == place])) for place in places)
+    most = int(reproduction.groupby("place")["edit"].nunique().max())
     figure, grid = panels(len(places), 2, 0.95 + 0.36 * most, sharex=True)
     targets = _targets(reproduction)
     thick = 0.74 / len(targets)
     for axes, place in zip(grid, places, strict=True):
         rows = reproduction[reproduction["place"] == place]
-        edits = _edits(rows)
+        edits = list(rows["edit"].unique())
         for step, target in enumerate(targets):
-            part = rows[target_kinds(rows) == target]
-            where = [edits.index(edit) + (step - (len(targets) - 1) / 2) * thick for edit in _edit(part)]
+            part = rows[rows["kind"] == target]
+            where = [edits.index(edit) + (step - (len(targets) - 1) / 2) * thick for edit in part["edit"]]
             error = BAND * part["residual_stderr"].fillna(0.0)
             axes.barh(where, part["residual"], thick * 0.9, color=targets[target])
             axes.errorbar(part["residual"], where, xerr=error, fmt="none", ecolor=INK, elinewidth=0.9)
@@ -137,15 +137,9 @@ def _targets(rows: pd.DataFrame) -> dict[str, str]:
     return {kind: TARGETS.get(kind, MUTED) for kind in [*TARGETS, *sorted(found - set(TARGETS))] if kind in found}
 
 
-def _edit(rows: pd.DataFrame) -> list[str]:
-    """Each row's edit in a few words: method, direction, and the sign of t where both ends were imitated."""
+def _edits(rows: pd.DataFrame) -> list[str]:
+    """Each row's edit in a few words: method, direction, and the sign of t if both ends were imitated."""
     both = rows.groupby("name")["t"].nunique().max() > 1
     signs = np.where(rows["t"] > 0, " +", f" {MINUS}") if both else [""] * len(rows)
-    return [
-        plain(f"{method} {direction}{sign}")
-        for method, direction, sign in zip(rows["method"], rows["direction"], signs, strict=True)
-    ]
-
-
-def _edits(rows: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(_edit(rows)))
+    parts = zip(rows["method"], rows["direction"], signs, strict=True)
+    return [plain(f"{method} {direction}{sign}") for method, direction, sign in parts]

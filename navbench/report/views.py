@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -13,6 +13,7 @@ from navbench.report.numbers import MINUS, count, metric_name, setting, signific
 from navbench.report.tables import RunTables
 
 Row = dict
+Cells = Mapping[tuple[str, str], Cell]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class Column:
 
 
 def make_table(frame: pd.DataFrame, columns: list[Column], caption: str, sortable: bool = True) -> Table:
-    """A table of the columns that have something to show."""
+    """A table of the columns that have something to show, after the generator if there are several."""
+    if "generator" in frame and frame["generator"].nunique() > 1:
+        columns = [word("Generator", "generator"), *columns]
     shown = [
         column
         for column in columns
@@ -41,6 +44,14 @@ def make_table(frame: pd.DataFrame, columns: list[Column], caption: str, sortabl
         groups=tuple(groups) if any(group for group, _ in groups) else (),
         sortable=sortable,
     )
+
+
+def make_matrix(
+    caption: str, corner: str, rows: list[str], columns: list[str], cells: Cells, totals: tuple[Cell, ...] = ()
+) -> Table:
+    """A table of the cells of rows and columns, '·' where there is none; the last row are the totals, if any."""
+    body = [(Cell(row), *(cells.get((row, column), Cell("·")) for column in columns)) for row in rows]
+    return Table(caption, (corner, *columns), (*body, totals) if totals else tuple(body), total=bool(totals))
 
 
 def word(head: str, column: str) -> Column:
@@ -68,10 +79,9 @@ def estimate(row: Row, column: str, stderr: str = "") -> str:
     return with_stderr(row[column], row[stderr or f"{column}_stderr"])
 
 
-def where_columns(frame: pd.DataFrame) -> list[Column]:
-    """The generator, if there are several, and the layer or the latent space, if there is any."""
-    generator = [word("Generator", "generator")] if frame["generator"].nunique() > 1 else []
-    return [*generator, word("Layer or space" if (frame["where"] != frame["layer"]).any() else "Layer", "where")]
+def place_column(frame: pd.DataFrame) -> Column:
+    """The layer, or the latent space if there is any."""
+    return word("Layer or space" if (frame["where"] != frame["layer"]).any() else "Layer", "where")
 
 
 def who_columns(tables: RunTables, frame: pd.DataFrame, labelled: bool = False) -> list[Column]:
@@ -85,10 +95,20 @@ def who_columns(tables: RunTables, frame: pd.DataFrame, labelled: bool = False) 
     def label(row: Row) -> Cell:
         return Cell(row["label"], automatic=automatic_label(row))
 
-    columns = [*where_columns(frame), word("Method", "method"), Column("No.", direction)]
+    columns = [place_column(frame), word("Method", "method"), Column("No.", direction)]
     if labelled and any((frame[name] != "").any() for name in ("label", "auto_label") if name in frame):
         columns.append(Column("Label", label))
     return columns
+
+
+def widened(rows: pd.DataFrame, column: str, value: str, stderr: str) -> pd.DataFrame:
+    """One row per direction, with the columns `KEY` and `KEY_stderr` for each of the entries KEY of a column."""
+    rows = rows.drop_duplicates(["name", column], keep="last")
+    frame = rows.drop_duplicates("name").set_index("name", drop=False)
+    for numbers, end in ((value, ""), (stderr, "_stderr")):
+        wide = rows.pivot(index="name", columns=column, values=numbers)
+        frame = frame.join(wide.add_suffix(end))
+    return frame
 
 
 def automatic_label(row: Row) -> str:

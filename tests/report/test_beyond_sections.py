@@ -103,14 +103,14 @@ def surveyed(layer, index, coarse, effect=0.12, settings="aaaa"):
 
 def test_layers_are_said_to_be_on_one_footing_only_where_they_are(run):
     alike = tables_with(run, "layers", [surveyed("a", 0, 0.7), surveyed("b", 1, 0.3)])
-    words = layers.survey_sentences(alike)
+    words = list(layers.survey_sentences(alike))
     assert words[0] == (
         "Directions were found with the same settings in all its layers, and calibrated to the same effect, 0.120."
     )
     assert "coarsest in a" in words[1]
     assert "colour has the largest part in b (0.70)" in words[1]
     unlike = tables_with(run, "layers", [surveyed("a", 0, 0.7), surveyed("b", 1, 0.3, 0.2, "bbbb")])
-    assert layers.survey_sentences(unlike)[0] == (
+    assert next(layers.survey_sentences(unlike)) == (
         "Directions were found with different settings in all its layers, and calibrated not to the same effect."
     )
 
@@ -178,7 +178,7 @@ def test_the_errors_of_projections_are_told_for_each_space(run):
         for photo in "ab"
         for row in photo_rows("faces/svd/main.6/0", photo, space, 1.0, error)
     ]
-    words = photos.photo_sentences(tables_with(run, "photo_attributes", rows))
+    words = list(photos.photo_sentences(tables_with(run, "photo_attributes", rows)))
     assert [part.rpartition("by, in the mean: ")[2] for part in words] == [
         "wheel radius 0.50 px.",
         "wheel radius 0.25 px.",

@@ -25,5 +25,5 @@ def test_a_matrix_reads_from_row_to_column(make_builder, tmp_path):
 
 def test_a_run_of_one_method_has_no_matrix(make_builder, tmp_path):
     run = make_builder().write(tmp_path / "run")
-    assert overlap_matrices(load_run(run)) == []
+    assert list(overlap_matrices(load_run(run))) == []
     assert "Do the methods find the same?" not in write_report(run).read_text(encoding="utf-8")

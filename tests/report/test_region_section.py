@@ -27,4 +27,4 @@ def test_a_direction_is_a_row_and_a_region_a_column(make_builder, tmp_path):
 
 
 def test_without_a_segmentation_there_is_no_table(make_builder, tmp_path):
-    assert region_tables(load_run(make_builder().write(tmp_path / "run"))) == []
+    assert list(region_tables(load_run(make_builder().write(tmp_path / "run")))) == []

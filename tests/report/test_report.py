@@ -303,7 +303,7 @@ def methods(means: list[float], stderr: float = 0.4, **columns: object) -> pd.Da
 def test_the_answer_claims_what_the_numbers_hold(run: Path, table: pd.DataFrame, sentence: str) -> None:
     tables = load_run(run)
     changed = tables.with_tables(methods=table.assign(curves=2.0, directions=12.0))
-    text = answers.answer(changed).realism.replace("\N{NO-BREAK SPACE}", " ")
+    text = " ".join(answers.realism_sentences(changed)).replace("\N{NO-BREAK SPACE}", " ")
     assert re.search(sentence, text)
 
 
