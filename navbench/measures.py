@@ -188,14 +188,15 @@ def imitate(
         codes: on which the offset is found.
         held_out: others, on which it is measured.
         steps: of L-BFGS.
-        distance: the perceptual one that is reported beside the residual.
+        distance: the perceptual one that is reported beside the unexplained fraction.
         seed: of the codes.
 
     Returns:
-        target, residual (0 for a perfect imitation, 1 for none) with its stderr and n, residual_train, steps.
+        The columns of a run's table `reproduction`: target, unexplained_fraction (0 for a perfect imitation, 1 for
+        none) with its standard error and n, unexplained_fraction_train, steps.
 
     >>> found = nb.imitate(nb.load_direction("faces/svd/main.6/0"), "z", codes=2, held_out=2, steps=1)
-    >>> 0 < found["residual"] < 2
+    >>> 0 < found["unexplained_fraction"] < 2
     True
     """
     check_counts(codes=(codes, 1), held_out=(held_out, 2), steps=(steps, 1))
@@ -204,6 +205,6 @@ def imitate(
     t = direction.direction.t_max
     found = reproduction.imitate(direction, t, space, perceptual, seed, codes, held_out, steps)
     left = estimate.ratio(found.errors, found.sizes)
-    numbers = {"residual": left.value, "residual_stderr": left.stderr, "n": left.n}
-    rest = {"residual_train": float(found.steps[-1]), "steps": len(found.steps) - 1}
+    numbers = {"unexplained_fraction": left.value, "unexplained_fraction_stderr": left.stderr, "n": left.n}
+    rest = {"unexplained_fraction_train": float(found.steps[-1]), "steps": len(found.steps) - 1}
     return pd.Series({"name": direction.direction.name, "target": describe(space), "t": t, **numbers, **rest})

@@ -175,7 +175,9 @@ def test_an_imitation_is_that_of_a_run(direction, finished):
     found = nb.imitate(direction, "z", codes=sizes.codes, held_out=sizes.held_out, steps=sizes.steps)
     rows = nb.open_run(finished.folder)["reproduction"]
     row = rows[(rows["name"] == NAME) & (rows["target"] == "z")].iloc[0]
-    assert (found["residual"], found["n"]) == pytest.approx((row["residual"], row["n"]), rel=1e-4)
+    assert (found["unexplained_fraction"], found["n"]) == pytest.approx(
+        (row["unexplained_fraction"], row["n"]), rel=1e-4
+    )
 
 
 def test_a_strip_shows_the_edits_of_its_codes(direction):

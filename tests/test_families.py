@@ -100,7 +100,7 @@ def test_a_preset_runs_end_to_end_on_a_checkpoint(tmp_path, monkeypatch, name, p
     assert curves.loc[curves["metric"] == "FD", "value"].notna().all()
     has_kernel = curves.loc[curves["metric"] == "KID", "value"].notna()
     assert has_kernel.all() if preset == "standard" else not has_kernel.any()  # a mean and covariance have no kernel
-    assert tables["reproduction"]["residual"].notna().all()
+    assert tables["reproduction"]["unexplained_fraction"].notna().all()
     assert (curves.loc[curves["t"] == 0, "effect"] == 0).all()
     assert (curves.loc[curves["t"] != 0, "effect"] > 0).all()
     page = Path("run/index.html").read_text()

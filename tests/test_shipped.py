@@ -108,7 +108,7 @@ def science() -> list[Condition]:
         ("kid_at_min", 0.9),
         ("effect_max", 1.01),
         ("area50", 0.99),
-        ("residual_z", 1.1),
+        ("unexplained_fraction_z", 1.1),
         ("attribute_change", 1.02),
     ],
 )

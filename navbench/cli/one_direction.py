@@ -121,7 +121,7 @@ def reproduce(
     """Whether a latent code or an activation could have done what a direction does."""
     sizes = given(targets=targets or None, codes=codes, held_out=held_out, steps=steps)
     place = measure("reproduce", shared, direction, ["reproduction", "strips"], {}, reproduction=sizes)
-    columns = ("target", "t", "steps", "n", "residual", "residual_stderr")
+    columns = ("target", "t", "steps", "n", "unexplained_fraction", "unexplained_fraction_stderr")
     show_table(place, "reproduction", *columns)
 
 

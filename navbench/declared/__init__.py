@@ -4,10 +4,10 @@ from navbench.declared.attributes import SCORED
 from navbench.declared.comparisons import PAIRS
 from navbench.declared.effects import LOCAL, OVERLAP, SURVEY
 from navbench.declared.photos import IMAGES, PHOTOS, QUALITY
-from navbench.declared.realism import ASYMMETRY, CURVES, DIRECTIONS, METHODS, SUPPORT
+from navbench.declared.realism import ASYMMETRY, CURVES, DIRECTIONS, METHODS, PRDC
 
 DECLARED = (
-    *(DIRECTIONS, CURVES, SUPPORT, ASYMMETRY),
+    *(DIRECTIONS, CURVES, PRDC, ASYMMETRY),
     *LOCAL,
     *(METHODS, SURVEY, OVERLAP),
     *SCORED,

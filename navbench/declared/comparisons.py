@@ -59,7 +59,7 @@ PAIRS = (
         (
             GENERATOR,
             LAYER,
-            text("metric", "the number: FID, FD, KID, area50, or residual in a space"),
+            text("metric", "the number: FID, FD, KID, area50, or unexplained fraction in a space"),
             *setting(empty=True)[1:],
             REFERENCE_N,
             text("method", "a method"),

@@ -49,8 +49,8 @@ PHOTOS = (
 QUALITY = (
     Table(
         "quality",
-        "a direction, a number and an end: unevenness along t, coherence over codes, naturalness (DVN), identity "
-        "kept, recognised (RCA)",
+        "a direction, a number and an end: the coefficient of variation of its path's speed, coherence over codes, "
+        "DVN, identity similarity, RCA",
         (
             *WHO,
             text("metric", "the number"),

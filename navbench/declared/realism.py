@@ -1,14 +1,14 @@
-"""Directions, methods, and the realism of edits: curves, support and asymmetry."""
+"""Directions, methods, and the realism of edits: curves, precision and recall, and asymmetry."""
 
 from navbench.columns import Column, Table, count, estimated, flag, number, text
 from navbench.declared.shared import (
     CURVE_N,
     DISTANCE,
     EFFECT,
+    IMITATORS,
     OWN,
     PLACE,
     REFERENCE_N,
-    RESIDUALS,
     RESOLUTION,
     SQUARED,
     STDERR,
@@ -73,10 +73,12 @@ DIRECTIONS = Table(
         *_LOCALITY,
         *(
             column
-            for kind in RESIDUALS
-            for column in estimated(f"residual_{kind}", f"residual of the best imitation in {kind}", empty=True)
+            for kind in IMITATORS
+            for column in estimated(
+                f"unexplained_fraction_{kind}", f"unexplained fraction of the best imitation in {kind}", empty=True
+            )
         ),
-        count("n_reproduction", "held-out codes that the residuals are means over", empty=True),
+        count("n_reproduction", "held-out codes that the unexplained fractions are means over", empty=True),
     ),
     required=True,
 )
@@ -102,7 +104,12 @@ METHODS = Table(
         count("attributes_found", "different attributes that its interpretable directions move", empty=True),
         number("dependency_mean", "mean attribute dependency of the directions that move anything", empty=True),
         number("area50_mean", "mean `area50` over its directions", empty=True),
-        *(number(f"residual_{kind}_mean", f"mean residual of imitations in {kind}", empty=True) for kind in RESIDUALS),
+        *(
+            number(
+                f"unexplained_fraction_{kind}_mean", f"mean unexplained fraction of imitations in {kind}", empty=True
+            )
+            for kind in IMITATORS
+        ),
     ),
     required=True,
 )
@@ -127,8 +134,8 @@ CURVES = Table(
     ),
 )
 
-SUPPORT = Table(
-    "support",
+PRDC = Table(
+    "prdc",
     "a direction at one shift t: precision, recall, density and coverage: whether quality or variety is lost",
     (
         *WHO,
@@ -156,15 +163,15 @@ ASYMMETRY = Table(
         number("value_min", "Fréchet distance at t_min"),
         number("value_max", "Fréchet distance at t_max"),
         *estimated("difference", "that at t_max less that at t_min, paired on the codes", stderr="stderr"),
-        text("dearer", "the end that costs more; empty where that is within the uncertainty", empty=True),
+        text("costlier_end", "the end that costs more; empty where that is within the uncertainty", empty=True),
         text("attribute", "the attribute that the direction moves most", empty=True),
         UNIT,
         number("level_min", "mean reading of the attribute at t_min", OWN, empty=True),
         number("level_zero", "mean reading of the attribute at t = 0", OWN, empty=True),
         number("level_max", "mean reading of the attribute at t_max", OWN, empty=True),
-        *estimated("beyond_min", "share of the reference that is further out than t_min", empty=True),
-        *estimated("beyond_max", "share of the reference that is further out than t_max", empty=True),
-        text("rarer", "the end beyond which the reference has fewer images; empty where undecided", empty=True),
+        *estimated("fraction_beyond_min", "share of the reference that is further out than t_min", empty=True),
+        *estimated("fraction_beyond_max", "share of the reference that is further out than t_max", empty=True),
+        text("rarer_end", "the end beyond which the reference has fewer images; empty where undecided", empty=True),
         REFERENCE_N,
     ),
 )

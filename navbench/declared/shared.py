@@ -2,7 +2,7 @@
 
 from navbench.columns import Column, count, number, text
 
-RESIDUALS = ("z", "w", "w+", "activation", "parameter")
+IMITATORS = ("z", "w", "w+", "activation", "parameter")
 """The kinds of spaces in which imitations may be sought."""
 
 EFFECT, SQUARED, OWN = "distance", "squared change", "of the attribute"

@@ -79,8 +79,8 @@ class Asymmetry(Experiment[NoSettings, Sides]):
     def rows(self, on: Measurement, outcome: Sides) -> Mapping[str, Iterable[Row]]:
         """Per direction with a curve.
 
-        `dearer` is the end that costs more, '' if the difference is not significant among all directions; `rarer` the
-        end beyond which the reference has fewer images, likewise.
+        `costlier_end` is the end that costs more, '' if the difference is not significant among all directions;
+        `rarer_end` the end beyond which the reference has fewer images, likewise.
         """
         return {"asymmetry": _rows(on, outcome)}
 
@@ -107,7 +107,7 @@ def _rows(on: Measurement, outcome: Sides) -> Iterator[Row]:
             "value_max": curve.frechet_at(-1).value,
             "difference": difference.value,
             "stderr": difference.stderr,
-            "dearer": end,
+            "costlier_end": end,
             **outcome.explanations.get(name, {}),
         }
 
@@ -122,7 +122,7 @@ def _explanations(on: Measurement) -> dict[str, Row]:
     """By direction, how much of the reference lies beyond either end; all directions are one family of tests."""
     tested = {name: each for name in _curves(on) if (each := _explanation(on, name)) is not None}
     rarer = _sided([test for _, test in tested.values()])
-    return {name: {**row, "rarer": end} for (name, (row, _)), end in zip(tested.items(), rarer, strict=True)}
+    return {name: {**row, "rarer_end": end} for (name, (row, _)), end in zip(tested.items(), rarer, strict=True)}
 
 
 def _explanation(on: Measurement, name: str) -> tuple[Row, Test] | None:
@@ -144,10 +144,10 @@ def _explanation(on: Measurement, name: str) -> tuple[Row, Test] | None:
         "level_min": start,
         "level_zero": zero,
         "level_max": end,
-        "beyond_min": share_min,
-        "beyond_min_stderr": stderr_min,
-        "beyond_max": share_max,
-        "beyond_max_stderr": stderr_max,
+        "fraction_beyond_min": share_min,
+        "fraction_beyond_min_stderr": stderr_min,
+        "fraction_beyond_max": share_max,
+        "fraction_beyond_max_stderr": stderr_max,
         "n_reference": len(scores),
     }
     return row, Test(*difference_of(low, high), freedom=len(low) - 1)

@@ -79,7 +79,7 @@ class Curves(Experiment[CurveSettings, CurvesFound]):
         directions = [one for one in on.plan.all_directions() if one.name in outcome.curves]
         return {
             table: [row for one in directions for row in rows(on, outcome, one)]
-            for table, rows in (("curves", _curve_rows), ("support", _support_rows), ("quality", _quality_rows))
+            for table, rows in (("curves", _curve_rows), ("prdc", _prdc_rows), ("quality", _quality_rows))
         }
 
     def direction_columns(self, on: Measurement, outcome: CurvesFound, direction: Direction) -> Row:
@@ -148,7 +148,7 @@ def _curve_rows(on: Measurement, outcome: CurvesFound, direction: Direction) -> 
             }
 
 
-def _support_rows(on: Measurement, outcome: CurvesFound, direction: Direction) -> Iterator[Row]:
+def _prdc_rows(on: Measurement, outcome: CurvesFound, direction: Direction) -> Iterator[Row]:
     curve, along = outcome.curves[direction.name], realism(on)
     for t, of, index, effect in _points(on, curve, direction):
         for place, metric in enumerate(SHARES):
@@ -170,18 +170,18 @@ def _support_rows(on: Measurement, outcome: CurvesFound, direction: Direction) -
 def _quality_rows(on: Measurement, outcome: CurvesFound, direction: Direction) -> Iterator[Row]:
     """Numbers that are not known have no row."""
     quality, along, row = outcome.qualities[direction.name], realism(on), partial(quality_row, direction)
-    steady = quality.uneven[torch.isfinite(quality.uneven)]
+    steady = quality.path_speed_cv[torch.isfinite(quality.path_speed_cv)]
     if len(steady) > 1:
-        yield row("unevenness", on.bench.suite.distance, estimate.mean(steady))
+        yield row("path_speed_cv", on.bench.suite.distance, estimate.mean(steady))
     bare = {**who(direction), "by": along.extractor.name}
     for end, (value, stderr) in zip(ENDS, quality.coherence.tolist(), strict=True):
         n = on.settings(Curves).samples
         yield {**bare, "metric": "feature coherence", "end": end, "n": n, "value": value, "stderr": stderr}
-    if math.isfinite(float(quality.natural[0])):
-        value, stderr = quality.natural.tolist()
+    if math.isfinite(float(quality.dvn[0])):
+        value, stderr = quality.dvn.tolist()
         against = {"reference": along.name, "n_reference": along.n_reference}
-        n = int(quality.natural_n)
-        yield {**bare, "metric": "naturalness", "end": "", "n": n, "value": value, "stderr": stderr, **against}
-    if quality.kept.numel() and on.embedder is not None:
-        for end, cosines in zip(ENDS, (quality.kept[0], quality.kept[-1]), strict=True):
-            yield row("identity kept", on.embedder.name, estimate.mean(cosines), end)
+        n = int(quality.dvn_n)
+        yield {**bare, "metric": "dvn", "end": "", "n": n, "value": value, "stderr": stderr, **against}
+    if quality.id_similarity.numel() and on.embedder is not None:
+        for end, cosines in zip(ENDS, (quality.id_similarity[0], quality.id_similarity[-1]), strict=True):
+            yield row("id_similarity", on.embedder.name, estimate.mean(cosines), end)

@@ -44,13 +44,14 @@ class Shard:
         features: (T, n, D), float32.
         effects: (T, m), perceptual distances from the unshifted images, of those of the codes that are measured.
         steps: (T, m), those between neighbouring shifts, t = 0 among them, of the same codes.
-        kept: (T, m), the cosine of the embeddings of the same images and the unshifted; m is 0 without an embedding.
+        id_similarity: (T, m), the cosine of the embeddings of the same images and the unshifted; m is 0 without an
+            embedding.
     """
 
     features: Tensor
     effects: Tensor
     steps: Tensor
-    kept: Tensor
+    id_similarity: Tensor
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ class _Trace:
         self._last: tuple[float, Tensor] | None = None
         self._effects: list[Tensor] = []
         self._steps: list[Tensor] = []
-        self._kept: list[Tensor] = []
+        self._similarities: list[Tensor] = []
 
     def add(self, t: float, images: Tensor) -> None:
         """The images at the next shift."""
@@ -205,12 +206,12 @@ class _Trace:
         self._last = (t, here)
         self._effects.append(effect)
         if self._embed is not None and self._identity is not None:
-            self._kept.append((self._embed(images) * self._identity).sum(1).cpu())
+            self._similarities.append((self._embed(images) * self._identity).sum(1).cpu())
 
     def result(self) -> tuple[Tensor, Tensor, Tensor]:
         """Effects, steps and cosines of identity, (T, m) each."""
-        kept = torch.stack(self._kept) if self._kept else torch.empty(len(self._effects), 0)
-        return torch.stack(self._effects), torch.stack(self._steps), kept
+        id_similarity = torch.stack(self._similarities) if self._similarities else torch.empty(len(self._effects), 0)
+        return torch.stack(self._effects), torch.stack(self._steps), id_similarity
 
 
 def _squared(a: Tensor, b: Tensor) -> Tensor:

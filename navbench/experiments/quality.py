@@ -8,8 +8,8 @@ from torch import Tensor
 
 from navbench.experiments.fid_curve import Features, ReferenceStatistics, Shard
 from navbench.metrics.coherence import coherence
-from navbench.metrics.naturalness import naturalness
-from navbench.metrics.paths import unevenness
+from navbench.metrics.dvn import dvn
+from navbench.metrics.paths import path_speed_cv
 from navbench.work import Stored, pure, slices
 
 
@@ -18,23 +18,24 @@ class Quality:
     """Of one direction, from what its curve has seen.
 
     Attributes:
-        uneven: (m,), float64, of each code how unsteady its path along t is.
+        path_speed_cv: (m,), float64, of each code how unsteady its path along t is.
         coherence: (2, 2), of the features' changes at t_min and at t_max, the value and its standard error.
-        natural: (2,), DVN and its standard error, NaN where the reference's images are not known; natural_n: ()
+        dvn: (2,), DVN and its standard error, NaN where the reference's images are not known; dvn_n: ()
             of how many codes.
-        kept: (T, m), the cosine of the embeddings of each code with and without the shift; m is 0 without an embedding.
+        id_similarity: (T, m), the cosine of the embeddings of each code with and without the shift; m is 0 without an
+            embedding.
     """
 
-    uneven: Tensor
+    path_speed_cv: Tensor
     coherence: Tensor
-    natural: Tensor
-    natural_n: Tensor
-    kept: Tensor
+    dvn: Tensor
+    dvn_n: Tensor
+    id_similarity: Tensor
 
 
 def quality(
     steps: Tensor, shifts: Sequence[float], unshifted: Tensor, ends: tuple[Tensor, Tensor], real: Tensor | None,
-    kept: Tensor,
+    id_similarity: Tensor,
 ) -> Quality:  # fmt: skip
     """The quality of one direction.
 
@@ -44,14 +45,16 @@ def quality(
         unshifted: (n, D), features at t = 0.
         ends: the same of the same codes at t_min and at t_max.
         real: (m, D), those of the reference; `None` if unknown.
-        kept: see the attribute.
+        id_similarity: see the attribute.
     """
     same = [coherence(end.double().cpu() - unshifted.double().cpu()) for end in ends]
     values = torch.tensor([[each.value, each.stderr] for each in same], dtype=torch.float64)
-    natural = None if real is None or len(unshifted) < 4 else naturalness(*ends, real)
+    natural = None if real is None or len(unshifted) < 4 else dvn(*ends, real)
     found = [float("nan")] * 2 if natural is None else [natural.value, natural.stderr]
     count = torch.tensor(0 if natural is None else natural.n)
-    return Quality(unevenness(steps, shifts), values, torch.tensor(found, dtype=torch.float64), count, kept.double())
+    return Quality(
+        path_speed_cv(steps, shifts), values, torch.tensor(found, dtype=torch.float64), count, id_similarity.double()
+    )
 
 
 @pure()
@@ -60,8 +63,10 @@ def curve_quality(
     reference: ReferenceStatistics,
 ) -> Quality:  # fmt: skip
     """The quality of a direction from the shards of its curve over these shifts, t = 0 among them."""
-    steps, kept = (torch.cat([shard.read(name) for shard in shards], dim=1) for name in ("steps", "kept"))
+    steps, id_similarity = (
+        torch.cat([shard.read(name) for shard in shards], dim=1) for name in ("steps", "id_similarity")
+    )
     real = None if reference.kernel is None else reference.kernel.features
     at_zero = torch.cat([part.read("features") for part in unshifted])
     with slices(shards, "features") as at:
-        return quality(steps, shifts, at_zero, (at(0), at(len(shifts) - 2)), real, kept)
+        return quality(steps, shifts, at_zero, (at(0), at(len(shifts) - 2)), real, id_similarity)

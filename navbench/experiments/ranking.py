@@ -50,8 +50,8 @@ class Ranking(Experiment[NoSettings, Numbers]):
 
         `difference` is that of `method` less that of `against`, on the same codes; `p` is adjusted for all pairs of
         the place, after Holm; `lower` is the method whose number is lower, '' if the difference is not significant. A
-        lower distance is more real and a lower area50 more local; a lower residual says that another space imitates
-        the edits better. Pairs on different footings are not compared, and `status` says so.
+        lower distance is more real and a lower area50 more local; a lower unexplained fraction says that another space
+        imitates the edits better. Pairs on different footings are not compared, and `status` says so.
         """
         rows = (
             {"generator": on.generator.name, "layer": place, "metric": metric, **_setting(on, metric), **row}
@@ -145,12 +145,12 @@ def _of_reproduction(on: Measurement, found: DirectionSet) -> Iterator[tuple[str
     outcome = on.outcome(Reproductions)
     reproductions = outcome.reproductions if outcome is not None else {}
     for target in dict.fromkeys(target for _, target in reproductions):
-        residuals = {
+        unexplained = {
             one.index: estimate.ratio(piece.errors, piece.sizes)
             for one in found
             if (piece := reproductions.get((one.name, target))) is not None and -1 in fair_ends(on, one.name)
         }
-        yield from _mean(f"residual in {target}", on, found, residuals)
+        yield from _mean(f"unexplained fraction in {target}", on, found, unexplained)
 
 
 def _mean(

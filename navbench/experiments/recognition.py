@@ -192,7 +192,7 @@ class Recognitions(Experiment[RecognitionSettings, Confusions]):
     def rows(self, on: Measurement, outcome: Confusions) -> Mapping[str, Iterable[Row]]:
         """Per direction the accuracy; per direction shown and direction named the share that was taken for it."""
         quality = (
-            quality_row(direction, "recognised", "resnet18", recognition.accuracy_of(direction.index))
+            quality_row(direction, "rca", "resnet18", recognition.accuracy_of(direction.index))
             for found, recognition in outcome.sets
             for direction in found
         )

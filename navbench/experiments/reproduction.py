@@ -44,10 +44,10 @@ class Reproduction:
 
     Attributes:
         offset: h, (*space.shape).
-        steps: (S + 1,), the residual on the codes it was found on, before the first and after each step.
+        steps: (S + 1,), the unexplained fraction on the codes it was found on, before the first and after each step.
         errors: (n,), mean squared pixel difference between imitation and edit, per held-out code.
-        sizes: (n,), the same between the unshifted image and the edit; sum(errors) / sum(sizes) is the residual:
-            0 for a perfect imitation, 1 for one that is no better than no edit at all.
+        sizes: (n,), the same between the unshifted image and the edit; sum(errors) / sum(sizes) is the unexplained
+            fraction: 0 for a perfect imitation, 1 for one that is no better than no edit at all.
         perceptual, perceptual_sizes: (n,), the same two in the perceptual distance.
         panel: (rows, 3, 3, H, W), uint8: unshifted, edit and imitation of the first held-out codes.
     """
@@ -61,7 +61,7 @@ class Reproduction:
     panel: Tensor
 
     @property
-    def residual(self) -> Estimate:
+    def unexplained_fraction(self) -> Estimate:
         """What the imitation leaves of the edit."""
         return estimate.ratio(self.errors, self.sizes)
 
@@ -155,7 +155,7 @@ class _LeastSquares:
         return float(value), gradient
 
     def minimise(self, steps: int, report: Report) -> tuple[Tensor, list[float]]:
-        """The best offset, and the residual before the first and after each step of L-BFGS."""
+        """The best offset, and the unexplained fraction before the first and after each step of L-BFGS."""
         shape, device = self.imitation.space.shape, self.compute.device
 
         def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -169,12 +169,12 @@ class _LeastSquares:
 
         def log(intermediate_result: OptimizeResult) -> None:
             curve.append(float(intermediate_result.fun))
-            report(len(curve) - 1, steps, f"residual {curve[-1]:.3f}")
+            report(len(curve) - 1, steps, f"unexplained fraction {curve[-1]:.3f}")
 
         options = {"maxiter": steps, "maxcor": 20, "ftol": 1e-7, "gtol": 0.0}
         start = np.zeros(shape.numel())
         found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", callback=log, options=options)
-        report(steps, steps, f"residual {found.fun:.3f}")
+        report(steps, steps, f"unexplained fraction {found.fun:.3f}")
         return torch.from_numpy(found.x).float().view(shape).to(device), curve
 
 
@@ -216,12 +216,12 @@ class Imitations:
         return {target: piece for (direction, target), piece in self.reproductions.items() if direction == name}
 
     def least(self, name: str) -> dict[str, Estimate]:
-        """The residual of one direction per kind of target space; of several layers, the smallest."""
+        """The unexplained fraction of one direction per kind of target space; of several layers, the smallest."""
         best: dict[str, Estimate] = {}
         for target, piece in self.of(name).items():
-            kind, residual = target.partition(" ")[0], piece.residual
-            if kind not in best or residual.value < best[kind].value:
-                best[kind] = residual
+            kind, unexplained = target.partition(" ")[0], piece.unexplained_fraction
+            if kind not in best or unexplained.value < best[kind].value:
+                best[kind] = unexplained
         return best
 
 
@@ -261,17 +261,19 @@ class Reproductions(Experiment[ReproductionSettings, Imitations]):
         return {"reproduction": _rows(on, outcome), "reproduction_steps": _step_rows(on, outcome)}
 
     def direction_columns(self, on: Measurement, outcome: Imitations, direction: Direction) -> Row:
-        """The residual per kind of target space."""
+        """The unexplained fraction per kind of target space."""
         row: Row = {}
-        for kind, residual in outcome.least(direction.name).items():
-            row |= estimated(f"residual_{kind}", residual) | {"n_reproduction": residual.n}
+        for kind, unexplained in outcome.least(direction.name).items():
+            row |= estimated(f"unexplained_fraction_{kind}", unexplained) | {"n_reproduction": unexplained.n}
         return row
 
     def set_columns(self, on: Measurement, outcome: Imitations, found: DirectionSet) -> Row:
-        """The mean residual per kind of target space."""
+        """The mean unexplained fraction per kind of target space."""
         least = [outcome.least(direction.name) for direction in found]
         values = {kind: [one[kind].value for one in least if kind in one] for kind in KINDS}
-        return {f"residual_{kind}_mean": sum(own) / len(own) if own else None for kind, own in values.items()}
+        return {
+            f"unexplained_fraction_{kind}_mean": sum(own) / len(own) if own else None for kind, own in values.items()
+        }
 
     def measured(self, outcome: Imitations) -> Iterable[str]:
         """The directions that were imitated."""
@@ -303,16 +305,16 @@ def _imitators(on: Measurement, direction: Direction) -> list[Space]:
 def _rows(on: Measurement, outcome: Imitations) -> Iterator[Row]:
     directions = {one.name: one for one in on.plan.all_directions()}
     for (name, target), piece in outcome.reproductions.items():
-        residual = piece.residual
+        unexplained = piece.unexplained_fraction
         yield {
             **who(directions[name]),
             "t": directions[name].t_max,
             "target": target,
             "steps": len(piece.steps) - 1,
             "n_train": on.settings(Reproductions).codes,
-            "n": residual.n,
-            **estimated("residual", residual),
-            "residual_train": float(piece.steps[-1]),
+            "n": unexplained.n,
+            **estimated("unexplained_fraction", unexplained),
+            "unexplained_fraction_train": float(piece.steps[-1]),
             "perceptual": float(piece.perceptual.double().mean()),
             "perceptual_edit": float(piece.perceptual_sizes.double().mean()),
             "distance": on.bench.suite.distance,
@@ -323,5 +325,5 @@ def _step_rows(on: Measurement, outcome: Imitations) -> Iterator[Row]:
     directions = {one.name: one for one in on.plan.all_directions()}
     for (name, target), piece in outcome.reproductions.items():
         about = {**who(directions[name]), "t": directions[name].t_max, "target": target}
-        for step, residual in enumerate(piece.steps.tolist()):
-            yield {**about, "step": step, "residual_train": residual}
+        for step, unexplained in enumerate(piece.steps.tolist()):
+            yield {**about, "step": step, "unexplained_fraction_train": unexplained}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def unevenness(steps: Tensor, shifts: Sequence[float]) -> Tensor:
+def path_speed_cv(steps: Tensor, shifts: Sequence[float]) -> Tensor:
     """How much the speed of images varies along t, of each code, (m,): 0 if it is steady.
 
     Perceptual path regularity: the speed between neighbouring shifts is the root of their perceptual distance, which is

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from navbench.declared.shared import RESIDUALS
+from navbench.declared.shared import IMITATORS
 from navbench.report import views
 from navbench.report.attributes import found_sentences
 from navbench.report.blocks import Block, Cell, Chart, Table, Words
@@ -184,22 +184,24 @@ def _locality(measured: pd.DataFrame) -> Iterator[str]:
 
 def reproduction_sentences(tables: RunTables) -> Iterator[str]:
     """What imitations left of edits, of parameters and of latent codes."""
-    rows = tables.reproduction[tables.reproduction["residual"].notna()]
+    rows = tables.reproduction[tables.reproduction["unexplained_fraction"].notna()]
     latent = rows["space"].isin(LATENT)
     scale = " (0 is a perfect imitation, 1 no better than doing nothing)"
     if (~latent).any():
-        yield f"Imitating the edits from a latent space left a residual of {_residuals(rows[~latent])}{scale}."
+        left = _unexplained_fractions(rows[~latent])
+        yield f"Imitating the edits from a latent space left an unexplained fraction of {left}{scale}."
         scale = ""
     if latent.any():
-        yield f"Imitating latent edits left a residual of {_residuals(rows[latent])}{scale}."
+        left = _unexplained_fractions(rows[latent])
+        yield f"Imitating latent edits left an unexplained fraction of {left}{scale}."
 
 
-def _residuals(rows: pd.DataFrame) -> str:
-    """The least and greatest residuals by kind of target, and by generator; of several layers, each edit's best."""
+def _unexplained_fractions(rows: pd.DataFrame) -> str:
+    """The least and greatest by kind of target, and by generator; of several layers, each edit's best."""
     names = {"activation": "the activation", "parameter": "one layer's kernel"}
     several = rows["generator"].nunique() > 1
     return listed(
-        f"{span(part['residual'])} with one offset of {names.get(str(kind), kind)}"
+        f"{span(part['unexplained_fraction'])} with one offset of {names.get(str(kind), kind)}"
         + (f" of {generator}" if several else "")
         for (generator, kind), part in best_of_kind(rows).groupby(["generator", "kind"], sort=False)
     )
@@ -248,7 +250,7 @@ def _methods_table(tables: RunTables) -> Table:
         views.measured(fd, "fd_mean"),
         views.measured(kid, "kid_mean"),
         views.number("area50", "area50_mean"),
-        *(views.number(kind, f"residual_{kind}_mean", "Residual") for kind in RESIDUALS),
+        *(views.number(kind, f"unexplained_fraction_{kind}_mean", "Unexplained fraction") for kind in IMITATORS),
         views.number("Reconstructor accuracy", "accuracy"),
         Column("Discovery", lambda row: Cell(duration(row["seconds"]), row["seconds"]), ("seconds",)),
     ]
@@ -256,6 +258,8 @@ def _methods_table(tables: RunTables) -> Table:
     caption = f"Methods at an effect of {target}." if target else "Methods at the ends of the ranges."
     if methods["fd_mean"].notna().any():
         caption += f" {fd} and {kid} are means over both ends of the directions with curves, ± one standard error."
-    if methods[["area50_mean", *(f"residual_{kind}_mean" for kind in RESIDUALS)]].notna().any(axis=None):
-        caption += " Means of area50 and of residuals are over the directions that have them, and carry none."
+    if methods[["area50_mean", *(f"unexplained_fraction_{kind}_mean" for kind in IMITATORS)]].notna().any(axis=None):
+        caption += (
+            " Means of area50 and of unexplained fractions are over the directions that have them, and carry none."
+        )
     return make_table(methods, columns, caption + views.measured_with(methods), sortable=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from navbench.declared.shared import RESIDUALS
+from navbench.declared.shared import IMITATORS
 from navbench.report.blocks import Block, Card, Chart, Details, Figure, Heading, Terms, Words
 from navbench.report.charts import direction_curve, make_chart
 from navbench.report.drawing import colour
@@ -97,7 +97,7 @@ def _numbers(row: Row) -> list[tuple[str, str]]:
         ("Its share of all changes", significant(row["attribute_share"])),
         ("Monotonicity", significant(row["monotonicity"])),
         ("Attribute dependency", significant(row["attribute_dependency"])),
-        *((f"Residual, best {kind}", estimate(row, f"residual_{kind}")) for kind in RESIDUALS),
+        *((f"Unexplained fraction, best {kind}", estimate(row, f"unexplained_fraction_{kind}")) for kind in IMITATORS),
         ("Rayleigh quotient", significant(row["rayleigh"])),
         ("Solver residual", significant(row["solver_residual"])),
         ("Singular value", significant(row["singular_value"])),

@@ -72,7 +72,7 @@ FOOTINGS = {
         Footing(("effect_min",), "n_effect", ("distance", "n_effect", "t_min")),
         Footing(("effect_max",), "n_effect", ("distance", "n_effect", "t_max")),
         Footing(_LOCALITY, "n_locality", ("t_min", "t_max", "shifts", "n_locality"), grouped=True),
-        Footing(("residual_",), "n_reproduction", ("t_max", "n_train", "n_reproduction")),
+        Footing(("unexplained_fraction_",), "n_reproduction", ("t_max", "n_train", "n_reproduction")),
         Footing(("attribute_change",), "n_attributes", ("attribute", "scorer", "t_min", "t_max", "n_attributes")),
     ),
     "methods": (Footing(("fd_mean", "kid_mean"), "n", (*_REALISM, "effect_target", "distance", "curves")),),
@@ -270,16 +270,16 @@ def write_comparison(
 
 _READING = (
     "Compared is every number that has a standard error in three tables: of each direction, its effects, its "
-    "distances of realism at both ends and at t = 0, its locality, its residuals and the change of its attribute; "
-    "of each method in one place, its mean distances; of each surveyed layer, the shares of its changes, its "
-    "area50, distance and effect.",
+    "distances of realism at both ends and at t = 0, its locality, its unexplained fractions and the change of its "
+    "attribute; of each method in one place, its mean distances; of each surveyed layer, the shares of its changes, "
+    "its area50, distance and effect.",
     "Not compared are numbers without a standard error, such as accuracies, verdicts and means of area50 and of "
-    "residuals; curves between the ends; and the other tables, among them regions, quality, asymmetry, rankings, "
-    "pairs, claims, stability and photos.",
+    "unexplained fractions; curves between the ends; and the other tables, among them regions, quality, asymmetry, "
+    "rankings, pairs, claims, stability and photos.",
     "Two numbers are compared only where they rest on the same. Distances of realism: metric, extractor, reference, "
     "numbers of images and resolution; effects: the perceptual distance; the change of an attribute: the attribute "
-    "and its scorer; effects, changes, locality and residuals: the numbers of codes, and of shifts; what is "
-    "measured at an end of the range, or between both: those ends, for another range is another edit; means: how "
+    "and its scorer; effects, changes, locality and unexplained fractions: the numbers of codes, and of shifts; what "
+    "is measured at an end of the range, or between both: those ends, for another range is another edit; means: how "
     "many directions they are over, and at which effect.",
     "Other weights of a generator, or another direction set under the same name, are told and forbid nothing. A set "
     "that was found again is another file, even if its directions are the same.",

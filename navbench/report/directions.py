@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from navbench.declared.shared import RESIDUALS
+from navbench.declared.shared import IMITATORS
 from navbench.report import views
 from navbench.report.blocks import Block, Cell, Details, Heading, Table, Words
 from navbench.report.matched import with_unit
@@ -51,7 +51,7 @@ def _directions_table(page: Page) -> Table:
         views.measured("at t max", "fd_at_max", fd),
         views.number("Attribute share", "attribute_share"),
         column("area50", "area50"),
-        *(column(kind, f"residual_{kind}", "Residual") for kind in RESIDUALS),
+        *(column(kind, f"unexplained_fraction_{kind}", "Unexplained fraction") for kind in IMITATORS),
     ]
     caption = f"Measured directions; values ± one standard error.{views.measured_with(frame)} Click a heading to sort."
     return make_table(frame, columns, caption)

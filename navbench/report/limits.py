@@ -47,7 +47,7 @@ def _limits(tables: RunTables) -> Iterator[str]:
     )
     if curved:
         yield _RANKS
-    yield "A residual is what this optimiser found with its steps: an upper bound on the best imitation."
+    yield "An unexplained fraction is what this optimiser found with its steps: an upper bound on the best imitation."
     if len(tables.attributes):
         yield _SCORER
     yield "Equal effect is equal in one perceptual distance on average; it is not equal in meaning."

@@ -13,17 +13,17 @@ from navbench.report.tables import RunTables
 from navbench.report.views import Column, make_table, measured, number, who_columns, whole, word
 
 _COLUMNS = {
-    "unevenness ": "Unevenness",
+    "path_speed_cv ": "Path speed CV",
     "attribute coherence ": "Attribute coherence",
     "feature coherence t_min": "at t min",
     "feature coherence t_max": "at t max",
-    "naturalness ": "Naturalness (DVN)",
-    "identity kept t_min": "kept at t min",
-    "identity kept t_max": "kept at t max",
-    "recognised ": "Recognised (RCA)",
+    "dvn ": "DVN",
+    "id_similarity t_min": "at t min",
+    "id_similarity t_max": "at t max",
+    "rca ": "RCA",
 }
 """Numbers by metric and end, and their headings."""
-_GROUPS = {"feature coherence": "Feature coherence", "identity kept": "Identity"}
+_GROUPS = {"feature coherence": "Feature coherence", "id_similarity": "ID similarity"}
 
 
 def blocks(page: Page) -> Iterator[Block]:
@@ -31,12 +31,12 @@ def blocks(page: Page) -> Iterator[Block]:
     tables = page.tables
     if quality := _quality_table(tables):
         yield Words(
-            "Unevenness: how much the speed of images varies along t, 0 for a steady change. Coherence: the mean "
-            "cosine of the changes of two codes, of attributes or of features; 1 if a direction does the same to all. "
-            "Naturalness (DVN): near 1 if the images of the reference vary in the same way, 0.5 if they do not."
-            f"{natural_words(tables)} Recognised (RCA): of pairs of images with and without the shift, the share that "
-            "a network names rightly among the directions of the set. Identity kept: the cosine of embeddings with and "
-            "without the shift."
+            "Path speed CV: the coefficient of variation of the perceptual speed along t, 0 for a steady change. "
+            "Coherence: the mean cosine of the changes of two codes, of attributes or of features; 1 if a direction "
+            "does the same to all. DVN (direction variation naturalness): near 1 if the images of the reference vary "
+            f"in the same way, 0.5 if they do not.{natural_words(tables)} RCA (reconstructor classification accuracy): "
+            "of pairs of images with and without the shift, the share whose direction a network names correctly among "
+            "those of the set. ID similarity: the cosine of identity embeddings with and without the shift."
         )
         yield quality
     if len(tables.ranking):
@@ -70,8 +70,8 @@ def _quality_table(tables: RunTables) -> Table:
 
 
 def natural_words(tables: RunTables) -> str:
-    """Of which generators the reference of naturalness is not of real images, as a sentence; '' if there are none."""
-    own = tables.quality[(tables.quality["metric"] == "naturalness") & (tables.quality["reference"] == "unshifted")]
+    """Of which generators the reference of DVN is not of real images, as a sentence; '' if there are none."""
+    own = tables.quality[(tables.quality["metric"] == "dvn") & (tables.quality["reference"] == "unshifted")]
     names = list(dict.fromkeys(own["generator"]))
     return f" The reference of {listed(names)} is the generator itself." if names else ""
 
@@ -117,9 +117,9 @@ def ranking_table(tables: RunTables) -> Table:
     ]
     caption = (
         "Paired differences on the same codes, ± one standard error. A lower distance is more real and a lower area50 "
-        "more local; a lower residual says that another space imitates the edits better. p is of Student's t test, "
-        "adjusted for all pairs of a place after Holm; a difference is decided below 0.05. It covers the choice of "
-        "codes, not that of directions or of the seed of discovery."
+        "more local; a lower unexplained fraction says that another space imitates the edits better. p is of Student's "
+        "t test, adjusted for all pairs of a place after Holm; a difference is significant below 0.05. It covers the "
+        "choice of codes, not that of directions or of the seed of discovery."
     )
     return make_table(frame, columns, caption)
 

@@ -22,13 +22,13 @@ def blocks(page: Page) -> Iterator[Block]:
         **(_distances(page) if len(tables.curved) else {}),
         "area50": "The smallest fraction of the image that holds half of the squared pixel change. Small is local. "
         "area90 holds nine tenths.",
-        "Residual": _residual(tables),
+        "Unexplained fraction": _unexplained_fraction(tables),
         **(_attributes(tables) if len(tables.attributes) else {}),
         "±": "One standard error of sampling images, by the infinitesimal jackknife: from the influence of every image "
         "on the number, with the reference held fixed; of recall and coverage, which are shares of the reference’s "
         "images, with the edited images held fixed. Numbers of locality use a jackknife over ten groups of codes "
-        "instead. Means of area50 and of residuals over the directions of a method carry none. Bands and bars in plots "
-        "are ± 1.96 of them, 95 % if errors are normal.",
+        "instead. Means of area50 and of unexplained fractions over the directions of a method carry none. Bands and "
+        "bars in plots are ± 1.96 of them, 95 % if errors are normal.",
     }
     yield Terms(tuple(terms.items()), "")
 
@@ -59,7 +59,7 @@ def _distances(page: Page) -> dict[str, str]:
     }
 
 
-def _residual(tables: RunTables) -> str:
+def _unexplained_fraction(tables: RunTables) -> str:
     latent = "; of an edit of a latent code, the offset is one of a layer’s kernel"
     return Markup(
         "E|G(z+h) − G<sub>ξ</sub>(z)|² / E|G(z) − G<sub>ξ</sub>(z)|² on held-out codes, h the best single offset found "

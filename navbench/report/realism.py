@@ -137,21 +137,21 @@ def _direction_legend(axes: Axes, rows: pd.DataFrame, shade: str) -> None:
 
 def _lost(tables: RunTables) -> Iterator[Block]:
     """Precision, recall, density and coverage against effect, of generators of which they say something."""
-    known = tables.support[tables.support["value"].notna()]
+    known = tables.prdc[tables.prdc["value"].notna()]
     silent = [str(name) for name, rows in known.groupby("generator", sort=False) if (rows["value"] == 0).all()]
-    charts = tuple(_against_effect(tables, tables.support[~tables.support["generator"].isin(silent)]))
+    charts = tuple(_against_effect(tables, tables.prdc[~tables.prdc["generator"].isin(silent)]))
     if not charts and not silent:
         return
     yield Heading("What is lost: quality or variety")
     yield Words(
         "Precision is the share of edited images that lie within the reference, recall the share of the reference that "
         "edited images still reach; density and coverage are the same two, less moved by outliers. All are by the "
-        f"{counts(tables.support['neighbours'])} nearest neighbours, and depend on n."
+        f"{counts(tables.prdc['neighbours'])} nearest neighbours, and depend on n."
     )
     for name in silent:
         yield Words(
             f"Of {name} all four are 0 at every shift, t = 0 among them: none of its images lies within the "
-            "reference, to the eyes of this extractor, so they say nothing of edits."
+            "reference, according to this extractor, so they say nothing of edits."
         )
     yield Details("Precision, recall, density and coverage against effect", charts)
 
@@ -161,19 +161,19 @@ def asymmetry_sentences(tables: RunTables) -> Iterator[str]:
     for generator, rows in tables.asymmetry.groupby("generator", sort=False):
         effects = rows[["effect_min", "effect_max"]]
         even = rows[effects.max(axis=1) - effects.min(axis=1) <= _UNEQUAL * effects.max(axis=1)]
-        sided = even[even["dearer"] != ""]
+        sided = even[even["costlier_end"] != ""]
         words = (
             f"Of {len(even)} directions{tables.of(generator)} whose ends have the same effect within {_UNEQUAL:.0%}, "
             f"{len(sided)} cost more realism at one end than at the other (significant, Holm over all directions, 5 %)."
         )
         if left := len(rows) - len(even):
             words += f" {left} more have ends of unequal effects."
-        known = sided[sided["rarer"] != ""]
+        known = sided[sided["rarer_end"] != ""]
         if len(known):
-            agree = int((known["dearer"] == known["rarer"]).sum())
+            agree = int((known["costlier_end"] == known["rarer_end"]).sum())
             words += (
                 f" Of {len(known)} of them, the reference has fewer images beyond one end than beyond the other, and "
-                f"that end is the dearer in {agree}; the paper's explanation is that what data lack looks wrong."
+                f"that end is the costlier in {agree}; the paper's explanation is that what data lack looks wrong."
             )
         yield words
 
@@ -184,11 +184,11 @@ def asymmetry_table(tables: RunTables) -> Table:
     columns = [
         *views.who_columns(tables, frame),
         views.measured("t max less t min", "difference", stderr="stderr"),
-        Column("Dearer end", lambda row: Cell(_ENDS.get(row["dearer"], "")), ("dearer",)),
+        Column("Costlier end", lambda row: Cell(_ENDS.get(row["costlier_end"], "")), ("costlier_end",)),
         views.word("Attribute", "attribute"),
-        views.number("at t min", "beyond_min", "Share of the reference beyond it", 2),
-        views.number("at t max", "beyond_max", "Share of the reference beyond it", 2),
-        Column("Rarer end", lambda row: Cell(_ENDS.get(row["rarer"], "")), ("rarer",)),
+        views.number("at t min", "fraction_beyond_min", "Share of the reference beyond it", 2),
+        views.number("at t max", "fraction_beyond_max", "Share of the reference beyond it", 2),
+        Column("Rarer end", lambda row: Cell(_ENDS.get(row["rarer_end"], "")), ("rarer_end",)),
     ]
     caption = (
         f"{views.metric_names(frame)[0]} at t max less that at t min, paired on the codes, ± one standard error; and "

@@ -38,7 +38,8 @@ def blocks(page: Page) -> Iterator[Block]:
         below = "" if "parameter" in edited else "; the images are shown with each direction below"
         yield Words(
             "The other way round: for each edit of a latent code, one offset of one layer’s kernel was sought that "
-            f"imitates it best{below}. A small residual says that this kernel can do what the latent direction does."
+            f"imitates it best{below}. A small unexplained fraction says that this kernel can do what the latent "
+            "direction does."
         )
     yield from charts
 
@@ -55,25 +56,25 @@ def latent_targets(tables: RunTables) -> str:
 
 
 def _reproduction_charts(tables: RunTables) -> Iterator[Chart]:
-    """The residuals of imitations, and how they fell, per generator."""
-    for generator, rows in by_generator(tables.reproduction, "residual"):
-        words = f"Residuals of imitations of {generator}'s edits: {span(rows['residual'])}."
+    """The unexplained fractions of imitations, and how they fell, per generator."""
+    for generator, rows in by_generator(tables.reproduction, "unexplained_fraction"):
+        words = f"Unexplained fractions of imitations of {generator}'s edits: {span(rows['unexplained_fraction'])}."
         caption = (
             f"What the best imitation leaves of an edit, on held-out codes (n = "
             f"{counts(rows['n'])}). {BANDS}; the dotted line is an imitation no better than doing nothing."
         )
         if len(best_of_kind(rows)) < len(rows):
             caption += " Where several layers were tried, the bar is of the best."
-        yield make_chart(tables.run, f"residual-{anchor(generator)}", _residual_bars(rows), words, caption)
-    for generator, rows in by_generator(tables.reproduction_steps, "residual_train"):
-        words = f"Residuals on training codes over optimiser steps, for {generator}."
+        yield make_chart(tables.run, f"unexplained-{anchor(generator)}", _unexplained_bars(rows), words, caption)
+    for generator, rows in by_generator(tables.reproduction_steps, "unexplained_fraction_train"):
+        words = f"Unexplained fractions on training codes over optimiser steps, for {generator}."
         trained = tables.reproduction.loc[tables.reproduction["generator"] == generator, "n_train"]
-        caption = f"The residual on training codes (n = {counts(trained)}) as imitations were sought."
-        yield make_chart(tables.run, f"residual-steps-{anchor(generator)}", _residual_steps(rows), words, caption)
+        caption = f"The unexplained fraction on training codes (n = {counts(trained)}) as imitations were sought."
+        yield make_chart(tables.run, f"unexplained-steps-{anchor(generator)}", _unexplained_steps(rows), words, caption)
 
 
 @styled
-def _residual_bars(reproduction: pd.DataFrame) -> Figure:
+def _unexplained_bars(reproduction: pd.DataFrame) -> Figure:
     """What the best imitation leaves of each edit, by kind of target, a panel per layer; of several layers the best."""
     reproduction = best_of_kind(reproduction).assign(edit=_edits)
     places = list(reproduction["place"].unique())
@@ -87,14 +88,14 @@ def _residual_bars(reproduction: pd.DataFrame) -> Figure:
         for step, target in enumerate(targets):
             part = rows[rows["kind"] == target]
             where = [edits.index(edit) + (step - (len(targets) - 1) / 2) * thick for edit in part["edit"]]
-            error = BAND * part["residual_stderr"].fillna(0.0)
-            axes.barh(where, part["residual"], thick * 0.9, color=targets[target])
-            axes.errorbar(part["residual"], where, xerr=error, fmt="none", ecolor=INK, elinewidth=0.9)
+            error = BAND * part["unexplained_fraction_stderr"].fillna(0.0)
+            axes.barh(where, part["unexplained_fraction"], thick * 0.9, color=targets[target])
+            axes.errorbar(part["unexplained_fraction"], where, xerr=error, fmt="none", ecolor=INK, elinewidth=0.9)
         axes.axvline(1.0, color=MUTED, linestyle=":", linewidth=1.1)
         axes.set_yticks(range(len(edits)), edits)
         axes.set_ylim(len(edits) - 0.4, -0.6)
         axes.set_title(plain(place))
-        axes.set_xlabel("residual: 0 perfect imitation, 1 none")
+        axes.set_xlabel("unexplained fraction: 0 perfect imitation, 1 none")
         axes.tick_params(axis="y", length=0)
         axes.tick_params(axis="x", labelbottom=True)
     handles = [Line2D([], [], color=targets[target], linewidth=5, label=f"best {plain(target)}") for target in targets]
@@ -103,19 +104,19 @@ def _residual_bars(reproduction: pd.DataFrame) -> Figure:
 
 
 @styled
-def _residual_steps(steps: pd.DataFrame) -> Figure:
-    """The residual on training codes as each imitation was sought, a panel per target."""
+def _unexplained_steps(steps: pd.DataFrame) -> Figure:
+    """The unexplained fraction on training codes as each imitation was sought, a panel per target."""
     targets = list(_targets(steps))
     figure, grid = panels(len(targets), 2, 2.9, sharey=True)
     for axes, target in zip(grid, targets, strict=True):
         rows = steps[target_kinds(steps) == target]
         for _, line in rows.groupby(["name", "t", "target"], sort=False):
             shade = colour(line["method"].iloc[0])
-            axes.plot(line["step"], line["residual_train"], color=shade, linewidth=1.1, alpha=0.85)
+            axes.plot(line["step"], line["unexplained_fraction_train"], color=shade, linewidth=1.1, alpha=0.85)
         axes.axhline(1.0, color=MUTED, linestyle=":", linewidth=1.1)
         axes.set_ylim(bottom=0)
         axes.set_title(f"best {plain(target)}")
-    label_edges(grid, "optimiser step", "residual on training codes", numbers_inside=True)
+    label_edges(grid, "optimiser step", "unexplained fraction on training codes", numbers_inside=True)
     method_legend(figure, steps["method"])
     return finish(figure)
 
@@ -126,8 +127,8 @@ def target_kinds(rows: pd.DataFrame) -> pd.Series:
 
 
 def best_of_kind(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of imitations of one edit in several layers, the one with the least residual; the column `kind` is new."""
-    order = rows.assign(kind=target_kinds(rows)).sort_values("residual", kind="stable")
+    """Of imitations of one edit in several layers, the one that explains most; the column `kind` is new."""
+    order = rows.assign(kind=target_kinds(rows)).sort_values("unexplained_fraction", kind="stable")
     return order.drop_duplicates(["name", "t", "kind"]).sort_index()
 
 

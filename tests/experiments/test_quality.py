@@ -25,21 +25,21 @@ def of(made, generator, indices=range(9), embed=None):
     shard = curve_shard(made, SHIFTS, indices, 0, Extractor(), Quadratic(), 7, embed)
     own = unshifted_features(generator, "curve", indices, 0, Extractor(), made.compute).features
     ends = (shard.features[0], shard.features[-1])
-    return shard, quality(shard.steps, GRID, own, ends, noise(5, 30, 4), shard.kept)
+    return shard, quality(shard.steps, GRID, own, ends, noise(5, 30, 4), shard.id_similarity)
 
 
 def test_a_constant_change_is_steady_and_the_same_for_all(generator):
     made = edit(generator, generator.row(3, noise(1, 3, 6, 6)), layer="map", ends=(-2.0, 3.0))
     shard, found = of(made, generator)
     assert torch.allclose(shard.steps, torch.tensor([1.0, 1.0, 1.0, 4.0])[:, None].expand(4, 7), rtol=1e-4)
-    assert torch.allclose(found.uneven, torch.zeros(7).double(), atol=1e-3)
+    assert torch.allclose(found.path_speed_cv, torch.zeros(7).double(), atol=1e-3)
     assert found.coherence[:, 0].tolist() == pytest.approx([1.0, 1.0], abs=1e-4)
 
 
 def test_a_change_of_either_sign_is_steady_but_not_the_same_for_all(generator):
     made = edit(generator, generator.row(0, noise(1, 3, 6, 6)), layer="map", ends=(-2.0, 3.0))
     _, found = of(made, generator, range(40))
-    assert torch.allclose(found.uneven, torch.zeros(7).double(), atol=1e-2)
+    assert torch.allclose(found.path_speed_cv, torch.zeros(7).double(), atol=1e-2)
     assert abs(float(found.coherence[0, 0])) < 0.3  # the code's first coordinate is of either sign
 
 
@@ -56,10 +56,10 @@ def test_an_identity_is_kept_where_the_embedding_does_not_see_the_change(generat
     for image, kept in ((hidden, True), (seen, False)):
         made = edit(generator, generator.row(3, image), layer="map", ends=(-2.0, 3.0))
         _, found = of(made, generator, embed=first_pixels)
-        assert found.kept.shape == (4, 7)
-        assert bool((found.kept > 1 - 1e-6).all()) is kept
+        assert found.id_similarity.shape == (4, 7)
+        assert bool((found.id_similarity > 1 - 1e-6).all()) is kept
 
 
 def test_without_an_embedding_nothing_is_said_of_identity(generator):
     made = edit(generator, noise(2, *generator.layer("map").shape), layer="map", ends=(-2.0, 3.0))
-    assert of(made, generator)[1].kept.shape == (4, 0)
+    assert of(made, generator)[1].id_similarity.shape == (4, 0)

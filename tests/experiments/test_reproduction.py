@@ -22,7 +22,7 @@ def solve(offset, kind="z", batch=16, t=T, steps=40, codes=12, held_out=8, rows=
     return problem.solve(codes, held_out, steps, rows)
 
 
-def residual(found):
+def unexplained_fraction(found):
     return float(found.errors.sum() / found.sizes.sum())
 
 
@@ -41,7 +41,7 @@ def unreachable(rows=4):
 @pytest.mark.parametrize("kind", ["z", "activation"])
 def test_an_edit_that_is_a_latent_shift_is_reproduced(kind):
     found = solve(LINEAR.row(3, reachable()), kind)
-    assert residual(found) < 1e-5
+    assert unexplained_fraction(found) < 1e-5
     assert float(found.steps[-1]) < 1e-5
     h = T * torch.tensor([0.5, -1.0, 2.0]) / reachable().norm()
     torch.testing.assert_close(found.offset.flatten()[:3], h, rtol=1e-2, atol=1e-2)
@@ -52,7 +52,7 @@ def test_an_edit_that_is_a_latent_shift_is_reproduced(kind):
 @pytest.mark.parametrize("kind", ["z", "activation"])
 def test_an_edit_orthogonal_to_all_that_a_space_can_do_is_not_reproduced_at_all(kind):
     found = solve(LINEAR.row(3, unreachable()), kind)
-    assert residual(found) == pytest.approx(1, abs=1e-5)
+    assert unexplained_fraction(found) == pytest.approx(1, abs=1e-5)
     assert found.steps.tolist() == pytest.approx([1.0] * len(found.steps))
     assert float(found.offset.norm()) < 1e-3
 
@@ -62,7 +62,7 @@ def test_an_edit_that_is_partly_reachable_leaves_the_rest(angle):
     image = math.cos(angle) * reachable() / reachable().norm()
     image = image + math.sin(angle) * unreachable() / unreachable().norm()
     found = solve(LINEAR.row(3, image))
-    assert residual(found) == pytest.approx(math.sin(angle) ** 2, abs=1e-4)
+    assert unexplained_fraction(found) == pytest.approx(math.sin(angle) ** 2, abs=1e-4)
     assert float(found.steps[-1]) == pytest.approx(math.sin(angle) ** 2, abs=1e-4)
     ratio = float(found.perceptual.sum() / found.perceptual_sizes.sum())
     assert ratio == pytest.approx(math.sin(angle) ** 2, abs=1e-4)
@@ -72,8 +72,8 @@ def test_an_edit_that_the_constant_can_do_is_for_activations_alone():
     image, own = LINEAR.row(3, IMAGES[3]), IMAGES[3].flatten()
     basis = torch.linalg.qr(IMAGES[:3].flatten(1).T)[0]
     exact = float((own - basis @ (basis.T @ own)).square().sum() / own.square().sum())
-    assert residual(solve(image, "activation")) < 1e-5
-    assert residual(solve(image, "z")) == pytest.approx(exact, abs=1e-4)
+    assert unexplained_fraction(solve(image, "activation")) < 1e-5
+    assert unexplained_fraction(solve(image, "z")) == pytest.approx(exact, abs=1e-4)
 
 
 def test_an_edit_that_depends_on_the_code_is_reproduced_on_average_only():
@@ -83,7 +83,7 @@ def test_an_edit_that_depends_on_the_code_is_reproduced_on_average_only():
     assert float(found.steps[-1]) == pytest.approx(1 - float(z.mean() ** 2 / z.square().mean()), abs=1e-4)
     held = codes_for(LINEAR, "held out", range(8), 3).z[:, 0]
     expected = float((held - z.mean()).square().sum() / held.square().sum())
-    assert residual(found) == pytest.approx(expected, abs=1e-3)
+    assert unexplained_fraction(found) == pytest.approx(expected, abs=1e-3)
 
 
 def test_errors_and_sizes_are_per_held_out_code():
@@ -134,7 +134,7 @@ def test_reproduction_does_not_depend_on_the_batch():
     expected = solve(offset, batch=64)
     for batch in (1, 5):
         found = solve(offset, batch=batch)
-        assert residual(found) == pytest.approx(residual(expected), rel=1e-4)
+        assert unexplained_fraction(found) == pytest.approx(unexplained_fraction(expected), rel=1e-4)
         torch.testing.assert_close(found.offset, expected.offset, rtol=1e-3, atol=1e-4)
 
 

@@ -88,8 +88,8 @@ class RunBuilder:
                 "effect_target": TARGET,
                 "accuracy": 0.83 if method in ("optimization", "hybrid") else np.nan,
                 "area50_mean": 0.14,
-                "residual_z_mean": 0.91,
-                "residual_activation_mean": 0.62,
+                "unexplained_fraction_z_mean": 0.91,
+                "unexplained_fraction_activation_mean": 0.62,
                 **self.setting,
             }
         )
@@ -158,9 +158,9 @@ class RunBuilder:
                     "steps": 300,
                     "n_train": 256,
                     "n": 256,
-                    "residual": value,
-                    "residual_stderr": 0.012,
-                    "residual_train": value - 0.02,
+                    "unexplained_fraction": value,
+                    "unexplained_fraction_stderr": 0.012,
+                    "unexplained_fraction_train": value - 0.02,
                     "perceptual": 0.093,
                     "perceptual_edit": 0.12,
                     "distance": "stlpips-alex",
@@ -168,8 +168,8 @@ class RunBuilder:
             )
             for step in range(0, 301, 10):
                 fallen = value - 0.02 + (1 - value + 0.02) * np.exp(-step / 60)
-                self.tables["reproduction_steps"].append({**at, "step": step, "residual_train": fallen})
-            column = f"residual_{target.split()[0]}"
+                self.tables["reproduction_steps"].append({**at, "step": step, "unexplained_fraction_train": fallen})
+            column = f"unexplained_fraction_{target.split()[0]}"
             kept |= {column: min(value, kept.get(column, value)), f"{column}_stderr": 0.012}
         return kept
 

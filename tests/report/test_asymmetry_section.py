@@ -8,15 +8,15 @@ from navbench.report.realism import asymmetry_sentences
 from navbench.report.tables import load_run
 
 
-def row(index, dearer="", rarer="", effects=(0.1, 0.1), difference=3.0):
+def row(index, costlier="", rarer="", effects=(0.1, 0.1), difference=3.0):
     return {
         "generator": "faces", "method": "svd", "layer": "main.6", "space": "parameter", "direction": index,
         "name": f"faces/svd/main.6/{index}", "label": "", "metric": "FD", "extractor": "efficientnet-lite0",
         "reference": "photos", "n": 2000, "effect_min": effects[0], "effect_max": effects[1], "value_min": 20.0,
-        "value_max": 20 + difference, "difference": difference, "stderr": 0.5, "dearer": dearer,
-        "attribute": "smile" if rarer else "", "beyond_min": 0.25 if rarer else None,
-        "beyond_min_stderr": 0.02 if rarer else None, "beyond_max": 0.01 if rarer else None,
-        "beyond_max_stderr": 0.01 if rarer else None, "rarer": rarer,
+        "value_max": 20 + difference, "difference": difference, "stderr": 0.5, "costlier_end": costlier,
+        "attribute": "smile" if rarer else "", "fraction_beyond_min": 0.25 if rarer else None,
+        "fraction_beyond_min_stderr": 0.02 if rarer else None, "fraction_beyond_max": 0.01 if rarer else None,
+        "fraction_beyond_max_stderr": 0.01 if rarer else None, "rarer_end": rarer,
     }  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_directions_are_counted_whose_dearer_end_is_the_rarer(told):
     assert sentence.startswith("Of 4 directions whose ends have the same effect within 10%, 3 cost more realism at one")
     assert "1 more have ends of unequal effects." in sentence
     assert "Of 2 of them, the reference has fewer images beyond one end than beyond the other, and that end" in sentence
-    assert "is the dearer in 1;" in sentence
+    assert "is the costlier in 1;" in sentence
     assert sentence.replace("'", "&#39;") in page
     assert "Share of the reference beyond it" in page
 

@@ -145,8 +145,8 @@ def test_latent_places_are_called_latent_everywhere(run: Path, page: str) -> Non
 
 def test_both_directions_of_imitation_are_told(tables: RunTables, page: str) -> None:
     rest = " ".join(answers.reproduction_sentences(tables))
-    kernel = tables.reproduction[tables.reproduction["target"] == "parameter convs.3"]["residual"]
-    assert f"Imitating latent edits left a residual of {kernel.min():.2f}" in rest
+    kernel = tables.reproduction[tables.reproduction["target"] == "parameter convs.3"]["unexplained_fraction"]
+    assert f"Imitating latent edits left an unexplained fraction of {kernel.min():.2f}" in rest
     assert "with one offset of one layer's kernel" in rest
     told = text(section(page, "reproduction"))
     assert "For each edit of a kernel, one offset of z" in told

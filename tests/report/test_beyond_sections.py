@@ -44,11 +44,11 @@ def test_a_ranking_names_the_lowest_and_never_calls_an_easy_imitation_better(run
         ranked("FD", "svd", "spectrum", 9.0, 0.001, "spectrum"),
         ranked("FD", "svd", "hybrid", 7.0, 0.001, "hybrid"),
         ranked("FD", "spectrum", "hybrid", -2.0, 0.4, ""),
-        ranked("residual in z", "svd", "spectrum", 0.3, 0.01, "spectrum"),
+        ranked("unexplained fraction in z", "svd", "spectrum", 0.3, 0.01, "spectrum"),
     ])  # fmt: skip
     (words,) = quality.ranking_sentences(tables)
     assert "FD (efficientnet-lite0): none lower than spectrum and hybrid (2 of 3 pairs decided)" in words
-    assert "residual in z: spectrum lowest (1 of 1 pairs decided)" in words
+    assert "unexplained fraction in z: spectrum lowest (1 of 1 pairs decided)" in words
     assert "best" not in words
     table = quality.ranking_table(tables)
     assert [row[-1].text for row in table.rows] == ["spectrum", "hybrid", "not significant", "spectrum"]
@@ -68,7 +68,7 @@ def test_methods_on_different_footings_are_not_ranked(run):
 )
 def test_naturalness_says_where_its_images_are_the_generators_own(run, reference, words):
     row = who("svd", 0) | {
-        "metric": "naturalness", "end": "", "by": "efficientnet-lite0", "n": 64, "value": 0.7, "stderr": 0.05,
+        "metric": "dvn", "end": "", "by": "efficientnet-lite0", "n": 64, "value": 0.7, "stderr": 0.05,
         "reference": reference, "n_reference": 128,
     }  # fmt: skip
     told = quality.natural_words(tables_with(run, "quality", [row]))

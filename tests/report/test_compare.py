@@ -17,7 +17,7 @@ from navbench.report.tables import load_run
 from navbench.tables import TABLES
 
 FD, KID = ({f"{metric}_{end}" for end in ("floor", "at_min", "at_max")} for metric in ("fd", "kid"))
-EFFECT, RESIDUAL = {"effect_min", "effect_max"}, {"residual_z", "residual_activation"}
+EFFECT, RESIDUAL = {"effect_min", "effect_max"}, {"unexplained_fraction_z", "unexplained_fraction_activation"}
 LOCALITY = {"area50", "area90", "participation", "entropy_area", "mean_change"}
 SHARES = {"coarse": 0.4, "middle": 0.35, "fine": 0.25, "geometry": 0.7, "area50": 0.15}
 
@@ -167,11 +167,11 @@ def test_the_degrees_of_freedom_are_those_of_the_run_with_fewer_samples(pair):
 def test_under_no_change_at_all_differences_beyond_chance_are_rare(make_builder, tmp_path):
     """Samples drawn anew for both runs, and with them the errors: few pairs of runs have any difference called real.
 
-    With normal quantiles most have: there are 4 codes of effects, 5 of residuals, and 10 groups of locality.
+    With normal quantiles most have: there are 4 codes of effects, 5 of unexplained fractions, 10 groups of locality.
     """
     run = load_run(make_builder(found=6, measured=6).write(tmp_path / "run", without=("images",)))
     run = run.with_tables(directions=run.directions.assign(n=20, n_effect=4, n_reproduction=5))
-    rng, counts = np.random.default_rng(0), {"fd": 20, "kid": 20, "effect": 4, "residual": 5}
+    rng, counts = np.random.default_rng(0), {"fd": 20, "kid": 20, "effect": 4, "unexplained_fraction": 5}
 
     def drawn():
         frame = run.directions.copy()
@@ -234,7 +234,7 @@ def test_what_rests_on_something_else_is_not_compared_and_the_rest_is(pair, colu
     [
         ("locality", {"shifts": 8}, "shifts 20 and 8", LOCALITY),
         ("locality", {"n": 64}, "n_locality 1600 and 64", LOCALITY),
-        ("reproduction", {"n_train": 32}, "n_train 256 and 32", RESIDUAL | {"residual_parameter"}),
+        ("reproduction", {"n_train": 32}, "n_train 256 and 32", RESIDUAL | {"unexplained_fraction_parameter"}),
         ("attributes", {"scorer": "trucks"}, "scorer cars and trucks", {"attribute_change"}),
         ("attributes", {"n": 20}, "n_attributes 256 and 20", {"attribute_change"}),
     ],

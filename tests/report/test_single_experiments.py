@@ -11,7 +11,7 @@ from navbench.report.tables import load_run
 
 COLUMNS = {
     "locality": ("area50", "area90", "participation", "entropy_area", "mean_change"),
-    "reproduction": ("residual_z", "residual_activation", "n_reproduction"),
+    "reproduction": ("unexplained_fraction_z", "unexplained_fraction_activation", "n_reproduction"),
     "strips": (),
 }
 TABLES = {"locality": ("locality",), "reproduction": ("reproduction", "reproduction_steps"), "strips": ()}
@@ -70,8 +70,16 @@ def test_every_direction_with_anything_has_a_card_and_a_row(make_page: Callable,
     ("experiment", "shown", "absent"),
     [
         ("locality", ("Where images change", "area50", 'class="gallery"', "own scale"), "Strip of"),
-        ("reproduction", ("and its imitations, 3 codes", "Residual, best z", "Imitating the edits"), 'class="gallery"'),
-        ("strips", ("Strip of faces/svd/main.6/0", "Animation</summary>", "Ends and middle"), "Residual, best"),
+        (
+            "reproduction",
+            ("and its imitations, 3 codes", "Unexplained fraction, best z", "Imitating the edits"),
+            'class="gallery"',
+        ),
+        (
+            "strips",
+            ("Strip of faces/svd/main.6/0", "Animation</summary>", "Ends and middle"),
+            "Unexplained fraction, best",
+        ),
     ],
 )
 def test_a_card_shows_what_its_direction_has(

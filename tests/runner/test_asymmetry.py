@@ -55,9 +55,9 @@ def test_the_difference_of_the_ends_is_paired_on_the_codes():
     assert (found["effect_min"], found["effect_max"]) == pytest.approx((0.1, 0.2))
 
 
-@pytest.mark.parametrize(("ends", "dearer"), [((20, 26), "t_max"), ((26, 20), "t_min"), ((23, 23.5), "")])
-def test_the_end_that_costs_more_is_named_if_the_difference_is_beyond_its_uncertainty(ends, dearer):
-    assert row(*ends, noise=3.0)["dearer"] == dearer
+@pytest.mark.parametrize(("ends", "costlier"), [((20, 26), "t_max"), ((26, 20), "t_min"), ((23, 23.5), "")])
+def test_the_end_that_costs_more_is_named_if_the_difference_is_beyond_its_uncertainty(ends, costlier):
+    assert row(*ends, noise=3.0)["costlier_end"] == costlier
 
 
 @pytest.mark.parametrize(("slope", "rarer"), [(1.0, "t_min"), (-1.0, "t_max")])
@@ -65,20 +65,22 @@ def test_the_end_beyond_which_the_reference_has_fewer_images_is_named(slope, rar
     """Radii from -0.5 to 3: none is below -1, which the edit reaches; more than half are above +1."""
     reference = readings(torch.linspace(-0.5, 3, 701))
     found = row(20, 26, slope=slope, reference=reference)
-    near, far = ("beyond_min", "beyond_max") if slope > 0 else ("beyond_max", "beyond_min")
+    near, far = (
+        ("fraction_beyond_min", "fraction_beyond_max") if slope > 0 else ("fraction_beyond_max", "fraction_beyond_min")
+    )
     assert found[near] == 0
     assert found[far] == pytest.approx(2 / 3.5, abs=2e-3)
-    assert found["rarer"] == rarer
+    assert found["rarer_end"] == rarer
     assert (found["attribute"], found["n_reference"]) == ("wheel radius", 701)
     assert (found["level_min"], found["level_zero"], found["level_max"]) == (-slope, 0, slope)
 
 
 def test_a_symmetric_reference_has_no_rarer_end():
-    assert row(20, 26, reference=readings(torch.linspace(-3, 3, 600)))["rarer"] == ""
+    assert row(20, 26, reference=readings(torch.linspace(-3, 3, 600)))["rarer_end"] == ""
 
 
 def test_a_few_images_decide_nothing():
-    assert row(20, 26, reference=readings([-0.5, 0.0, 1.5]))["rarer"] == ""
+    assert row(20, 26, reference=readings([-0.5, 0.0, 1.5]))["rarer_end"] == ""
 
 
 def test_around_a_circle_and_without_readings_nothing_is_explained():

@@ -103,10 +103,10 @@ def test_quality_has_a_row_per_number_and_end(run):
     assert counts[measured.index[measured]].min() >= 2
     first = quality[quality["name"] == "toy.make/svd/up/0"]
     assert set(first["metric"]) == {
-        *("unevenness", "feature coherence", "naturalness", "identity kept", "attribute coherence", "recognised")
+        *("path_speed_cv", "feature coherence", "dvn", "id_similarity", "attribute coherence", "rca")
     }
-    assert (first.loc[first["metric"] == "identity kept", "by"] == "toy:embedding").all()
-    assert first.loc[first["metric"] == "identity kept", "value"].between(-1, 1).all()
+    assert (first.loc[first["metric"] == "id_similarity", "by"] == "toy:embedding").all()
+    assert first.loc[first["metric"] == "id_similarity", "value"].between(-1, 1).all()
 
 
 def test_confusions_are_shares_of_what_was_shown(run):

@@ -102,15 +102,15 @@ def test_quality_keeps_the_ends_and_numbers_apart(generator):
     rows = {(row["metric"], row["end"]): row for row in Curves().rows(on, outcome)["quality"]}
     numbers = {place: (row["value"], row["n"]) for place, row in rows.items()}
     assert numbers == {
-        ("unevenness", ""): (pytest.approx(0.2), 2),  # a code that does not change has no path
+        ("path_speed_cv", ""): (pytest.approx(0.2), 2),  # a code that does not change has no path
         ("feature coherence", "t_min"): (pytest.approx(0.5), CODES),
         ("feature coherence", "t_max"): (pytest.approx(0.6), CODES),
-        ("naturalness", ""): (pytest.approx(0.7), 10),
-        ("identity kept", "t_min"): (pytest.approx(0.8), 2),
-        ("identity kept", "t_max"): (pytest.approx(0.3), 2),
+        ("dvn", ""): (pytest.approx(0.7), 10),
+        ("id_similarity", "t_min"): (pytest.approx(0.8), 2),
+        ("id_similarity", "t_max"): (pytest.approx(0.3), 2),
     }
-    assert (rows["naturalness", ""]["reference"], rows["naturalness", ""]["n_reference"]) == ("renderings", 300)
-    assert rows["identity kept", "t_min"]["by"] == "faces"
+    assert (rows["dvn", ""]["reference"], rows["dvn", ""]["n_reference"]) == ("renderings", 300)
+    assert rows["id_similarity", "t_min"]["by"] == "faces"
 
 
 # --- layers ------------------------------------------------------------------------------------------------------
@@ -151,17 +151,17 @@ def heats(hot):
     return [group] * 10
 
 
-def reproduction(residual):
-    errors = torch.full((CODES,), residual)
+def reproduction(unexplained):
+    errors = torch.full((CODES,), unexplained)
     return Reproduction(*[torch.zeros(0)] * 2, errors, torch.ones(CODES), *[torch.zeros(0)] * 3)
 
 
 def ranked(generator, first, second):
     """The rows of two methods, each with a curve, a heatmap and an imitation."""
     curves, hot_pixels, imitations = {}, {}, {}
-    for found, cost, hot, residual in ((first, 20.0, 8, 0.2), (second, 40.0, 4, 0.7)):
+    for found, cost, hot, unexplained in ((first, 20.0, 8, 0.2), (second, 40.0, 4, 0.7)):
         name = found[0].name
-        curves[name], hot_pixels[name], imitations[name, "z"] = curve(cost, cost), heats(hot), reproduction(residual)
+        curves[name], hot_pixels[name], imitations[name, "z"] = curve(cost, cost), heats(hot), reproduction(unexplained)
     outcomes = {Curves: CurvesFound(curves, {}), Heatmaps: Heats(hot_pixels), Reproductions: Imitations(imitations)}
     on = measurement(outcomes, generator=generator, sets=(first, second))
     return {row["metric"]: row for row in Ranking().rows(on, Ranking().run(on))["ranking"]}
@@ -174,7 +174,7 @@ def test_a_ranking_has_each_number_of_both_methods(generator):
         "FD": pytest.approx((20.0, 40.0, -20.0)),
         "KID": pytest.approx((0.2, 0.4, -0.2)),
         "area50": pytest.approx((0.25, 0.125, 0.125)),  # half of the pixels that change
-        "residual in z": pytest.approx((0.2, 0.7, -0.5)),
+        "unexplained fraction in z": pytest.approx((0.2, 0.7, -0.5)),
     }
     assert all(row["status"] == "" for row in rows.values())
 

@@ -239,10 +239,10 @@ def test_the_tables_have_the_columns_that_the_report_reads(finished):
     made_elsewhere |= {f"attribute_{name}" for name in ("change", "change_stderr", "share", "dependency")}
     made_elsewhere |= {"target"}
     survey = {*TABLES["layers"].names} - {*TABLES["layers"].needed} - {"parameters", "input_size", "directions"}
-    made_elsewhere |= {"rarer", "unit", *(f"level_{place}" for place in ("min", "zero", "max"))}
-    made_elsewhere |= {f"beyond_{place}{end}" for place in ("min", "max") for end in ("", "_stderr")}
+    made_elsewhere |= {"rarer_end", "unit", *(f"level_{place}" for place in ("min", "zero", "max"))}
+    made_elsewhere |= {f"fraction_beyond_{place}{end}" for place in ("min", "max") for end in ("", "_stderr")}
     imitators = ("w", "w+", "parameter")
-    made_elsewhere |= {f"residual_{kind}{end}" for kind in imitators for end in ("", "_stderr", "_mean")}
+    made_elsewhere |= {f"unexplained_fraction_{kind}{end}" for kind in imitators for end in ("", "_stderr", "_mean")}
     for name in tables:
         wanted = set(TABLES[name].names)
         written = set(pd.read_csv(finished.folder / "tables" / f"{name}.csv").columns)

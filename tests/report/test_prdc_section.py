@@ -23,7 +23,7 @@ def page(make_builder, tmp_path):
             for metric in ("precision", "recall")
             for t, value in zip((-1.0, 0.0, 1.0), along, strict=True)
         ]  # fmt: skip
-        pd.DataFrame(rows).to_csv(run / "tables" / "support.csv", index=False)
+        pd.DataFrame(rows).to_csv(run / "tables" / "prdc.csv", index=False)
         return write_report(run).read_text(encoding="utf-8")
 
     return write

@@ -18,7 +18,7 @@ MOST = 5000
 """Samples of each kind that are used, the first ones: more make classifiers slow and hardly better."""
 
 
-def naturalness(low: Tensor, high: Tensor, real: Tensor) -> Estimate:
+def dvn(low: Tensor, high: Tensor, real: Tensor) -> Estimate:
     """DVN (Voynov & Babenko, ICML 2020, section 4.1): near 1 if real images vary in the same way, 0.5 if they do not.
 
     A classifier learns to tell both ends of a direction apart; it labels real images; another one learns from these,
