@@ -234,7 +234,7 @@ def _hashes(run: RunTables) -> dict[str, str]:
         found[f"weights of {name}"] = str(entry.get("weights_sha256", "")) if isinstance(entry, dict) else ""
     for entry in sets if isinstance(sets, list) else ():
         if isinstance(entry, dict):
-            found[f"direction set {entry.get('reference', '')}"] = str(entry.get("sha256", ""))
+            found[f"direction set {entry.get('set_id', '')}"] = str(entry.get("sha256", ""))
     return found
 
 

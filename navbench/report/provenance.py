@@ -39,15 +39,15 @@ def blocks(page: Page) -> Iterator[Block]:
     for name, entry in _dict(manifest.get("generators")).items():
         yield Details(f"Generator {name}", (Terms(_pairs(entry, without="layers")),))
     for entry in _direction_sets(manifest):
-        name = _text(entry.get("reference", ""))
-        yield Details(f"Direction set {name}", (Terms(_pairs(entry, without="reference")),))
+        name = _text(entry.get("set_id", ""))
+        yield Details(f"Direction set {name}", (Terms(_pairs(entry, without="set_id")),))
     yield Details("The suite file", (Pre(page.tables.suite_toml),))
 
 
 def discovery_seconds(manifest: dict[str, Any]) -> dict[str, float]:
     """How long it took to find each direction set, by its reference, where the manifest says so."""
     found = {
-        _text(entry.get("reference", "")): _dict(entry.get("provenance")).get("seconds")
+        _text(entry.get("set_id", "")): _dict(entry.get("provenance")).get("seconds")
         for entry in _direction_sets(manifest)
     }
     return {reference: _number(seconds) for reference, seconds in found.items()}

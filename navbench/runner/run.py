@@ -162,7 +162,7 @@ class Run:
             "generators": {on.generator.name: _described(on) for on in measurements},
             "direction_sets": [
                 {
-                    "reference": file.set_id,
+                    "set_id": file.set_id,
                     "sha256": file.sha256,
                     "directions": file.count,
                     "settings": file.header["settings"],

@@ -357,7 +357,7 @@ def make_manifest(builder: RunBuilder) -> dict:
         },
         "direction_sets": [
             {
-                "reference": f"faces/{method}/{layer}",
+                "set_id": f"faces/{method}/{layer}",
                 "sha256": "cd" * 32,
                 "directions": builder.found,
                 "settings": {"steps": 400, "batch": 32},

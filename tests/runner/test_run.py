@@ -219,7 +219,7 @@ def test_the_manifest_says_what_was_measured_on_what(finished, sets):
     facts = manifest(finished.folder)
     generator = zoo.create("toy:make", Compute())
     assert facts["generators"]["toy.make"]["weights_sha256"] == generator.fingerprint
-    assert {entry["reference"]: entry["sha256"] for entry in facts["direction_sets"]} == {
+    assert {entry["set_id"]: entry["sha256"] for entry in facts["direction_sets"]} == {
         reference: file.sha256 for reference, file in Library([sets]).sets.items()
     }
     assert facts["suite_sha256"] == toy.tiny().cache_key
