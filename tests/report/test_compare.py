@@ -328,7 +328,7 @@ def test_other_weights_and_direction_sets_are_told_and_their_numbers_compared(pa
     page = (tmp_path / "out" / "index.html").read_text()
     for name, digits in (
         ("weights of faces", "0c3b0c3b0c3b and 0c3c0c3c0c3c"),
-        (sets[0]["reference"], "cdcdcdcdcdcd and ef"),
+        (sets[0]["set_id"], "cdcdcdcdcdcd and ef"),
     ):
         assert f"{name}</dt><dd>{digits}" in page
     assert "direction set faces/optimization/main.6" not in page
