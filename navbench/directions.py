@@ -29,7 +29,6 @@ class Direction:
     Attributes:
         name: 'generator/method/layer/index', its full name.
         basis, coefficients: what the offset is made of, when it is asked for; coefficients (B,).
-        basis_id: which basis that is, so that results can be tied to the direction.
         t_min, t_max: the range of the shift t, t_min < 0 < t_max.
         scores: what its method knows of it, such as a Rayleigh quotient; empty for some methods.
     """
@@ -45,7 +44,6 @@ class Direction:
     t_min: float
     t_max: float
     scores: dict[str, float] = field(default_factory=dict)
-    basis_id: str = ""
 
     @property
     def place(self) -> str:
@@ -64,9 +62,9 @@ class Direction:
         return offset / offset.norm()
 
     @property
-    def cache_key(self) -> list[str | float | None]:
+    def cache_key(self) -> list[Any]:
         """What results depend on: all but its name and label."""
-        return [self.space, self.layer, self.basis_id, tensor_hash(self.coefficients), self.t_min, self.t_max]
+        return [self.space, self.layer, self.basis.cache_key, tensor_hash(self.coefficients), self.t_min, self.t_max]
 
     @property
     def slug(self) -> str:
@@ -155,7 +153,6 @@ class DirectionSet:
             float(self.t_min[index]),
             float(self.t_max[index]),
             {name: float(values[index]) for name, values in self.scores.items()},
-            f"{self.basis_name} {self.basis_sha256} {self.seed if self.basis_name == 'random' else ''}",
         )
 
     @property

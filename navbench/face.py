@@ -123,12 +123,12 @@ def load_direction(
 
 
 def load_directions(
-    reference: str, *, generator: Generator | str | None = None, folder: str | Path | None = None, device: str = "cpu"
+    set_id: str, *, generator: Generator | str | None = None, folder: str | Path | None = None, device: str = "cpu"
 ) -> DirectionSet:
     """All directions of one method in one place; `bind` puts one of them on its generator.
 
     Args:
-        reference: 'generator/method/place', such as 'faces/hybrid/main.6'.
+        set_id: 'generator/method/place', such as 'faces/hybrid/main.6'.
         generator: the one that they were found on; by default the installed one of that name.
         folder: of direction sets, beside the shipped ones.
         device: where a generator that is named, not given, is.
@@ -140,9 +140,9 @@ def load_directions(
     DirectionSet(faces/svd/main.6, 16 directions)
     """
     sets = library(folder).sets
-    if reference not in sets:
-        raise unknown("direction set", reference, sets)
-    return sets[reference].load(_generator_of(sets[reference], generator, Compute(device)))
+    if set_id not in sets:
+        raise unknown("direction set", set_id, sets)
+    return sets[set_id].load(_generator_of(sets[set_id], generator, Compute(device)))
 
 
 def _generator_of(file: SetFile, generator: Generator | str | None, compute: Compute) -> Generator:
@@ -279,6 +279,8 @@ def plot_curve(frame: pd.DataFrame) -> Figure:
     >>> nb.plot_curve(frame).axes[0].get_xlabel()
     'shift t'
     """
+    if (names := frame["name"].unique()).size > 1:
+        raise NavbenchError(f"These are the curves of {names.size} directions; choose one, such as {names[0]!r}.")
     figure: Any = direction_curve(frame[frame["metric"] != "KID"])
     figure._repr_png_ = partial(display.png, figure)  # Jupyter shows a figure by itself only if pyplot is imported
     return figure

@@ -192,8 +192,9 @@ def imitate(
         seed: of the codes.
 
     Returns:
-        The columns of a run's table `reproduction`: target, unexplained_fraction (0 for a perfect imitation, 1 for
-        none) with its standard error and n, unexplained_fraction_train, steps.
+        Numbers of a run's table `reproduction`: target, unexplained_fraction (0 for a perfect imitation, 1 for none)
+        with its standard error and n, unexplained_fraction_train, steps; and the mean perceptual distance of the
+        imitation from the edit, and of the unshifted image from it.
 
     >>> found = nb.imitate(nb.load_direction("faces/svd/main.6/0"), "z", codes=2, held_out=2, steps=1)
     >>> 0 < found["unexplained_fraction"] < 2
@@ -204,7 +205,10 @@ def imitate(
     perceptual = create_distance(distance, direction.compute)
     t = direction.direction.t_max
     found = reproduction.imitate(direction, t, space, perceptual, seed, codes, held_out, steps)
-    left = estimate.ratio(found.errors, found.sizes)
+    left = found.unexplained_fraction
     numbers = {"unexplained_fraction": left.value, "unexplained_fraction_stderr": left.stderr, "n": left.n}
     rest = {"unexplained_fraction_train": float(found.steps[-1]), "steps": len(found.steps) - 1}
-    return pd.Series({"name": direction.direction.name, "target": describe(space), "t": t, **numbers, **rest})
+    seen = {"perceptual": found.perceptual, "perceptual_edit": found.perceptual_sizes}
+    rest |= {column: float(distances.double().mean()) for column, distances in seen.items()}
+    about = {"name": direction.direction.name, "target": describe(space), "t": t}
+    return pd.Series({**about, **numbers, **rest, "distance": distance})

@@ -103,8 +103,8 @@ METHODS = _Methods()
 
 def _added(name: str) -> Method:
     """The row of another package."""
-    row: Any = plugins.known(GROUP)[name].load()
-    row = row if isinstance(row, Method) else row()
+    row: Any = plugins.find(GROUP, "method", name)
+    row = row() if callable(row) else row
     if not isinstance(row, Method) or row.name != name or (row.make is None) != (row.basis in BASES):
         raise NavbenchError(
             f"Entry point {name!r} of {GROUP} gives no method of that name with a basis of its own or one of "

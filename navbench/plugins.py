@@ -27,7 +27,12 @@ def find(group: str, kind: str, name: str) -> Callable[..., Any]:
         points = known(group)
         if name not in points:
             raise unknown(kind, name, points)
-        return points[name].load()
+        try:
+            return points[name].load()
+        except (ImportError, AttributeError) as error:
+            raise NavbenchError(
+                f"{kind.capitalize()} {name!r}: {points[name].value} cannot be loaded ({error})."
+            ) from error
     module, _, attribute = name.partition(":")
     here = str(Path.cwd())  # a console script's path lacks it
     sys.path.insert(0, here)

@@ -11,7 +11,7 @@ from rich.console import Console
 from navbench import display
 from navbench import suite as suites
 from navbench.compute import Compute
-from navbench.errors import NavbenchError
+from navbench.errors import NavbenchError, image_trouble
 from navbench.library import library
 from navbench.report.html import write_report
 from navbench.report.tables import load_run
@@ -37,7 +37,7 @@ class Run:
         return f"Run({str(self.folder)!r}, {len(self._read.directions)} directions)"
 
     def __getitem__(self, table: str) -> pd.DataFrame:
-        """The table of that name, as tables/NAME.csv holds it, typed."""
+        """The table of that name, typed; with `place` and `where`, words for the layer or the latent space."""
         return self._read.table(table)
 
     @property
@@ -51,13 +51,17 @@ class Run:
         return self.folder / "index.html"
 
     def pictures(self, kind: str = "strip") -> dict[str, Image.Image]:
-        """The pictures of a kind ('strip', 'reproduction', 'paired', ...) by file, those that the folder holds."""
+        """The pictures of a kind ('strip', 'reproduction', 'paired', ...) by file, those that the folder holds.
+
+        Raises:
+            NavbenchError: one is damaged, or none of this run.
+        """
         images, root = self["images"], self.folder.resolve()
         files = images.loc[images["kind"] == kind, "file"]
         paths = {file: path for file in files if (path := (root / file).resolve()).is_file()}
         if outside := [file for file, path in paths.items() if not path.is_relative_to(root)]:
             raise NavbenchError(f"{self.folder / 'tables' / 'images.csv'} names {outside[0]!r}, not of this run.")
-        return {file: Image.open(path) for file, path in paths.items()}
+        return {file: _opened(path) for file, path in paths.items()}
 
     def _repr_html_(self) -> str:
         sizes = {name: f"{len(frame)} rows" for name, frame in self._read.frames.items() if len(frame)}
@@ -65,6 +69,13 @@ class Run:
         strips = list(self.pictures().items())[:_SHOWN]
         shown = "".join(f"<p>{escape(file)}<br>{display.picture(image, file)}</p>" for file, image in strips)
         return f"<b>{escape(repr(self))}</b>{display.numbers(sizes | {'report': report})}{shown}"
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        return Image.open(path)
+    except OSError as error:
+        raise NavbenchError(f"{path} cannot be read as an image ({image_trouble(error)}).") from None
 
 
 def open_run(folder: str | Path) -> Run:

@@ -12,7 +12,7 @@ import tomli_w
 from pydantic import ValidationError, create_model
 
 from navbench.errors import NavbenchError, unknown
-from navbench.experiments.catalogue import catalogue
+from navbench.experiments.catalogue import EXPERIMENTS, catalogue
 from navbench.experiments.common import Common, check_methods
 from navbench.experiments.common import Subject as Subject
 from navbench.experiments.experiment import NoSettings
@@ -34,20 +34,30 @@ class Suite(_SECTIONS):
     """One benchmark: what `Common` says, and the sections of the experiments, by their names."""
 
     def toml(self) -> str:
-        """The suite as a file that reads back as the same suite, every key spelled out."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        """The suite as a file that reads back as the same suite, every key spelled out.
+
+        Sections of other packages' experiments stand in it if they are asked for.
+        """
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True, exclude=self._strangers()))
 
     def with_values(self, **values: Any) -> "Suite":
         """The suite with other values, given by their keys: `seed=3`, `curves={"samples": 99}`; validated anew."""
         content = self.model_dump(mode="json")
         for key, value in values.items():
-            content[key] = content[key] | value if isinstance(value, dict) else value
-        return _validated(content, "the command line")
+            known = content.get(key)
+            content[key] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
+        return _validated(content, "the given values")
 
     @property
     def cache_key(self) -> str:
         """A hash of all that results depend on: two suites with one key give the same tables."""
-        return hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()
+        content = {key: value for key, value in self.content().items() if key not in self._strangers()}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def _strangers(self) -> set[str]:
+        """The sections of other packages' experiments that are not part of it: it is the same where there are none."""
+        added = {type(experiment) for experiment in catalogue()} - {type(experiment) for experiment in EXPERIMENTS}
+        return {kind.name for kind in added if kind.settings is not NoSettings and not self.names(kind)}
 
 
 def read(source: str) -> Suite:

@@ -5,7 +5,8 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,45 @@ DIGITS = 8
 """Significant digits of written numbers, which is more than they are worth."""
 GROUP = "navbench.tables"
 """The entry points by which other packages add a `Table` each."""
-TABLES: dict[str, Table] = {}
-"""Every declared table by its name."""
+
+
+class Tables(Mapping[str, Table]):
+    """Every declared table by its name; those of other packages are loaded when the first one is asked for.
+
+    Attributes:
+        declared: navbench's own.
+    """
+
+    def __init__(self) -> None:
+        self.declared: dict[str, Table] = {}
+
+    @cached_property
+    def added(self) -> dict[str, Table]:
+        """Those of other packages.
+
+        Raises:
+            NavbenchError: an entry point gives no table, or one of a name that is taken.
+        """
+        tables: dict[str, Table] = {}
+        for name in sorted(plugins.known(GROUP)):
+            table: object = plugins.find(GROUP, "table", name)
+            if not isinstance(table, Table):
+                raise NavbenchError(f"Entry point {name!r} of {GROUP} gives {table!r}, not a Table.")
+            _check_name(table, self.declared | tables)
+            tables[table.name] = table
+        return tables
+
+    def __getitem__(self, name: str) -> Table:
+        return self.declared[name] if name in self.declared else self.added[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self.declared, *self.added))
+
+    def __len__(self) -> int:
+        return len(self.declared) + len(self.added)
+
+
+TABLES = Tables()
 
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 _DEFAULTS: dict[str, Any] = {"text": "", "number": float("nan"), "count": float("nan"), "flag": False}
@@ -36,17 +74,19 @@ def declare(table: Table) -> None:
     Raises:
         NavbenchError: there is one of that name, or the name is none of a file.
     """
+    _check_name(table, TABLES.declared)
+    TABLES.declared[table.name] = table
+
+
+def _check_name(table: Table, known: Mapping[str, Table]) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", table.name):
         raise NavbenchError(f"Table {table.name!r} needs a name of small letters, digits and underscores.")
-    if table.name in TABLES:
+    if table.name in known:
         raise NavbenchError(f"The table {table.name!r} is declared twice; give one of them another name.")
-    TABLES[table.name] = table
 
 
 for _table in DECLARED:
     declare(_table)
-for _, _point in sorted(plugins.known(GROUP).items()):
-    declare(_point.load())
 
 
 # --- writing -----------------------------------------------------------------------------------------------------
@@ -62,7 +102,9 @@ def write(folder: Path, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> No
     """
     for name, rows in tables.items():
         if name not in TABLES:
-            raise Failure(f"The table {name!r} is not declared; add it with navbench.tables.declare.")
+            raise Failure(
+                f"The table {name!r} is not declared; another package declares it as an entry point of {GROUP}."
+            )
         for index, row in enumerate(rows):
             _check_row(TABLES[name], index, row)
     for name, rows in tables.items():

@@ -131,7 +131,7 @@ def test_run_all_ends_with_the_path_of_its_report(finished):
 
 def test_run_all_tells_of_every_stage_as_it_ends(finished):
     stages = [line.partition(":")[0] for line in finished[1].stdout.splitlines()]
-    assert stages == ["weights", *["toy"] * 8, "tables and pictures", "report", "Report"]
+    assert stages == ["weights", *["toy"] * 8, "tables", "report", "Report"]
 
 
 def test_a_run_goes_on_with_the_same_command_and_starts_over_with_fresh(call, folder, finished):

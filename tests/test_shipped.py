@@ -78,7 +78,7 @@ def test_the_shipped_runs_are_of_their_presets_and_of_the_shipped_directions(pre
     manifest = json.loads((REPORTS / preset / "manifest.json").read_text())
     assert manifest["complete"]
     assert suite.read(str(REPORTS / preset / "suite.toml")) == suite.read(preset)
-    hashes = {item["reference"]: item["sha256"] for item in manifest["direction_sets"]}
+    hashes = {item["set_id"]: item["sha256"] for item in manifest["direction_sets"]}
     shipped = {file.set_id: file.sha256 for name in LAYERS for file in Library().of(name)}
     assert hashes == {reference: shipped[reference] for reference in hashes}
     assert {reference.partition("/")[0] for reference in hashes} == set(LAYERS)

@@ -218,7 +218,7 @@ def test_values_of_the_command_line_are_checked_like_those_of_a_file():
     chosen = suite.read("smoke")
     assert chosen.with_values(curves={"samples": 99}).curves.samples == 99
     assert chosen.with_values(curves={"samples": 99}).curves.shifts == chosen.curves.shifts
-    with pytest.raises(NavbenchError, match=r"the command line: curves\.samples"):
+    with pytest.raises(NavbenchError, match=r"the given values: curves\.samples"):
         chosen.with_values(curves={"samples": 1})
     with pytest.raises(NavbenchError, match="must be odd"):
         chosen.with_values(curves={"shifts": 4})

@@ -27,7 +27,7 @@ ROW = {"name": "a", "size": 1.0, "size_stderr": 0.5, "n": 3, "seen": True}
 @pytest.fixture
 def toys(monkeypatch):
     """A table `toys` beside those that are declared."""
-    monkeypatch.setattr(tables, "TABLES", dict(tables.TABLES))
+    monkeypatch.setattr(tables.TABLES, "declared", dict(tables.TABLES.declared))
     tables.declare(Table("toys", "a toy", COLUMNS))
 
 

@@ -163,7 +163,7 @@ ASYMMETRY = Table(
         number("value_min", "Fréchet distance at t_min"),
         number("value_max", "Fréchet distance at t_max"),
         *estimated("difference", "that at t_max less that at t_min, paired on the codes", stderr="stderr"),
-        text("costlier_end", "the end that costs more; empty where that is within the uncertainty", empty=True),
+        text("costlier_end", "the end that costs more; empty if not significant (Holm, 5 %)", empty=True),
         text("attribute", "the attribute that the direction moves most", empty=True),
         UNIT,
         number("level_min", "mean reading of the attribute at t_min", OWN, empty=True),
@@ -171,7 +171,11 @@ ASYMMETRY = Table(
         number("level_max", "mean reading of the attribute at t_max", OWN, empty=True),
         *estimated("fraction_beyond_min", "share of the reference that is further out than t_min", empty=True),
         *estimated("fraction_beyond_max", "share of the reference that is further out than t_max", empty=True),
-        text("rarer_end", "the end beyond which the reference has fewer images; empty where undecided", empty=True),
+        text(
+            "rarer_end",
+            "the end beyond which the reference has fewer images; empty if not significant (Holm, 5 %)",
+            empty=True,
+        ),
         REFERENCE_N,
     ),
 )

@@ -1,6 +1,7 @@
 """Learning coefficients on a basis: directions that a reconstructor can tell apart (eq. 1-2, section 3.2)."""
 
 import io
+import json
 import time
 import warnings
 from dataclasses import dataclass, replace
@@ -19,8 +20,8 @@ from navbench.discovery.settings import LearnSettings
 from navbench.errors import Failure, NavbenchError, NavbenchWarning
 from navbench.files import read_sealed, write_sealed
 from navbench.progress import Report, silent
-from navbench.spaces import Space, describe
-from navbench.work import pure
+from navbench.spaces import Space
+from navbench.work import content_of, pure
 
 SIZE = 256  # the reconstructor sees images at most this large (section 3.2, practical details)
 CHECKPOINT_EVERY = 250
@@ -199,6 +200,12 @@ class Learner:
         saved: Any = torch.load(io.BytesIO(content), map_location=self.compute.device, weights_only=True)
         if not isinstance(saved, dict) or saved.get("cache_key") != self.cache_key:
             raise NavbenchError(f"Checkpoint {path} belongs to another training; delete it, or choose another --out.")
+        if saved["step"] > self.settings.steps:
+            sentence = (
+                f"Checkpoint {path} is of {saved['step']} steps, more than are asked for; the training starts over."
+            )
+            warnings.warn(sentence, NavbenchWarning, stacklevel=2)
+            return
         with torch.no_grad():
             self.coefficients.copy_(saved["coefficients"])
         self.reconstructor.load_state_dict(saved["reconstructor"])
@@ -207,13 +214,9 @@ class Learner:
 
     @property
     def cache_key(self) -> str:
-        """What a checkpoint must share with this training, but for the number of steps."""
+        """What a checkpoint must share with this training, as JSON: everything but the number of steps."""
         settings = self.settings.model_dump(exclude={"steps", "evaluation"})
-        space, basis = self.pairs.space, self.pairs.basis
-        where = f"{space.generator.fingerprint} {describe(space)} {self.pairs.seed} {self.compute.precision}"
-        every = basis.combine(torch.linspace(1, 2, basis.count, device=self.compute.device)[None]).flatten().double()
-        mark = float(every @ torch.linspace(1, 2, len(every), device=every.device, dtype=every.dtype))
-        return f"{where} {tuple(self.coefficients.shape)} {mark:.2f} {self.pairs.limit:.6g} {settings}"
+        return json.dumps(content_of([self.pairs, self.coefficients.shape, settings, self.compute]), sort_keys=True)
 
 
 @pure()

@@ -32,7 +32,7 @@ Timed = TypeVar("Timed", Eigenvectors, Learned)
 
 
 def quiet(title: str) -> AbstractContextManager[Report]:
-    """Stages that tell nobody."""
+    """No-op stages."""
     return nullcontext(silent)
 
 
@@ -146,6 +146,8 @@ class Discovery:
     def _made(self, name: str, make: Maker) -> Found:
         """A basis that another package makes."""
         offsets = make(self.space, self.distance, self.settings, self.compute, self.seed)
+        if not isinstance(offsets, Tensor) and not hasattr(offsets, "combine"):
+            raise NavbenchError(f"Method {name} gives {type(offsets).__name__}, neither offsets nor a basis.")
         if not isinstance(offsets, Tensor):
             offsets = offsets.to(torch.device("cpu")).combine(torch.eye(offsets.count))
         offsets = offsets.detach().cpu().float()
@@ -201,7 +203,7 @@ class Discovery:
 
     def _learn(self, found: Found, row: Method, checkpoint: Path | None) -> Found:
         """Coefficients learned on a basis, in falling order of the reconstructor's accuracy."""
-        settings: LearnSettings = getattr(self.settings, row.section)
+        settings: LearnSettings = self._section(row)
         basis = found.basis.to(self.compute.device)
         limit = settings.shift or self._typical_shift(basis)
         pairs = Pairs(self.space, basis, limit, settings.shift_floor, self.seed)
@@ -218,6 +220,15 @@ class Discovery:
         coefficients, scores = learned.coefficients[order], {"accuracy": learned.accuracy[order]}
         earlier += found.earlier
         return replace(found, coefficients=coefficients, scores=scores, provenance=provenance, earlier=earlier)
+
+    def _section(self, row: Method) -> LearnSettings:
+        """How the coefficients of a method are learned."""
+        settings = getattr(self.settings, row.section, None)
+        if not isinstance(settings, LearnSettings):
+            raise NavbenchError(
+                f"Method {row.name} learns by {row.section!r}, which is no part of discovery's settings."
+            )
+        return settings
 
     def _meter(self) -> EffectMeter:
         codes = self.space.generator.sample(range(self.settings.effect_codes), seeds.derived(self.seed, "effect"))

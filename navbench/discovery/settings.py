@@ -36,7 +36,7 @@ class LearnSettings(Settings):
 
     Attributes:
         steps, batch, learning_rate: of Adam.
-        shift: T; none to choose it so that a typical direction reaches `DiscoverySettings.effect` at T.
+        shift: T; `None` to choose it so that a typical direction reaches `DiscoverySettings.effect` at T.
         shift_floor: the smallest |t| of a training pair, as a share of T.
         regression: lambda * T, the weight of |t - t'| / T in the loss. The paper's lambda is 2.5e-3, which is
             8.75 at its T = 3500 for `optimization` and 0.2 at its T = 80 for `hybrid`.

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.common import OddCount
-from navbench.experiments.edit import Edit, codes_for, unshifted
+from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.experiment import Experiment
-from navbench.experiments.measurement import Instruments, Measurement
+from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, quality_row, who
 from navbench.experiments.screening import Screening
 from navbench.metrics.attributes import Movement, Scorer, Scores, Verdict, movement, verdict
@@ -110,13 +110,6 @@ class Attributes(Experiment[AttributeSettings, Movements]):
     name = "attributes"
     settings = AttributeSettings
 
-    def check(self, on: Instruments) -> None:
-        """Let the scorer read two images: it must, and what it reads of the first stands for it in keys."""
-        if on.scorer is not None and not on.scorer.probe:
-            codes = on.generator.sample([0, 1], seed=0)
-            read = on.scorer(unshifted(on.generator, codes, on.bench.compute))
-            on.scorer.probe = tuple(f"{value:.3g}" for value in read[0].tolist())
-
     def has_work(self, on: Measurement) -> bool:
         """With a scorer."""
         return on.scorer is not None
@@ -163,9 +156,9 @@ class Attributes(Experiment[AttributeSettings, Movements]):
             "attribute_dependency": moved.dependency,
         }
 
-    def set_columns(self, on: Measurement, outcome: Movements, found: DirectionSet) -> Row:
+    def set_columns(self, on: Measurement, outcome: Movements, directions: DirectionSet) -> Row:
         """How many attributes the directions are directions of."""
-        names = [direction.name for direction in found]
+        names = [direction.name for direction in directions]
         judged = {name: verdict for name in names if (verdict := outcome.verdict_of(name)) is not None}
         if not judged:
             return {}

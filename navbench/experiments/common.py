@@ -101,6 +101,10 @@ class Common(Settings):
         section = getattr(self, kind.name) if kind.name in type(self).model_fields else kind.settings()
         return cast(S, section)
 
+    def names(self, kind: "type[Experiment[Any, Any]]") -> bool:
+        """Whether an experiment is part of every run, or among `experiments`."""
+        return kind.always or kind.name in self.experiments
+
     def discovery_of(self, subject: Subject) -> DiscoverySettings:
         """How directions of one of its generators are found."""
         return subject.discovery or self.discovery

@@ -97,24 +97,6 @@ class Curves(Experiment[CurveSettings, CurvesFound]):
         """The directions with curves."""
         return outcome.curves
 
-    def facts(self, on: Measurement, outcome: CurvesFound) -> Mapping[str, object]:
-        """The instruments, and over how many images."""
-        return curve_facts(on)
-
-
-def curve_facts(on: Measurement) -> Mapping[str, object]:
-    """What the manifest tells of curves: with what, against what and over how many images."""
-    settings, along = on.settings(Curves), realism(on)
-    return {
-        "extractor": along.extractor.name,
-        "references": {on.generator.name: along.description},
-        "samples": {
-            "curve": settings.samples,
-            "reference": [along.n_reference],
-            "effect": settings.effect_samples,
-        },
-    }
-
 
 def _points(on: Measurement, curve: Curve, direction: Direction) -> Iterator[tuple[float, Curve, int, Row]]:
     """Each shift of a curve, which curve it is on at which index, and its effect; t = 0 is all directions' own."""

@@ -41,7 +41,7 @@ class File:
 
 
 class Experiment(ABC, Generic[S, O]):
-    """An experiment on one generator; it has no state, and its outcome is a frozen dataclass.
+    """An experiment on one generator; it has no state, and nobody changes its outcome.
 
     Attributes:
         name: in the suite's `experiments`, and of its section.
@@ -65,14 +65,17 @@ class Experiment(ABC, Generic[S, O]):
         """Refuse what is wrong in a suite's values, whatever the generators are."""
 
     def places(self, suite: Common, subject: Subject, generator: Generator) -> Places:
-        """Where it needs direction sets beside those that the suite measures; they are `Plan.further`."""
+        """Where it needs direction sets beside those that the suite measures; they are `Plan.further`.
+
+        If its settings have a number `directions`, it takes so many of each set, from the first.
+        """
         return ()
 
     def check(self, on: "Instruments") -> None:
         """Refuse, before anything is computed or written, what would be refused late."""
 
     def check_directions(self, on: "Measurement") -> None:
-        """The same of what depends on the directions that are measured."""
+        """The same of what depends on the directions, which are there by then: found before, or by `rediscover`."""
 
     def has_work(self, on: "Measurement") -> bool:
         """Whether the generator has what it is about."""
@@ -91,11 +94,11 @@ class Experiment(ABC, Generic[S, O]):
         return {}
 
     def direction_columns(self, on: "Measurement", outcome: O, direction: Direction) -> Row:
-        """What it adds to a direction's row of tables/directions.csv."""
+        """What it adds to a direction's row of tables/directions.csv, in columns that are declared there."""
         return {}
 
-    def set_columns(self, on: "Measurement", outcome: O, found: DirectionSet) -> Row:
-        """What it adds to the row of a direction set in tables/methods.csv."""
+    def set_columns(self, on: "Measurement", outcome: O, directions: DirectionSet) -> Row:
+        """What it adds to the row of a direction set in tables/methods.csv, in columns that are declared there."""
         return {}
 
     def measured(self, outcome: O) -> Iterable[str]:
@@ -107,5 +110,5 @@ class Experiment(ABC, Generic[S, O]):
         return ()
 
     def facts(self, on: "Measurement", outcome: O) -> Mapping[str, Any]:
-        """What it adds to the manifest; mappings and lists of several generators are joined."""
+        """What it adds to the manifest; mappings of several generators are joined."""
         return {}

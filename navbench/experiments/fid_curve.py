@@ -26,7 +26,7 @@ from navbench.seeds import Role
 from navbench.work import Stored, pure, slices
 
 SHARES = ("precision", "recall", "density", "coverage")
-"""What is said of supports at each shift, beside the distances (see `PrecisionRecall`)."""
+"""Numbers of how two distributions overlap at each shift, beside the distances (see `PrecisionRecall`)."""
 
 
 @dataclass(frozen=True)

@@ -168,9 +168,9 @@ class Heatmaps(Experiment[LocalitySettings, Heats]):
         numbers = outcome.locality_of(direction.name) if direction.name in outcome.heats else {}
         return {key: value for metric, number in numbers.items() for key, value in estimated(metric, number).items()}
 
-    def set_columns(self, on: Measurement, outcome: Heats, found: DirectionSet) -> Row:
+    def set_columns(self, on: Measurement, outcome: Heats, directions: DirectionSet) -> Row:
         """The mean area50."""
-        areas = [outcome.locality_of(one.name)["area50"].value for one in found if one.name in outcome.heats]
+        areas = [outcome.locality_of(one.name)["area50"].value for one in directions if one.name in outcome.heats]
         return {"area50_mean": sum(areas) / len(areas) if areas else None}
 
     def measured(self, outcome: Heats) -> Iterable[str]:

@@ -13,7 +13,7 @@ from pydantic import Field
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.attributes import Attributes
 from navbench.experiments.calibration import Range, Target, by_attribute
-from navbench.experiments.curves import Curves, check_reference, curve_facts, realism
+from navbench.experiments.curves import check_reference, realism
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.fid_curve import Curve
 from navbench.experiments.measurement import Instruments, Measurement
@@ -86,29 +86,20 @@ class Matched(Experiment[MatchedSettings, Sequence[Match]]):
         settings, movements, along = on.settings(Matched), on.outcome(Attributes), realism(on)
         assert on.scorer is not None
         assert movements is not None
-        index, matches = index_of(on.scorer, settings.attribute), []
-        with on.counted(settings.attribute, len(on.plan.sets) * (len(along.shards) + 2)) as tick:
-            for found in on.plan.sets:
-                direction = _best(found, movements.moved, index)
-                if direction is None:
-                    for _ in range(len(along.shards) + 2):
-                        tick(f"{found.set_id} has none")
-                    continue
-                target = (settings.attribute, settings.change, settings.codes, on.bench.suite.seed)
-                piece = by_attribute.piece(on.edit(direction), on.scorer, *target).but(note=direction.name)
-                (reached,) = on.bench.executor.results([piece], tick)
-                t_min, t_max = reached.t.tolist()
-                matched = replace(direction, t_min=t_min, t_max=t_max)
-                matches.append(Match(matched, reached, along.curve(matched, 3, tick)))
-        return matches
+        index = index_of(on.scorer, settings.attribute)
+        best = [one for found in on.plan.sets if (one := _best(found, movements.moved, index)) is not None]
+        target = (settings.attribute, settings.change, settings.codes, on.bench.suite.seed)
+        pieces = [by_attribute.piece(on.edit(one), on.scorer, *target).but(note=one.name) for one in best]
+        with on.counted(settings.attribute, len(best) * (len(along.shards) + 2)) as tick:
+            ranges = on.pieces(pieces, tick=tick)
+            ends = [each.t.tolist() for each in ranges]
+            matched = [replace(one, t_min=low, t_max=high) for one, (low, high) in zip(best, ends, strict=True)]
+            curves = along.curves(matched, 3, tick)
+        return [Match(*each) for each in zip(matched, ranges, curves, strict=True)]
 
     def rows(self, on: Measurement, outcome: Sequence[Match]) -> Mapping[str, Iterable[Row]]:
         """Per match, end and metric; per claim and comparison."""
         return {"matched": _rows(on, outcome), "claims": _claim_rows(on, outcome)}
-
-    def facts(self, on: Measurement, outcome: Sequence[Match]) -> Mapping[str, object]:
-        """The instruments, where no other curves tell them."""
-        return curve_facts(on) if on.outcome(Curves) is None else {}
 
 
 def _best(found: DirectionSet, movements: Mapping[str, Movement], attribute: int) -> Direction | None:

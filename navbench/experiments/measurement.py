@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from navbench.compute import Compute
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.calibration import Range
 from navbench.experiments.common import Common, Subject
-from navbench.experiments.edit import Edit
+from navbench.experiments.edit import Edit, unshifted
 from navbench.experiments.experiment import Experiment
 from navbench.generators.base import Generator
 from navbench.library import SetFile
@@ -19,12 +19,23 @@ from navbench.metrics.perceptual import PerceptualDistance
 from navbench.metrics.segmentation import Segmenter
 from navbench.progress import Report
 from navbench.settings import Settings
-from navbench.work import Executor, Piece, Tick, steps
+from navbench.work import Executor, Piece, Tick, no_tick, steps
 
 S = TypeVar("S", bound=Settings)
 O = TypeVar("O")  # noqa: E741
 Made = TypeVar("Made")
 Result = TypeVar("Result")
+
+
+class Shared(Protocol):
+    """What several experiments of a measurement ask for."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the manifest tells of it."""
+
+
+Kept = TypeVar("Kept", bound=Shared)
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,16 @@ class Bench:
         return self._made[make, *args]
 
 
+def probe(scorer: Scorer, generator: Generator, compute: Compute) -> None:
+    """Let a scorer read two images of a generator: what it reads of the first stands for it in keys.
+
+    Raises:
+        NavbenchError, Failure: it cannot read them.
+    """
+    read = scorer(unshifted(generator, generator.sample([0, 1], seed=0), compute))
+    scorer.probe = tuple(f"{value:.3g}" for value in read[0].tolist())
+
+
 @dataclass(frozen=True, eq=False)
 class Instruments:
     """One generator of a run, and the networks that read its images."""
@@ -92,8 +113,9 @@ class Instruments:
     embedder: Embedder | None = None
 
     def asks_for(self, kind: type[Experiment[Any, Any]]) -> bool:
-        """Whether an experiment is part of every run, or named by the suite."""
-        return kind.always or kind.name in self.bench.suite.experiments
+        """Whether the suite wants an experiment: it names it, or one that needs it, or it is part of every run."""
+        users = (type(each) for each in self.bench.catalogue if kind in each.needs)
+        return self.bench.suite.names(kind) or any(self.asks_for(user) for user in users)
 
     def settings(self, kind: type[Experiment[S, Any]]) -> S:
         """The suite's section of an experiment."""
@@ -111,15 +133,16 @@ class Measurement(Instruments):
 
     plan: Plan
     ranges: Mapping[str, Range] = field(default_factory=dict)
-    _outcomes: dict[type[Experiment[Any, Any]], Any] = field(default_factory=dict)
+    _outcomes: dict[type[Experiment[Any, Any]], Any] = field(default_factory=dict, init=False)
+    _shared: dict[Any, Shared] = field(default_factory=dict, init=False)
 
     # --- experiments
 
     def wants(self, kind: type[Experiment[Any, Any]]) -> bool:
         """Whether an experiment is part of this measurement: asked for or needed, and with something to work on."""
-        experiment, users = kind(), [each for each in self.bench.catalogue if kind in each.needs]
-        asked = self.asks_for(kind) or any(self.wants(type(user)) for user in users)
-        return asked and not (kind.whole and self.plan.only) and experiment.has_work(self)
+        users = (type(each) for each in self.bench.catalogue if kind in each.needs)
+        asked = self.bench.suite.names(kind) or any(self.wants(user) for user in users)
+        return asked and not (kind.whole and self.plan.only) and kind().has_work(self)
 
     def outcome(self, kind: type[Experiment[Any, O]]) -> O | None:
         """What an experiment found, which runs now if it has not; `None` if it is not part of this measurement."""
@@ -129,9 +152,15 @@ class Measurement(Instruments):
 
     # --- the door to results
 
-    def once(self, make: "Callable[[Measurement], Made]") -> Made:
+    def once(self, make: "Callable[[Measurement], Kept]") -> Kept:
         """`make(self)`, made when an experiment first asks for it."""
-        return self.bench.once(make, self)
+        if make not in self._shared:
+            self._shared[make] = make(self)
+        return cast(Kept, self._shared[make])
+
+    def shared(self) -> list[Shared]:
+        """Everything that several experiments have asked for."""
+        return list(self._shared.values())
 
     @contextmanager
     def counted(self, title: str, total: int) -> Iterator[Tick]:
@@ -146,13 +175,18 @@ class Measurement(Instruments):
 
             yield tick
 
-    def pieces(self, pieces: Sequence[Piece[Result]], title: str = "") -> list[Result]:
-        """The results of pieces, in order, from the store or computed now; with a title in a stage of their own."""
-        executor = self.bench.executor
+    def pieces(self, pieces: Sequence[Piece[Result]], title: str = "", tick: Tick = no_tick) -> list[Result]:
+        """The results of pieces, in order, from the store or computed now.
+
+        Args:
+            pieces: the more are asked for at once, the more can be computed side by side.
+            title: of a stage of their own; '' for none.
+            tick: of the stage that is open, if they have none of their own.
+        """
         if not title or not pieces:
-            return executor.results(pieces)
-        with self.counted(title, steps(pieces)) as tick:
-            return executor.results(pieces, tick)
+            return self.bench.executor.results(pieces, tick)
+        with self.counted(title, steps(pieces)) as own:
+            return self.bench.executor.results(pieces, own)
 
     def edit(self, direction: Direction) -> Edit:
         """The direction on the generator."""

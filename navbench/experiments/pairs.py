@@ -111,18 +111,20 @@ class Pairs(Experiment[PairSettings, PairsFound]):
         method = settings.method or _last_method(on.subject)
         own = [found for found in sets if found.method == method and found.space == "parameter"]
         latent = [found for found in sets if found.space in LATENTS]
-        with on.counted("pairs", len(own)) as tick:
+        with on.counted("pairs", len(own) + 1) as tick:
             for found in own:
                 others = [one for one in sets if one.place == found.place and one is not found] + latent
-                references = [direction for direction in found if direction.index < settings.directions]
-                if references and others:
-                    paired = _paired(on, references, others)
+                first = [direction for direction in found if direction.index < settings.directions]
+                if first and others:
+                    paired = _paired(on, first, others)
                     pairs += paired
-                    sheets += _sheets(on, references, paired)
+                    sheets += _sheets(on, first, paired)
                 tick(found.set_id)
+            sheets += _matched_sheets(on)
+            tick("pictures")
         if settings.curves and on.asks_for(Curves):
             pairs = _with_curves(on, pairs)
-        return PairsFound(pairs, [*sheets, *_matched_sheets(on)])
+        return PairsFound(pairs, sheets)
 
     def rows(self, on: Measurement, outcome: PairsFound) -> Mapping[str, Iterable[Row]]:
         """Per direction and other set; per pair with curves, member and shift."""
@@ -139,21 +141,21 @@ def _last_method(subject: Subject) -> str:
     return subject.methods[-1] if subject.methods else ""
 
 
-def _paired(on: Measurement, references: list[Direction], others: Sequence[DirectionSet]) -> list[Pair]:
-    """For each reference and each other set, the direction of the same label, or else the closest."""
+def _paired(on: Measurement, first: list[Direction], others: Sequence[DirectionSet]) -> list[Pair]:
+    """For each direction and each other set, the direction of the same label, or else the closest."""
     candidates = [direction for found in others for direction in found]
-    edits, others_edits = ([on.edit(one) for one in group] for group in (references, candidates))
+    edits, others_edits = ([on.edit(one) for one in group] for group in (first, candidates))
     piece = pairing.piece(edits, others_edits, on.settings(Pairs).codes, on.bench.suite.seed)
     (compared,), pairs = on.pieces([piece]), []
-    for row, reference in enumerate(references):
+    for row, direction in enumerate(first):
         start = 0
         for found in others:
             among = list(range(start, start + len(found)))
             start += len(found)
-            named = [place for place in among if reference.label and candidates[place].label == reference.label]
+            named = [place for place in among if direction.label and candidates[place].label == direction.label]
             place, end, choice = compared.closest(row, named or among)
             cosine = compared.measured(row, place, end)
-            pairs.append(Pair(reference, candidates[place], end, cosine, choice, bool(named)))
+            pairs.append(Pair(direction, candidates[place], end, cosine, choice, bool(named)))
     return pairs
 
 
@@ -177,13 +179,13 @@ def _sheet(on: Measurement, kind: str, members: Sequence[tuple[Direction, int]])
     return Sheet(kind, [direction for direction, _ in members], images)
 
 
-def _sheets(on: Measurement, references: Sequence[Direction], pairs: Sequence[Pair]) -> Iterator[Sheet]:
-    """Of each reference its own row, its partners in its layer, and the closest latent one."""
+def _sheets(on: Measurement, first: Sequence[Direction], pairs: Sequence[Pair]) -> Iterator[Sheet]:
+    """Of each direction its own row, its partners in its layer, and the closest latent one."""
     latent = closest_latent(pairs)
-    for reference in references:
-        inner = [pair for pair in pairs if pair.direction is reference and pair.other.space == "parameter"]
-        shown = [*inner, *([latent[reference.name]] if reference.name in latent else [])]
-        yield _sheet(on, "paired", [(reference, 1), *((pair.other, pair.end) for pair in shown)])
+    for direction in first:
+        inner = [pair for pair in pairs if pair.direction is direction and pair.other.space == "parameter"]
+        shown = [*inner, *([latent[direction.name]] if direction.name in latent else [])]
+        yield _sheet(on, "paired", [(direction, 1), *((pair.other, pair.end) for pair in shown)])
 
 
 def _matched_sheets(on: Measurement) -> Iterator[Sheet]:
@@ -199,10 +201,11 @@ def _with_curves(on: Measurement, pairs: Sequence[Pair]) -> list[Pair]:
     chosen = [pair for pair in closest_latent(pairs).values() if pair.direction.index < on.settings(Pairs).curves]
     if not chosen:
         return list(pairs)
-    along, points, curves = realism(on), on.settings(Curves).shifts, {}
-    with on.counted("curves of pairs", 2 * len(chosen) * (len(along.shards) + 1)) as tick:
-        for pair in chosen:
-            curves[pair] = (along.curve(pair.direction, points, tick), along.curve(pair.other, points, tick))
+    along, points = realism(on), on.settings(Curves).shifts
+    members = [member for pair in chosen for member in (pair.direction, pair.other)]
+    with on.counted("curves of pairs", len(members) * (len(along.shards) + 1)) as tick:
+        found = along.curves(members, points, tick)
+    curves = dict(zip(chosen, zip(found[::2], found[1::2], strict=True), strict=True))
     return [replace(pair, curves=curves.get(pair)) for pair in pairs]
 
 

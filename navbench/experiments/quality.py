@@ -49,11 +49,11 @@ def quality(
     """
     same = [coherence(end.double().cpu() - unshifted.double().cpu()) for end in ends]
     values = torch.tensor([[each.value, each.stderr] for each in same], dtype=torch.float64)
-    natural = None if real is None or len(unshifted) < 4 else dvn(*ends, real)
-    found = [float("nan")] * 2 if natural is None else [natural.value, natural.stderr]
-    count = torch.tensor(0 if natural is None else natural.n)
+    found = None if real is None or len(unshifted) < 4 else dvn(*ends, real)
+    number = [float("nan")] * 2 if found is None else [found.value, found.stderr]
+    count = torch.tensor(0 if found is None else found.n)
     return Quality(
-        path_speed_cv(steps, shifts), values, torch.tensor(found, dtype=torch.float64), count, id_similarity.double()
+        path_speed_cv(steps, shifts), values, torch.tensor(number, dtype=torch.float64), count, id_similarity.double()
     )
 
 

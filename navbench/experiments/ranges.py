@@ -30,13 +30,17 @@ class Calibration(Experiment[NoSettings, Mapping[str, Range]]):
         if on.bench.suite.calibrate:
             check_target(parse_target(on.bench.suite.calibrate), on.scorer, on.generator.name)
 
+    def has_work(self, on: Measurement) -> bool:
+        """With a target."""
+        return bool(on.bench.suite.calibrate)
+
     def run(self, on: Measurement) -> Mapping[str, Range]:
         """What was reached, by the direction's name."""
         return on.ranges
 
     def rows(self, on: Measurement, outcome: Mapping[str, Range]) -> Mapping[str, Iterable[Row]]:
         """Per direction and end."""
-        return {"calibration": _rows(on, outcome) if outcome else ()}
+        return {"calibration": _rows(on, outcome)}
 
 
 def calibrated(on: Measurement) -> Measurement:

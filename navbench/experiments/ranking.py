@@ -61,23 +61,23 @@ class Ranking(Experiment[NoSettings, Numbers]):
         )
         return {"ranking": rows}
 
-    def set_columns(self, on: Measurement, outcome: Numbers, found: DirectionSet) -> Row:
+    def set_columns(self, on: Measurement, outcome: Numbers, directions: DirectionSet) -> Row:
         """The mean distances of a set, and the best and the worst rank that it may have among its place's."""
         curves = on.outcome(Curves)
-        names = {direction.name for direction in found}
+        names = {direction.name for direction in directions}
         row: Row = {"curves": len(names & set(curves.curves)) if curves is not None else 0}
-        row["effect_target"] = effect_target(on, found)
-        both = realism_of(on, found)
+        row["effect_target"] = effect_target(on, directions)
+        both = realism_of(on, directions)
         if both is None:
             return row
         fd, kid = both
         along = realism(on)
         own = {"metric": along.extractor.metric, **along.source, "n": fd.n, "n_reference": along.n_reference}
         row |= {**own, **estimated("fd_mean", fd), **estimated("kid_mean", kid)}
-        of_method = outcome.of_place[found.place].get(along.extractor.metric, {})
-        if len({number.footing for number in of_method.values()}) == 1 and found.method in of_method:
+        of_method = outcome.of_place[directions.place].get(along.extractor.metric, {})
+        if len({number.footing for number in of_method.values()}) == 1 and directions.method in of_method:
             ranked = ranks({method: number.mean for method, number in of_method.items()})
-            row["fd_rank_best"], row["fd_rank_worst"] = ranked[found.method]
+            row["fd_rank_best"], row["fd_rank_worst"] = ranked[directions.method]
         return row
 
 

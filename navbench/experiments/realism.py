@@ -1,7 +1,8 @@
 """What curves of one generator share: the reference, the distances at t = 0, and the pieces of a curve."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -101,10 +102,9 @@ class Realism:
         floor = fid_curve.floor.piece(tuple(self._at_zero), settings.effect_samples, self.reference)
         (self.floor,) = on.pieces([floor])
 
-    def curve(self, direction: Direction, points: int, tick: Tick) -> Curve:
-        """The curve of a direction at `points` shifts of its range, without t = 0."""
-        (curve,) = self._on.bench.executor.results([self._curve(direction, points)], tick)
-        return curve
+    def curves(self, directions: Sequence[Direction], points: int, tick: Tick) -> list[Curve]:
+        """The curve of each direction at `points` shifts of its range, without t = 0."""
+        return self._on.pieces([self._curve(direction, points) for direction in directions], tick=tick)
 
     def curves_and_qualities(
         self, directions: Sequence[Direction], points: int, tick: Tick
@@ -113,7 +113,7 @@ class Realism:
         pieces: list[Piece] = []
         for direction in directions:
             pieces += [self._curve(direction, points), self._quality(direction, points)]
-        results = self._on.bench.executor.results(pieces, tick)
+        results = self._on.pieces(pieces, tick=tick)
         return list(zip(results[::2], results[1::2], strict=True))
 
     @cached_property
@@ -166,6 +166,17 @@ class Realism:
         if self._images is None:
             return read_statistics(self.name).description()
         return self._images.description()
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """With what, against what and over how many images distances are measured."""
+        settings, generator = self._settings, self._on.generator.name
+        samples = {"curve": settings.samples, "reference": {generator: self.n_reference}}
+        return {
+            "extractor": self.extractor.name,
+            "references": {generator: self.description},
+            "samples": {**samples, "effect": settings.effect_samples},
+        }
 
     @property
     def source(self) -> Row:

@@ -267,9 +267,9 @@ class Reproductions(Experiment[ReproductionSettings, Imitations]):
             row |= estimated(f"unexplained_fraction_{kind}", unexplained) | {"n_reproduction": unexplained.n}
         return row
 
-    def set_columns(self, on: Measurement, outcome: Imitations, found: DirectionSet) -> Row:
+    def set_columns(self, on: Measurement, outcome: Imitations, directions: DirectionSet) -> Row:
         """The mean unexplained fraction per kind of target space."""
-        least = [outcome.least(direction.name) for direction in found]
+        least = [outcome.least(direction.name) for direction in directions]
         values = {kind: [one[kind].value for one in least if kind in one] for kind in KINDS}
         return {
             f"unexplained_fraction_{kind}_mean": sum(own) / len(own) if own else None for kind, own in values.items()

@@ -26,7 +26,7 @@ from navbench.metrics.change import geometry_and_colour, scale_energies
 from navbench.seeds import Role
 from navbench.settings import Settings
 from navbench.spaces import ParameterSpace
-from navbench.work import Tick, pure
+from navbench.work import pure
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Survey(Experiment[SurveySettings, SurveyedLayers]):
 
     def places(self, suite: Common, subject: Subject, generator: Generator) -> Places:
         """The layers of the survey, with its method."""
-        if self.name not in suite.experiments or not subject.methods or suite.only:
+        if not subject.methods or suite.only:
             return ()
         named = suite.section(Survey).layers or [layer.name for layer in generator.layers()]
         layers = dict.fromkeys(generator.layer(name) for name in named)
@@ -138,9 +138,11 @@ class Survey(Experiment[SurveySettings, SurveyedLayers]):
 
     def check_directions(self, on: Measurement) -> None:
         """A survey whose suite names its layers, or a method of others, and that has no set."""
-        suite, method = on.bench.suite, _method(on.bench.suite, on.subject)
-        places = self.places(suite, on.subject, on.generator)
-        if places and not _sets(on) and (on.settings(Survey).layers or method not in METHODS):
+        places = self.places(on.bench.suite, on.subject, on.generator)
+        if not places or _sets(on):
+            return
+        method = _method(on.bench.suite, on.subject)
+        if on.settings(Survey).layers or method not in METHODS:
             set_id = f"{on.generator.name}/{method}/{places[0][0].place}"
             raise NavbenchError(f"There are no directions {set_id!r}{remedy(method)}")
 
@@ -158,16 +160,25 @@ class Survey(Experiment[SurveySettings, SurveyedLayers]):
 
     def run(self, on: Measurement) -> SurveyedLayers:
         """Per layer one piece for each direction, one for all attributes, and a curve where one is asked for."""
-        settings = on.settings(Survey)
-        sets = {found.place: found for found in _sets(on)}
-        chosen = {layer: list(found)[: settings.directions] for layer, found in sets.items()}
-        curved = {layer: len(group[: settings.curves]) if on.asks_for(Curves) else 0 for layer, group in chosen.items()}
-        each = len(realism(on).shards) + 1 if any(curved.values()) else 0
-        with on.counted("layers", sum(len(group) + curved[layer] * each for layer, group in chosen.items())) as tick:
-            directions = {layer: _surveyed(on, group, curved[layer], tick) for layer, group in chosen.items()}
-        return SurveyedLayers(
-            {layer: SurveyedLayer(found, directions[layer], _strip(on, found)) for layer, found in sets.items()}
-        )
+        settings, suite, sets = on.settings(Survey), on.bench.suite, _sets(on)
+        chosen = [list(found)[: settings.directions] for found in sets]
+        every = [direction for group in chosen for direction in group]
+        curved = [one for group in chosen for one in group[: settings.curves]] if on.asks_for(Curves) else []
+        each = len(realism(on).shards) + 1 if curved else 0
+        with on.counted("layers", len(every) + len(curved) * each) as tick:
+            movements = _movements(on, chosen)
+            how = (settings.samples, suite.seed)
+            pieces = [changes.piece(on.edit(direction), *how).but(note=direction.name) for direction in every]
+            found = dict(zip((one.name for one in every), on.pieces(pieces, tick=tick), strict=True))
+            along = realism(on).curves(curved, 3, tick) if curved else []
+            curves = dict(zip((one.name for one in curved), along, strict=True))
+            strips = [_strip(on, directions) for directions in sets]
+        surveyed = [
+            [Surveyed(one, found[one.name], movements.get(one.name), curves.get(one.name)) for one in group]
+            for group in chosen
+        ]
+        layers = [SurveyedLayer(*layer) for layer in zip(sets, surveyed, strips, strict=True)]
+        return SurveyedLayers({layer.found.place: layer for layer in layers})
 
     def files(self, on: Measurement, outcome: SurveyedLayers) -> Iterable[File]:
         """The first code along the first direction of each layer."""
@@ -187,20 +198,14 @@ def _sets(on: Measurement) -> tuple[DirectionSet, ...]:
     return on.plan.further.get(Survey.name, ())
 
 
-def _surveyed(on: Measurement, group: Sequence[Direction], curved: int, tick: Tick) -> list[Surveyed]:
-    """The directions of a layer, the first `curved` of them with the distances at both ends of their range."""
-    movements: dict[str, Movement] = {}
-    if on.scorer is not None and group:
-        (read,) = on.pieces([readings_of(on, on.scorer, group)])
-        movements = {name: moved for name, moved, _ in movements_of(on, on.scorer, group, read)}
-    how = (on.settings(Survey).samples, on.bench.suite.seed)
-    pieces = [changes.piece(on.edit(direction), *how).but(note=direction.name) for direction in group]
-    results = on.bench.executor.results(pieces, tick)
-    curves = [realism(on).curve(direction, 3, tick) for direction in group[:curved]]
-    return [
-        Surveyed(direction, found, movements.get(direction.name), curves[place] if place < curved else None)
-        for place, (direction, found) in enumerate(zip(group, results, strict=True))
-    ]
+def _movements(on: Measurement, chosen: Sequence[Sequence[Direction]]) -> dict[str, Movement]:
+    """What directions do to the attributes, by name; nothing without a scorer."""
+    scorer, layers = on.scorer, [group for group in chosen if group]
+    if scorer is None:
+        return {}
+    read = on.pieces([readings_of(on, scorer, group) for group in layers])
+    pairs = zip(layers, read, strict=True)
+    return {name: moved for group, each in pairs for name, moved, _ in movements_of(on, scorer, group, each)}
 
 
 def _strip(on: Measurement, found: DirectionSet) -> tuple[Sequence[float], Strip] | None:

@@ -299,7 +299,8 @@ def standing_statistics(generator: BigGAN, batches: int = 16, seed: int = 0, bat
         batch_size: codes per batch.
     """
     updated = deepcopy(generator)
-    updated.__dict__.pop("fingerprint", None)
+    for known in ("fingerprint", "cache_key"):
+        updated.__dict__.pop(known, None)
     norms = [module for module in updated.modules() if isinstance(module, StoredStatistics)]
     sums = {norm: (torch.zeros_like(norm.stored_mean), torch.zeros_like(norm.stored_var)) for norm in norms}
 

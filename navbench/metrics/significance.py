@@ -49,8 +49,8 @@ class Decision:
 def decided(family: Sequence[Test]) -> list[Decision]:
     """Two-sided p of each test of a family, adjusted after Holm (1979), in the order of the family.
 
-    Nothing is decided by a difference of 0 or NaN, or without an uncertainty: such a test has p = 1. One whose value is
-    A test of NaN was not made, and does not count in the family.
+    Nothing is decided by a difference of 0 or NaN, or without an uncertainty: such a test has p = 1. A test of
+    NaN was not made, and does not count in the family.
     """
     raw = np.array([_chance(test) for test in family], dtype=float)
     valid = np.array([not math.isnan(test.value) for test in family], dtype=bool)

@@ -102,18 +102,18 @@ def _compared(rows: pd.DataFrame, at: str) -> str:
     if worse.empty:
         return (
             f"{listed(tied['method'])} cannot be told apart: their mean {name} {at}, {values[0]} to {values[-1]}, "
-            "differs by no more than the uncertainty."
+            "does not differ significantly (Holm, 5 %)."
         )
     after = worse.iloc[0]
     next_best = f"{after['method']} at {with_stderr(after['fd_mean'], after['fd_mean_stderr'])}"
     if len(tied) == 1:
         return (
             f"{tied['method'].iloc[0]} keeps realism best {at}: its mean {name} is {values[0]}, "
-            f"the next is {next_best}, and the difference is larger than the uncertainty."
+            f"the next is {next_best}, and the difference is significant (Holm, 5 %)."
         )
     return (
-        f"{listed(tied['method'])} keep realism best {at}, as none is worse than another by more than the uncertainty "
-        f"(mean {name} of {listed(values)}); {next_best} is worse than one of them by more than it."
+        f"{listed(tied['method'])} keep realism best {at}, as none is significantly worse than another (Holm, 5 %; "
+        f"mean {name} of {listed(values)}); {next_best} is significantly worse than one of them."
     )
 
 
@@ -138,7 +138,7 @@ def _many_layers(groups: list[tuple[str, pd.DataFrame]], at: str, of: str) -> li
     latent = any(rows["place"].iloc[0].startswith("latent") for rows in fair)
     return [
         f"Methods were compared {at} in {len(fair)} {'layers and latent spaces' if latent else 'layers'}{of}. One "
-        f"method keeps realism best by more than the uncertainty in {len(best)} of them"
+        f"method is significantly better than all others (Holm, 5 %) in {len(best)} of them"
         f"{f' ({listed(wins)})' if wins else ''}; in {len(fair) - len(best)} the best cannot be told from the next."
     ]
 

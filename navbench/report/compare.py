@@ -56,7 +56,7 @@ class Footing:
     grouped: bool = False
 
     def freedom(self, row: Row) -> float:
-        """The degrees of freedom of a number's error; the fewest there can be where nobody says how many samples."""
+        """The degrees of freedom of a number's error; the fewest possible if the number of samples is unknown."""
         count = np.fmin(row[self.samples], _GROUPS) if self.grouped else row[self.samples]
         return max(1.0, count - 1)  # in this order, as nothing is greater than NaN
 
@@ -288,7 +288,7 @@ _READING = (
     "A difference is beyond chance where so large a one, in any of all numbers together, has a probability below 5 "
     "%. Holm's adjustment sees to that. Errors are estimated from samples too, those of locality from ten groups of "
     "codes: the fewer, the larger a difference has to be (Student's t).",
-    "A number that cannot be compared meets every condition on it, as nobody can say that it has not changed.",
+    "A number that cannot be compared meets every condition on it, as it may have changed.",
 )
 
 

@@ -45,12 +45,12 @@ def blocks(page: Page) -> Iterator[Block]:
 
 
 def discovery_seconds(manifest: dict[str, Any]) -> dict[str, float]:
-    """How long it took to find each direction set, by its reference, where the manifest says so."""
+    """How long it took to find each direction set, by its id, if the manifest says so."""
     found = {
         _text(entry.get("set_id", "")): _dict(entry.get("provenance")).get("seconds")
         for entry in _direction_sets(manifest)
     }
-    return {reference: _number(seconds) for reference, seconds in found.items()}
+    return {set_id: _number(seconds) for set_id, seconds in found.items()}
 
 
 def told_in(manifest: dict[str, Any], key: str) -> list[str]:

@@ -34,7 +34,7 @@ def blocks(page: Page) -> Iterator[Block]:
             "Path speed CV: the coefficient of variation of the perceptual speed along t, 0 for a steady change. "
             "Coherence: the mean cosine of the changes of two codes, of attributes or of features; 1 if a direction "
             "does the same to all. DVN (direction variation naturalness): near 1 if the images of the reference vary "
-            f"in the same way, 0.5 if they do not.{natural_words(tables)} RCA (reconstructor classification accuracy): "
+            f"in the same way, 0.5 if they do not.{dvn_words(tables)} RCA (reconstructor classification accuracy): "
             "of pairs of images with and without the shift, the share whose direction a network names correctly among "
             "those of the set. ID similarity: the cosine of identity embeddings with and without the shift."
         )
@@ -69,7 +69,7 @@ def _quality_table(tables: RunTables) -> Table:
     return make_table(wide, columns, "Quality of directions, ± one standard error. Click a heading to sort.")
 
 
-def natural_words(tables: RunTables) -> str:
+def dvn_words(tables: RunTables) -> str:
     """Of which generators the reference of DVN is not of real images, as a sentence; '' if there are none."""
     own = tables.quality[(tables.quality["metric"] == "dvn") & (tables.quality["reference"] == "unshifted")]
     names = list(dict.fromkeys(own["generator"]))

@@ -31,11 +31,11 @@ def discover(
     """Find the sets of some methods in some spaces, one file each under `out`, as 'generator/method/place'.
 
     Of the methods that come with a space, those that are not defined in it are passed over. `spectrum` comes before
-    `hybrid`, which learns on its eigenvectors. Learning saves checkpoints beside its file, goes on from them when it
+    methods that learn on its eigenvectors. Learning saves checkpoints beside its file, goes on from them when it
     is run again, and removes them when it is done. A set that is there already is kept, unless `overwrite`.
     """
     for space, methods in places:
-        if "sefa" in admitted(methods, space.kind):
+        if any(METHODS[method].basis == "sefa" for method in admitted(methods, space.kind)):
             generator.latent_weights(space.kind)  # refused now, not after hours of learning
     distance = create_distance(settings.distance, compute)
     written = []
@@ -43,20 +43,25 @@ def discover(
         discovery = Discovery(space, distance, settings, compute, seed, stages, executor or Unstored())
         for method in sorted(admitted(methods, space.kind), key=_turn):
             path = set_path(out, f"{generator.name}/{method}/{space.place}")
+            checkpoint = path.with_suffix(".checkpoint")
             written.append(path)
             if path.exists() and not overwrite:
                 if open_set(path).header["weights"] != generator.fingerprint:
                     raise NavbenchError(f"{path} was found on other weights; choose another folder, or say --force.")
+                checkpoint.unlink(missing_ok=True)
                 continue
             spectrum = None
             other = set_path(out, f"{generator.name}/spectrum/{space.place}")
-            if method == "hybrid" and other.exists():
+            if _learns_on_spectrum(method) and other.exists():
                 spectrum = open_set(other).load(generator)
-            checkpoint = path.with_suffix(".checkpoint")
             write_set(discovery.run(method, spectrum, checkpoint), path, overwrite=overwrite)
             checkpoint.unlink(missing_ok=True)
     return written
 
 
+def _learns_on_spectrum(method: str) -> bool:
+    return METHODS[method].basis == "hessian" and METHODS[method].learned
+
+
 def _turn(method: str) -> tuple[bool, int]:
-    return method == "hybrid", list(METHODS).index(method)
+    return _learns_on_spectrum(method), list(METHODS).index(method)

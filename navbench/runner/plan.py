@@ -43,7 +43,7 @@ def _spread(generator: Generator) -> tuple[str, ...]:
 
 def further_places(suite: Suite, subject: Subject, generator: Generator) -> dict[str, Places]:
     """The places where single experiments need direction sets, by the experiment's name."""
-    places = {each.name: each.places(suite, subject, generator) for each in catalogue()}
+    places = {each.name: each.places(suite, subject, generator) for each in catalogue() if suite.names(type(each))}
     return {name: each for name, each in places.items() if each}
 
 
@@ -98,7 +98,7 @@ def left_out(on: Measurement) -> Iterator[str]:
         yield f"Measured: {', '.join(plan_.only)}, with {', '.join(suite.experiments)}; nothing else was asked for."
         return
     for experiment in on.bench.catalogue:
-        if experiment.always or experiment.name in suite.experiments:
+        if on.asks_for(type(experiment)):
             yield from experiment.gaps(on)
         elif experiment.absent:
             yield f"{experiment.absent} (experiment {experiment.name!r})."

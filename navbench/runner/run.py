@@ -12,12 +12,13 @@ from typing import Any
 
 from rich.console import Console
 
+from navbench import tables
 from navbench.compute import Compute
 from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.experiments.catalogue import catalogue
-from navbench.experiments.experiment import Experiment
-from navbench.experiments.measurement import Bench, Instruments, Measurement
+from navbench.experiments.measurement import Bench, Instruments, Measurement, probe
 from navbench.experiments.ranges import calibrated
+from navbench.experiments.rows import Row
 from navbench.files import explained, write_atomically
 from navbench.generators import zoo
 from navbench.library import Library
@@ -31,7 +32,7 @@ from navbench.runner.executor import InProcess
 from navbench.runner.manifest import Manifest, earlier_stages, environment
 from navbench.runner.plan import further_places, left_out, places_of, plan
 from navbench.runner.store import Store
-from navbench.runner.tables import write_all
+from navbench.runner.tables import run_all
 from navbench.suite import Subject, Suite
 
 CACHE = "cache"
@@ -60,6 +61,8 @@ class Run:
             "suite": self.suite.name,
             "suite_sha256": self.suite.cache_key,
             "seed": self.suite.seed,
+            "distance": self.suite.distance,
+            "reference": ", ".join(subject.reference for subject in self.suite.generators),
         }
         place = self.folder / "manifest.json"
         self.manifest = Manifest(place, facts, {} if fresh else earlier_stages(place))
@@ -74,13 +77,12 @@ class Run:
             if self.suite.rediscover:
                 found = self._rediscovered(subjects)
                 measurements = [self._measurement(on, found) for on in subjects]
-            measurements = [calibrated(on) for on in measurements]
-            for on in measurements:
-                for experiment in bench.catalogue:
-                    on.outcome(type(experiment))
-            self._describe(measurements)
-            with self._stage("tables and pictures") as report:
-                write_all(self.folder, measurements)
+            rows: dict[str, list[Row]] = {name: [] for name in tables.TABLES}
+            while measurements:  # one generator's results are in memory at a time
+                for name, more in self._measured(calibrated(measurements.pop(0))).items():
+                    rows.setdefault(name, []).extend(more)
+            with self._stage("tables") as report:
+                tables.write(self.folder / "tables", rows)
                 report(1, 1)
         self.manifest.write(complete=True)
 
@@ -100,24 +102,29 @@ class Run:
         generator = zoo.create(subject.name, self.compute, subject.options)
         generator.check()
         places_of(subject, generator, self.library)
+        scorer = create_scorer(subject.scorer, self.compute) if subject.scorer else None
+        if scorer is not None:
+            probe(scorer, generator, self.compute)
         on = Instruments(
             bench,
             subject,
             generator,
-            scorer=create_scorer(subject.scorer, self.compute) if subject.scorer else None,
+            scorer=scorer,
             segmenter=create_segmenter(subject.segmentation, self.compute) if subject.segmentation else None,
             embedder=create_embedder(subject.embedding, self.compute) if subject.embedding else None,
         )
-        for experiment in _asked(bench):
-            experiment.places(self.suite, subject, generator)
-            experiment.check(on)
+        further_places(self.suite, subject, generator)
+        for experiment in bench.catalogue:
+            if on.asks_for(type(experiment)):
+                experiment.check(on)
         return on
 
     def _measurement(self, on: Instruments, library: Library) -> Measurement:
         """A generator with its directions, none of which is refused."""
         measurement = Measurement(**vars(on), plan=plan(self.suite, on.subject, on.generator, library))
-        for experiment in _asked(on.bench):
-            experiment.check_directions(measurement)
+        for experiment in on.bench.catalogue:
+            if on.asks_for(type(experiment)):
+                experiment.check_directions(measurement)
         return measurement
 
     def _rediscovered(self, subjects: Sequence[Instruments]) -> Library:
@@ -155,34 +162,26 @@ class Run:
             warnings.showwarning = keep
             yield
 
-    def _describe(self, measurements: Sequence[Measurement]) -> None:
-        """What the manifest tells of generators, direction sets and experiments."""
-        files = [file for on in measurements for file in on.plan.files]
-        self.manifest.facts |= {
-            "generators": {on.generator.name: _described(on) for on in measurements},
-            "direction_sets": [
-                {
-                    "set_id": file.set_id,
-                    "sha256": file.sha256,
-                    "directions": file.count,
-                    "settings": file.header["settings"],
-                    "provenance": {key: value for key, value in file.header["provenance"].items() if key != "log"},
-                }
-                for file in files
-            ],
-            "distance": self.suite.distance,
-            "reference": ", ".join(on.subject.reference for on in measurements),
-            "left_out": list(dict.fromkeys(sentence for on in measurements for sentence in left_out(on))),
+    def _measured(self, on: Measurement) -> dict[str, list[Row]]:
+        """The rows of one generator by table; its files are written, and what was run is told."""
+        rows, facts = run_all(self.folder, on)
+        generator = {"generators": {on.generator.name: _described(on)}, "direction_sets": _described_sets(on)}
+        for more in (generator, *facts, {"left_out": list(left_out(on))}):
+            _join(self.manifest.facts, more)
+        return rows
+
+
+def _described_sets(on: Measurement) -> list[dict[str, Any]]:
+    return [
+        {
+            "set_id": file.set_id,
+            "sha256": file.sha256,
+            "directions": file.count,
+            "settings": file.header["settings"],
+            "provenance": {key: value for key, value in file.header["provenance"].items() if key != "log"},
         }
-        for on in measurements:
-            for experiment in on.bench.catalogue:
-                if on.wants(type(experiment)):
-                    _join(self.manifest.facts, experiment.facts(on, on.outcome(type(experiment))))
-
-
-def _asked(bench: Bench) -> list[Experiment[Any, Any]]:
-    """The experiments that a suite asks for, and those of every run."""
-    return [each for each in bench.catalogue if each.always or each.name in bench.suite.experiments]
+        for file in on.plan.files
+    ]
 
 
 def _described(on: Measurement) -> dict[str, Any]:
@@ -207,12 +206,12 @@ def _described(on: Measurement) -> dict[str, Any]:
 
 
 def _join(facts: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Add facts to others: mappings are joined, lists appended, and anything else replaced."""
+    """Add facts to others: mappings are joined, what lists lack is appended, and anything else replaced."""
     for key, value in more.items():
         if isinstance(value, Mapping):
             _join(facts.setdefault(key, {}), value)
         elif isinstance(value, list):
-            facts[key] = facts.get(key, []) + value
+            facts[key] = [*facts.get(key, []), *(each for each in value if each not in facts.get(key, []))]
         else:
             facts[key] = value
 
@@ -238,8 +237,8 @@ def check_folder(folder: Path, suite: Suite, *, fresh: bool) -> None:
         raise explained(error, folder) from error
     if made and not fresh and before != suite.cache_key:
         raise NavbenchError(
-            f"{folder} holds another run than {suite.name!r} as it is now; choose another folder with --out, or "
-            "replace that run with --fresh."
+            f"{folder} holds another run than {suite.name!r} as it is now; choose another folder (--out, in Python "
+            "out=), or replace that run (--fresh, in Python fresh=True)."
         )
 
 

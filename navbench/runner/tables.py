@@ -1,10 +1,11 @@
-"""From outcomes to a run folder: the rows of every experiment, and its files."""
+"""From experiments to a run folder: what they find on one generator, as rows of tables and as files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from navbench import tables
 from navbench.directions import Direction
+from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, who
 from navbench.files import write_atomically
@@ -17,32 +18,38 @@ SCORES = {
     "variance": "variance",
 }
 """The columns of what methods know of their directions."""
+Outcomes = dict[Experiment[Any, Any], Any]
 
 
-def write_all(folder: Path, measurements: Sequence[Measurement]) -> None:
-    """Write every file and every table of the experiments that were run."""
-    rows: dict[str, list[Row]] = {name: [] for name in tables.TABLES}
-    for on in measurements:
-        images = _write_files(folder, on)
-        rows["images"] += images
-        for experiment in on.bench.catalogue:
-            if on.wants(type(experiment)):
-                for name, found in experiment.rows(on, on.outcome(type(experiment))).items():
-                    rows[name] += found
-        rows["directions"] += _direction_rows(on, {row["name"] for row in images})
-        rows["methods"] += _method_rows(on)
-    tables.write(folder / "tables", rows)
+def run_all(folder: Path, on: Measurement) -> tuple[dict[str, list[Row]], list[dict[str, Any]]]:
+    """Run every experiment of a measurement, and write its files into the run folder as soon as it is done.
 
-
-def _write_files(folder: Path, on: Measurement) -> list[Row]:
-    """Write the files of all experiments; the rows of those that the report shows."""
-    rows = []
+    Returns:
+        The rows by table, and what the manifest is to tell.
+    """
+    rows: dict[str, list[Row]] = {"images": []}
+    outcomes: Outcomes = {}
     for experiment in on.bench.catalogue:
         if on.wants(type(experiment)):
-            for file in experiment.files(on, on.outcome(type(experiment))):
-                write_atomically(folder / file.path, file.content)
-                rows += [file.row] if file.row is not None else []
-    return rows
+            outcomes[experiment] = on.outcome(type(experiment))
+            rows["images"] += _write_files(folder, on, experiment, outcomes[experiment])
+    for experiment, outcome in outcomes.items():
+        for name, more in experiment.rows(on, outcome).items():
+            rows.setdefault(name, []).extend(more)
+    measured = {row["name"] for row in rows["images"]}
+    measured = measured.union(*(experiment.measured(outcome) for experiment, outcome in outcomes.items()))
+    rows["directions"] = list(_direction_rows(on, outcomes, measured))
+    rows["methods"] = list(_method_rows(on, outcomes))
+    facts = [dict(experiment.facts(on, outcome)) for experiment, outcome in outcomes.items()]
+    return rows, facts + [dict(shared.facts) for shared in on.shared()]
+
+
+def _write_files(folder: Path, on: Measurement, experiment: Experiment[Any, Any], outcome: Any) -> Iterator[Row]:
+    """Write the files of an experiment; the rows of those that the report shows."""
+    for file in experiment.files(on, outcome):
+        write_atomically(folder / file.path, file.content)
+        if file.row is not None:
+            yield file.row
 
 
 def score_columns(direction: Direction) -> Row:
@@ -50,10 +57,8 @@ def score_columns(direction: Direction) -> Row:
     return {SCORES.get(name, f"score_{name}"): value for name, value in direction.scores.items()}
 
 
-def _direction_rows(on: Measurement, pictured: set[str]) -> Iterator[Row]:
+def _direction_rows(on: Measurement, outcomes: Outcomes, measured: set[str]) -> Iterator[Row]:
     """Per direction, every summary number that an experiment gives."""
-    outcomes = {each: on.outcome(type(each)) for each in on.bench.catalogue if on.wants(type(each))}
-    measured = pictured.union(*(each.measured(outcome) for each, outcome in outcomes.items()))
     for direction in on.plan.all_directions():
         row = {**who(direction), "t_min": direction.t_min, "t_max": direction.t_max, **score_columns(direction)}
         for experiment, outcome in outcomes.items():
@@ -61,18 +66,17 @@ def _direction_rows(on: Measurement, pictured: set[str]) -> Iterator[Row]:
         yield row | {"measured": direction.name in measured}
 
 
-def _method_rows(on: Measurement) -> Iterator[Row]:
+def _method_rows(on: Measurement, outcomes: Outcomes) -> Iterator[Row]:
     """Per direction set; means over its directions are paired over codes, as all see the same."""
-    outcomes = {each: on.outcome(type(each)) for each in on.bench.catalogue if on.wants(type(each))}
-    for found in on.plan.sets:
+    for directions in on.plan.sets:
         row: Row = {
-            "generator": found.generator,
-            "layer": found.place,
-            "space": found.space,
-            "method": found.method,
-            "directions": len(found),
-            "accuracy": found.provenance.get("accuracy"),
+            "generator": directions.generator,
+            "layer": directions.place,
+            "space": directions.space,
+            "method": directions.method,
+            "directions": len(directions),
+            "accuracy": directions.provenance.get("accuracy"),
         }
         for experiment, outcome in outcomes.items():
-            row |= experiment.set_columns(on, outcome, found)
+            row |= experiment.set_columns(on, outcome, directions)
         yield row

@@ -71,7 +71,7 @@ def test_naturalness_says_where_its_images_are_the_generators_own(run, reference
         "metric": "dvn", "end": "", "by": "efficientnet-lite0", "n": 64, "value": 0.7, "stderr": 0.05,
         "reference": reference, "n_reference": 128,
     }  # fmt: skip
-    told = quality.natural_words(tables_with(run, "quality", [row]))
+    told = quality.dvn_words(tables_with(run, "quality", [row]))
     assert words in told
     assert bool(words) == bool(told)
 

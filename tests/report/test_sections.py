@@ -153,7 +153,7 @@ def plugged(monkeypatch):
         monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == sections.GROUP else [])
 
     yield install
-    del TABLES["speeds"]
+    del TABLES.declared["speeds"]
 
 
 def speed_row():

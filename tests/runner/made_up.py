@@ -45,5 +45,5 @@ def measurement(
     generator = generator or SimpleNamespace(name="cars", size=(8, 8))
     on = Measurement(bench, suite.generators[0], generator, plan=plan, ranges=ranges or {}, **networks)
     on._outcomes.update(outcomes or {})
-    bench._made[curves._realism, on] = along or realism()
+    on._shared[curves._realism] = along or realism()
     return on

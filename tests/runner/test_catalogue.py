@@ -10,7 +10,7 @@ import pytest
 import toy
 from made_up import measurement
 
-from navbench import plugins, tables
+from navbench import plugins, suite, tables
 from navbench.columns import Table, number, text
 from navbench.errors import NavbenchError
 from navbench.experiments import catalogue as catalogue_module
@@ -66,7 +66,7 @@ def test_names_are_those_of_one_experiment_each():
 
 def test_an_experiment_that_is_added_is_run_and_its_rows_files_and_facts_are_written(tmp_path, sets, monkeypatch):
     monkeypatch.setattr(runner, "catalogue", lambda: (*EXPERIMENTS, KernelNorms()))
-    monkeypatch.setitem(tables.TABLES, "norms", TABLE)
+    monkeypatch.setitem(tables.TABLES.declared, "norms", TABLE)
     run = toy.execute(tmp_path, toy.tiny(experiments=[]), sets)
     frame = pd.read_csv(tmp_path / "tables" / "norms.csv")
     assert frame["name"].tolist() == [
@@ -80,7 +80,7 @@ def test_an_experiment_that_is_added_is_run_and_its_rows_files_and_facts_are_wri
 
 def entry_points(monkeypatch, **objects):
     """Entry points of experiments, by name, and what they give."""
-    points = {name: SimpleNamespace(load=lambda given=given: given) for name, given in objects.items()}
+    points = {name: SimpleNamespace(load=lambda given=given: given, value=name) for name, given in objects.items()}
     monkeypatch.setattr(plugins, "known", lambda group: points if group == catalogue_module.GROUP else {})
     return catalogue.__wrapped__()
 
@@ -89,11 +89,35 @@ def test_experiments_of_other_packages_come_last(monkeypatch):
     assert [one.name for one in entry_points(monkeypatch, mine=KernelNorms)][-2:] == ["ranking", "norms"]
 
 
-def test_what_is_no_experiment_or_has_a_name_that_is_taken_is_refused_by_the_name_of_its_entry_point(monkeypatch):
-    with pytest.raises(NavbenchError, match=r"entry point 'mine' of navbench\.experiments gives a dict, no Experiment"):
-        entry_points(monkeypatch, mine=dict)
-    with pytest.raises(NavbenchError, match="two experiments 'curves'; the entry point 'mine'"):
-        entry_points(monkeypatch, mine=Curves)
+class Needy(Settings):
+    """Settings of which one has no default."""
+
+    size: int
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (dict, "gives <class 'dict'>, which is no subclass of Experiment"),
+        (KernelNorms(), "which is no subclass of Experiment"),
+        (Curves, "two experiments 'curves'"),
+        (type("Other", (KernelNorms,), {"name": "seed"}), "is called 'seed', which cannot be a section of a suite"),
+        (type("Other", (KernelNorms,), {"name": "toml"}), "is called 'toml'"),
+        (type("Other", (KernelNorms,), {"name": "My-Norms"}), "is called 'My-Norms'"),
+        (type("Other", (KernelNorms,), {"settings": Needy}), "settings without a default"),
+    ],
+)
+def test_what_no_suite_can_hold_is_refused_by_the_name_of_its_entry_point(monkeypatch, given, sentence):
+    with pytest.raises(NavbenchError, match=sentence) as caught:
+        entry_points(monkeypatch, mine=given)
+    assert "ntry point 'mine' of navbench.experiments" in str(caught.value)
+
+
+def test_a_module_that_cannot_be_imported_is_told_in_one_sentence(monkeypatch):
+    point = EntryPoint("mine", "no_such_module:Mine", catalogue_module.GROUP)
+    monkeypatch.setattr(plugins, "known", lambda group: {"mine": point})
+    with pytest.raises(NavbenchError, match="Experiment 'mine': no_such_module:Mine cannot be loaded"):
+        catalogue.__wrapped__()
 
 
 def test_a_real_entry_point_is_loaded_by_its_group():
@@ -137,9 +161,9 @@ def test_an_outcome_is_found_once_and_given_to_all(monkeypatch):
 
 
 def test_facts_of_several_generators_are_joined():
-    facts = {"samples": {"curve": 3, "reference": [3]}}
-    _join(facts, {"samples": {"curve": 3, "reference": [None], "effect": 2}, "extractor": "pixels"})
-    assert facts == {"samples": {"curve": 3, "reference": [3, None], "effect": 2}, "extractor": "pixels"}
+    facts = {"samples": {"curve": 3}, "left_out": ["a", "b"]}
+    _join(facts, {"samples": {"curve": 3, "effect": 2}, "left_out": ["b", "c"], "extractor": "pixels"})
+    assert facts == {"samples": {"curve": 3, "effect": 2}, "left_out": ["a", "b", "c"], "extractor": "pixels"}
 
 
 def test_what_is_not_asked_for_is_told_in_the_experiments_own_sentence():
@@ -149,3 +173,15 @@ def test_what_is_not_asked_for_is_told_in_the_experiments_own_sentence():
     assert "Directions were not found again, from other seeds or codes (experiment 'stability')." in told
     assert "cars has no random directions here, so none was set beside others'." in told
     assert not any("were not set beside" in sentence for sentence in told)
+
+
+def test_the_suites_of_navbench_stay_the_same_where_another_package_is_installed(monkeypatch):
+    one = toy.tiny()
+    before = one.cache_key, one.toml()
+    monkeypatch.setattr(suite, "EXPERIMENTS", tuple(each for each in EXPERIMENTS if each.name != "stability"))
+    after = one.cache_key, one.toml()
+    assert "[stability]" in before[1]
+    assert "[stability]" not in after[1]
+    assert before[0] != after[0]
+    asked = toy.tiny(experiments=["stability"])
+    assert "[stability]" in asked.toml()
