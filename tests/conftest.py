@@ -1,5 +1,10 @@
 """What all tests share: the pretrained face generator, and how hypothesis looks for counterexamples."""
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch counts the cores: threads times workers must not exceed them
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import settings
 
