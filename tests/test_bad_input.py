@@ -194,7 +194,7 @@ def test_a_report_of_an_unfinished_run_says_to_finish_it(work, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "write_all", interrupt)
+        patch.setattr(runner.tables, "write", interrupt)
         stopped = CliRunner().invoke(main, shlex.split(RUN))
     assert stopped.exit_code == 130
     assert stopped.stderr == "Interrupted; the same command (without --fresh) goes on where this one stopped.\n"

@@ -237,8 +237,8 @@ def check_folder(folder: Path, suite: Suite, *, fresh: bool) -> None:
         raise explained(error, folder) from error
     if made and not fresh and before != suite.cache_key:
         raise NavbenchError(
-            f"{folder} holds another run than {suite.name!r} as it is now; choose another folder (--out, in Python "
-            "out=), or replace that run (--fresh, in Python fresh=True)."
+            f"{folder} holds another run than {suite.name!r} as it is now; choose another folder with --out, or "
+            "replace that run with --fresh."
         )
 
 
