@@ -11,6 +11,14 @@ from hypothesis import settings
 from navbench.compute import Compute
 from navbench.generators import zoo
 
+LONGEST = ("test_shipped.py", "test_families.py", "test_notebook.py", "test_plugin.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest first, so that no process is left with one of them at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 settings.register_profile("navbench", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("navbench")
 
