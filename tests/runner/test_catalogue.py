@@ -185,3 +185,14 @@ def test_the_suites_of_navbench_stay_the_same_where_another_package_is_installed
     assert before[0] != after[0]
     asked = toy.tiny(experiments=["stability"])
     assert "[stability]" in asked.toml()
+
+
+def test_how_many_directions_an_experiment_takes_is_told_if_it_is_not_all():
+    two_sets = measurement(sets=[["a", "b"], ["c", "d"]])
+    told = {count: list(two_sets.of_each_set("Curves were", count)) for count in (0, 1, 2, 3)}
+    assert told == {
+        0: ["Curves were measured for no direction: 0 of 4."],
+        1: ["Curves were measured for the first direction of each set: 2 of 4."],
+        2: [],
+        3: [],
+    }
