@@ -1,0 +1,173 @@
+"""What experiments make of their outcomes, by numbers that are made up and known."""
+
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import toy
+from analytic import LinearGenerator, direction_set, noise
+from made_up import curve, measurement
+from PIL import Image
+
+from navbench.experiments.attributes import Attributes, Movements, Readings, movements_of
+from navbench.experiments.calibration import Range
+from navbench.experiments.curves import Curves, CurvesFound
+from navbench.experiments.locality import Heat, Heatmaps, Heats
+from navbench.experiments.matched import _best
+from navbench.experiments.ranking import Ranking
+from navbench.experiments.reproduction import Imitations, Reproduction, Reproductions
+from navbench.experiments.screening import Screened, Screening
+from navbench.metrics.attributes import Attribute, movement
+
+CODES, SHIFTS = 50, [-1.0, 0.0, 1.0]
+ATTRIBUTES = (Attribute("wheel radius", "px", 1.0), Attribute("height", "px", 1.0))
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return LinearGenerator(side=4)
+
+
+def made(generator, method, seed=0, count=1):
+    """A set of directions of weights."""
+    return direction_set(generator, "map", noise(seed, count, *generator.layer("map").shape), method=method)
+
+
+def scores(radius, height, signs=1.0):
+    """Readings (T, n, A) that grow by these amounts per unit of t, for some codes the other way."""
+    shifts = torch.tensor(SHIFTS)[:, None]
+    along = shifts * signs * torch.ones(8)
+    return torch.stack([radius * along, height * along], dim=2)
+
+
+def moved(*amounts, **more):
+    return movement(scores(*amounts, **more), SHIFTS, ATTRIBUTES)
+
+
+# --- effects and attributes --------------------------------------------------------------------------------------
+
+
+def test_the_effects_of_a_direction_stand_at_their_ends(generator):
+    (one,) = made(generator, "svd")
+    outcome = Screened({one.name: torch.tensor([[1.0, 3.0], [5.0, 7.0]])})
+    row = Screening().direction_columns(measurement(generator=generator), outcome, one)
+    assert (row["effect_min"], row["effect_max"], row["n_effect"]) == (2.0, 6.0, 2)
+
+
+def test_the_purest_direction_of_an_attribute_is_the_best_among_methods(generator):
+    sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "spectrum"))]
+    found = {sets[0][0].name: moved(1.0, 0.3), sets[1][0].name: moved(1.0, 0.1)}
+    outcome = Movements(SimpleNamespace(name="reader", attributes=ATTRIBUTES), found, {})
+    on = measurement({Screening: Screened({name: torch.ones(2, 4) for name in found})}, sets=sets, generator=generator)
+    rows = {row["method"]: row for row in Attributes().rows(on, outcome)["found"]}
+    assert {method: row["best"] for method, row in rows.items()} == {"svd": False, "spectrum": True}
+    assert rows["spectrum"]["share"] == pytest.approx(1 / 1.01)
+
+
+def test_levels_are_those_at_both_ends_and_at_zero(generator):
+    (one,) = made(generator, "svd")
+    read = Readings(5 + scores(2.0, 1.0)[None])
+    on = measurement(generator=generator)
+    ((_, _, levels),) = movements_of(on, SimpleNamespace(attributes=ATTRIBUTES), [one], read)
+    assert levels.tolist() == [[3.0, 4.0], [5.0, 5.0], [7.0, 6.0]]
+
+
+def test_a_direction_that_moves_codes_either_way_or_another_attribute_more_is_none_of_the_attribute(generator):
+    steady, either, other = made(generator, "svd", count=3)
+    signs = torch.tensor([1.0, -1.0] * 4)
+    found = {steady.name: moved(1.0, 0.0), either.name: moved(1.0, 0.0, signs=signs), other.name: moved(1.0, 5.0)}
+    assert _best([other, steady, either], found, 0) is steady
+    assert _best([either], found, 0) is None
+    assert _best([other], found, 0) is None
+
+
+# --- heatmaps and imitations -------------------------------------------------------------------------------------
+
+
+def heats(hot):
+    """Ten groups whose change lies on `hot` of 16 pixels alone, over 6 shifted and 2 unshifted images each."""
+    change = torch.zeros(16).double()
+    change[:hot] = 6.0
+    image = torch.full((3, 4, 4), 1.0).double()
+    examples = [torch.zeros(0, 2, 3, 4, 4).byte(), torch.zeros(0, 4, 4)]
+    return [Heat(change.view(4, 4), image, torch.tensor([6, 2]), *[torch.zeros(0)] * 3, *examples)] * 10
+
+
+def test_a_set_has_the_mean_area_of_its_directions(generator):
+    sets = made(generator, "svd", count=2)
+    outcome = Heats({one.name: heats(hot) for one, hot in zip(sets, (8, 4), strict=True)})
+    assert Heatmaps().set_columns(measurement(), outcome, sets) == {"area50_mean": pytest.approx((0.25 + 0.125) / 2)}
+
+
+def test_arrays_are_means_over_shifted_and_over_unshifted_images(generator):
+    sets = made(generator, "svd")
+    (file,) = Heatmaps().files(measurement(sets=[sets]), Heats({sets[0].name: heats(4)}))
+    arrays = np.load(io.BytesIO(file.content))
+    assert arrays["heatmap"].flatten().tolist() == [1.0] * 4 + [0.0] * 12
+    assert (arrays["mean_image"] == 0.5).all()
+
+
+def imitation(unexplained, panel=None):
+    panel = torch.zeros(1, 3, 3, 16, 16).byte() if panel is None else panel
+    errors, nothing = torch.full((CODES,), unexplained), torch.zeros(1)
+    return Reproduction(nothing, nothing, errors, torch.ones(CODES), nothing, nothing, panel)
+
+
+def test_of_several_layers_the_one_that_explains_most_counts(generator):
+    (one,) = sets = made(generator, "svd")
+    found = {(one.name, f"parameter {layer}"): imitation(left) for layer, left in (("a", 0.3), ("b", 0.6))}
+    outcome = Imitations(found)
+    row = Reproductions().direction_columns(measurement(), outcome, one)
+    assert row["unexplained_fraction_parameter"] == pytest.approx(0.3)
+    columns = Reproductions().set_columns(measurement(), outcome, sets)
+    assert columns["unexplained_fraction_parameter_mean"] == pytest.approx(0.3)
+    assert columns["unexplained_fraction_z_mean"] is None
+
+
+def test_a_panel_shows_the_image_the_edit_and_every_imitation(generator):
+    (one,) = sets = made(generator, "svd")
+
+    def panel(best):
+        levels = torch.tensor([0, 100, best]).byte().view(1, 3, 1, 1, 1)
+        return levels.expand(1, 3, 3, 16, 16)
+
+    found = {(one.name, target): imitation(0.1, panel(best)) for target, best in (("z", 150), ("w", 250))}
+    (file,) = Reproductions().files(measurement(sets=[sets]), Imitations(found))
+    picture = Image.open(io.BytesIO(file.content)).convert("L")
+    assert [picture.getpixel((8 + 16 * column, 8)) for column in range(4)] == pytest.approx([0, 100, 150, 250], abs=4)
+
+
+# --- rankings ----------------------------------------------------------------------------------------------------
+
+
+def influence(seed):
+    values = torch.randn(2, CODES, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return values - values.mean(1, keepdim=True)
+
+
+def ranked(generator, *costs, reproduced=(), ranges=None):
+    sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "spectrum"))]
+    names = [found[0].name for found in sets]
+    curves = {
+        name: curve(cost, cost, influence=influence(seed))
+        for seed, (name, cost) in enumerate(zip(names, costs, strict=True))
+    }
+    imitations = {(name, "z"): imitation(left) for name, left in zip(names, reproduced, strict=False)}
+    outcomes = {Curves: CurvesFound(curves, {}), Reproductions: Imitations(imitations)}
+    reached = {names[0]: ranges} if ranges is not None else {}
+    suite = None if ranges is None else toy.tiny(experiments=[], calibrate="effect=0.2")
+    on = measurement(outcomes, generator=generator, sets=sets, ranges=reached, suite=suite)
+    return {row["metric"]: row for row in Ranking().rows(on, Ranking().run(on))["ranking"]}
+
+
+@pytest.mark.parametrize(("costs", "lower"), [((20.0, 40.0), "svd"), ((40.0, 20.0), "spectrum"), ((20.0, 20.1), "")])
+def test_the_method_whose_distance_is_significantly_lower_is_named(generator, costs, lower):
+    assert ranked(generator, *costs)["FD"]["lower"] == lower
+
+
+def test_an_imitation_of_an_end_that_was_not_reached_is_not_ranked(generator):
+    only_low = Range(torch.tensor([-1.0, 1.0]), torch.tensor([0.2, 0.1]), torch.zeros(2))
+    assert "unexplained fraction in z" in ranked(generator, 20.0, 40.0, reproduced=(0.2, 0.3))
+    assert "unexplained fraction in z" not in ranked(generator, 20.0, 40.0, reproduced=(0.2, 0.3), ranges=only_low)
