@@ -11,14 +11,18 @@ from analytic import LinearGenerator, direction_set, noise
 from made_up import curve, measurement
 from PIL import Image
 
+from navbench.experiments import pairs
 from navbench.experiments.attributes import Attributes, Movements, Readings, movements_of
 from navbench.experiments.calibration import Range
 from navbench.experiments.curves import Curves, CurvesFound
+from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heat, Heatmaps, Heats
 from navbench.experiments.matched import _best
+from navbench.experiments.measurement import Measurement
 from navbench.experiments.ranking import Ranking
 from navbench.experiments.reproduction import Imitations, Reproduction, Reproductions
 from navbench.experiments.screening import Screened, Screening
+from navbench.experiments.survey import Changes, Survey, Surveyed, SurveyedLayer, SurveyedLayers
 from navbench.metrics.attributes import Attribute, movement
 
 CODES, SHIFTS = 50, [-1.0, 0.0, 1.0]
@@ -171,3 +175,45 @@ def test_an_imitation_of_an_end_that_was_not_reached_is_not_ranked(generator):
     only_low = Range(torch.tensor([-1.0, 1.0]), torch.tensor([0.2, 0.1]), torch.zeros(2))
     assert "unexplained fraction in z" in ranked(generator, 20.0, 40.0, reproduced=(0.2, 0.3))
     assert "unexplained fraction in z" not in ranked(generator, 20.0, 40.0, reproduced=(0.2, 0.3), ranges=only_low)
+
+
+def test_methods_have_ranks_only_among_numbers_of_the_same_footing(generator):
+    sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "spectrum"))]
+    names = [found[0].name for found in sets]
+    curves = {name: curve(cost, cost, influence=influence(0)) for name, cost in zip(names, (40.0, 20.0), strict=True)}
+    missed = Range(torch.tensor([-1.0, 1.0]), torch.tensor([0.2, 0.1]), torch.zeros(2))
+    for ranges, expected in (({}, [(2, 2), (1, 1)]), ({names[0]: missed}, [(None, None)] * 2)):
+        suite = toy.tiny(experiments=[], calibrate="effect=0.2")
+        outcomes = {Curves: CurvesFound(curves, {})}
+        on = measurement(outcomes, generator=generator, sets=sets, ranges=ranges, suite=suite)
+        rows = [Ranking().set_columns(on, Ranking().run(on), found) for found in sets]
+        assert [(row.get("fd_rank_best"), row.get("fd_rank_worst")) for row in rows] == expected
+
+
+# --- layers and pairs --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("reached", "effect"), [((0.2, 0.2), 0.2), ((0.2, 0.1), None)])
+def test_a_layer_has_an_effect_only_if_every_end_reached_it(generator, reached, effect):
+    found = made(generator, "svd")
+    ones = torch.ones(CODES, 3).double()
+    changes = Changes(ones, ones[:, :2], torch.ones(10, 4, 4).double(), torch.full((10,), 4.0).double())
+    outcome = SurveyedLayers({"map": SurveyedLayer(found, [Surveyed(found[0], changes)], None)})
+    ranges = {found[0].name: Range(torch.tensor([-1.0, 1.0]), torch.tensor(reached), torch.zeros(2))}
+    suite = toy.tiny(experiments=[], calibrate="effect=0.2")
+    on = measurement({Survey: outcome}, generator=generator, ranges=ranges, suite=suite)
+    (row,) = Layers().rows(on, Layers().run(on))["layers"]
+    assert row["survey_effect"] == effect
+
+
+def test_a_partner_that_does_the_same_at_its_other_end_is_shown_mirrored(generator, monkeypatch):
+    one, other = made(generator, "svd", count=2)
+    monkeypatch.setattr(
+        pairs, "strip_of", lambda on, direction, shifts, codes: torch.tensor(shifts).view(1, -1, 1, 1, 1)
+    )
+    monkeypatch.setattr(Measurement, "pieces", lambda self, asked: [SimpleNamespace(images=each) for each in asked])
+    sheet = pairs._sheet(measurement(), "paired", [(one, 1), (other, 0)])
+    assert sheet.members == [one, other]
+    first, second = sheet.images[0, :, :, 0, 0, 0].tolist()
+    assert first == sorted(first)
+    assert second == sorted(second, reverse=True)
