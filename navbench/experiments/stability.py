@@ -118,9 +118,8 @@ def variants(on: Measurement, found: DirectionSet) -> Iterator[Variant]:
     part, field = counts.get(METHODS[found.method].basis, ("", ""))
     for step, codes in enumerate(wanted.codes if part else (), start=1):
         changed = settings.model_copy(update={part: getattr(settings, part).model_copy(update={field: codes})})
-        yield Variant(
-            "codes", codes, changed, found.seed + wanted.seeds + step
-        )  # a seed of its own: no code is in both
+        seed = found.seed + wanted.seeds + step  # of its own: no code is in both
+        yield Variant("codes", codes, changed, seed)
 
 
 def _row(found: DirectionSet, variant: Variant, overlap: Overlap) -> Row:

@@ -180,7 +180,10 @@ def test_an_imitation_of_an_end_that_was_not_reached_is_not_ranked(generator):
 def test_methods_have_ranks_only_among_numbers_of_the_same_footing(generator):
     sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "spectrum"))]
     names = [found[0].name for found in sets]
-    curves = {name: curve(cost, cost, influence=influence(0)) for name, cost in zip(names, (40.0, 20.0), strict=True)}
+    curves = {
+        name: curve(cost, cost, influence=influence(seed))
+        for seed, (name, cost) in enumerate(zip(names, (40.0, 20.0), strict=True))
+    }
     missed = Range(torch.tensor([-1.0, 1.0]), torch.tensor([0.2, 0.1]), torch.zeros(2))
     for ranges, expected in (({}, [(2, 2), (1, 1)]), ({names[0]: missed}, [(None, None)] * 2)):
         suite = toy.tiny(experiments=[], calibrate="effect=0.2")
