@@ -70,6 +70,22 @@ def test_the_purest_direction_of_an_attribute_is_the_best_among_methods(generato
     assert rows["spectrum"]["share"] == pytest.approx(1 / 1.01)
 
 
+def test_a_set_counts_its_directions_by_what_they_were_found_to_be(generator):
+    sets = made(generator, "svd", count=3)
+    found = [moved(1.0, 0.1), moved(1.0, 0.9), moved(1e-4, 0.0)]
+    outcome = Movements(
+        SimpleNamespace(name="reader", attributes=ATTRIBUTES),
+        dict(zip((one.name for one in sets), found, strict=True)),
+        {},
+    )
+    assert Attributes().set_columns(measurement(), outcome, sets) == {
+        "interpretable": 1,
+        "entangled": 1,
+        "attributes_found": 1,
+        "dependency_mean": pytest.approx((0.1 + 0.9) / 2),
+    }
+
+
 def test_levels_are_those_at_both_ends_and_at_zero(generator):
     (one,) = made(generator, "svd")
     read = Readings(5 + scores(2.0, 1.0)[None])
