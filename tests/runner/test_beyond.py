@@ -43,6 +43,8 @@ def test_every_layer_is_surveyed_by_the_same_method(run):
     assert shares.sum(axis=1).to_numpy() == pytest.approx(np.ones(3), abs=0.01)  # means of ratios that sum to 1
     assert layers["geometry"].between(0, 1).all()
     assert layers["fd"].notna().all()
+    assert (layers["survey_directions"] == 2).all()
+    assert (layers["fd_directions"] == 1).all()  # the default
     assert layers["attributes_reached"].between(0, 2).all()
     strips = table(run, "images")
     assert sorted(strips.loc[strips["kind"] == "layer", "layer"]) == ["first", "last", "up"]
