@@ -55,12 +55,16 @@ def all_sections() -> tuple[Section[Page], ...]:
     """The sections of navbench and of other packages.
 
     Raises:
-        NavbenchError: an entry point gives something else.
+        NavbenchError: an entry point gives something else, or a section whose anchor is taken.
     """
     added: list[Section[Page]] = []
     for name in plugins.known(GROUP):
         section: object = plugins.find(GROUP, "section", name)
         if not isinstance(section, Section):
             raise NavbenchError(f"The entry point {name!r} of {GROUP} gives {section!r}, not a Section.")
+        if section.anchor in {known.anchor for known in (*SECTIONS, *added, *CLOSING)}:
+            raise NavbenchError(
+                f"There are two sections {section.anchor!r}; the entry point {name!r} of {GROUP} is one."
+            )
         added.append(section)
     return (*SECTIONS, *added, *CLOSING)

@@ -138,6 +138,7 @@ def speeds(page):
 
 
 SPEEDS = Section("speeds", "How fast they are", "Speeds", speeds)
+SECOND_ANSWER = Section("answer", "The answer", "Answer", lambda page: ())
 NOT_A_SECTION = "speeds"
 
 
@@ -176,6 +177,12 @@ def test_a_section_of_another_package_stands_before_the_limits_and_shows_its_own
 def test_a_section_of_another_package_whose_experiment_was_not_run_is_not_there(make_builder, tmp_path, plugged):
     plugged("SPEEDS")
     assert "speeds" not in anchors(write_report(make_builder().write(tmp_path / "run")).read_text(encoding="utf-8"))
+
+
+def test_a_section_whose_anchor_is_taken_is_refused(make_builder, tmp_path, plugged):
+    plugged("SECOND_ANSWER")
+    with pytest.raises(NavbenchError, match="two sections 'answer'; the entry point 'speeds'"):
+        write_report(make_builder().write(tmp_path / "run"))
 
 
 def test_an_entry_point_that_gives_no_section_is_told(make_builder, tmp_path, plugged):
