@@ -11,9 +11,8 @@ from math import sqrt
 from torch import Tensor
 
 from navbench.experiments.attributes import Attributes
-from navbench.experiments.curves import Curves, realism
+from navbench.experiments.curves import Curves, curves_of, realism
 from navbench.experiments.experiment import Experiment, NoSettings
-from navbench.experiments.fid_curve import Curve
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import ENDS, Row, who
 from navbench.metrics import estimate
@@ -70,7 +69,7 @@ class Asymmetry(Experiment[NoSettings, Sides]):
 
     def run(self, on: Measurement) -> Sides:
         """From the curves; with a scorer its readings of the reference, too."""
-        curves = _curves(on)
+        curves = curves_of(on)
         differences = {
             name: estimate.difference(curve.frechet_at(-1), curve.frechet_at(0)) for name, curve in curves.items()
         }
@@ -85,13 +84,8 @@ class Asymmetry(Experiment[NoSettings, Sides]):
         return {"asymmetry": _rows(on, outcome)}
 
 
-def _curves(on: Measurement) -> Mapping[str, Curve]:
-    outcome = on.outcome(Curves)
-    return outcome.curves if outcome is not None else {}
-
-
 def _rows(on: Measurement, outcome: Sides) -> Iterator[Row]:
-    directions, curves, along = {one.name: one for one in on.plan.all_directions()}, _curves(on), realism(on)
+    directions, curves, along = on.plan.by_name(), curves_of(on), realism(on)
     costlier = _sided([Test.of(difference) for difference in outcome.differences.values()])
     for (name, difference), end in zip(outcome.differences.items(), costlier, strict=True):
         curve = curves[name]
@@ -120,7 +114,7 @@ def _sided(family: list[Test]) -> list[str]:
 
 def _explanations(on: Measurement) -> dict[str, Row]:
     """By direction, how much of the reference lies beyond either end; all directions are one family of tests."""
-    tested = {name: each for name in _curves(on) if (each := _explanation(on, name)) is not None}
+    tested = {name: each for name in curves_of(on) if (each := _explanation(on, name)) is not None}
     rarer = _sided([test for _, test in tested.values()])
     return {name: {**row, "rarer_end": end} for (name, (row, _)), end in zip(tested.items(), rarer, strict=True)}
 

@@ -98,6 +98,12 @@ class Curves(Experiment[CurveSettings, CurvesFound]):
         return outcome.curves
 
 
+def curves_of(on: Measurement) -> Mapping[str, Curve]:
+    """The curves of a measurement by the direction's name; `{}` if it has none."""
+    outcome = on.outcome(Curves)
+    return outcome.curves if outcome is not None else {}
+
+
 def _points(on: Measurement, curve: Curve, direction: Direction) -> Iterator[tuple[float, Curve, int, Row]]:
     """Each shift of a curve, which curve it is on at which index, and its effect; t = 0 is all directions' own."""
     index = 0

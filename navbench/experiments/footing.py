@@ -1,11 +1,8 @@
 """On what numbers of direction sets were taken: only numbers on one footing are compared."""
 
-from collections.abc import Mapping
-
 from navbench.directions import DirectionSet
 from navbench.experiments.calibration import parse_target
-from navbench.experiments.curves import Curves
-from navbench.experiments.fid_curve import Curve
+from navbench.experiments.curves import curves_of
 from navbench.experiments.measurement import Measurement
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
@@ -32,7 +29,7 @@ def fair_ends(on: Measurement, name: str) -> list[int]:
 
 def realism_of(on: Measurement, found: DirectionSet) -> tuple[Estimate, Estimate] | None:
     """The mean Fréchet and kernel distance of a set's directions with curves, at their fair ends; `None` of none."""
-    curves = _curves(on)
+    curves = curves_of(on)
     ends = [(curves[one.name], end) for one in found if one.name in curves for end in fair_ends(on, one.name)]
     if not ends:
         return None
@@ -42,11 +39,6 @@ def realism_of(on: Measurement, found: DirectionSet) -> tuple[Estimate, Estimate
 
 def footing(on: Measurement, found: DirectionSet) -> Footing:
     """On what the mean distances of a set were taken."""
-    curves = _curves(on)
+    curves = curves_of(on)
     ends = tuple((one.index, *fair_ends(on, one.name)) for one in found if one.name in curves)
     return effect_target(on, found), ends
-
-
-def _curves(on: Measurement) -> Mapping[str, Curve]:
-    outcome = on.outcome(Curves)
-    return outcome.curves if outcome is not None else {}

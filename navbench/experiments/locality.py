@@ -198,7 +198,7 @@ _EXAMPLES = ("examples", "example_changes")
 
 
 def _locality_rows(on: Measurement, outcome: Heats) -> Iterator[Row]:
-    settings, directions = on.settings(Heatmaps), {one.name: one for one in on.plan.all_directions()}
+    settings, directions = on.settings(Heatmaps), on.plan.by_name()
     for name in outcome.heats:
         direction = directions[name]
         for metric, value in outcome.locality_of(name).items():
@@ -218,7 +218,7 @@ def _region_rows(on: Measurement, outcome: Heats) -> Iterator[Row]:
     """The share of the squared change that lies on each region, and of the image that the region takes."""
     if on.segmenter is None:
         return
-    directions = {one.name: one for one in on.plan.all_directions()}
+    directions = on.plan.by_name()
     for name, heats in outcome.heats.items():
         totals, parts, areas = (
             torch.cat([getattr(heat, of) for heat in heats]) for of in ("totals", "regions", "areas")

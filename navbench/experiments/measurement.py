@@ -61,6 +61,10 @@ class Plan:
         every = (direction for directions in self.sets for direction in directions)
         return [direction for direction in every if not self.only or direction.name in self.only]
 
+    def by_name(self) -> dict[str, Direction]:
+        """The same by their full names."""
+        return {direction.name: direction for direction in self.all_directions()}
+
     def leading(self, count: int) -> list[Direction]:
         """The first `count` directions of each set, or those that the suite names."""
         return [direction for direction in self.all_directions() if self.only or direction.index < count]

@@ -303,7 +303,7 @@ def _imitators(on: Measurement, direction: Direction) -> list[Space]:
 
 
 def _rows(on: Measurement, outcome: Imitations) -> Iterator[Row]:
-    directions = {one.name: one for one in on.plan.all_directions()}
+    directions = on.plan.by_name()
     for (name, target), piece in outcome.reproductions.items():
         unexplained = piece.unexplained_fraction
         yield {
@@ -322,7 +322,7 @@ def _rows(on: Measurement, outcome: Imitations) -> Iterator[Row]:
 
 
 def _step_rows(on: Measurement, outcome: Imitations) -> Iterator[Row]:
-    directions = {one.name: one for one in on.plan.all_directions()}
+    directions = on.plan.by_name()
     for (name, target), piece in outcome.reproductions.items():
         about = {**who(directions[name]), "t": directions[name].t_max, "target": target}
         for step, unexplained in enumerate(piece.steps.tolist()):

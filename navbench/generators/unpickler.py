@@ -5,6 +5,7 @@ memory on a few hostile bytes.  This one knows the operations that checkpoints a
 handed, by name, and keeps an account of the work that a file asks for.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pickletools import genops
@@ -164,12 +165,12 @@ class Machine:
         self._memo[index] = self._stack[-1]
 
 
-class Buildable:
+class Buildable(ABC):
     """What a pickle may give a state to after it has made it."""
 
+    @abstractmethod
     def build(self, state: Any) -> None:
         """Take the state, or raise a ValueError."""
-        raise NotImplementedError
 
 
 _LITERALS = frozenset([

@@ -45,7 +45,7 @@ def shares(image, network=None):
     direction = SimpleNamespace(
         generator="g", method="m", place="p", space="parameter", index=0, name="g/m/p/0", label=""
     )
-    on = SimpleNamespace(segmenter=segmenter, plan=SimpleNamespace(all_directions=lambda: [direction]))
+    on = SimpleNamespace(segmenter=segmenter, plan=SimpleNamespace(by_name=lambda: {direction.name: direction}))
     return {row["region"]: row for row in Heatmaps().rows(on, Heats({direction.name: found}))["regions"]}
 
 
