@@ -137,11 +137,11 @@ class Photos(Experiment[PhotoSettings, Album]):
 
 
 def sources_of(on: Instruments) -> tuple[list[Photo], list[Projected]]:
-    """The photos of a generator, and those that come as codes of an earlier run."""
+    """The photos of a generator, and those that come as codes of an earlier run; read once in a run."""
     codes = [source for source in on.subject.photos if source.endswith(CODES)]
     images = [source for source in on.subject.photos if source not in codes]
-    photos = open_photos(images, on.generator.size, on.settings(Photos).count)
-    return photos, [read_codes(Path(source), on.generator) for source in codes]
+    photos = on.bench.once(open_photos, tuple(images), on.generator.size, on.settings(Photos).count)
+    return photos, [on.bench.once(read_codes, Path(source), on.generator) for source in codes]
 
 
 def _check_edits(on: Measurement, directions: Sequence[Direction]) -> None:
