@@ -1,9 +1,11 @@
 """Where and how tensors are computed: device, precision, batch size, and what happens when memory runs out."""
 
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 import torch
@@ -93,3 +95,30 @@ def finite_images(images: Tensor, what: str) -> Tensor:
     if not torch.isfinite(images).all():
         raise Failure(f"{what} made images with NaN or infinite values; check its weights, or use a smaller shift.")
     return images
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Begin a new peak: of CUDA's allocator, or of the process where the system can (Linux)."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif sys.platform == "linux":
+        try:
+            Path("/proc/self/clear_refs").write_text("5")
+        except OSError:
+            return  # then the peak is that of the whole process so far
+
+
+def peak_memory(device: torch.device) -> float | None:
+    """The peak since the last reset, in MiB; `None` on a system that does not report it (Windows)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if sys.platform == "linux":
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -17,6 +17,7 @@ from navbench.report.html import write_report
 from navbench.report.tables import load_run
 from navbench.runner.run import Run as Execution
 from navbench.runner.run import check_folder
+from navbench.staff import staff
 
 _SHOWN = 4
 """Strips that a notebook shows of a run."""
@@ -92,8 +93,8 @@ def open_run(folder: str | Path) -> Run:
 
 
 def run(
-    suite: str, out: str | Path, *, folder: str | Path | None = None, device: str = "cpu", fresh: bool = False,
-    **values: Any,
+    suite: str, out: str | Path, *, folder: str | Path | None = None, device: str = "cpu", workers: int | None = None,
+    fresh: bool = False, **values: Any,
 ) -> Run:  # fmt: skip
     """Run a suite in a folder, or go on with it, and write its report.
 
@@ -101,7 +102,9 @@ def run(
         suite: a preset ('smoke', 'quick', 'standard', 'paper') or a TOML file.
         out: the run folder.
         folder: of direction sets, beside the shipped ones.
-        device: 'cpu', 'cuda' or 'cuda:N'.
+        device: 'cpu', 'cuda', 'cuda:N', or several: 'cuda:0,cuda:1'.
+        workers: processes; `None` for one per device, and for none beside this one if there is one device. A script
+            that asks for some does so below `if __name__ == "__main__":`, as Python's multiprocessing wants it.
         fresh: start over.
         values: of the suite in place of its own, such as seed=3 or curves={"samples": 99}.
 
@@ -113,7 +116,8 @@ def run(
     """
     chosen, place_ = suites.read(suite).with_values(**values), Path(out)
     check_folder(place_, chosen, fresh=fresh)
-    compute = Compute(device, chosen.precision, chosen.batch)
-    Execution(place_, chosen, compute, library(folder), Console(soft_wrap=True)).execute(fresh=fresh)
+    computing = staff(device, workers)
+    compute = Compute(computing.devices[0], chosen.precision, chosen.batch)
+    Execution(place_, chosen, compute, library(folder), Console(soft_wrap=True), computing).execute(fresh=fresh)
     write_report(place_)
     return Run(place_)

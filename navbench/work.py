@@ -7,6 +7,7 @@ results alone (device, batch size, progress) is part of a content.
 """
 
 import hashlib
+import importlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -59,6 +60,10 @@ class Pure(Generic[P, Result]):
         """Compute now, without a store."""
         return self.function(*args, **kwargs)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its name stands for it in another process."""
+        return _registered, (self.function.__module__, self.name)
+
     def piece(self, *args: Any, **kwargs: Any) -> "Piece[Result]":
         """The piece of these arguments, as data; an argument may be another piece, or a tuple of them (see `Stored`).
 
@@ -73,6 +78,12 @@ class Pure(Generic[P, Result]):
     def reports(self) -> bool:
         """Whether it reports progress."""
         return REPORT in inspect.signature(self.function).parameters
+
+
+def _registered(module: str, name: str) -> Pure[..., Any]:
+    """The function of that name, which the module registers."""
+    importlib.import_module(module)
+    return FUNCTIONS[name]
 
 
 def pure(
@@ -130,6 +141,18 @@ class Piece(Generic[Result]):
     def cache_key(self) -> str:
         """What stands for it among the arguments of another piece."""
         return self.key
+
+    def __getstate__(self) -> dict[str, Any]:
+        """With its key, which another process takes as it is."""
+        return {"key": self.key} | {name: value for name, value in self.__dict__.items() if name != "content"}
+
+    def shares_a_pass(self, other: "Piece[Any]") -> bool:
+        """Whether two pieces are computed in one pass: of one function, they differ in its first argument alone."""
+        if self.function is not other.function or self.function.together is None:
+            return False
+        first = next(iter(self.given))
+        others = other.content["given"]
+        return all(others[name] == value for name, value in self.content["given"].items() if name != first)
 
     def parts(self) -> "Iterator[Piece[Any]]":
         """The pieces among the arguments, which must be in the store before this one is made."""
@@ -207,6 +230,9 @@ class Executor(Protocol):
             report: for functions that report their own progress.
         """
 
+    def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
+        """What some functions return, in their order, each of which asks for results: at once where many compute."""
+
 
 class Unstored:
     """Computes every piece anew, in this process, and keeps nothing; for pieces that are made of no others."""
@@ -218,6 +244,10 @@ class Unstored:
             results.append(piece.make(_no_parts, report))
             tick(piece.note)
         return results
+
+    def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
+        """One after the other."""
+        return [work() for work in works]
 
 
 def _no_parts(piece: Piece[Any]) -> Any:

@@ -16,6 +16,7 @@ from navbench.cli.loading import loading
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
 from navbench.library import SetFile
+from navbench.staff import staff
 from navbench.words import NOISES, PRECISIONS
 
 if TYPE_CHECKING:
@@ -79,13 +80,19 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str | None
 
 
 def computing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where and how to compute."""
+    """Add the options that say where and how to compute; the command gets who computes as one `staff: Staff`."""
     options = (
-        click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda' or 'cuda:N'."),
+        click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda', or several: 'cuda:0,cuda:1'."),
+        click.option("--workers", type=click.IntRange(1), help="Processes. Default: one per device."),
         click.option("--precision", type=click.Choice(PRECISIONS), help="Default: what the suite says."),
         click.option("--batch", type=click.IntRange(1), help="Images per forward pass; changes no result."),
     )
-    return functools.reduce(lambda inner, option: option(inner), reversed(options), command)
+
+    @functools.wraps(command)
+    def gathered(device: str, workers: int | None, **values: Any) -> Any:
+        return command(staff=staff(device, workers), **values)
+
+    return functools.reduce(lambda inner, option: option(inner), reversed(options), gathered)
 
 
 def calibrate_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,6 +21,7 @@ from navbench.words import RESAMPLING
 
 if TYPE_CHECKING:
     from navbench.generators.options import Options
+    from navbench.staff import Staff
 
 
 @click.command("run-all", cls=click.Command, **example("navbench run-all quick --out runs/quick"))
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 def run_all(
     source: str, generator: str | None, options: Options, layers: tuple[str, ...], reference: str | None,
     resize: str | None, out: Path | None, fresh: bool, rediscover: bool | None, calibrate: str | None,
-    folder: Path | None, device: str, precision: str | None, batch: int | None,
+    folder: Path | None, staff: Staff, precision: str | None, batch: int | None,
 ) -> None:  # fmt: skip
     """Run a whole suite and write its report.
 
@@ -49,4 +50,4 @@ def run_all(
     survey = {"layers": list(layers)} if layers else None
     chosen = overridden(source, precision, batch, rediscover=rediscover, calibrate=calibrate, survey=survey)
     chosen = with_subjects(chosen, generator, options, layers=list(layers) or None, reference=reference, resize=resize)
-    run_suite(chosen, out or Path("runs") / chosen.name, library(folder), device, fresh=fresh)
+    run_suite(chosen, out or Path("runs") / chosen.name, library(folder), staff, fresh=fresh)

@@ -13,6 +13,7 @@ from navbench.progress import stage
 if TYPE_CHECKING:
     from navbench.compute import Compute
     from navbench.generators.options import Options
+    from navbench.staff import Staff
     from navbench.suite import Subject, Suite
 
 
@@ -52,15 +53,15 @@ def compute_for(chosen: Suite, device: str) -> Compute:
     return Compute(device, chosen.precision, chosen.batch)
 
 
-def run_suite(chosen: Suite, out: Path, found: Library, device: str, *, fresh: bool) -> None:
+def run_suite(chosen: Suite, out: Path, found: Library, staff: Staff, *, fresh: bool) -> None:
     """Run a suite in a folder, or go on with it, and write its report."""
     with loading():
         from navbench.report.html import write_report
         from navbench.runner.run import Run, check_folder
 
-    compute = compute_for(chosen, device)
+    compute = compute_for(chosen, staff.devices[0])
     check_folder(out, chosen, fresh=fresh)
-    Run(out, chosen, compute, found, console).execute(fresh=fresh)
+    Run(out, chosen, compute, found, console, staff).execute(fresh=fresh)
     with stage(console, "report") as tick:
         page = write_report(out)
         tick(1, 1)

@@ -16,6 +16,7 @@ from navbench.library import library
 
 if TYPE_CHECKING:
     from navbench.generators.options import Options
+    from navbench.staff import Staff
     from navbench.suite import Suite
 
 
@@ -29,7 +30,7 @@ class Shared:
     out: Path | None
     fresh: bool
     folder: Path | None
-    device: str
+    staff: Staff
     precision: str | None
     batch: int | None
     calibrate: str | None = None
@@ -41,7 +42,7 @@ class Shared:
     def run(self, chosen: Suite, name: str) -> Path:
         """Run a suite in the folder that was named, or in one of that name under `runs`; the folder."""
         place = self.out or Path("runs") / name
-        run_suite(chosen, place, library(self.folder), self.device, fresh=self.fresh)
+        run_suite(chosen, place, library(self.folder), self.staff, fresh=self.fresh)
         return place
 
 

@@ -5,7 +5,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,13 @@ from navbench.metrics.perceptual import PerceptualDistance, create_distance
 from navbench.metrics.segmentation import create_segmenter
 from navbench.progress import Report, stage
 from navbench.runner.discover import discover
-from navbench.runner.executor import InProcess
-from navbench.runner.manifest import Manifest, earlier_stages, environment
+from navbench.runner.executor import StoreExecutor
+from navbench.runner.executors import executor_of
+from navbench.runner.manifest import Manifest, earlier_manifest, environment
 from navbench.runner.plan import further_places, left_out, places_of, plan
 from navbench.runner.store import Store
 from navbench.runner.tables import run_all
+from navbench.staff import Staff
 from navbench.suite import Subject, Suite
 
 CACHE = "cache"
@@ -47,8 +49,10 @@ class Run:
     compute: Compute
     library: Library
     console: Console
+    staff: Staff = field(default_factory=Staff)
     manifest: Manifest = field(init=False)
     store: Store = field(init=False)
+    executor: StoreExecutor = field(init=False)
 
     def execute(self, *, fresh: bool = False) -> None:
         """Do all that is left, then write the tables, pictures and manifest; `fresh` starts over.
@@ -65,9 +69,10 @@ class Run:
             "reference": ", ".join(subject.reference for subject in self.suite.generators),
         }
         place = self.folder / "manifest.json"
-        self.manifest = Manifest(place, facts, {} if fresh else earlier_stages(place))
-        with self._collected_warnings():
-            bench = Bench(self.suite, self.compute, catalogue(), InProcess(self.store), self._distance(), self._stage)
+        self.manifest = Manifest(place, facts, {} if fresh else earlier_manifest(place))
+        self.executor = executor_of(self.staff, self.store, self.compute)
+        with self._collected_warnings(), self.executor:
+            bench = Bench(self.suite, self.compute, catalogue(), self.executor, self._distance(), self._stage)
             with stage(self.console, "weights") as report:
                 subjects = [self._instruments(bench, subject) for subject in self.suite.generators]
                 report(1, 1)
@@ -84,6 +89,7 @@ class Run:
             with self._stage("tables") as report:
                 tables.write(self.folder / "tables", rows)
                 report(1, 1)
+        self.manifest.facts["workers"] = {name: asdict(one) for name, one in sorted(self.executor.accounts.items())}
         self.manifest.write(complete=True)
 
     def _begin(self, fresh: bool) -> None:
@@ -140,7 +146,7 @@ class Run:
 
     @contextmanager
     def _stage(self, title: str) -> Iterator[Report]:
-        with self.manifest.stage(title, self.compute, self.store), stage(self.console, title) as report:
+        with self.manifest.stage(title, self.compute, self.executor.tally), stage(self.console, title) as report:
             yield report
 
     @contextmanager

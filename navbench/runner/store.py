@@ -59,6 +59,19 @@ class Store:
         write_atomically(self.path(piece), save(tensors, {_HEADER: header}))
         self.made += 1
 
+    def has(self, piece: Piece[Any]) -> bool:
+        """Whether the result of a piece is there; it is not read."""
+        return self.path(piece).exists()
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Keep content under a name that follows from it, if it is not there."""
+        if not (self.folder / name).exists():
+            write_atomically(self.folder / name, content)
+
+    def kept(self, name: str) -> bytes:
+        """The content of that name."""
+        return (self.folder / name).read_bytes()
+
     def drop(self, piece: Piece[Any]) -> None:
         """Forget a result that is no longer needed."""
         self.path(piece).unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """From experiments to a run folder: what they find on one generator, as rows of tables and as files."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,15 @@ Outcomes = dict[Experiment[Any, Any], Any]
 def run_all(folder: Path, on: Measurement) -> tuple[dict[str, list[Row]], list[dict[str, Any]]]:
     """Run every experiment of a measurement, and write its files into the run folder as soon as it is done.
 
+    The experiments run side by side where many compute.
+
     Returns:
         The rows by table, and what the manifest is to tell.
     """
-    rows: dict[str, list[Row]] = {"images": []}
-    outcomes: Outcomes = {}
-    for experiment in on.bench.catalogue:
-        if on.wants(type(experiment)):
-            outcomes[experiment] = on.outcome(type(experiment))
-            rows["images"] += _write_files(folder, on, experiment, outcomes[experiment])
+    wanted = [experiment for experiment in on.bench.catalogue if on.wants(type(experiment))]
+    ran = on.bench.executor.side_by_side([partial(_carried_out, folder, on, experiment) for experiment in wanted])
+    outcomes: Outcomes = {experiment: outcome for experiment, (outcome, _) in zip(wanted, ran, strict=True)}
+    rows: dict[str, list[Row]] = {"images": [row for _, images in ran for row in images]}
     for experiment, outcome in outcomes.items():
         for name, more in experiment.rows(on, outcome).items():
             rows.setdefault(name, []).extend(more)
@@ -42,6 +43,12 @@ def run_all(folder: Path, on: Measurement) -> tuple[dict[str, list[Row]], list[d
     rows["methods"] = list(_method_rows(on, outcomes))
     facts = [dict(experiment.facts(on, outcome)) for experiment, outcome in outcomes.items()]
     return rows, facts + [dict(shared.facts) for shared in on.shared()]
+
+
+def _carried_out(folder: Path, on: Measurement, experiment: Experiment[Any, Any]) -> tuple[Any, list[Row]]:
+    """The outcome of an experiment, and the rows of its files, which are written."""
+    outcome = on.outcome(type(experiment))
+    return outcome, list(_write_files(folder, on, experiment, outcome))
 
 
 def _write_files(folder: Path, on: Measurement, experiment: Experiment[Any, Any], outcome: Any) -> Iterator[Row]:

@@ -177,9 +177,7 @@ def test_the_manifest_times_and_weighs_every_stage(finished):
         "tables",
     ]
     assert all(stage["seconds"] >= 0 and stage["peak_memory_mib"] > 50 for stage in stages.values())
-    assert manifest(finished.folder)["seconds"] == pytest.approx(
-        sum(stage["seconds"] for stage in stages.values()), abs=0.06
-    )
+    assert manifest(finished.folder)["seconds"] >= sum(stage["seconds"] for stage in stages.values()) - 0.06
     assert not stages["toy.make: curves"]["cached"]
 
 

@@ -1,0 +1,46 @@
+"""Making pieces in this process: what a run without workers does, and what each worker does."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from navbench.progress import Report, silent
+from navbench.runner.store import Store
+from navbench.work import Piece, Stored
+
+Result = TypeVar("Result")
+
+
+class Maker:
+    """Makes pieces, and keeps them in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._verified: set[str] = set()
+
+    def make(self, pieces: Sequence[Piece[Result]], report: Report = silent) -> list[Result]:
+        """Make a piece, or those of one pass, now; parts that are missing or damaged are made before."""
+        first = pieces[0]
+        if first.function.together is None:
+            results = [first.make(self._stored, report)]
+        else:
+            results = list(first.function.together([piece.arguments(self._stored) for piece in pieces]))
+        for piece, result in zip(pieces, results, strict=True):
+            self.store.put(piece, result)
+            self._verified.add(piece.key)
+        return results
+
+    def has(self, piece: Piece[Any]) -> bool:
+        """Whether a piece is in the store, as it was written; it is read once, as it may be large."""
+        if piece.key not in self._verified and self.store.find(piece) is not None:
+            self._verified.add(piece.key)
+        return piece.key in self._verified
+
+    def drop(self, piece: Piece[Any]) -> None:
+        """Remove a piece from the store."""
+        self.store.drop(piece)
+        self._verified.discard(piece.key)
+
+    def _stored(self, part: Piece[Result]) -> Stored[Result]:
+        if not self.has(part):
+            self.make([part])
+        return Stored(part.function.kind, self.store.path(part))
