@@ -176,6 +176,10 @@ class Piece(Generic[Result]):
         return {name: opened(value) for name, value in self.given.items()}
 
 
+class SentOnce:
+    """Base of what many pieces share: a worker keeps the one that it was sent, with what that has computed so far."""
+
+
 def content_of(value: Any, what: str = "a value") -> Any:
     """What a result depends on of a value, as JSON.
 

@@ -15,7 +15,7 @@ from navbench.compute import Compute, finite_images
 from navbench.generators.base import Codes
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.spaces import Space
-from navbench.work import content_of, pure
+from navbench.work import SentOnce, content_of, pure
 
 LARGEST = 1e6  # shifts beyond this are not tried
 ACCURACY = 0.01  # an effect this close to the target, relatively, has reached it
@@ -23,7 +23,7 @@ STEPS = 24
 
 
 @dataclass(frozen=True)
-class EffectMeter:
+class EffectMeter(SentOnce):
     """Measures effects, E_z d(G(z), G_t(z)), always on the same codes."""
 
     space: Space

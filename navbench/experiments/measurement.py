@@ -149,7 +149,9 @@ class Measurement(Instruments):
 
     def outcome(self, kind: type[Experiment[Any, O]]) -> O | None:
         """What an experiment found, which runs now if it has not; `None` if it is not part of this measurement."""
-        return cast(O, self._outcomes.get(kind, lambda: kind().run(self))) if self.wants(kind) else None
+        if kind not in self._outcomes.values and not self.wants(kind):
+            return None
+        return cast(O, self._outcomes.get(kind, lambda: kind().run(self)))
 
     # --- the door to results
 

@@ -1,6 +1,7 @@
 """Direction sets where a suite needs them: found once, written at once, in an order in which each can be used."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from navbench.compute import Compute
@@ -31,32 +32,52 @@ def discover(
     """Find the sets of some methods in some spaces, one file each under `out`, as 'generator/method/place'.
 
     Of the methods that come with a space, those that are not defined in it are passed over. `spectrum` comes before
-    methods that learn on its eigenvectors. Learning saves checkpoints beside its file, goes on from them when it
-    is run again, and removes them when it is done. A set that is there already is kept, unless `overwrite`.
+    methods that learn on its eigenvectors; all else goes on side by side where many compute. Learning saves
+    checkpoints beside its file, goes on from them when it is run again, and removes them when it is done. A set that is
+    there already is kept, unless `overwrite`.
     """
+    executor = executor or Unstored()
     for space, methods in places:
         if any(METHODS[method].basis == "sefa" for method in admitted(methods, space.kind)):
             generator.latent_weights(space.kind)  # refused now, not after hours of learning
     distance = create_distance(settings.distance, compute)
-    written = []
+    chains = []
     for space, methods in places:
-        discovery = Discovery(space, distance, settings, compute, seed, stages, executor or Unstored())
-        for method in sorted(admitted(methods, space.kind), key=_turn):
-            path = set_path(out, f"{generator.name}/{method}/{space.place}")
-            checkpoint = path.with_suffix(".checkpoint")
-            written.append(path)
-            if path.exists() and not overwrite:
-                if open_set(path).header["weights"] != generator.fingerprint:
-                    raise NavbenchError(f"{path} was found on other weights; choose another folder, or say --force.")
-                checkpoint.unlink(missing_ok=True)
-                continue
-            spectrum = None
-            other = set_path(out, f"{generator.name}/spectrum/{space.place}")
-            if _learns_on_spectrum(method) and other.exists():
-                spectrum = open_set(other).load(generator)
-            write_set(discovery.run(method, spectrum, checkpoint), path, overwrite=overwrite)
-            checkpoint.unlink(missing_ok=True)
-    return written
+        discovery = Discovery(space, distance, settings, compute, seed, stages, executor)
+        chains += [partial(_in_turn, discovery, chain, out, overwrite) for chain in _chains(methods, space.kind)]
+    return [path for paths in executor.side_by_side(chains) for path in paths]
+
+
+def _in_turn(discovery: Discovery, methods: Sequence[str], out: Path, overwrite: bool) -> list[Path]:
+    """The sets of some methods in one space, one after the other."""
+    return [_written(discovery, method, out, overwrite) for method in methods]
+
+
+def _written(discovery: Discovery, method: str, out: Path, overwrite: bool) -> Path:
+    """The file of a set, which is written if it is not there."""
+    generator, place = discovery.space.generator, discovery.space.place
+    path = set_path(out, f"{generator.name}/{method}/{place}")
+    checkpoint = path.with_suffix(".checkpoint").resolve()
+    if path.exists() and not overwrite:
+        if open_set(path).header["weights"] != generator.fingerprint:
+            raise NavbenchError(f"{path} was found on other weights; choose another folder, or say --force.")
+    else:
+        spectrum = None
+        other = set_path(out, f"{generator.name}/spectrum/{place}")
+        if _learns_on_spectrum(method) and other.exists():
+            spectrum = open_set(other).load(generator)
+        write_set(discovery.run(method, spectrum, checkpoint), path, overwrite=overwrite)
+    checkpoint.unlink(missing_ok=True)
+    return path
+
+
+def _chains(methods: Sequence[str], kind: str) -> list[list[str]]:
+    """The methods that are defined in a kind of space, each alone but for those that wait for `spectrum`."""
+    ordered = sorted(admitted(methods, kind), key=_turn)
+    waiting = [method for method in ordered if _learns_on_spectrum(method)]
+    if "spectrum" not in ordered:
+        return [[method] for method in ordered]
+    return [["spectrum", *waiting] if method == "spectrum" else [method] for method in ordered if method not in waiting]
 
 
 def _learns_on_spectrum(method: str) -> bool:

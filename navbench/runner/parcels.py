@@ -1,10 +1,9 @@
 """How a piece gets to another process: what is small as bytes, what is large through the store, once, by its content.
 
 A piece holds generators, networks, bases and references. Their tensors, and the networks as such, are kept in the
-store under the hash of their content when they are first sent, and are named from then on. So a worker needs no file of
-the user's, sees sets of directions that were found a moment ago, and holds every network once, however many pieces it
-computes. Bytes come from a store that verifies them by that hash, and from the driver, and are unpickled: no other
-file is.
+store under the hash of their content when they are first sent, and are named from then on. So a worker needs no
+checkpoint, sees direction sets that were found a moment ago, and holds every network once, however many pieces it
+computes. What is unpickled comes from the driver, or has the hash that the driver named.
 """
 
 import hashlib
@@ -23,12 +22,15 @@ from torch.utils.weak import WeakIdKeyDictionary
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError
 from navbench.runner.store import Store
-from navbench.work import Piece
+from navbench.work import Piece, SentOnce
 
 SMALL = 1 << 14
 """Bytes; what is smaller travels in the parcel itself."""
-KEPT = 1 << 30
-"""Bytes of named content that a worker holds in memory for pieces to come, beside what the last ones use."""
+KEPT_BYTES = 1 << 30
+"""Of tensors that a worker holds in memory for pieces to come."""
+KEPT = 32
+"""Networks, and other things that are sent once, that a worker holds likewise."""
+Thing = nn.Module | SentOnce
 
 
 class Packer:
@@ -53,13 +55,13 @@ class Packer:
             ) from error
 
     def pickled(self, value: Any, root: Any = None) -> bytes:
-        """A value as bytes, but for its networks and tensors; `root` is a network that is to be pickled itself."""
+        """A value as bytes, but for its tensors and things; `root` is a thing that is to be pickled itself."""
         buffer = io.BytesIO()
         _Pickler(self, buffer, root).dump(value)
         return buffer.getvalue()
 
-    def name_of(self, value: nn.Module | Tensor) -> str:
-        """The name of a network or tensor in the store, where it is kept when it is first sent."""
+    def name_of(self, value: Thing | Tensor) -> str:
+        """The name of a tensor or thing in the store, where it is kept when it is first sent."""
         if value not in self.names:
             content = _tensor_bytes(value) if isinstance(value, Tensor) else self.pickled(value, root=value)
             name = f"things/{hashlib.sha256(content).hexdigest()}"
@@ -77,8 +79,8 @@ class _Pickler(cloudpickle.Pickler):
         """What stands for a value that does not travel as it is."""
         if isinstance(value, Compute):
             return ("compute", value.precision, value.batch)
-        if isinstance(value, nn.Module) and value is not self._root:
-            return ("network", self._packer.name_of(value))
+        if isinstance(value, Thing) and value is not self._root:
+            return ("thing", self._packer.name_of(value))
         if isinstance(value, Tensor):
             how = (isinstance(value, nn.Parameter), value.requires_grad, value.device.type != "cpu")
             if value.nbytes < SMALL:
@@ -97,7 +99,8 @@ class Unpacker:
     def __init__(self, store: Store, device: str) -> None:
         self.store, self.device = store, device
         self.computes: dict[str, Compute] = {}
-        self._things: OrderedDict[tuple[Any, ...], tuple[Any, int]] = OrderedDict()
+        self._tensors: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
+        self._things: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
     def unpack(self, parcel: bytes) -> tuple[Piece[Any], ...]:
         """The pieces in a parcel."""
@@ -118,8 +121,8 @@ class Unpacker:
             return self._tensor(*rest)
         if kind == "tensor":
             name, *how = rest
-            return self._once(named, lambda: self._tensor(self._content(name), *how))
-        return self._once(named, lambda: self._unpickled(self._content(rest[0])))
+            return _once(self._tensors, named, lambda: self._tensor(self._content(name), *how))
+        return _once(self._things, named, lambda: self._unpickled(self._content(rest[0])))
 
     def _compute(self, precision: Any, batch: int) -> Compute:
         """The worker's own compute of a precision, whose batch stays halved if memory ran out."""
@@ -138,23 +141,26 @@ class Unpacker:
         tensor = tensor.to(self.device) if on_device else tensor
         return nn.Parameter(tensor, requires_grad) if parameter else tensor.requires_grad_(requires_grad)
 
-    def _once(self, named: tuple[Any, ...], make: Callable[[], Any]) -> Any:
-        if named not in self._things:
-            value = make()
-            self._things[named] = (value, value.nbytes if isinstance(value, Tensor) else 0)
-        self._things.move_to_end(named)
-        return self._things[named][0]
-
     def _forget(self) -> None:
-        """Let go of what was not used for longest, beyond `KEPT` bytes."""
-        size = sum(nbytes for _, nbytes in self._things.values())
-        while size > KEPT:
-            size -= self._things.popitem(last=False)[1][1]
+        """Let go of what was not used for longest, beyond what is kept."""
+        while len(self._things) > KEPT:
+            self._things.popitem(last=False)
+        size = sum(tensor.nbytes for tensor in self._tensors.values())
+        while size > KEPT_BYTES:
+            size -= self._tensors.popitem(last=False)[1].nbytes
+
+
+def _once(known: OrderedDict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+    if key not in known:
+        known[key] = make()
+    known.move_to_end(key)
+    return known[key]
 
 
 def _tensor_bytes(tensor: Tensor) -> bytes:
     """A tensor with the order of its dimensions in memory, as kernels depend on it by rounding."""
-    order = sorted(range(tensor.ndim), key=lambda axis: (-tensor.stride(axis), axis))
+    strides = tensor.stride()
+    order = sorted(range(tensor.ndim), key=lambda axis: (-strides[axis], axis))
     dense = tensor.detach().cpu().permute(order).contiguous()
     return save({"tensor": dense}, {"order": json.dumps(order)})
 

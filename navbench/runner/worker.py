@@ -6,7 +6,6 @@ import pickle
 import time
 import traceback
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 import navbench
 from navbench.compute import peak_memory
 from navbench.errors import Failure, NavbenchError, NavbenchWarning
+from navbench.progress import Report
 from navbench.runner.crew import Done
 from navbench.runner.maker import Maker
 from navbench.runner.parcels import Unpacker
@@ -67,7 +67,7 @@ class Worker:
         torch.set_num_threads(place.threads)
         self.place, self._maker, self._unpacker = place, Maker(store), Unpacker(store, place.device)
 
-    def make(self, parcel: bytes, report: Callable[[int, int, str], None]) -> Done:
+    def make(self, parcel: bytes, report: Report) -> Done:
         """Make the piece in a parcel; what its function raises is part of the answer."""
         begun, error = time.monotonic(), None
         with warnings.catch_warnings(record=True) as caught:
