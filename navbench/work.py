@@ -34,6 +34,8 @@ REVISION = 7
 VERSIONS = {name: version(name) for name in ("navbench", "torch", "torchvision", "torch-fidelity", "timm", "lpips")}
 REPORT = "report"
 """The parameter of a function through which it reports progress; it is no part of the key."""
+EXECUTOR = "executor"
+"""The parameter of a function through which it asks for other pieces; it is no part of the key."""
 FUNCTIONS: dict[str, "Pure[..., Any]"] = {}
 """Every registered function by its name."""
 
@@ -72,12 +74,18 @@ class Pure(Generic[P, Result]):
         """
         bound = inspect.signature(self.function).bind(*args, **kwargs)
         bound.apply_defaults()
-        return Piece(self, {name: value for name, value in bound.arguments.items() if name != REPORT})
+        given = {name: value for name, value in bound.arguments.items() if name not in (REPORT, EXECUTOR)}
+        return Piece(self, given)
 
     @cached_property
     def reports(self) -> bool:
         """Whether it reports progress."""
         return REPORT in inspect.signature(self.function).parameters
+
+    @cached_property
+    def leads(self) -> bool:
+        """Whether it asks for other pieces; then it runs where it was asked for, and those anywhere."""
+        return EXECUTOR in inspect.signature(self.function).parameters
 
 
 def _registered(module: str, name: str) -> Pure[..., Any]:
@@ -160,10 +168,14 @@ class Piece(Generic[Result]):
             values = value if isinstance(value, tuple) else (value,)
             yield from (each for each in values if isinstance(each, Piece))
 
-    def make(self, stored: "Callable[[Piece[Any]], Any]", report: Report = silent) -> Result:
+    def make(
+        self, stored: "Callable[[Piece[Any]], Any]", report: Report = silent, executor: "Executor | None" = None
+    ) -> Result:
         """Compute the result; `stored` gives what stands for an argument that is a piece."""
-        progress = {REPORT: report} if self.function.reports else {}
-        return self.function(**self.arguments(stored), **progress)
+        further: dict[str, Any] = {REPORT: report} if self.function.reports else {}
+        if self.function.leads:
+            further[EXECUTOR] = executor
+        return self.function(**self.arguments(stored), **further)
 
     def arguments(self, stored: "Callable[[Piece[Any]], Any]") -> dict[str, Any]:
         """The arguments, with `stored` of those that are pieces."""
@@ -234,6 +246,9 @@ class Executor(Protocol):
             report: for functions that report their own progress.
         """
 
+    def forget(self, pieces: Sequence[Piece[Any]]) -> None:
+        """Remove results that nobody will ask for again."""
+
     def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
         """What some functions return, in their order, each of which asks for results: at once where many compute."""
 
@@ -245,13 +260,19 @@ class Unstored:
         """The results in the order of the pieces."""
         results = []
         for piece in pieces:
-            results.append(piece.make(_no_parts, report))
+            results.append(piece.make(_no_parts, report, self))
             tick(piece.note)
         return results
+
+    def forget(self, pieces: Sequence[Piece[Any]]) -> None:
+        """No-op: nothing is kept."""
 
     def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
         """One after the other."""
         return [work() for work in works]
+
+
+UNSTORED = Unstored()
 
 
 def _no_parts(piece: Piece[Any]) -> Any:

@@ -85,7 +85,9 @@ def computing(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda', or several: 'cuda:0,cuda:1'."),
         click.option("--workers", type=click.IntRange(1), help="Processes. Default: one per device."),
         click.option("--precision", type=click.Choice(PRECISIONS), help="Default: what the suite says."),
-        click.option("--batch", type=click.IntRange(1), help="Images per forward pass; changes no result."),
+        click.option(
+            "--batch", type=click.IntRange(1), help="Images per forward pass; moves results by rounding alone."
+        ),
     )
 
     @functools.wraps(command)
