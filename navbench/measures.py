@@ -23,6 +23,7 @@ from navbench.face import Loaded, check_counts
 from navbench.metrics import estimate
 from navbench.metrics.extractors import Extractor, create_extractor
 from navbench.metrics.locality import locality as concentration
+from navbench.metrics.pairwise import MOST
 from navbench.metrics.perceptual import PerceptualDistance, create_distance
 from navbench.report.numbers import place, short_place
 from navbench.report.pictures import heatmap_image
@@ -73,15 +74,17 @@ def curve(
     perceptual = create_distance(distance, direction.compute)
     measured_from = _reference(direction, reference, resize, reference_samples or samples, seed, network)
     points = list(_points(direction, shifts, samples, min(effect_samples, samples), seed, network, perceptual))
-    setting = {"extractor": extractor, "reference": reference, "n_reference": measured_from.n or math.nan}
+    setting = {"extractor": extractor, "reference": reference}
     setting |= {"distance": distance, "precision": direction.compute.precision}
     setting |= {"resolution": str(resolution(direction.space.generator))}
     rows = []
     for t, features, effects in points:
         effect = estimate.mean(effects)
         at = {"t": t, "effect": effect.value, "effect_stderr": effect.stderr, "n_effect": effect.n}
-        for metric, value in zip((network.metric, "KID"), measured_from.estimates(features), strict=True):
+        for metric, value in zip((network.metric, "KID"), measured_from.measure(features)[:2], strict=True):
             numbers = {"metric": metric, "value": value.value, "stderr": value.stderr, "n": value.n}
+            n_reference = measured_from.n_pairwise if metric == "KID" else measured_from.n
+            numbers["n_reference"] = n_reference or math.nan
             rows.append({**_who(direction.direction), **at, **numbers, **setting})
     frame = pd.DataFrame(rows)
     if isinstance(direction, Loaded):
@@ -120,7 +123,7 @@ def _reference(
         images = open_reference(source, generator.size, count, resize)
         images.check()
         features.append(real_features(images, range(len(images)), extractor, compute))
-    return reference_from(source, [each.features for each in features], [], compute.device)
+    return reference_from(source, [each.features for each in features], [], compute.device, MOST)
 
 
 def _who(direction: Direction) -> dict[str, str]:

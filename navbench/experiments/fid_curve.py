@@ -19,9 +19,9 @@ from navbench.metrics.embedding import Embedder
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.extractors import Extractor
 from navbench.metrics.frechet import FrechetReference, Moments
-from navbench.metrics.kernel import KernelReference
+from navbench.metrics.pairwise import MOST, PairwiseReference
 from navbench.metrics.perceptual import PerceptualDistance
-from navbench.metrics.precision_recall import NEIGHBOURS, NeighbourReference
+from navbench.metrics.precision_recall import PrecisionRecall
 from navbench.seeds import Role
 from navbench.work import Stored, pure, slices
 
@@ -59,10 +59,11 @@ class Curve:
     """Distances at each shift, with the influence of each code (see `Estimate`).
 
     Attributes:
-        frechet, kernel: (T,), float64; frechet_influence, kernel_influence: (T, n). The kernel distance is NaN where
-            of the reference only a mean and a covariance are known.
+        frechet: (T,), float64; frechet_influence: (T, n).
+        kernel: (T,), float64; kernel_influence: (T, m), of the first m codes. The kernel distance is NaN where of the
+            reference only a mean and a covariance are known.
         effects: (T, m), per code.
-        shares, shares_stderr: (T, 4), of `SHARES`, NaN where they are not known.
+        shares, shares_stderr: (T, 4), of `SHARES`, of the same first codes; NaN where they are not known.
     """
 
     frechet: Tensor
@@ -87,13 +88,14 @@ class ReferenceStatistics:
     """What all distances are measured against, prepared once for all curves.
 
     Attributes:
-        kernel, neighbours: `None` if only a mean and a covariance are known; `neighbours` also of very few images.
+        pairwise: of its first images; `None` if only a mean and a covariance are known.
+        pairwise_samples: how many images at most, of either kind, the kernel distance and the shares are of.
         cache_key: what distances from it depend on, as JSON.
     """
 
     frechet: FrechetReference
-    kernel: KernelReference | None
-    neighbours: NeighbourReference | None
+    pairwise: PairwiseReference | None
+    pairwise_samples: int = MOST
     cache_key: Any = None
 
     @property
@@ -101,33 +103,31 @@ class ReferenceStatistics:
         """The number of images; `None` if unknown."""
         return self.frechet.n
 
+    @property
+    def n_pairwise(self) -> int | None:
+        """The number of images that the kernel distance and the shares are from; `None` if unknown."""
+        return None if self.pairwise is None else len(self.pairwise)
+
     @classmethod
-    def of(cls, features: Tensor, cache_key: Any = None) -> "ReferenceStatistics":
+    def of(cls, features: Tensor, pairwise_samples: int = MOST, cache_key: Any = None) -> "ReferenceStatistics":
         """From the reference's features, (n, D), and what stands for them in keys."""
-        neighbours = NeighbourReference(features) if len(features) > NEIGHBOURS else None
-        return cls(
-            FrechetReference.from_moments(Moments.of(features)), KernelReference(features), neighbours, cache_key
-        )
+        pairwise = PairwiseReference.of(features[:pairwise_samples])
+        return cls(FrechetReference.from_moments(Moments.of(features)), pairwise, pairwise_samples, cache_key)
 
     @classmethod
-    def of_gaussian(cls, mean: Tensor, covariance: Tensor, cache_key: Any = None) -> "ReferenceStatistics":
+    def of_gaussian(
+        cls, mean: Tensor, covariance: Tensor, pairwise_samples: int = MOST, cache_key: Any = None
+    ) -> "ReferenceStatistics":
         """From the mean (D,) and covariance (D, D) of features that are not there: no kernel distance."""
-        return cls(FrechetReference.from_gaussian(mean, covariance), None, None, cache_key)
+        return cls(FrechetReference.from_gaussian(mean, covariance), None, pairwise_samples, cache_key)
 
-    def estimates(self, features: Tensor) -> tuple[Estimate, Estimate]:
-        """The Fréchet and the kernel distance of features (n, D); the latter NaN where it is not known."""
-        if self.kernel is None:
-            unknown = Estimate(math.nan, torch.full((len(features),), math.nan, dtype=torch.float64))
-            return self.frechet.estimate(features), unknown
-        return self.frechet.estimate(features), self.kernel.estimate(features)
-
-    def shares(self, features: Tensor) -> Tensor:
-        """`SHARES` of features (n, D) and their standard errors, (2, 4), float64; NaN where they are not known."""
-        if self.neighbours is None or len(features) <= NEIGHBOURS:
-            return torch.full((2, len(SHARES)), math.nan, dtype=torch.float64)
-        found = self.neighbours.shares(features)
-        estimates = [getattr(found, name) for name in SHARES]
-        return torch.tensor([[each.value for each in estimates], [each.stderr for each in estimates]]).double()
+    def measure(self, features: Tensor) -> tuple[Estimate, Estimate, PrecisionRecall]:
+        """The Fréchet and the kernel distance of features (n, D), and the shares; the latter two NaN if not known."""
+        first = features[: self.pairwise_samples]
+        if self.pairwise is None:
+            unknown = Estimate(math.nan, torch.full((len(first),), math.nan, dtype=torch.float64))
+            return self.frechet.estimate(features), unknown, PrecisionRecall(unknown, unknown, unknown, unknown)
+        return self.frechet.estimate(features), *self.pairwise.measure(first)
 
 
 @pure()
@@ -220,24 +220,20 @@ def _squared(a: Tensor, b: Tensor) -> Tensor:
 
 def assemble(features: Iterable[Tensor], effects: Tensor, reference: ReferenceStatistics) -> Curve:
     """The curve, from the features (n, D) of each shift in turn, so that one shift's are in memory at a time."""
-    frechet: list[Estimate] = []
-    kernel: list[Estimate] = []
-    shares: list[Tensor] = []
-    for at_shift in features:
-        for distances, found in zip((frechet, kernel), reference.estimates(at_shift), strict=True):
-            distances.append(found)
-        shares.append(reference.shares(at_shift))
+    frechet, kernel, shares = zip(*map(reference.measure, features), strict=True)
+    of_shares = [[getattr(each, name) for name in SHARES] for each in shares]
     return Curve(
         torch.tensor([estimate.value for estimate in frechet], dtype=torch.float64),
         torch.stack([estimate.influence for estimate in frechet]),
         torch.tensor([estimate.value for estimate in kernel], dtype=torch.float64),
         torch.stack([estimate.influence for estimate in kernel]),
         effects,
-        *torch.stack(shares, dim=1),
+        torch.tensor([[estimate.value for estimate in each] for each in of_shares], dtype=torch.float64),
+        torch.tensor([[estimate.stderr for estimate in each] for each in of_shares], dtype=torch.float64),
     )
 
 
-@pure()
+@pure(revision=2)
 def curve(shards: tuple[Stored[Shard], ...], reference: ReferenceStatistics) -> Curve:
     """The curve of a direction from its shards, which make up all codes in order."""
     effects = torch.cat([shard.read("effects") for shard in shards], dim=1)
@@ -245,7 +241,7 @@ def curve(shards: tuple[Stored[Shard], ...], reference: ReferenceStatistics) -> 
         return assemble(map(at, range(len(effects))), effects, reference)
 
 
-@pure()
+@pure(revision=2)
 def floor(unshifted: tuple[Stored[Features], ...], effect_codes: int, reference: ReferenceStatistics) -> Curve:
     """The distances at t = 0, which all curves of a generator share, as a curve of one point."""
     features = torch.cat([part.read("features") for part in unshifted])

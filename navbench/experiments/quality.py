@@ -66,7 +66,7 @@ def curve_quality(
     steps, id_similarity = (
         torch.cat([shard.read(name) for shard in shards], dim=1) for name in ("steps", "id_similarity")
     )
-    real = None if reference.kernel is None else reference.kernel.features
+    real = None if reference.pairwise is None else reference.pairwise.features
     at_zero = torch.cat([part.read("features") for part in unshifted])
     with slices(shards, "features") as at:
         return quality(steps, shifts, at_zero, (at(0), at(len(shifts) - 2)), real, id_similarity)

@@ -17,6 +17,7 @@ from navbench.experiments.reference import ReferenceImages, open_reference, real
 from navbench.experiments.rows import Row
 from navbench.experiments.statistics import Gaussian, is_statistics, read_statistics
 from navbench.metrics.extractors import Extractor, create_extractor
+from navbench.metrics.pairwise import MOST
 from navbench.seeds import Role
 from navbench.settings import SPEED, Settings
 from navbench.words import EXTRACTOR
@@ -36,6 +37,8 @@ class CurveSettings(Settings):
             'package.module:callable'; only 'inception-v3-compat' makes an FID.
         extractor_weights: a file with its weights, '' for the ones it downloads.
         effect_samples: on how many of the codes the effect is measured along the curve.
+        pairwise_samples: of how many images KID, precision, recall, density and coverage are at most, the first ones of
+            either kind: their cost grows with the square; a Fréchet distance is of all.
     """
 
     directions: int = Field(2, ge=0)
@@ -46,6 +49,7 @@ class CurveSettings(Settings):
     extractor: str = EXTRACTOR
     extractor_weights: str = ""
     effect_samples: int = Field(64, ge=2)
+    pairwise_samples: int = Field(MOST, ge=2)
 
 
 def shards_of(count: int, size: int) -> list[range]:
@@ -59,7 +63,7 @@ def extractor_of(bench: Bench, settings: CurveSettings) -> Extractor:
 
 
 def reference_from(
-    source: str, features: Sequence[Tensor], keys: Sequence[str], device: torch.device
+    source: str, features: Sequence[Tensor], keys: Sequence[str], device: torch.device, most: int
 ) -> fid_curve.ReferenceStatistics:
     """What distances are measured against.
 
@@ -68,14 +72,15 @@ def reference_from(
         features: (n, D) each, of the reference's images.
         keys: what stands for the features in keys of pieces.
         device: where distances are computed.
+        most: see `CurveSettings.pairwise_samples`.
     """
     if not is_statistics(source):
-        return fid_curve.ReferenceStatistics.of(torch.cat(list(features)).to(device), list(keys))
+        return fid_curve.ReferenceStatistics.of(torch.cat(list(features)).to(device), most, [*keys, most])
     statistics = read_statistics(source)
-    known, key = statistics.known, statistics.cache_key
+    known, key = statistics.known, [statistics.cache_key, most]
     if isinstance(known, Gaussian):
-        return fid_curve.ReferenceStatistics.of_gaussian(known.mean.to(device), known.covariance.to(device), key)
-    return fid_curve.ReferenceStatistics.of(known.to(device), key)
+        return fid_curve.ReferenceStatistics.of_gaussian(known.mean.to(device), known.covariance.to(device), most, key)
+    return fid_curve.ReferenceStatistics.of(known.to(device), most, key)
 
 
 class Realism:
@@ -98,7 +103,8 @@ class Realism:
         real = self._reference_pieces()
         features = on.pieces([*real, *self._at_zero], "reference")[: len(real)]
         keys, device = [piece.key for piece in real], on.bench.compute.device
-        self.reference = reference_from(self.name, [each.features for each in features], keys, device)
+        known = [each.features for each in features]
+        self.reference = reference_from(self.name, known, keys, device, settings.pairwise_samples)
         floor = fid_curve.floor.piece(tuple(self._at_zero), settings.effect_samples, self.reference)
         (self.floor,) = on.pieces([floor])
 
@@ -187,6 +193,13 @@ class Realism:
     def n_reference(self) -> int | None:
         """How many images the reference is of; `None` if unknown."""
         return self.reference.n
+
+    def n_reference_of(self, metric: str) -> int | None:
+        """How many images of the reference a metric is of: all, or the first ones; `None` if unknown."""
+        n = self.n_reference
+        if n is None or metric == self.extractor.metric:
+            return n
+        return min(n, self._settings.pairwise_samples)
 
     @property
     def _reference_count(self) -> int:

@@ -3,6 +3,7 @@ from itertools import pairwise
 import pytest
 import torch
 from analytic import Extractor, LinearGenerator, Quadratic, edit, noise, wrapped
+from distances import precision_recall
 
 from navbench.compute import Compute
 from navbench.experiments.edit import codes_for, unshifted
@@ -12,7 +13,6 @@ from navbench.experiments.screening import screen
 from navbench.experiments.strips import strip
 from navbench.generators.dcgan import DCGAN
 from navbench.metrics.frechet import FrechetReference, Moments
-from navbench.metrics.precision_recall import precision_recall
 
 SHIFTS = [-4.0, -1.0, 2.0, 5.0]
 CODES = 40
@@ -186,3 +186,14 @@ def test_what_is_not_known_of_a_reference_is_nan_and_the_rest_is_as_ever():
     few = assemble([features[:3]], torch.zeros(1, 1), ReferenceStatistics.of(reference))
     assert torch.isnan(few.shares).all()
     assert torch.isfinite(few.frechet).all()
+
+
+def test_numbers_of_pairs_are_those_of_the_first_codes_and_images():
+    reference, features = noise(0, 60, 5), noise(1, 40, 5)
+    capped = assemble([features], torch.zeros(1, 1), ReferenceStatistics.of(reference, pairwise_samples=25))
+    whole = assemble([features], torch.zeros(1, 1), ReferenceStatistics.of(reference))
+    first = assemble([features[:25]], torch.zeros(1, 1), ReferenceStatistics.of(reference[:25]))
+    for name in ("kernel", "kernel_influence", "shares", "shares_stderr"):
+        torch.testing.assert_close(getattr(capped, name), getattr(first, name))
+    assert torch.equal(capped.frechet, whole.frechet)
+    assert (capped.frechet_at(0).n, capped.kernel_at(0).n) == (40, 25)

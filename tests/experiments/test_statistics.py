@@ -44,7 +44,7 @@ def test_statistics_give_the_distance_that_torch_fidelity_gives(npz):
     assert isinstance(known, Gaussian)
     mine = features(1)
     expected = metric_fid.fid_statistics_to_metric(gaussian(), metric_fid.fid_features_to_statistics(mine), False)
-    frechet, kernel = ReferenceStatistics.of_gaussian(known.mean, known.covariance).estimates(mine)
+    frechet, kernel, _ = ReferenceStatistics.of_gaussian(known.mean, known.covariance).measure(mine)
     assert frechet.value == pytest.approx(expected["frechet_inception_distance"], rel=1e-5)
     assert np.isnan(kernel.value)
     assert np.isnan(kernel.stderr)
@@ -63,7 +63,7 @@ def test_the_cache_of_torch_fidelity_is_read_in_both_its_forms(tmp_path):
 def test_features_give_the_same_distances_as_the_images_they_are_of(tmp_path):
     own, mine = features(0), features(1)
     found = read_statistics(cached(tmp_path, "features", own)).known
-    ours, theirs = ReferenceStatistics.of(found).estimates(mine), ReferenceStatistics.of(own).estimates(mine)
+    ours, theirs = ReferenceStatistics.of(found).measure(mine)[:2], ReferenceStatistics.of(own).measure(mine)[:2]
     assert [each.value for each in ours] == [each.value for each in theirs]
     assert ReferenceStatistics.of(found).n == 40
 
