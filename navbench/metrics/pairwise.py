@@ -49,6 +49,11 @@ class Samples:
         x = features.detach().to(centre) - centre
         return cls(x, x.square().sum(dim=1), x @ centre, centre)
 
+    @classmethod
+    def of_reference(cls, features: Tensor) -> "Samples":
+        """Of a reference's features (m, D), whose mean is the centre."""
+        return cls.of(features, features.detach().double().mean(dim=0))
+
     def kernels(self, products: Tensor, rows: slice, columns: slice, others: "Samples") -> Tensor:
         """The kernel of some samples and some others, in the place of their products."""
         y_terms = others.terms[columns] + self.centre.square().sum()
@@ -80,17 +85,12 @@ class PairwiseReference:
     @classmethod
     def of(cls, features: Tensor, k: int = NEIGHBOURS, tile: int = TILE) -> "PairwiseReference":
         """From features (m, D), m at least 2, on their device."""
-        samples = Samples.of(features, features.detach().double().mean(dim=0))
+        samples = Samples.of_reference(features)
         kernel, radii = _among(samples, k, tile)
         return cls(samples, float(kernel.mean()), radii, k, tile)
 
     def __len__(self) -> int:
         return len(self.radii)
-
-    @property
-    def features(self) -> Tensor:
-        """The reference's features as they were given, (m, D), float64."""
-        return self.samples.features + self.samples.centre
 
     def measure(self, features: Tensor) -> tuple[Estimate, PrecisionRecall]:
         """The kernel distance of features (n, D), n at least 2, and the shares, NaN unless both have more than k."""

@@ -19,6 +19,7 @@ from navbench.metrics.attributes import Attribute, Scores
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.extractors import Extractor
 from navbench.metrics.pairwise import PairwiseReference
+from navbench.metrics.parts import Parts
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.metrics.precision_recall import NEIGHBOURS
 from navbench.metrics.wasserstein import wasserstein
@@ -133,7 +134,7 @@ def evaluate(
         measure(kind, n, extractor, scorer, distance, compute, _part(report, index, n))
         for index, kind in enumerate(kinds)
     )
-    prepared = ReferenceStatistics.of(reference.features.to(compute.device), n)
+    prepared = ReferenceStatistics.of(Parts.of(reference.features), n, compute.device)
     return Quality(
         extractor.name, extractor.metric, distance.name, n, seed,
         distances(images, reference, prepared),
@@ -165,8 +166,8 @@ def measure(
 
 def distances(images: Measured, reference: Measured, prepared: ReferenceStatistics) -> Distances:
     """All distances of some images from a reference, which comes as measured and prepared."""
-    frechet, kernel, shares = prepared.measure(images.features)
-    seen = PairwiseReference.of(reference.perceptual.to(prepared.frechet.mean.device))
+    frechet, kernel, shares = prepared.measure(Parts.of(images.features))
+    seen = PairwiseReference.of(reference.perceptual.to(prepared.mean.device))
     _, perceptual = seen.measure(images.perceptual)
     return Distances(frechet, kernel, shares.precision, shares.recall, perceptual.precision, perceptual.recall)
 

@@ -20,6 +20,7 @@ from navbench.files import write_atomically
 from navbench.generators import zoo
 from navbench.library import Library
 from navbench.metrics.extractors import create_extractor
+from navbench.metrics.parts import Parts
 from navbench.report import limits
 from navbench.report.tables import load_run
 from navbench.runner import store as store_module
@@ -261,10 +262,10 @@ def test_the_distance_at_zero_shift_is_the_floor_and_comes_from_the_unshifted_im
         unshifted_features(generator, role, range(20), 0, extractor, compute).features
         for role in ("curve", "reference")
     )
-    expected = ReferenceStatistics.of(reference)
+    expected = ReferenceStatistics.of(Parts.of(reference))
     for metric, column, distance in (
         ("FD", "fd_floor", expected.frechet.distance_from_features(own)),
-        ("KID", "kid_floor", expected.measure(own)[1].value),
+        ("KID", "kid_floor", expected.measure(Parts.of(own))[1].value),
     ):
         values = at_zero.loc[at_zero["metric"] == metric, "value"]
         assert len(values) == 2
