@@ -46,13 +46,13 @@ class Samples:
         """Of features (n, D) of any float type, n at least 2."""
         if len(features) < 2:
             raise NavbenchError(f"A kernel distance needs at least two samples, and there are {len(features)}.")
-        x = features.detach().to(centre) - centre
-        return cls(x, x.square().sum(dim=1), x @ centre, centre)
+        x = features.detach().to(centre, copy=True).sub_(centre)  # in place, as there may be many
+        return cls(x, torch.einsum("nd,nd->n", x, x), x @ centre, centre)
 
     @classmethod
     def of_reference(cls, features: Tensor) -> "Samples":
         """Of a reference's features (m, D), whose mean is the centre."""
-        return cls.of(features, features.detach().double().mean(dim=0))
+        return cls.of(features, features.detach().mean(dim=0, dtype=torch.float64))
 
     def kernels(self, products: Tensor, rows: slice, columns: slice, others: "Samples") -> Tensor:
         """The kernel of some samples and some others, in the place of their products."""

@@ -1,4 +1,4 @@
-"""A curve from shards on disk takes as much memory for many codes as for few."""
+"""A curve from shards on disk: its memory, and its reference, which is prepared once."""
 
 import sys
 
@@ -48,3 +48,25 @@ def test_the_memory_of_a_curve_does_not_grow_with_the_number_of_codes(tmp_path):
         growth[count] = peak_memory(compute) - before
     bytes_of_all = 16 * SHIFTS * SIZE * DIMENSIONS * 4
     assert growth[16] < growth[2] + bytes_of_all / 2**20 / 8
+
+
+def test_a_reference_is_loaded_once_for_all_its_curves_and_made_ready_once(tmp_path):
+    store, compute = Store(tmp_path), Compute()
+    reference, shard = stored(store, made_up_reference.piece()), stored(store, made_up_shard.piece(0))
+    before = prepared.cache_info().misses
+    first, second = (curve((shard,), reference, compute) for _ in range(2))
+    assert prepared.cache_info().misses == before + 1
+    assert torch.equal(first.kernel, second.kernel)
+    assert prepared(reference, compute.device).pairwise is prepared(reference, compute.device).pairwise
+
+
+def test_a_reference_from_the_store_gives_the_distances_of_its_features(tmp_path):
+    images, features = torch.randn(600, 7), torch.randn(200, 7)
+    made = ReferenceStatistics.of(Parts.of(images[:100], images[100:]), pairwise_samples=150)
+    store, piece = Store(tmp_path), made_up_reference.piece()
+    store.put(piece, made)
+    found = store.find(piece)
+    assert (found.n, found.n_pairwise) == (600, 150)
+    for ours, theirs in zip(found.measure(Parts.of(features))[:2], made.measure(Parts.of(features))[:2], strict=True):
+        assert ours.value == pytest.approx(theirs.value, rel=1e-12)
+        torch.testing.assert_close(ours.influence, theirs.influence, rtol=1e-10, atol=1e-12)
