@@ -3,8 +3,10 @@
 All of it follows from the products of pairs, a product of matrices, which takes nearly all the time: the kernel from
 the product itself, a squared distance from the product and both norms. So each product is computed once, a tile of
 pairs at a time, those among samples for one of the two orders alone, and those among the reference's once for good.
-Everything is float64. Features are taken less the reference's mean, so that distances keep their digits far from the
-origin, too.
+Features are taken less the reference's mean, so that distances keep their digits far from the origin, too.
+
+Everything is float64. At float32 it would take half the time, and move a KID near 0 by 4e-4 of itself, which is 1.5e-3
+of its standard error (2000 x 2048 features), but more than a batch or a device may.
 """
 
 import math

@@ -43,13 +43,16 @@ class Parts:
 
     def first(self, most: int) -> Tensor:
         """The first `most` features, or all if there are fewer; later parts are not read."""
-        left, kept = most, list[Tensor]()
-        for read, (count, *_) in zip(self.reads, self.shapes, strict=True):
-            if left <= 0:
+        count = min(most, len(self))
+        kept, start = torch.empty(0), 0
+        for read, size in zip(self.reads, self.sizes, strict=True):
+            if start >= count:
                 break
-            kept.append(read()[:left])
-            left -= count
-        return torch.cat(kept)
+            part = read()[: count - start]
+            kept = kept if start else part.new_empty(count, self.dimensions)  # filled in place, as it may be large
+            kept[start : start + size] = part
+            start += size
+        return kept
 
     def whole(self) -> Tensor:
         """All of them."""

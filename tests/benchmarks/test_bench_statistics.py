@@ -25,6 +25,17 @@ from navbench.runner.store import Store
 COMPUTE = Compute(batch=256)
 
 
+@pytest.fixture
+def say(capsys):
+    """Prints a table or a sentence at the terminal, whatever pytest captures."""
+
+    def printed(what):
+        with capsys.disabled():
+            Console(width=120).print("\n", what)
+
+    return printed
+
+
 # --- all pairs
 
 
@@ -43,7 +54,7 @@ def all_products(x, y):
 
 
 @pytest.mark.benchmark(group="KID, precision, recall, density and coverage at one shift, 50,000 x 2048 features")
-def test_numbers_of_all_pairs(benchmark):
+def test_numbers_of_all_pairs(benchmark, say):
     """The old way is measured on 4,096 of each, and its time taken as that of a pair, times the pairs of 50,000."""
     n, few = 50_000, 4096
     x, y = noise(0, MOST, 2048), noise(1, MOST, 2048)
@@ -131,7 +142,7 @@ VARIED = {"n": (2000, 4000, 8000), "shifts": (4, 8, 16), "directions": (1, 2, 4)
 
 
 @pytest.mark.benchmark(group="growth of curves with the size of a run")
-def test_growth_of_curves(benchmark, tmp_path):
+def test_growth_of_curves(benchmark, say, tmp_path):
     """The last column is 1 where seconds are in proportion to what is varied."""
     table = Table("varied", "value", "seconds", "memory grows by, MiB", "most on disk, MiB", "seconds by value")
 
@@ -151,7 +162,7 @@ def test_growth_of_curves(benchmark, tmp_path):
 
 
 @pytest.mark.benchmark(group="memory of a curve, 20,000 codes, 48 shifts, 512 features")
-def test_memory_of_a_curve(benchmark, tmp_path):
+def test_memory_of_a_curve(benchmark, say, tmp_path):
     """The old way mapped the shards of all codes at once, and held one shift of all of them at double precision."""
     n, shifts, dimensions = 20_000, 48, 512
     wanted = pieces(n, shifts, dimensions=dimensions, shard=256, transient=False)
@@ -178,9 +189,3 @@ def seconds(call):
     begun = time.process_time()
     call()
     return time.process_time() - begun
-
-
-def say(what):
-    """Print a table or a sentence at the terminal, whatever pytest captures."""
-    with open("/dev/stderr", "w") as terminal:
-        Console(file=terminal, width=120).print(what)
