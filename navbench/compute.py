@@ -46,6 +46,10 @@ class Compute:
         """What results depend on: the precision."""
         return self.precision
 
+    def at(self, precision: Precision) -> "Compute":
+        """The same device and batch size at another precision."""
+        return Compute(str(self.device), precision, self.batch)
+
     def __repr__(self) -> str:
         return f"Compute({str(self.device)!r}, {self.precision!r}, batch={self.batch})"
 

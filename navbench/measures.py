@@ -50,7 +50,7 @@ def curve(
         resize: of images of another size in a folder or zip: 'box', 'bilinear', 'bicubic' or 'lanczos'; '' to refuse
             them.
         reference_samples: images of a reference that can be drawn without end; 0 for as many as `samples`.
-        extractor: of the features; only 'inception-v3-compat' makes a FID.
+        extractor: of the features, at float32; only 'inception-v3-compat' makes a FID.
         extractor_weights: a file with its weights; '' for the ones it downloads.
         distance: of the effect.
         seed: of the codes.
@@ -69,7 +69,7 @@ def curve(
     1 -7.599985    KID  4
     """
     check_counts(samples=(samples, 2), effect_samples=(effect_samples, 2), reference_samples=(reference_samples, 0))
-    network = create_extractor(extractor, direction.compute, extractor_weights or None)
+    network = create_extractor(extractor, direction.compute.at("float32"), extractor_weights or None)
     perceptual = create_distance(distance, direction.compute)
     measured_from = _reference(direction, reference, resize, reference_samples or samples, seed, network)
     points = list(_points(direction, shifts, samples, min(effect_samples, samples), seed, network, perceptual))

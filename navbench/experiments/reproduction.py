@@ -78,7 +78,7 @@ class Imitation:
 
     def solve(self, codes: int, held_out: int, steps: int, rows: int = 3, report: Report = silent) -> Reproduction:
         """Find the best offset on `codes` codes and measure it on `held_out` others."""
-        compute = Compute(str(self.edit.compute.device), "float32", self.edit.compute.batch)
+        compute = self.edit.compute.at("float32")
         problem = _LeastSquares(self, compute, codes)
         offset, curve = problem.minimise(steps, report)
         parts = compute.over(range(held_out), lambda chunk: self._measure(chunk, offset, rows))

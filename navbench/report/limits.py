@@ -40,6 +40,7 @@ def _limits(tables: RunTables) -> Iterator[str]:
     curved = len(tables.curved) > 0
     if curved:
         yield _BIAS
+        yield from told_in(tables.manifest, "rounding")
         yield _FID if FID_EXTRACTOR in set(tables.methods["extractor"]) else _NO_FID
     yield (
         "Standard errors are of sampling images. They do not cover the choice of directions, the seed of discovery, or "
