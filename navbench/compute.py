@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal, TypeVar, get_args
 
 import torch
@@ -40,6 +40,7 @@ class Compute:
             torch.backends.cudnn.deterministic = True
         self.precision = precision
         self.batch = batch
+        self._unread: list[tuple[Tensor, str]] | None = None
 
     @property
     def cache_key(self) -> str:
@@ -66,13 +67,34 @@ class Compute:
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 
+    def finite(self, images: Tensor, what: str) -> Tensor:
+        """Return the images as float32, or fail by name if any value is NaN or infinite.
+
+        Within `over`, the device notes it, and the host reads the notes once per batch.
+        """
+        if self._unread is None:
+            return finite_images(images, what)
+        self._unread.append((torch.isfinite(images).all(), what))
+        return images.float()
+
+    @contextmanager
+    def _finite_images_noted(self) -> Iterator[None]:
+        """Read at the end whether all images were finite; an error that follows from those that were not is theirs."""
+        outer, self._unread = self._unread, []
+        try:
+            yield
+        finally:
+            notes, self._unread = self._unread, outer
+            _read(notes)
+
     def over(self, indices: Sequence[int], work: Callable[[Sequence[int]], Result]) -> Iterator[Result]:
         """Yield `work(chunk)` for consecutive chunks of at most `batch` indices, halving when memory runs out."""
         start = 0
         while start < len(indices):
             chunk = indices[start : start + self.batch]
             try:
-                result = work(chunk)
+                with self._finite_images_noted():
+                    result = work(chunk)
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
@@ -93,7 +115,13 @@ def out_of_memory(error: RuntimeError) -> bool:
 
 def finite_images(images: Tensor, what: str) -> Tensor:
     """Return the images as float32, or fail by name if any value is NaN or infinite."""
-    images = images.float()
-    if not torch.isfinite(images).all():
-        raise Failure(f"{what} made images with NaN or infinite values; check its weights, or use a smaller shift.")
-    return images
+    _read([(torch.isfinite(images).all(), what)])
+    return images.float()
+
+
+def _read(notes: Sequence[tuple[Tensor, str]]) -> None:
+    """Fail by the name of the first images that were not finite, of notes that are read from the device at once."""
+    values = torch.stack([finite for finite, _ in notes]).tolist() if notes else []
+    for finite, (_, what) in zip(values, notes, strict=True):
+        if not finite:
+            raise Failure(f"{what} made images with NaN or infinite values; check its weights, or use a smaller shift.")

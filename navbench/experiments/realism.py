@@ -70,7 +70,7 @@ def _extractor(bench: Bench, settings: CurveSettings, precision: Precision) -> E
     extractor = create_extractor(settings.extractor, bench.compute.at(precision), settings.extractor_weights or None)
     if precision != "float32" and isinstance(extractor, PluginExtractor):
         raise NavbenchError(
-            f"Extractor {settings.extractor!r} computes at float32 alone; leave out extractor_precision = {precision!r}."
+            f"Extractor {settings.extractor!r} computes at float32 alone; leave out extractor_precision, {precision!r}."
         )
     return extractor
 

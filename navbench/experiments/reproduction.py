@@ -144,7 +144,8 @@ class _LeastSquares:
             self._prepared[key] = space.prepare(codes), edit, size
         return self._prepared[key]
 
-    def _part(self, chunk: Sequence[int], offset: Tensor) -> tuple[float, Tensor]:
+    def _part(self, chunk: Sequence[int], offset: Tensor) -> Tensor:
+        """Of a batch the error and its gradient, (1 + numel,), float64, on the device."""
         state, edit, _ = self._prepare(chunk)
 
         def error(h: Tensor) -> Tensor:
@@ -152,7 +153,7 @@ class _LeastSquares:
             return (images - edit).square().sum(dim=(1, 2, 3)).double().sum() / self.size
 
         gradient, value = torch.func.grad_and_value(error)(offset)
-        return float(value), gradient
+        return torch.cat([value[None], gradient.flatten().double()])
 
     def minimise(self, steps: int, report: Report) -> tuple[Tensor, list[float]]:
         """The best offset, and the unexplained fraction before the first and after each step of L-BFGS."""
@@ -160,10 +161,9 @@ class _LeastSquares:
 
         def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
             offset = torch.from_numpy(flat).float().view(shape).to(device)
-            values, gradients = zip(
-                *self.compute.over(self.codes, lambda chunk: self._part(chunk, offset)), strict=True
-            )
-            return sum(values), torch.stack(gradients).sum(0).flatten().double().cpu().numpy()
+            parts = list(self.compute.over(self.codes, lambda chunk: self._part(chunk, offset)))
+            value, gradient = torch.stack(parts).sum(0).cpu().split([1, offset.numel()])  # the one copy from the device
+            return float(value), gradient.numpy()
 
         curve = [1.0]  # h = 0 is the unshifted generator, in any space
 
