@@ -204,7 +204,7 @@ def imitate(
     space = create_space(direction.space.generator, target, layer or direction.direction.layer)
     perceptual = create_distance(distance, direction.compute)
     t = direction.direction.t_max
-    found = reproduction.imitate(direction, t, space, perceptual, seed, codes, held_out, steps)
+    found = reproduction.imitate(space, direction, t, perceptual, seed, codes, held_out, steps)
     left = found.unexplained_fraction
     numbers = {"unexplained_fraction": left.value, "unexplained_fraction_stderr": left.stderr, "n": left.n}
     rest = {"unexplained_fraction_train": float(found.steps[-1]), "steps": len(found.steps) - 1}

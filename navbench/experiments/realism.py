@@ -172,8 +172,9 @@ class Realism:
         features = self._on.pieces([*real, *unshifted], "reference")[: len(real)]
         keys, device = [piece.key for piece in real], self._on.bench.compute.device
         reference = reference_from(self.name, [each.features for each in features], keys, device)
-        floor = fid_curve.floor.piece(tuple(unshifted), self._settings.effect_samples, reference)
-        return reference, *self._on.pieces([floor])
+        piece = fid_curve.floor.piece(tuple(unshifted), self._settings.effect_samples, reference)
+        (floor,) = self._on.pieces([piece])
+        return reference, floor
 
     def _rounding(self) -> Rounding:
         """Measured on the first images of the reference and of t = 0; said in a warning if it is not small."""

@@ -77,7 +77,8 @@ class EfficientNetLite0(torch_fidelity.FeatureExtractorBase):
         # The scaling of Google's lite models (tpu/models/official/efficientnet/lite), which these weights are
         # converted from: not the mean and deviation of ImageNet that the PyTorch conversion's README shows.
         # With it, the stem's activations on photographs have the variances stored in its batch norm.
-        network, x = self.network, (x - 127) / 128
+        network: Any = self.network
+        x = (x - 127) / 128
         with torch.autocast(images.device.type, enabled=False):  # on smooth images, half of bf16's error arises here
             x = network.blocks[0](network.bn1(network.conv_stem(x)))
         x = network.bn2(network.conv_head(network.blocks[1:](x)))
