@@ -366,7 +366,10 @@ def summary_of(changes: pd.DataFrame, met: pd.DataFrame) -> str:
 
 def _facts(runs: tuple[RunTables, RunTables]) -> list[tuple[str, str]]:
     """What the manifests say that differs; of weights and direction sets, the beginnings of their SHA-256."""
-    names = ("suite", "suite_sha256", "seed", "navbench", "device", "precision", "extractor", "distance", "versions")
+    names = [
+        *("suite", "suite_sha256", "seed", "navbench", "device", "precision"),
+        *("extractor", "extractor_precision", "distance", "versions"),
+    ]
     facts = []
     for name in names:
         a, b = (plain(str(run.manifest.get(name, ""))) for run in runs)

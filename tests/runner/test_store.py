@@ -85,6 +85,7 @@ def kinds(monkeypatch):
         ({"curves": {"shifts": 5}}, CURVE),
         ({"curves": {"effect_samples": 5}}, CURVE | {"floor"}),
         ({"curves": {"extractor": "other-toy-pixels"}}, CURVES),
+        ({"curves": {"extractor_precision": "bf16"}}, CURVES),
         ({"locality": {"samples": 12}}, {"heat"}),
         ({"locality": {"shifts": 4}}, {"heat"}),
         ({"reproduction": {"codes": 5}}, {"imitate"}),
