@@ -1,9 +1,12 @@
 """Where and how tensors are computed: device, precision, batch size, and what happens when memory runs out."""
 
+import ctypes
+import platform
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Literal, TypeVar, get_args
 
 import torch
@@ -38,6 +41,8 @@ class Compute:
         if self.device.type == "cuda":  # float32 is float32, and two runs give the same tables
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.deterministic = True
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.precision = precision
         self.batch = batch
 
@@ -80,6 +85,19 @@ class Compute:
                 continue
             start += len(chunk)
             yield result
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Have glibc reuse freed memory for large tensors, for the rest of the process; no-op elsewhere.
+
+    By default it maps each tensor beyond 32 MiB anew and returns it to the kernel, which clears every page: up to a
+    fifth of the time of a forward pass at float32. Now it returns what is free beyond 1 GiB at the heap's end.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        for option, value in ((-4, 0), (-1, 2**30)):  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
+            libc.mallopt(option, value)
 
 
 def out_of_memory(error: RuntimeError) -> bool:
