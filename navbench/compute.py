@@ -1,11 +1,14 @@
 """Where and how tensors are computed: device, precision, batch size, and what happens when memory runs out."""
 
+import ctypes
+import platform
 import re
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
@@ -47,6 +50,8 @@ class Compute:
         if self.device.type == "cuda":  # float32 is float32, and two runs give the same tables
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.deterministic = True
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.precision = precision
         self.batch = batch
         self._notes = _Notes()
@@ -120,6 +125,19 @@ class Compute:
 def batches(count: int, size: int) -> list[range]:
     """Consecutive ranges of at most `size` that make up `count`."""
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Have glibc reuse freed memory for large tensors, for the rest of the process; no-op elsewhere.
+
+    By default it maps each tensor beyond 32 MiB anew and returns it to the kernel, which clears every page: up to a
+    fifth of the time of a forward pass at float32. Now it returns what is free beyond 1 GiB at the heap's end.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        for option, value in ((-4, 0), (-1, 2**30)):  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
+            libc.mallopt(option, value)
 
 
 def out_of_memory(error: RuntimeError) -> bool:
