@@ -9,7 +9,7 @@ import navbench
 
 ROOT = Path(navbench.__file__).parent
 FLOORS = (
-    ("words", "errors", "files", "fingerprints", "seeds", "compute", "progress"),
+    ("words", "errors", "files", "fingerprints", "seeds", "compute", "progress", "once", "staff"),
     ("weights", "settings", "plugins", "methods"),
     ("metrics",),
     ("generators",),

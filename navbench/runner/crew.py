@@ -56,6 +56,9 @@ class Crew(Protocol):
 
     size: int
 
+    def start(self) -> None:
+        """Have the workers start, without waiting for them."""
+
     @property
     def idle(self) -> bool:
         """Whether a worker waits for a parcel."""

@@ -205,12 +205,18 @@ class Workers(StoreExecutor):
         self._changed = threading.Condition()
         self._foreman = threading.Thread(target=self._lead, name="navbench workers", daemon=True)
 
+    def __enter__(self) -> Self:
+        """Start the workers, which takes seconds, while the driver gets ready."""
+        self.crew.start()
+        return self
+
     def __exit__(self, *error: object) -> None:
         """End the workers, whatever they are doing."""
         self._fail(Failure("The workers were told to end."))
         if self._foreman.is_alive():
             self._foreman.join()
         self.crew.close()
+        self.store.forget_things()
 
     def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
         """A thread each; the first error ends all."""

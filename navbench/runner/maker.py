@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from safetensors import SafetensorError
+
 from navbench.progress import Report, silent
 from navbench.runner.store import Store
 from navbench.work import Piece, Stored
@@ -19,11 +21,13 @@ class Maker:
 
     def make(self, pieces: Sequence[Piece[Result]], report: Report = silent) -> list[Result]:
         """Make a piece, or those of one pass, now; parts that are missing or damaged are made before."""
-        first = pieces[0]
-        if first.function.together is None:
-            results = [first.make(self._stored, report)]
-        else:
-            results = list(first.function.together([piece.arguments(self._stored) for piece in pieces]))
+        try:
+            results = self._computed(pieces, report)
+        except (SafetensorError, OSError):
+            self._verified.clear()
+            if all(self.has(part) for piece in pieces for part in piece.parts()):
+                raise
+            results = self._computed(pieces, report)  # a part was damaged after it had been verified
         for piece, result in zip(pieces, results, strict=True):
             self.store.put(piece, result)
             self._verified.add(piece.key)
@@ -39,6 +43,12 @@ class Maker:
         """Remove a piece from the store."""
         self.store.drop(piece)
         self._verified.discard(piece.key)
+
+    def _computed(self, pieces: Sequence[Piece[Result]], report: Report) -> list[Result]:
+        first = pieces[0]
+        if first.function.together is None:
+            return [first.make(self._stored, report)]
+        return list(first.function.together([piece.arguments(self._stored) for piece in pieces]))
 
     def _stored(self, part: Piece[Result]) -> Stored[Result]:
         if not self.has(part):

@@ -42,12 +42,16 @@ class Processes:
     """A process per device, each with its share of the cores; a process that dies is replaced."""
 
     def __init__(self, store: Store, devices: Sequence[str], threads: int) -> None:
-        """Name the devices, such as ('cpu', 'cpu'), and the threads of each; processes start when they are needed."""
+        """Name the devices, such as ('cpu', 'cpu'), and the threads of each."""
         self.store, self.size = store, len(devices)
         self._members: dict[str, _Member] = {}
         self._places = [
             Place(f"{number} ({device})", device, threads, versions()) for number, device in enumerate(devices, start=1)
         ]
+
+    def start(self) -> None:
+        """Start the processes."""
+        self._members = {place.name: self._started(place) for place in self._places}
 
     @property
     def idle(self) -> bool:
@@ -63,14 +67,12 @@ class Processes:
         return member.place.name
 
     def events(self, seconds: float) -> Sequence[Event]:
-        """What has happened, after waiting for it for at most so long; processes are started if there are none.
+        """What has happened, after waiting for it for at most so long.
 
         Raises:
             Failure: a process cannot start.
             NavbenchError: a process has other versions.
         """
-        if not self._members:
-            self._members = {place.name: self._started(place) for place in self._places}
         waiting = {member.pipe: name for name, member in self._members.items()}
         waiting |= {member.process.sentinel: name for name, member in self._members.items()}  # type: ignore[misc]
         ready = connection.wait(list(waiting), seconds)

@@ -72,6 +72,10 @@ class Store:
         """The content of that name."""
         return (self.folder / name).read_bytes()
 
+    def forget_things(self) -> None:
+        """Remove what `keep` kept, which is of use only while workers compute."""
+        shutil.rmtree(self.folder / "things", ignore_errors=True)
+
     def drop(self, piece: Piece[Any]) -> None:
         """Forget a result that is no longer needed."""
         self.path(piece).unlink(missing_ok=True)
