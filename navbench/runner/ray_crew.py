@@ -72,7 +72,7 @@ class RayCrew:
     """
 
     def __init__(self, store: Store, staff: Staff) -> None:
-        """Join the cluster, or start one; actors start when they are needed.
+        """Join the cluster, or start one.
 
         Raises:
             NavbenchError: there is no such cluster, or it has no room.
@@ -85,9 +85,12 @@ class RayCrew:
         except BaseException:
             self.close()
             raise
-        content = secrets.token_bytes(32)
-        self._marker = f"things/{sha256(content).hexdigest()}"
-        store.keep(self._marker, content)
+        self._marker = secrets.token_bytes(32)
+
+    def start(self) -> None:
+        """Have Ray place the actors."""
+        self._members = [self._started(place) for place in self._places]
+        self._begun = time.monotonic()
 
     @property
     def idle(self) -> bool:
@@ -98,19 +101,18 @@ class RayCrew:
         """Give a parcel to a worker that waits; its name."""
         member = next(member for member in self._members if member.waits)
         member.jobs += 1
+        if member.jobs == 1:  # not before: the driver may have emptied the folder in the meantime
+            self.store.keep(_name(self._marker), self._marker)
         member.job = member.actor.make.remote(parcel, member.jobs)
         return member.place.name
 
     def events(self, seconds: float) -> Sequence[Event]:
-        """What has happened, after waiting for it for at most so long; actors are started if there are none.
+        """What has happened, after waiting for it for at most so long.
 
         Raises:
-            NavbenchError: a worker has other versions, or does not see the store.
+            NavbenchError: a worker has other versions.
             Failure: a worker cannot start.
         """
-        if not self._members:
-            self._members = [self._started(place) for place in self._places]
-            self._begun = time.monotonic()
         answers = [answer for member in self._members for answer in member.answers]
         ray.wait(answers, timeout=seconds)
         ready = set(ray.wait(answers, num_returns=len(answers), timeout=0)[0])
@@ -139,7 +141,7 @@ class RayCrew:
             runtime_env={"env_vars": variables},
         )
         actor = placed(_Actor).remote()
-        ready = actor.begin.remote(self.store, place, self._marker, str(Path.cwd()))
+        ready = actor.begin.remote(self.store, place, _name(self._marker), str(Path.cwd()))
         return _Member(place, actor, ready, _news(actor))
 
     def _heard(self, index: int, ready: Collection[Any]) -> Iterator[Event]:
@@ -207,6 +209,11 @@ def _placed(staff: Staff) -> tuple[int, list[Place]]:
     return size, [Place(f"{number} ({device})", device, threads, versions()) for number in range(1, size + 1)]
 
 
+def _name(content: bytes) -> str:
+    """What content that is kept for workers is called."""
+    return f"things/{sha256(content).hexdigest()}"
+
+
 def _news(actor: Any) -> Any:
     return actor.news.options(concurrency_group="news").remote()
 
@@ -244,18 +251,12 @@ class _Actor:
         Args:
             store: of the driver.
             place: where this is.
-            marker: the name of something that the driver keeps in the store.
+            marker: the name of what the driver keeps in the store before it gives out parcels.
             folder: in which the driver works, and so this one, where there is such a folder.
         """
         with suppress(OSError):
             os.chdir(folder)
-        try:
-            store.kept(marker)
-        except OSError:
-            return NavbenchError(
-                f"Worker {place.name} on node {ray.util.get_node_ip_address()} does not see what the driver keeps; "
-                "give --out a folder that all nodes share, or an object store (s3://...)."
-            )
+        self._store, self._marker = store, marker
         try:
             self._worker = Worker(store, place)
         except NavbenchError as error:
@@ -263,8 +264,18 @@ class _Actor:
         return None
 
     def make(self, parcel: bytes, job: int) -> Done:
-        """Make what is in a parcel."""
+        """Make what is in a parcel, in the store of the driver."""
         self._job, self._progress = job, None
+        try:
+            if job == 1:
+                self._store.kept(self._marker)
+        except OSError:
+            name = self._worker.place.name
+            error = NavbenchError(
+                f"Worker {name} on node {ray.util.get_node_ip_address()} does not see what the driver keeps; give "
+                "--out a folder that all nodes share, or an object store (s3://...)."
+            )
+            return Done(name, 0.0, None, None, error=error)
         return self._worker.make(parcel, self._report)
 
     def news(self) -> tuple[int, Progress | None]:

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import toy
 import torch
+import toy
 from click.testing import CliRunner
 from test_executors import judged_run
 
@@ -73,6 +74,9 @@ class Lent:
     def idle(self):
         return self._crew.idle
 
+    def start(self):
+        pass
+
     def close(self):
         pass
 
@@ -81,6 +85,7 @@ class Lent:
 def crew(cluster, tmp_path_factory):
     """Two workers that the tests of this module share."""
     shared = RayCrew(Store(tmp_path_factory.mktemp("store")), Staff(workers=2, ray=cluster.address))
+    shared.start()
     yield shared
     shared.close()
 
@@ -94,6 +99,7 @@ def executor(crew):
 @contextmanager
 def one_worker(folder, cluster):
     crew = RayCrew(Store(folder), Staff(workers=1, ray=cluster.address))
+    crew.start()
     try:
         yield crew
     finally:
@@ -101,10 +107,12 @@ def one_worker(folder, cluster):
 
 
 def events_until(crew, kind):
-    while True:
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline:
         for event in crew.events(0.1):
             if isinstance(event, kind):
                 return event
+    pytest.fail(f"no {kind} for 100 s")
 
 
 # --- pieces ------------------------------------------------------------------------------------------------------
@@ -177,22 +185,35 @@ def test_a_worker_of_another_version_is_refused(cluster, tmp_path, monkeypatch):
         )
 
 
-def test_a_worker_that_does_not_see_the_store_is_refused(cluster, tmp_path):
-    with one_worker(tmp_path / "mine", cluster) as crew:
-        (tmp_path / "mine").rename(tmp_path / "elsewhere")  # as on a node that has a disk of its own
+def test_a_worker_that_does_not_see_the_store_is_refused(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(Store, "keep", lambda *_: None)  # as on a node that has a disk of its own
+    with one_worker(tmp_path, cluster) as crew:
+        while not crew.idle:
+            crew.events(0.1)
+        crew.begin(Packer(crew.store).pack([waited.piece("never")]))
         assert re.fullmatch(
             r"Worker 1 \(cpu\) on node \S+ does not see what the driver keeps; give --out a folder that all nodes "
             r"share, or an object store \(s3://\.\.\.\)\.",
-            refusal(crew),
+            str(events_until(crew, Done).error),
         )
+        assert not list(tmp_path.rglob("*.safetensors"))
 
 
-def test_a_worker_that_cannot_import_navbench_ends_the_run_with_a_sentence(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr(ray_crew, "_python_path", lambda: str(tmp_path))
-    (tmp_path / "navbench").mkdir()
-    (tmp_path / "navbench" / "__init__.py").write_text("")
-    with one_worker(tmp_path / "store", cluster) as crew:
-        assert "No module named 'navbench." in refusal(crew)
+def test_a_worker_that_never_begins_ends_the_run_with_a_sentence(cluster, tmp_path, monkeypatch):
+    class WithoutNavbench:
+        def __init__(self):
+            raise ModuleNotFoundError("No module named 'navbench'")
+
+        def begin(self, *_):
+            pass
+
+        news = begin
+
+    monkeypatch.setattr(ray_crew, "_Actor", WithoutNavbench)
+    with one_worker(tmp_path, cluster) as crew:
+        assert refusal(crew) == (
+            "Worker 1 (cpu) died 3 times before it had begun: ModuleNotFoundError: No module named 'navbench'"
+        )
 
 
 def test_a_worker_that_no_node_has_room_for_is_waited_for_with_a_sentence(cluster, tmp_path, monkeypatch):
@@ -200,8 +221,7 @@ def test_a_worker_that_no_node_has_room_for_is_waited_for_with_a_sentence(cluste
     monkeypatch.setattr(ray_crew, "PATIENCE", 0.1)
     with one_worker(tmp_path, cluster) as crew:
         with pytest.warns(NavbenchWarning, match="each needs a node with 99 free cores, and `ray status`") as told:
-            for _ in range(10):
-                crew.events(0.05)
+            deque((crew.events(0.05) for _ in range(10)), maxlen=0)
         assert not crew.idle
     assert len(told) == 1
 
