@@ -84,6 +84,11 @@ class Compute:
             yield result
 
 
+def batches(count: int, size: int) -> list[range]:
+    """Consecutive ranges of at most `size` that make up `count`."""
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
 def out_of_memory(error: RuntimeError) -> bool:
     """Whether a device's or the CPU's allocator had no more memory to give."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

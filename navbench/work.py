@@ -11,19 +11,18 @@ import importlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, get_type_hints
 
-import torch
 from safetensors import safe_open
 from torch import Tensor
 
 from navbench.errors import NavbenchError
 from navbench.fingerprints import tensor_hash
+from navbench.metrics.parts import Parts
 from navbench.progress import Report, silent
 from navbench.settings import Settings
 
@@ -34,6 +33,8 @@ REVISION = 7
 VERSIONS = {name: version(name) for name in ("navbench", "torch", "torchvision", "torch-fidelity", "timm", "lpips")}
 REPORT = "report"
 """The parameter of a function through which it reports progress; it is no part of the key."""
+EXECUTOR = "executor"
+"""The parameter of a function through which it asks for other pieces; it is no part of the key."""
 FUNCTIONS: dict[str, "Pure[..., Any]"] = {}
 """Every registered function by its name."""
 
@@ -72,12 +73,18 @@ class Pure(Generic[P, Result]):
         """
         bound = inspect.signature(self.function).bind(*args, **kwargs)
         bound.apply_defaults()
-        return Piece(self, {name: value for name, value in bound.arguments.items() if name != REPORT})
+        given = {name: value for name, value in bound.arguments.items() if name not in (REPORT, EXECUTOR)}
+        return Piece(self, given)
 
     @cached_property
     def reports(self) -> bool:
         """Whether it reports progress."""
         return REPORT in inspect.signature(self.function).parameters
+
+    @cached_property
+    def leads(self) -> bool:
+        """Whether it asks for other pieces; then it runs where it was asked for, and those anywhere."""
+        return EXECUTOR in inspect.signature(self.function).parameters
 
 
 def _registered(module: str, name: str) -> Pure[..., Any]:
@@ -160,10 +167,14 @@ class Piece(Generic[Result]):
             values = value if isinstance(value, tuple) else (value,)
             yield from (each for each in values if isinstance(each, Piece))
 
-    def make(self, stored: "Callable[[Piece[Any]], Any]", report: Report = silent) -> Result:
+    def make(
+        self, stored: "Callable[[Piece[Any]], Any]", report: Report = silent, executor: "Executor | None" = None
+    ) -> Result:
         """Compute the result; `stored` gives what stands for an argument that is a piece."""
-        progress = {REPORT: report} if self.function.reports else {}
-        return self.function(**self.arguments(stored), **progress)
+        further: dict[str, Any] = {REPORT: report} if self.function.reports else {}
+        if self.function.leads:
+            further[EXECUTOR] = executor
+        return self.function(**self.arguments(stored), **further)
 
     def arguments(self, stored: "Callable[[Piece[Any]], Any]") -> dict[str, Any]:
         """The arguments, with `stored` of those that are pieces."""
@@ -234,6 +245,9 @@ class Executor(Protocol):
             report: for functions that report their own progress.
         """
 
+    def forget(self, pieces: Sequence[Piece[Any]]) -> None:
+        """Remove results that nobody will ask for again."""
+
     def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
         """What some functions return, in their order, each of which asks for results: at once where many compute."""
 
@@ -245,13 +259,19 @@ class Unstored:
         """The results in the order of the pieces."""
         results = []
         for piece in pieces:
-            results.append(piece.make(_no_parts, report))
+            results.append(piece.make(_no_parts, report, self))
             tick(piece.note)
         return results
+
+    def forget(self, pieces: Sequence[Piece[Any]]) -> None:
+        """No-op: nothing is kept."""
 
     def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
         """One after the other."""
         return [work() for work in works]
+
+
+UNSTORED = Unstored()
 
 
 def _no_parts(piece: Piece[Any]) -> Any:
@@ -275,17 +295,28 @@ class Stored(Generic[Result]):
     def read(self, name: str) -> Tensor:
         """One tensor of the result; the others, which may be large, are not read."""
         with safe_open(self.path, framework="pt") as file:
-            return file.get_tensor(name)
+            return file.get_tensor(name).clone()  # or the file stays mapped, and counts as memory of the process
+
+    def slice(self, name: str, index: int) -> Tensor:
+        """The slice of one tensor at an index of its first dimension; the others are not read."""
+        with safe_open(self.path, framework="pt") as file:
+            return file.get_slice(name)[index].clone()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one tensor, of which nothing is read."""
+        with safe_open(self.path, framework="pt") as file:
+            return tuple(file.get_slice(name).get_shape())
 
 
-@contextmanager
-def slices(stored: tuple[Stored[Any], ...], name: str) -> Iterator[Callable[[int], Tensor]]:
-    """A function from i to the i-th slice of a tensor (T, n, ...) that lies in several results, joined along n.
+def joined(stored: tuple[Stored[Any], ...], name: str) -> Parts:
+    """A tensor (n, D) that lies in several results, joined along n; a part is read when it is asked for."""
+    return Parts([partial(each.read, name) for each in stored], [each.shape(name) for each in stored])
 
-    Only what is asked for is read.
-    """
-    files = [safe_open(each.path, framework="pt") for each in stored]
-    yield lambda index: torch.cat([file.get_slice(name)[index] for file in files])
+
+def slices(stored: tuple[Stored[Any], ...], name: str) -> Callable[[int], Parts]:
+    """A function from i to the i-th slice of a tensor (T, n, D) that lies in several results, joined along n."""
+    shapes = [each.shape(name)[1:] for each in stored]
+    return lambda index: Parts([partial(each.slice, name, index) for each in stored], shapes)
 
 
 def tensors_of(result: Any) -> dict[str, Tensor]:

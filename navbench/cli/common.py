@@ -87,7 +87,9 @@ def computing(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--workers", type=click.IntRange(1), help="Processes. Default: one per device."),
         click.option("--ray", "address", metavar="[ADDRESS]", is_flag=False, flag_value="local", help=_RAY),
         click.option("--precision", type=click.Choice(PRECISIONS), help="Default: what the suite says."),
-        click.option("--batch", type=click.IntRange(1), help="Images per forward pass; changes no result."),
+        click.option(
+            "--batch", type=click.IntRange(1), help="Images per forward pass; moves results by rounding alone."
+        ),
     )
 
     @functools.wraps(command)

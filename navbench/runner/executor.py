@@ -112,8 +112,19 @@ class StoreExecutor(ABC):
                 batch.results[piece.key] = result
         self.tally.found += len(batch.results)
         self.tally.made += len(batch.missing)
+        for piece in [piece for piece in batch.missing if piece.function.leads]:
+            batch.results[piece.key] = self._led(piece, report)
         self._make(batch, report)
         return [batch.results[piece.key] for piece in pieces]
+
+    def forget(self, pieces: Sequence[Piece[Any]]) -> None:
+        """See `work.Executor`."""
+        for piece in pieces:
+            self.store.drop(piece)
+
+    def _led(self, piece: Piece[Result], report: Report) -> Result:
+        """The result of a piece that asks for others, made in this thread."""
+        return Maker(self.store).make([piece], report, self)[0]
 
     @abstractmethod
     def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
