@@ -94,7 +94,7 @@ def open_run(folder: str | Path) -> Run:
 
 def run(
     suite: str, out: str | Path, *, folder: str | Path | None = None, device: str = "cpu", workers: int | None = None,
-    fresh: bool = False, **values: Any,
+    ray: str | None = None, fresh: bool = False, **values: Any,
 ) -> Run:  # fmt: skip
     """Run a suite in a folder, or go on with it, and write its report.
 
@@ -105,6 +105,8 @@ def run(
         device: 'cpu', 'cuda', 'cuda:N', or several: 'cuda:0,cuda:1'.
         workers: processes; `None` for one per device, and for none beside this one if there is one device. A script
             that asks for some does so below `if __name__ == "__main__":`, as Python's multiprocessing wants it.
+        ray: the address of a Ray cluster whose nodes compute, 'auto' for the one of this machine, 'local' to start one
+            here and end it with the run; there, workers are one per GPU, or per core, if their number is not given.
         fresh: start over.
         values: of the suite in place of its own, such as seed=3 or curves={"samples": 99}.
 
@@ -116,7 +118,7 @@ def run(
     """
     chosen, place_ = suites.read(suite).with_values(**values), Path(out)
     check_folder(place_, chosen, fresh=fresh)
-    computing = staff(device, workers)
+    computing = staff(device, workers, ray)
     compute = Compute(computing.devices[0], chosen.precision, chosen.batch)
     Execution(place_, chosen, compute, library(folder), Console(soft_wrap=True), computing).execute(fresh=fresh)
     write_report(place_)

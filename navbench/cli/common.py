@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)  # names and paths stay as they are
 _SHARED_COLUMNS = ("metric", "extractor", "reference", "distance", "n", "n_survey")
 """What is said once, above a table, where all its rows have it in common."""
+_RAY = "Compute by Ray: 'auto', HOST:6379, or without an address a cluster of this machine alone. Needs navbench[ray]."
 
 
 def example(text: str) -> dict[str, str]:
@@ -84,6 +85,7 @@ def computing(command: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda', or several: 'cuda:0,cuda:1'."),
         click.option("--workers", type=click.IntRange(1), help="Processes. Default: one per device."),
+        click.option("--ray", "address", metavar="[ADDRESS]", is_flag=False, flag_value="local", help=_RAY),
         click.option("--precision", type=click.Choice(PRECISIONS), help="Default: what the suite says."),
         click.option(
             "--batch", type=click.IntRange(1), help="Images per forward pass; moves results by rounding alone."
@@ -91,8 +93,8 @@ def computing(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
     @functools.wraps(command)
-    def gathered(device: str, workers: int | None, **values: Any) -> Any:
-        return command(staff=staff(device, workers), **values)
+    def gathered(device: str, workers: int | None, address: str | None, **values: Any) -> Any:
+        return command(staff=staff(device, workers, address), **values)
 
     return functools.reduce(lambda inner, option: option(inner), reversed(options), gathered)
 
