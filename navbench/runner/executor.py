@@ -75,7 +75,7 @@ class InProcess:
         if piece.key not in self._verified and self.store.find(piece) is None:
             self.store.put(piece, piece.make(self._stored))
         self._verified.add(piece.key)
-        return Stored(piece.function.kind, self.store.path(piece))
+        return self.store.stored(piece)
 
     def _drop(self, piece: Piece[Any]) -> None:
         self.store.drop(piece)

@@ -1,6 +1,7 @@
 """A finished run of the toy suite, and the direction sets that it measured."""
 
 import pytest
+import s3_server
 import toy
 
 
@@ -14,3 +15,10 @@ def sets(tmp_path_factory):
 def finished(tmp_path_factory, sets):
     """A run that nothing interrupted; tests do not change its folder."""
     return toy.execute(tmp_path_factory.mktemp("runs") / "finished", toy.tiny(), sets)
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """A real S3 server on loopback."""
+    with s3_server.serving() as server:
+        yield server
