@@ -15,9 +15,10 @@ from typing import Any
 import torch
 
 from navbench.compute import Compute
-from navbench.files import write_atomically
+from navbench.places import Place
 from navbench.runner.store import Store
 
+MANIFEST = "manifest.json"
 PACKAGES = ("navbench", "torch", "torchvision", "torch-fidelity", "timm", "lpips", "numpy", "scipy", "pandas")
 
 
@@ -26,10 +27,11 @@ class Manifest:
     """The record of a run, written after every stage.
 
     Attributes:
+        place: of the run.
         earlier: the stages of an interrupted run that this one goes on with, by name; their seconds are added.
     """
 
-    path: Path
+    place: Place
     facts: dict[str, Any]
     earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
     stages: list[dict[str, Any]] = field(default_factory=list)
@@ -66,13 +68,13 @@ class Manifest:
             "stages": stages,
             "warnings": self.warnings,
         }
-        write_atomically(self.path, json.dumps(content, indent=1))
+        self.place.write(MANIFEST, json.dumps(content, indent=1))
 
 
-def earlier_stages(path: Path) -> dict[str, dict[str, Any]]:
+def earlier_stages(place: Place) -> dict[str, dict[str, Any]]:
     """The stages in a manifest that is there already; `{}` if it cannot be read."""
     try:
-        return {stage["stage"]: stage for stage in json.loads(path.read_text())["stages"]}
+        return {stage["stage"]: stage for stage in json.loads(place.read(MANIFEST))["stages"]}
     except (OSError, ValueError, KeyError):
         return {}
 

@@ -1,14 +1,13 @@
 """From experiments to a run folder: what they find on one generator, as rows of tables and as files."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from navbench.directions import Direction
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, who
-from navbench.files import write_atomically
+from navbench.places import Place
 
 SCORES = {
     "rayleigh": "rayleigh",
@@ -21,8 +20,8 @@ SCORES = {
 Outcomes = dict[Experiment[Any, Any], Any]
 
 
-def run_all(folder: Path, on: Measurement) -> tuple[dict[str, list[Row]], list[dict[str, Any]]]:
-    """Run every experiment of a measurement, and write its files into the run folder as soon as it is done.
+def run_all(place: Place, on: Measurement) -> tuple[dict[str, list[Row]], list[dict[str, Any]]]:
+    """Run every experiment of a measurement, and write its files to the run's place as soon as it is done.
 
     Returns:
         The rows by table, and what the manifest is to tell.
@@ -32,7 +31,7 @@ def run_all(folder: Path, on: Measurement) -> tuple[dict[str, list[Row]], list[d
     for experiment in on.bench.catalogue:
         if on.wants(type(experiment)):
             outcomes[experiment] = on.outcome(type(experiment))
-            rows["images"] += _write_files(folder, on, experiment, outcomes[experiment])
+            rows["images"] += _write_files(place, on, experiment, outcomes[experiment])
     for experiment, outcome in outcomes.items():
         for name, more in experiment.rows(on, outcome).items():
             rows.setdefault(name, []).extend(more)
@@ -44,10 +43,10 @@ def run_all(folder: Path, on: Measurement) -> tuple[dict[str, list[Row]], list[d
     return rows, facts + [dict(shared.facts) for shared in on.shared()]
 
 
-def _write_files(folder: Path, on: Measurement, experiment: Experiment[Any, Any], outcome: Any) -> Iterator[Row]:
+def _write_files(place: Place, on: Measurement, experiment: Experiment[Any, Any], outcome: Any) -> Iterator[Row]:
     """Write the files of an experiment; the rows of those that the report shows."""
     for file in experiment.files(on, outcome):
-        write_atomically(folder / file.path, file.content)
+        place.write(file.path, file.content)
         if file.row is not None:
             yield file.row
 
