@@ -37,6 +37,11 @@ class Bucket(Place):
     def __str__(self) -> str:
         return f"{self.root}/{self.prefix}".rstrip("/")
 
+    @property
+    def name(self) -> str:
+        """See `Place`."""
+        return str(self).rpartition("/")[2]
+
     def within(self, name: str) -> "Bucket":
         """See `Place`."""
         return Bucket(self.root, self._key(name))

@@ -38,6 +38,11 @@ class Place(ABC):
     All methods raise one-sentence errors: NavbenchError for what the user can mend, Failure for the rest.
     """
 
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The last part of its address."""
+
     @abstractmethod
     def within(self: Self, name: str) -> Self:
         """The place whose names begin with 'NAME/' here."""
@@ -107,6 +112,11 @@ class Folder(Place):
 
     def __str__(self) -> str:
         return str(self.path)
+
+    @property
+    def name(self) -> str:
+        """See `Place`."""
+        return self.path.resolve().name
 
     def within(self, name: str) -> "Folder":
         """See `Place`."""
@@ -216,7 +226,7 @@ def mirrored(place: Place, files: Sequence[str] = (), folders: Sequence[str] = (
         yield folder
         return
     with tempfile.TemporaryDirectory(prefix="navbench-") as temporary:
-        local = Folder(Path(temporary) / str(place).rpartition("/")[2])
+        local = Folder(Path(temporary) / place.name)
         local.path.mkdir()
         wanted = [name for name in files if place.exists(name)]
         wanted += [name for folder_ in folders for name in place.names(folder_)]

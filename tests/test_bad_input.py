@@ -430,7 +430,7 @@ def test_a_place_that_may_not_be_written_to_is_refused(work, monkeypatch, number
 
     with monkeypatch.context() as patch:
         patch.setattr(tempfile, "NamedTemporaryFile", forbidden)
-        assert complaint(RUN, 2) == "No permission to write run/manifest.json; choose another folder with --out."
+        assert complaint(RUN, 2) == "No permission to write run/lease.json; choose another folder with --out."
 
 
 def test_a_run_folder_that_may_not_be_looked_into_is_refused(work, monkeypatch):

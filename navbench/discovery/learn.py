@@ -223,11 +223,11 @@ class Learner:
             return
         saved: Any = torch.load(io.BytesIO(content), map_location=self.compute.device, weights_only=True)
         if not isinstance(saved, dict) or saved.get("cache_key") != self.cache_key:
-            raise NavbenchError(f"Checkpoint {checkpoint} belongs to another training; delete it, or choose another --out.")
-        if saved["step"] > self.settings.steps:
-            sentence = (
-                f"Checkpoint {checkpoint} is of {saved['step']} steps, more than are asked for; the training starts over."
+            raise NavbenchError(
+                f"Checkpoint {checkpoint} belongs to another training; delete it, or choose another --out."
             )
+        if saved["step"] > self.settings.steps:
+            sentence = f"Checkpoint {checkpoint} is of {saved['step']} steps, more than are asked for; the training starts over."
             warnings.warn(sentence, NavbenchWarning, stacklevel=2)
             return
         with torch.no_grad():

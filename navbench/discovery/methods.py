@@ -64,7 +64,9 @@ class Discovery:
     stages: Stages = quiet
     executor: Executor = field(default_factory=Unstored)
 
-    def run(self, method: str, spectrum: DirectionSet | None = None, checkpoint: Checkpoint | None = None) -> DirectionSet:
+    def run(
+        self, method: str, spectrum: DirectionSet | None = None, checkpoint: Checkpoint | None = None
+    ) -> DirectionSet:
         """Directions of one method, each calibrated to the effect of the settings.
 
         Args:

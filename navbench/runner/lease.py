@@ -206,6 +206,11 @@ class Leased(Place):
     def __str__(self) -> str:
         return str(self.place)
 
+    @property
+    def name(self) -> str:
+        """See `Place`."""
+        return self.place.name
+
     def within(self, name: str) -> "Leased":
         """See `Place`."""
         return Leased(self.place.within(name), self.lease)
