@@ -227,7 +227,10 @@ class Learner:
                 f"Checkpoint {checkpoint} belongs to another training; delete it, or choose another --out."
             )
         if saved["step"] > self.settings.steps:
-            sentence = f"Checkpoint {checkpoint} is of {saved['step']} steps, more than are asked for; the training starts over."
+            sentence = (
+                f"Checkpoint {checkpoint} is of {saved['step']} steps, more than are asked for; the training starts "
+                "over."
+            )
             warnings.warn(sentence, NavbenchWarning, stacklevel=2)
             return
         with torch.no_grad():

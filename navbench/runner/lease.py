@@ -161,7 +161,7 @@ class Lease:
 
     def _refusal(self, holder: Holder) -> NavbenchError:
         return NavbenchError(
-            f"{self.place} is in use by {holder} and was heard of {max(holder.silence, 0):.0f} s ago; wait until it ends "
+            f"{self.place} is in use by {holder}, heard of {max(holder.silence, 0):.0f} s ago; wait until it ends "
             f"(if it died, {STALE:.0f} s), or choose another folder with --out."
         )
 

@@ -41,7 +41,7 @@ CACHE, SUITE, DIRECTIONS = "cache", "suite.toml", "directions"
 
 @dataclass
 class Run:
-    """One execution of a suite in a folder, or wherever its files lie; running it there again does only what is left."""
+    """One execution of a suite, in a folder or an object store; running it there again does only what is left."""
 
     folder: Where
     suite: Suite

@@ -1,7 +1,6 @@
 """A folder and a bucket are one to whoever writes into them; of several conditional writers, one succeeds."""
 
 import errno
-import itertools
 import os
 import pickle
 import sys
@@ -13,19 +12,6 @@ import pytest
 from navbench.buckets import Bucket
 from navbench.errors import Failure, NavbenchError
 from navbench.places import Conflict, Folder, mirrored, place_at
-
-_NUMBERS = itertools.count()
-
-
-@pytest.fixture(params=["folder", "memory", "s3"])
-def place(request, tmp_path):
-    """Every kind of place."""
-    if request.param == "folder":
-        return Folder(tmp_path / "run")
-    if request.param == "s3":
-        return place_at(f"{request.getfixturevalue('s3').bucket()}/some/prefix")
-    pytest.importorskip("obstore", reason="obstore is not installed; `pip install 'navbench[cloud]'` does it.")
-    return place_at(f"memory:///{next(_NUMBERS)}")
 
 
 def test_what_is_written_is_read_back_whole_and_by_ranges(place):
