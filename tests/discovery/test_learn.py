@@ -32,12 +32,12 @@ class Small(nn.Module):
         return out[:, :-1], out[:, -1]
 
 
-@pytest.fixture
 def kept_at(path):
     """A checkpoint in a file."""
     return Checkpoint(Folder(path.parent), path.name)
 
 
+@pytest.fixture
 def small(monkeypatch):
     monkeypatch.setattr(module, "Reconstructor", Small)
     monkeypatch.setattr(module, "CHECKPOINT_EVERY", 3)
