@@ -112,11 +112,16 @@ class Lease:
         finally:
             ended.set()
             thread.join()
+            self._release()
+
+    def _release(self) -> None:
+        """Remove the lease, unless it is, or may be, another's."""
+        with suppress(NavbenchError):
+            self._renew()  # so that nobody takes it over before it is removed; a full disk forbids that
+        if not self._lost and self._holder is not None and self._holder.silence < STALE / 2:
             with suppress(NavbenchError):  # then it ends by itself
-                self._renew()  # so that nobody takes it over before it is removed
-                if not self._lost:
-                    self.place.delete(LEASE)
-            self._holder = None
+                self.place.delete(LEASE)
+        self._holder = None
 
     def check(self) -> None:
         """Make sure that the lease is still held, if it was taken; asked before every write.
