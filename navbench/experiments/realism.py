@@ -12,7 +12,7 @@ from torch import Tensor
 
 from navbench.compute import Precision, batches
 from navbench.directions import Direction
-from navbench.errors import NavbenchError, NavbenchWarning
+from navbench.errors import NavbenchWarning
 from navbench.experiments import fid_curve, quality
 from navbench.experiments.common import OddCount
 from navbench.experiments.fid_curve import Curve, Features, ReferenceStatistics
@@ -21,7 +21,7 @@ from navbench.experiments.reference import ReferenceImages, open_reference, real
 from navbench.experiments.rounding import IMAGES, Rounding
 from navbench.experiments.rows import Row
 from navbench.experiments.statistics import StatisticsFile, is_statistics, read_statistics, statistics_of_file
-from navbench.metrics.extractors import Extractor, PluginExtractor, create_extractor
+from navbench.metrics.extractors import Extractor, create_extractor
 from navbench.metrics.pairwise import MOST
 from navbench.seeds import Role
 from navbench.settings import SPEED, Settings
@@ -66,12 +66,7 @@ def extractor_of(bench: Bench, settings: CurveSettings, precision: Precision | N
 
 
 def _extractor(bench: Bench, settings: CurveSettings, precision: Precision) -> Extractor:
-    extractor = create_extractor(settings.extractor, bench.compute.at(precision), settings.extractor_weights or None)
-    if precision != "float32" and isinstance(extractor, PluginExtractor):
-        raise NavbenchError(
-            f"Extractor {settings.extractor!r} computes at float32 alone; leave out extractor_precision, {precision!r}."
-        )
-    return extractor
+    return create_extractor(settings.extractor, bench.compute.at(precision), settings.extractor_weights or None)
 
 
 class Realism:

@@ -241,6 +241,10 @@ def create_extractor(name: str, compute: Compute, weights_path: str | Path | Non
         raise NavbenchError(
             f"Extractor {name!r} brings its own weights; leave out extractor_weights ({str(weights_path)!r})."
         )
+    if compute.precision != "float32":
+        raise NavbenchError(
+            f"Extractor {name!r} computes at float32 alone; do not ask for {compute.precision!r} of it."
+        )
     return PluginExtractor(name, open_network(GROUP, "extractor", name), compute)
 
 

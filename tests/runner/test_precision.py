@@ -152,5 +152,5 @@ def test_a_run_at_float32_has_no_rounding_to_tell_of(scaled):
 
 def test_an_extractor_of_another_package_is_refused_at_another_precision(tmp_path, sets):
     chosen = toy.tiny(curves={"extractor": "toy:embedding", "extractor_precision": "bf16"})
-    with pytest.raises(NavbenchError, match="'toy:embedding' computes at float32 alone; leave out extractor_precision"):
+    with pytest.raises(NavbenchError, match="'toy:embedding' computes at float32 alone; do not ask for 'bf16'"):
         toy.execute(tmp_path / "run", chosen, sets)
