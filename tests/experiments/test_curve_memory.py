@@ -10,7 +10,7 @@ from navbench.experiments.fid_curve import ReferenceStatistics, Shard, curve, pr
 from navbench.metrics.parts import Parts
 from navbench.runner.manifest import peak_memory, reset_peak_memory
 from navbench.runner.store import Store
-from navbench.work import Stored, pure
+from navbench.work import pure
 
 SHIFTS, SIZE, DIMENSIONS = 8, 500, 256
 
@@ -31,7 +31,7 @@ def made_up_reference() -> ReferenceStatistics:
 
 def stored(store, piece):
     store.put(piece, piece.make(lambda part: part))
-    return Stored(piece.function.kind, store.path(piece))
+    return store.stored(piece)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="The peak of a process's memory can be reset on Linux only.")
