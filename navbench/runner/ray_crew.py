@@ -142,7 +142,7 @@ class RayCrew:
         )
         actor = placed(_Actor).remote()
         ready = actor.begin.remote(self.store, place, _name(self._marker), str(Path.cwd()))
-        return _Member(place, actor, ready, _news(actor))
+        return _Member(place, actor, ready, actor.news.remote())
 
     def _heard(self, index: int, ready: Collection[Any]) -> Iterator[Event]:
         """What a worker has answered; a dead one is replaced."""
@@ -158,7 +158,7 @@ class RayCrew:
                 yield done
             if member.news in ready:
                 job, progress = ray.get(member.news)
-                member.news = _news(member.actor)
+                member.news = member.actor.news.remote()
                 if progress is not None and member.job is not None and job == member.jobs:
                     yield progress
         except RayError as error:
@@ -212,10 +212,6 @@ def _placed(staff: Staff) -> tuple[int, list[Place]]:
 def _name(content: bytes) -> str:
     """What content that is kept for workers is called."""
     return f"things/{sha256(content).hexdigest()}"
-
-
-def _news(actor: Any) -> Any:
-    return actor.news.options(concurrency_group="news").remote()
 
 
 def _python_path() -> str:
@@ -278,6 +274,7 @@ class _Actor:
             return Done(name, 0.0, None, None, error=error)
         return self._worker.make(parcel, self._report)
 
+    @ray.method(concurrency_group="news")  # beside the piece that is computed
     def news(self) -> tuple[int, Progress | None]:
         """The parcel that is computed, and how far it is, as soon as there is something new, or after some seconds."""
         if self._changed.wait(NEWS):
