@@ -131,16 +131,16 @@ class RayCrew:
 
     def _started(self, place: Place) -> _Member:
         variables = {"OMP_NUM_THREADS": str(place.threads), "PYTHONPATH": _python_path()}
-        placed = ray.remote(
-            num_cpus=place.threads,
-            num_gpus=0 if place.device == "cpu" else 1,
-            max_restarts=0,
-            max_task_retries=0,
-            scheduling_strategy="SPREAD",
-            concurrency_groups={"news": 1},
-            runtime_env={"env_vars": variables},
-        )
-        actor = placed(_Actor).remote()
+        options: dict[str, Any] = {
+            "num_cpus": place.threads,
+            "num_gpus": 0 if place.device == "cpu" else 1,
+            "max_restarts": 0,
+            "max_task_retries": 0,
+            "scheduling_strategy": "SPREAD",
+            "concurrency_groups": {"news": 1},
+            "runtime_env": {"env_vars": variables},
+        }
+        actor: Any = ray.remote(**options)(_Actor).remote()
         ready = actor.begin.remote(self.store, place, _name(self._marker), str(Path.cwd()))
         return _Member(place, actor, ready, actor.news.remote())
 
@@ -238,7 +238,8 @@ class _Actor:
     """A worker in a process of Ray's."""
 
     def __init__(self) -> None:
-        self._job, self._progress = 0, None
+        self._job = 0
+        self._progress: Progress | None = None
         self._changed = threading.Event()
 
     def begin(self, store: Store, place: Place, marker: str, folder: str) -> NavbenchError | None:
