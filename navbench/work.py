@@ -14,21 +14,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, get_type_hints
 
-from safetensors import safe_open
 from torch import Tensor
 
 from navbench.errors import NavbenchError
 from navbench.fingerprints import tensor_hash
 from navbench.metrics.parts import Parts
+from navbench.places import Place
 from navbench.progress import Report, silent
 from navbench.settings import Settings
+from navbench.tensor_files import open_tensors, read_tensors
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
-REVISION = 7
+REVISION = 8
 """Raised when code below all functions changes results, so that pieces of older code are not taken for new ones."""
 VERSIONS = {name: version(name) for name in ("navbench", "torch", "torchvision", "torch-fidelity", "timm", "lpips")}
 REPORT = "report"
@@ -278,34 +278,33 @@ def _no_parts(piece: Piece[Any]) -> Any:
     raise TypeError(f"{piece.function.name} is a part of another piece, which needs a store.")
 
 
-# --- results on disk ------------------------------------------------------------------------------------------
+# --- stored results -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Stored(Generic[Result]):
-    """The result of a piece, on disk: what a function gets for an argument that is a piece."""
+    """The result of a piece where it is stored: what a function gets for an argument that is a piece."""
 
     kind: type[Result]
-    path: Path
+    place: Place
+    name: str
 
     def load(self) -> Result:
         """The whole result."""
-        return read_piece(self.kind, self.path)
+        _, tensors = read_tensors(self.place, self.name)
+        return self.kind(**{field.name: tensors[field.name] for field in fields(self.kind)})  # type: ignore[arg-type]
 
     def read(self, name: str) -> Tensor:
         """One tensor of the result; the others, which may be large, are not read."""
-        with safe_open(self.path, framework="pt") as file:
-            return file.get_tensor(name).clone()  # or the file stays mapped, and counts as memory of the process
+        return open_tensors(self.place, self.name).tensor(name)
 
     def slice(self, name: str, index: int) -> Tensor:
         """The slice of one tensor at an index of its first dimension; the others are not read."""
-        with safe_open(self.path, framework="pt") as file:
-            return file.get_slice(name)[index].clone()
+        return open_tensors(self.place, self.name).slice(name, index)
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of one tensor, of which nothing is read."""
-        with safe_open(self.path, framework="pt") as file:
-            return tuple(file.get_slice(name).get_shape())
+        return open_tensors(self.place, self.name).shape(name)
 
 
 def joined(stored: tuple[Stored[Any], ...], name: str) -> Parts:
@@ -322,9 +321,3 @@ def slices(stored: tuple[Stored[Any], ...], name: str) -> Callable[[int], Parts]
 def tensors_of(result: Any) -> dict[str, Tensor]:
     """The fields of a result, as a file holds them."""
     return {field.name: getattr(result, field.name).contiguous() for field in fields(result)}
-
-
-def read_piece(kind: type[Result], path: Path) -> Result:
-    """A result from the file that holds its fields."""
-    with safe_open(path, framework="pt") as file:
-        return kind(**{field.name: file.get_tensor(field.name) for field in fields(kind)})  # type: ignore[arg-type]

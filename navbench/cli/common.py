@@ -16,6 +16,7 @@ from navbench.cli.loading import loading
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
 from navbench.library import SetFile
+from navbench.places import Place, mirrored, place_at
 from navbench.staff import staff
 from navbench.words import NOISES, PRECISIONS
 
@@ -29,6 +30,19 @@ console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)  #
 _SHARED_COLUMNS = ("metric", "extractor", "reference", "distance", "n", "n_survey")
 """What is said once, above a table, where all its rows have it in common."""
 _RAY = "Compute by Ray: 'auto', HOST:6379, or without an address a cluster of this machine alone. Needs navbench[ray]."
+
+
+class _PlaceType(click.ParamType):
+    """A folder, or the URL of a prefix in an object store."""
+
+    name = "PLACE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        """See `place_at`."""
+        return place_at(value)
+
+
+PLACE = _PlaceType()
 
 
 def example(text: str) -> dict[str, str]:
@@ -152,11 +166,18 @@ def show(frame: pd.DataFrame, *columns: str) -> None:
     console.print(printed)
 
 
-def show_table(run: Path, name: str, *columns: str) -> None:
-    """Print columns of a table of a run folder."""
+def table_of(place: Place, name: str) -> pd.DataFrame:
+    """A table of a run, as it stands in its file."""
     import pandas as pd
 
-    show(pd.read_csv(run / "tables" / f"{name}.csv"), *columns)
+    file = f"tables/{name}.csv"
+    with mirrored(place, (file,)) as run:
+        return pd.read_csv(run / file)
+
+
+def show_table(place: Place, name: str, *columns: str) -> None:
+    """Print columns of a table of a run."""
+    show(table_of(place, name), *columns)
 
 
 def _words(value: Any) -> str:

@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from navbench.basis import Basis
-from navbench.compute import Compute, finite_images
+from navbench.compute import Compute
 from navbench.generators.base import Codes
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.spaces import Space
@@ -56,7 +56,7 @@ class EffectMeter(SentOnce):
             chunk = self.codes[indices[0] : indices[0] + len(indices)]
             with self.compute.autocast():
                 images = self.space.render(self.space.prepare(chunk), offset)
-            return self.distance.features(finite_images(images, f"Generator {self.space.generator.name}"))
+            return self.distance.features(self.compute.finite(images, f"Generator {self.space.generator.name}"))
 
         return torch.cat(list(self.compute.over(range(len(self.codes)), work)))
 

@@ -222,12 +222,12 @@ def curve_shard(
             features = []
             for t in shifts:
                 images = render(t)
-                features.append(extractor(images).cpu())
+                features.append(extractor(images))
                 if trace is not None:
                     trace.add(t, images[:measured])
         nothing = torch.empty(len(shifts), 0)
         traced = trace.result() if trace is not None else (nothing, nothing, nothing)
-        return torch.stack(features), *traced
+        return torch.stack(features).cpu(), *traced
 
     return Shard(*(torch.cat(each, dim=1) for each in zip(*compute.over(indices, work), strict=True)))
 
@@ -259,16 +259,16 @@ class _Trace:
         self._last = (t, here)
         self._effects.append(effect)
         if self._embed is not None and self._identity is not None:
-            self._similarities.append((self._embed(images) * self._identity).sum(1).cpu())
+            self._similarities.append((self._embed(images) * self._identity).sum(1))
 
     def result(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Effects, steps and cosines of identity, (T, m) each."""
+        """Effects, steps and cosines of identity, (T, m) each, on the CPU."""
         id_similarity = torch.stack(self._similarities) if self._similarities else torch.empty(len(self._effects), 0)
-        return torch.stack(self._effects), torch.stack(self._steps), id_similarity
+        return torch.stack(self._effects).cpu(), torch.stack(self._steps).cpu(), id_similarity.cpu()
 
 
 def _squared(a: Tensor, b: Tensor) -> Tensor:
-    return (a - b).square().sum(1).cpu()
+    return (a - b).square().sum(1)
 
 
 def assemble(features: Iterable[Parts], effects: Tensor, reference: ReferenceStatistics) -> Curve:

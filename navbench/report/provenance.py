@@ -18,6 +18,7 @@ _FACTS = {
     "processor": "Processor",
     "precision": "Precision",
     "extractor": "Extractor",
+    "extractor_precision": "Extractor's precision",
     "distance": "Distance",
     "reference": "Reference",
 }

@@ -1,11 +1,13 @@
 """Direction sets where a suite needs them: found once, written at once, in an order in which each can be used."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from navbench.compute import Compute
 from navbench.directions import write_set
+from navbench.discovery.learn import Checkpoint
 from navbench.discovery.methods import Discovery, Stages, quiet
 from navbench.discovery.settings import DiscoverySettings
 from navbench.errors import NavbenchError
@@ -13,6 +15,7 @@ from navbench.generators.base import Generator
 from navbench.library import open_set, set_path
 from navbench.methods import METHODS, admitted
 from navbench.metrics.perceptual import create_distance
+from navbench.places import Folder, Place
 from navbench.spaces import Space
 from navbench.work import Executor, Unstored
 
@@ -28,13 +31,14 @@ def discover(
     overwrite: bool = False,
     stages: Stages = quiet,
     executor: Executor | None = None,
+    checkpoints: Place | None = None,
 ) -> list[Path]:
     """Find the sets of some methods in some spaces, one file each under `out`, as 'generator/method/place'.
 
     Of the methods that come with a space, those that are not defined in it are passed over. `spectrum` comes before
     methods that learn on its eigenvectors; all else goes on side by side where many compute. Learning saves
-    checkpoints beside its file, goes on from them when it is run again, and removes them when it is done. A set that is
-    there already is kept, unless `overwrite`.
+    checkpoints under the names of its files, beside them or at the place of `checkpoints`, goes on from them when it
+    is run again, and removes them when it is done. A set that is there already is kept, unless `overwrite`.
     """
     executor = executor or Unstored()
     for space, methods in places:
@@ -44,31 +48,44 @@ def discover(
     chains = []
     for space, methods in places:
         discovery = Discovery(space, distance, settings, compute, seed, stages, executor)
-        chains += [partial(_in_turn, discovery, chain, out, overwrite) for chain in _chains(methods, space.kind)]
+        sets = _Sets(discovery, out, checkpoints or Folder(out.resolve()), overwrite)
+        chains += [partial(sets.in_turn, chain) for chain in _chains(methods, space.kind)]
     return [path for paths in executor.side_by_side(chains) for path in paths]
 
 
-def _in_turn(discovery: Discovery, methods: Sequence[str], out: Path, overwrite: bool) -> list[Path]:
-    """The sets of some methods in one space, one after the other."""
-    return [_written(discovery, method, out, overwrite) for method in methods]
+@dataclass(frozen=True)
+class _Sets:
+    """The sets of one space, and where they and the checkpoints of learning go."""
 
+    discovery: Discovery
+    out: Path
+    checkpoints: Place
+    overwrite: bool
 
-def _written(discovery: Discovery, method: str, out: Path, overwrite: bool) -> Path:
-    """The file of a set, which is written if it is not there."""
-    generator, place = discovery.space.generator, discovery.space.place
-    path = set_path(out, f"{generator.name}/{method}/{place}")
-    checkpoint = path.with_suffix(".checkpoint").resolve()
-    if path.exists() and not overwrite:
-        if open_set(path).header["weights"] != generator.fingerprint:
-            raise NavbenchError(f"{path} was found on other weights; choose another folder, or say --force.")
-    else:
-        spectrum = None
-        other = set_path(out, f"{generator.name}/spectrum/{place}")
-        if _learns_on_spectrum(method) and other.exists():
-            spectrum = open_set(other).load(generator)
-        write_set(discovery.run(method, spectrum, checkpoint), path, overwrite=overwrite)
-    checkpoint.unlink(missing_ok=True)
-    return path
+    def in_turn(self, methods: Sequence[str]) -> list[Path]:
+        """The files of some methods, one after the other."""
+        return [self.written(method) for method in methods]
+
+    def written(self, method: str) -> Path:
+        """The file of a method, which is written if it is not there."""
+        space = self.discovery.space
+        path = self._path(method)
+        name = path.relative_to(self.out).with_suffix(".checkpoint").as_posix()
+        checkpoint = Checkpoint(self.checkpoints, name)
+        if path.exists() and not self.overwrite:
+            if open_set(path).header["weights"] != space.generator.fingerprint:
+                raise NavbenchError(f"{path} was found on other weights; choose another folder, or say --force.")
+        else:
+            spectrum = None
+            if _learns_on_spectrum(method) and (other := self._path("spectrum")).exists():
+                spectrum = open_set(other).load(space.generator)
+            write_set(self.discovery.run(method, spectrum, checkpoint), path, overwrite=self.overwrite)
+        checkpoint.remove()
+        return path
+
+    def _path(self, method: str) -> Path:
+        space = self.discovery.space
+        return set_path(self.out, f"{space.generator.name}/{method}/{space.place}")
 
 
 def _chains(methods: Sequence[str], kind: str) -> list[list[str]]:

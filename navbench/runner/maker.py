@@ -61,4 +61,4 @@ class Maker:
     def _stored(self, part: Piece[Result]) -> Stored[Result]:
         if not self.has(part):
             self.make([part])
-        return Stored(part.function.kind, self.store.path(part))
+        return self.store.stored(part)

@@ -15,9 +15,10 @@ from typing import Any
 import torch
 
 from navbench.compute import Compute, peak_memory, reset_peak_memory
-from navbench.files import write_atomically
+from navbench.places import Place
 from navbench.runner.executor import Tally
 
+MANIFEST = "manifest.json"
 STAGE = ("stage", "seconds", "peak_memory_mib", "cached")
 """What is told of a stage."""
 PACKAGES = ("navbench", "torch", "torchvision", "torch-fidelity", "timm", "lpips", "numpy", "scipy", "pandas")
@@ -28,11 +29,12 @@ class Manifest:
     """The record of a run, written after every stage.
 
     Attributes:
+        place: of the run.
         earlier: what is in the manifest of an interrupted run that this one goes on with, whose seconds are added; `{}`
             for none.
     """
 
-    path: Path
+    place: Place
     facts: dict[str, Any]
     earlier: Mapping[str, Any] = field(default_factory=dict)
     stages: list[dict[str, Any]] = field(default_factory=list)
@@ -74,16 +76,16 @@ class Manifest:
             "stages": stages,
             "warnings": self.warnings,
         }
-        write_atomically(self.path, json.dumps(content, indent=1))
+        self.place.write(MANIFEST, json.dumps(content, indent=1))
 
     def _earlier_stages(self) -> dict[str, dict[str, Any]]:
         return {stage["stage"]: stage for stage in self.earlier.get("stages", [])}
 
 
-def earlier_manifest(path: Path) -> dict[str, Any]:
+def earlier_manifest(place: Place) -> dict[str, Any]:
     """The seconds and stages of a manifest that is there already; `{}` if they cannot be read."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(place.read(MANIFEST))
         stages = [{key: stage[key] for key in STAGE} for stage in content["stages"]]
         return {"seconds": float(content["seconds"]), "stages": stages}
     except (OSError, ValueError, KeyError, TypeError):

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from navbench.directions import Direction
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, who
-from navbench.files import write_atomically
+from navbench.places import Place
 
 SCORES = {
     "rayleigh": "rayleigh",
@@ -22,8 +21,8 @@ SCORES = {
 Outcomes = dict[Experiment[Any, Any], Any]
 
 
-def run_all(folder: Path, on: Measurement) -> tuple[dict[str, list[Row]], list[dict[str, Any]]]:
-    """Run every experiment of a measurement, and write its files into the run folder as soon as it is done.
+def run_all(place: Place, on: Measurement) -> tuple[dict[str, list[Row]], list[dict[str, Any]]]:
+    """Run every experiment of a measurement, and write its files to the run's place as soon as it is done.
 
     The experiments run side by side where many compute.
 
@@ -31,7 +30,7 @@ def run_all(folder: Path, on: Measurement) -> tuple[dict[str, list[Row]], list[d
         The rows by table, and what the manifest is to tell.
     """
     wanted = [experiment for experiment in on.bench.catalogue if on.wants(type(experiment))]
-    ran = on.bench.executor.side_by_side([partial(_carried_out, folder, on, experiment) for experiment in wanted])
+    ran = on.bench.executor.side_by_side([partial(_carried_out, place, on, experiment) for experiment in wanted])
     outcomes: Outcomes = {experiment: outcome for experiment, (outcome, _) in zip(wanted, ran, strict=True)}
     rows: dict[str, list[Row]] = {"images": [row for _, images in ran for row in images]}
     for experiment, outcome in outcomes.items():
@@ -45,16 +44,16 @@ def run_all(folder: Path, on: Measurement) -> tuple[dict[str, list[Row]], list[d
     return rows, facts + [dict(shared.facts) for shared in on.shared()]
 
 
-def _carried_out(folder: Path, on: Measurement, experiment: Experiment[Any, Any]) -> tuple[Any, list[Row]]:
+def _carried_out(place: Place, on: Measurement, experiment: Experiment[Any, Any]) -> tuple[Any, list[Row]]:
     """The outcome of an experiment, and the rows of its files, which are written."""
     outcome = on.outcome(type(experiment))
-    return outcome, list(_write_files(folder, on, experiment, outcome))
+    return outcome, list(_write_files(place, on, experiment, outcome))
 
 
-def _write_files(folder: Path, on: Measurement, experiment: Experiment[Any, Any], outcome: Any) -> Iterator[Row]:
+def _write_files(place: Place, on: Measurement, experiment: Experiment[Any, Any], outcome: Any) -> Iterator[Row]:
     """Write the files of an experiment; the rows of those that the report shows."""
     for file in experiment.files(on, outcome):
-        write_atomically(folder / file.path, file.content)
+        place.write(file.path, file.content)
         if file.row is not None:
             yield file.row
 

@@ -100,7 +100,7 @@ def test_progress_and_ticks_arrive(pool):
 
 def test_few_groups_of_transient_parts_are_on_disk_at_any_time(pool):
     most, stop = [0], threading.Event()
-    folder = pool.store.folder / "waited"
+    folder = Path(pool.store.place.address("waited"))
     before = len(list(folder.glob("*.safetensors"))) if folder.exists() else 0
 
     def watch():
@@ -202,7 +202,7 @@ def test_a_part_that_was_damaged_is_made_again_by_the_worker_that_needs_it(tmp_p
     with alone(tmp_path) as executor:
         part = waited.piece("part")
         executor.results([part])
-        executor.store.path(part).write_bytes(b"spoilt")
+        executor.store.place.write(executor.store.name(part), b"spoilt")
         with pytest.warns(NavbenchWarning, match="is damaged"):
             (result,) = executor.results([summed.piece((part, waited.piece("other part")))])
         assert float(result.value) == 2

@@ -1,6 +1,7 @@
 """What a piece holds arrives in another process as it was, networks and large tensors once."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -39,7 +40,7 @@ class Counting(Store):
         self.written, self.read = [], []
 
     def keep(self, name, content):
-        if not (self.folder / name).exists():
+        if not self.place.exists(name):
             self.written.append(name)
         super().keep(name, content)
 
@@ -132,7 +133,7 @@ def test_a_worker_lets_go_of_tensors_that_were_not_used_for_longest(store, monke
 
 def test_content_that_has_changed_is_refused(store):
     packer, tensor = Packer(store), torch.randn(100, 100)
-    path = store.folder / packer.name_of(tensor)
+    path = Path(store.place.address(packer.name_of(tensor)))
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(Failure, match="has changed since the driver wrote it; run the same command again"):
         sent(store, tensor, packer=packer)
