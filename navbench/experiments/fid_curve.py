@@ -12,7 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from navbench import seeds
 from navbench.compute import Compute
+from navbench.costs import (
+    Pass,
+    Rehearsed,
+    Trial,
+    blank,
+    generating,
+    in_batches,
+    preparing,
+    rehearses,
+    rendering,
+    seeing,
+    times,
+)
 from navbench.experiments.edit import Edit, codes_for, unshifted
 from navbench.generators.base import Generator
 from navbench.metrics.embedding import Embedder
@@ -27,6 +41,9 @@ from navbench.work import Stored, pure, slices
 
 SHARES = ("precision", "recall", "density", "coverage")
 """Numbers of how two distributions overlap at each shift, beside the distances (see `PrecisionRecall`)."""
+
+_TRIED = 1024
+"""Features with which distances are tried at most; for plans."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +159,16 @@ def unshifted_features(
     return Features(torch.cat(list(compute.over(indices, work))))
 
 
+@rehearses(unshifted_features)
+def _unshifted_rehearsed(
+    generator: Generator, role: Role, indices: Sequence[int], seed: int, extractor: Extractor, compute: Compute
+) -> Rehearsed[Features]:
+    """Blank."""
+    seen = seeing("extractor", extractor.name, extractor, generator, compute)
+    costs = {generating(generator, compute): len(indices), seen: len(indices)}
+    return Rehearsed(Features(blank(len(indices), extractor.dimensions)), costs)
+
+
 @pure()
 def curve_shard(
     edit: Edit, shifts: Sequence[float], indices: Sequence[int], seed: int, extractor: Extractor,
@@ -177,6 +204,30 @@ def curve_shard(
         return torch.stack(features), *traced
 
     return Shard(*(torch.cat(each, dim=1) for each in zip(*compute.over(indices, work), strict=True)))
+
+
+@rehearses(curve_shard)
+def _shard_rehearsed(
+    edit: Edit, shifts: Sequence[float], indices: Sequence[int], seed: int, extractor: Extractor,
+    distance: PerceptualDistance, effect_codes: int, embed: Embedder | None = None,
+) -> Rehearsed[Shard]:  # fmt: skip
+    """Blank; the unshifted images are made in those batches alone whose effect is measured."""
+    space, compute, codes, points = edit.space, edit.compute, len(indices), len(shifts)
+    measured = max(0, min(indices[-1] + 1, effect_codes) - indices[0])
+    originals = min(in_batches(measured, compute.batch), codes)
+    generator = space.generator
+    costs = {
+        preparing(space, compute): codes,
+        rendering(space, compute): codes * points + originals,
+        seeing("extractor", extractor.name, extractor, generator, compute): codes * points,
+    }
+    if measured:
+        costs[seeing("distance", distance.name, distance.features, generator, compute)] = measured * (1 + points)
+    if measured and embed is not None:
+        costs[seeing("embedding", embed.name, embed, generator, compute)] = measured * (1 + points)
+    traced = torch.ones(()).expand(points, measured)
+    cosines = traced if embed is not None else blank(points, 0)
+    return Rehearsed(Shard(blank(points, codes, extractor.dimensions), traced, traced, cosines), costs)
 
 
 class _Trace:
@@ -250,3 +301,62 @@ def floor(unshifted: tuple[Stored[Features], ...], effect_codes: int, reference:
     """The distances at t = 0, which all curves of a generator share, as a curve of one point."""
     features = torch.cat([part.read("features") for part in unshifted])
     return assemble([features], torch.zeros(1, effect_codes), reference)
+
+
+@rehearses(curve)
+def _curve_rehearsed(shards: tuple[Shard, ...], reference: ReferenceStatistics) -> Rehearsed[Curve]:
+    """Distances of 1, everywhere."""
+    points, _, dimensions = shards[0].features.shape
+    codes = sum(shard.features.shape[1] for shard in shards)
+    return _distances_rehearsed(points, codes, dimensions, sum(each.effects.shape[1] for each in shards), reference)
+
+
+@rehearses(floor)
+def _floor_rehearsed(
+    unshifted: tuple[Features, ...], effect_codes: int, reference: ReferenceStatistics
+) -> Rehearsed[Curve]:
+    """A distance of 1."""
+    codes = sum(len(part.features) for part in unshifted)
+    return _distances_rehearsed(1, codes, unshifted[0].features.shape[1], effect_codes, reference)
+
+
+def _distances_rehearsed(
+    points: int, codes: int, dimensions: int, measured: int, reference: ReferenceStatistics
+) -> Rehearsed[Curve]:
+    one = torch.ones((), dtype=torch.float64)
+    distances, influences, shares = (one.expand(points, *more) for more in ((), (codes,), (len(SHARES),)))
+    effects = one.float().expand(points, measured)
+    sketch = Curve(distances, influences, distances, influences, effects, shares, shares)
+    others = reference.n if reference.kernel is not None else None
+    return Rehearsed(sketch, times(points, dict.fromkeys(_distances(codes, others, dimensions), 1)))
+
+
+def _distances(codes: int, others: int | None, dimensions: int) -> list[Pass]:
+    """The Fréchet distance at one shift, and, with a reference of features, the numbers of pairs of features."""
+    few, some = min(codes, _TRIED), min(others or 2, _TRIED)
+
+    def features(count: int) -> Tensor:
+        return seeds.normal(0, range(count), (dimensions,))
+
+    def frechet() -> Trial:
+        reference, measured = FrechetReference.from_moments(Moments.of(features(few))), features(few)
+
+        def once() -> float:
+            reference.estimate(measured)
+            return 1
+
+        return once
+
+    def pairs() -> Trial:
+        reference, measured = ReferenceStatistics.of(features(some)), features(few)
+
+        def once() -> float:
+            assert reference.kernel is not None
+            reference.kernel.estimate(measured)
+            reference.shares(measured)
+            return few * (few + some) / codes / (codes + (others or 0))
+
+        return once
+
+    passes = [Pass("Fréchet distance", (few, dimensions), frechet)]
+    return passes + ([Pass("kernel distance", (codes, others, dimensions), pairs)] if others else [])

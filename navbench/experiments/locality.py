@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from navbench.costs import Rehearsed, blank, preparing, rehearses, rendering, seeing
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.experiment import Experiment, File
@@ -18,6 +19,7 @@ from navbench.experiments.strips import to_bytes
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.locality import locality
+from navbench.metrics.segmentation import Segmenter
 from navbench.seeds import Role
 from navbench.settings import Settings
 from navbench.work import pure
@@ -97,6 +99,25 @@ def heat(
     change, image, *per_code = zip(*edit.compute.over(indices, work), strict=True)
     count = torch.tensor([len(indices) * len(shifts), len(indices)], dtype=torch.float64)
     return Heat(torch.stack(change).sum(0), torch.stack(image).sum(0), count, *map(torch.cat, per_code))
+
+
+@rehearses(heat)
+def _heat_rehearsed(
+    edit: Edit, shifts: Sequence[float], indices: Sequence[int], seed: int, segment: Segmenter | None = None
+) -> Rehearsed[Heat]:
+    """A change that is the same everywhere."""
+    space, compute, codes = edit.space, edit.compute, len(indices)
+    images, size = codes * (1 + len(shifts)), space.generator.size
+    costs = {preparing(space, compute): codes, rendering(space, compute): images}
+    if segment is not None:
+        costs[seeing("segmentation", segment.name, segment, space.generator, compute)] = images
+    shown, regions = sum(index < EXAMPLES for index in indices), len(segment.regions) if segment is not None else 0
+    one = torch.ones((), dtype=torch.float64)
+    count = torch.tensor([codes * len(shifts), codes], dtype=torch.float64)
+    parts = (blank(codes, regions, dtype=torch.float64), blank(codes, regions, dtype=torch.float64))
+    examples = blank(shown, 2, 3, *size, dtype=torch.uint8)
+    sums = (one.expand(size), one.expand(3, *size), count, one.expand(codes))
+    return Rehearsed(Heat(*sums, *parts, examples, blank(shown, *size)), costs)
 
 
 def _masks(segment: Callable[[Tensor], Tensor] | None, images: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from navbench.costs import Pass, Rehearsed, Trial, rehearses
 from navbench.directions import DirectionSet
 from navbench.experiments.experiment import Experiment, NoSettings
 from navbench.experiments.measurement import Measurement
@@ -44,6 +45,28 @@ class Angles:
 def span_overlap(one: DirectionSet, other: DirectionSet) -> Angles:
     """Between the spans of two sets of one space."""
     return Angles.between(*(each.basis.combine(each.coefficients) for each in (one, other)))
+
+
+@rehearses(span_overlap)
+def _overlap_rehearsed(one: DirectionSet, other: DirectionSet) -> Rehearsed[Angles]:
+    """Right angles; the search for them is of a set's size, and counts as one."""
+
+    def trial() -> Trial:
+        def once() -> float:
+            span_overlap(one, other)
+            return 1
+
+        return once
+
+    size = one.basis.shape.numel()
+    angles = Pass("principal angles", (len(one), len(other), size, one.basis_name, other.basis_name), trial)
+    return Rehearsed(blank_angles(len(one), len(other), size), {angles: 1})
+
+
+def blank_angles(rank: int, other: int, dimensions: int) -> Angles:
+    """Right angles between spans of two ranks, for sketches."""
+    rank, other = min(rank, dimensions), min(other, dimensions)
+    return Angles(torch.zeros(min(rank, other), dtype=torch.float64), torch.tensor([rank, other, dimensions]))
 
 
 # --- the experiment ----------------------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from navbench.compute import Compute
 from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.experiments.catalogue import catalogue
 from navbench.experiments.measurement import Bench, Instruments, Measurement, probe
-from navbench.experiments.ranges import calibrated
 from navbench.experiments.rows import Row
 from navbench.files import explained, write_atomically
 from navbench.generators import zoo
@@ -30,7 +29,7 @@ from navbench.progress import Report, stage
 from navbench.runner.discover import discover
 from navbench.runner.executor import InProcess
 from navbench.runner.manifest import Manifest, earlier_stages, environment
-from navbench.runner.plan import further_places, left_out, places_of, plan
+from navbench.runner.plan import further_places, left_out, places_of, plan, prepared
 from navbench.runner.store import Store
 from navbench.runner.tables import run_all
 from navbench.suite import Subject, Suite
@@ -79,7 +78,7 @@ class Run:
                 measurements = [self._measurement(on, found) for on in subjects]
             rows: dict[str, list[Row]] = {name: [] for name in tables.TABLES}
             while measurements:  # one generator's results are in memory at a time
-                for name, more in self._measured(calibrated(measurements.pop(0))).items():
+                for name, more in self._measured(prepared(measurements.pop(0))).items():
                     rows.setdefault(name, []).extend(more)
             with self._stage("tables") as report:
                 tables.write(self.folder / "tables", rows)

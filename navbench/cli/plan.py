@@ -1,0 +1,93 @@
+"""The command that says what a run would take, before it makes anything: `navbench plan`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.table import Column, Table
+
+from navbench.cli.common import console, example
+from navbench.cli.loading import loading
+from navbench.cli.running import compute_for
+from navbench.cli.suites import suite_options
+from navbench.files import write_atomically
+from navbench.library import library
+
+if TYPE_CHECKING:
+    from navbench.runner.forecast import Effort, Forecast
+    from navbench.suite import Suite
+
+_UNPLANNED = (
+    "Where there is a ~, a typical number of steps stands for one that follows from results on the way. Not in it: "
+    "loading, tables, pictures and the report, which take seconds to minutes."
+)
+
+
+@click.command("plan", cls=click.Command, **example("navbench plan quick --workers 2"))
+@suite_options
+@click.option("--out", type=click.Path(path_type=Path), help="A run folder: what it has already is not counted.")
+@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes to compare with one.")
+@click.option("--json", "file", type=click.Path(path_type=Path), help="Write all of it to this file, too.")
+def plan(
+    chosen: Suite, folder: Path | None, device: str, out: Path | None, workers: int, file: Path | None
+) -> None:  # fmt: skip
+    """Say what a suite would take on this machine: images, passes, arithmetic, disk, memory and time.
+
+    SUITE is a preset (smoke, quick, standard, paper) or a TOML file. Nothing is made but a few images of each
+    network's, to time it.
+    """
+    with loading():
+        from navbench.runner.forecast import forecast
+        from navbench.runner.rehearsal import rehearsed
+
+    compute = compute_for(chosen, device)
+    planned = rehearsed(chosen, compute, library(folder), out)
+    expected = forecast(planned, compute, workers)
+    _show(expected)
+    if file is not None:
+        write_atomically(file, json.dumps(expected.content(), indent=1))
+
+
+def _show(expected: Forecast) -> None:
+    headings = ("pieces", "images", "passes", "TFLOP", "disk", "time", f"by {expected.workers}")
+    columns = (Column(name, justify="right", no_wrap=True) for name in headings)
+    table = Table(Column("experiment", no_wrap=True), *columns, box=None, padding=(0, 2, 0, 0))
+    for row in (*expected.rows, expected.total):
+        table.add_row(*_cells(row))
+    console.print(table)
+    for sentence in (*_sentences(expected), *expected.left_out, _UNPLANNED):
+        console.print(sentence)
+
+
+def _cells(row: Effort) -> list[str]:
+    from navbench.report.numbers import count, duration, significant
+
+    times = [f"{'~' if row.about else ''}{duration(each)}" for each in (row.seconds, row.seconds_of_workers)]
+    passes = sum(amount for network, amount in row.passes.items() if network != "store")
+    amounts = [count(row.pieces), count(row.images), count(passes), significant(row.flops / 1e12, 2)]
+    return [row.experiment, *amounts, _size(row.disk), *times]
+
+
+def _sentences(expected: Forecast) -> list[str]:
+    from navbench.report.numbers import count, duration
+
+    total, workers = expected.total, expected.workers
+    memory = "" if expected.memory is None else f", {_size(expected.memory)} of memory per worker"
+    by_network = (f"{name} {count(amount)}" for name, amount in sorted(total.passes.items()) if name != "store")
+    return [
+        f"About {duration(total.seconds)} on this machine, {duration(total.seconds_of_workers)} on {workers} workers, "
+        f"{_size(total.disk)} on disk ({_size(total.kept)} at the end){memory}.",
+        f"Passes: {', '.join(by_network)}.",
+    ]
+
+
+def _size(size: float) -> str:
+    """Bytes in words."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} TB"

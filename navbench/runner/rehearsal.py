@@ -1,0 +1,162 @@
+"""A run without its work: the code that runs a suite names its pieces, and each is written down instead of made."""
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from navbench.compute import Compute
+from navbench.costs import Costs, UnrehearsedError, rehearse
+from navbench.errors import NavbenchWarning
+from navbench.experiments.catalogue import catalogue
+from navbench.experiments.measurement import Bench, Measurement
+from navbench.library import Library
+from navbench.progress import Report, silent
+from navbench.runner.run import CACHE, Run
+from navbench.runner.store import Store
+from navbench.suite import Suite
+from navbench.work import Piece, Tick, no_tick
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A piece that a run would make.
+
+    Attributes:
+        experiment: that asks for it first; or 'discovery'.
+        generator: its name.
+        function: the name of the pure function.
+        batch: pieces of one number are asked for together, and those of the next after them.
+        parts: the pieces of the same batch that it is made of.
+        costs, about: see `Rehearsed`.
+        size: of the result, in bytes.
+        transient: whether the result is dropped in the end of its batch, or earlier.
+    """
+
+    experiment: str
+    generator: str
+    function: str
+    batch: int
+    parts: "tuple[Planned, ...]"
+    costs: Costs
+    about: bool
+    size: int
+    transient: bool
+
+
+class Rehearser:
+    """An executor that makes no piece, and writes down what it would make.
+
+    Attributes:
+        store: whose pieces are taken as they are, and cost nothing.
+        planned: the others, each after its parts.
+        subject: the generator and the experiment that pieces are asked for by.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.planned: list[Planned] = []
+        self.subject = ("", "")
+        self._results: dict[str, Any] = {}
+        self._of_batch: dict[str, Planned] = {}
+        self._batches = 0
+
+    def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
+        """Results from the store, and sketches of those that are not there."""
+        self._batches += 1
+        self._of_batch = {}
+        results = [self._result(piece) for piece in pieces]
+        for part in {part.key: part for piece in pieces for part in piece.parts()}.values():
+            if part.transient:  # it is made anew if it is asked for later
+                self._results.pop(part.key, None)
+        return results
+
+    def _result(self, piece: Piece[Result]) -> Result:
+        if piece.key not in self._results:
+            result = self.store.find(piece)
+            self._results[piece.key] = self._rehearsed(piece) if result is None else result
+        known: Result = self._results[piece.key]
+        return known
+
+    def _rehearsed(self, piece: Piece[Result]) -> Result:
+        rehearsed = rehearse(piece, self._result)
+        tensors = (getattr(rehearsed.result, field.name) for field in fields(rehearsed.result))  # type: ignore[arg-type]
+        generator, experiment = self.subject
+        planned = Planned(
+            experiment,
+            generator,
+            piece.function.name,
+            self._batches,
+            tuple(self._of_batch[part.key] for part in piece.parts() if part.key in self._of_batch),
+            rehearsed.costs,
+            rehearsed.about,
+            sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+            piece.transient,
+        )
+        self.planned.append(planned)
+        self._of_batch[piece.key] = planned
+        return rehearsed.result
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What a run would make.
+
+    Attributes:
+        pieces: each after its parts.
+        left_out: the experiments that do not say what they cost, each with the reason.
+    """
+
+    pieces: Sequence[Planned]
+    left_out: Sequence[str]
+
+
+class Rehearsal(Run):
+    """A run whose pieces are written down instead of made; nothing is written but sets in a folder of its own."""
+
+    @contextmanager
+    def _stage(self, title: str) -> Iterator[Report]:
+        yield silent
+
+    def run(self, store: Store) -> Rehearsed:
+        """Go through the suite; what the store holds is not made."""
+        rehearser, left_out = Rehearser(store), list[str]()
+        bench = Bench(self.suite, self.compute, catalogue(), rehearser, self._distance(), self._stage)
+        subjects = [self._instruments(bench, subject) for subject in self.suite.generators]
+        library = self.library
+        if self.suite.rediscover:
+            rehearser.subject = (", ".join(on.generator.name for on in subjects), "discovery")
+            library = self._rediscovered(subjects)
+        for on in subjects:
+            left_out += _measured(self._measurement(on, library), rehearser)
+        return Rehearsed(rehearser.planned, left_out)
+
+
+def _measured(on: Measurement, rehearser: Rehearser) -> list[str]:
+    """Ask every experiment for its pieces; the sentences of those that do not say what they cost."""
+    left_out = []
+    for experiment in on.bench.catalogue:
+        rehearser.subject = (on.generator.name, experiment.name)
+        on = experiment.prepared(on)
+    for experiment in on.bench.catalogue:
+        rehearser.subject = (on.generator.name, experiment.name)
+        try:
+            on.outcome(type(experiment))
+        except UnrehearsedError as error:
+            left_out.append(f"{experiment.name}: {error}")
+    return left_out
+
+
+def rehearsed(suite: Suite, compute: Compute, library: Library, folder: Path | None = None) -> Rehearsed:
+    """What a run of a suite would make; in a folder, beside what the folder has already."""
+    with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NavbenchWarning)  # the run itself tells them
+        store = Store((folder or Path(place)) / CACHE)
+        return Rehearsal(Path(place), suite, compute, library, Console(quiet=True)).run(store)
