@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from navbench.runner.forecast import Effort, Forecast
     from navbench.suite import Suite
 
+_EVERY = 10**6
 _UNPLANNED = (
     "Where there is a ~, a typical number of steps stands for one that follows from results on the way. Not in it: "
     "loading, tables, pictures and the report, which take seconds to minutes."
@@ -30,9 +31,10 @@ _UNPLANNED = (
 @suite_options
 @click.option("--out", type=click.Path(path_type=Path), help="A run folder: what it has already is not counted.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes to compare with one.")
+@click.option("--racing", is_flag=True, help="Compare a race with measuring every direction at full n.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write all of it to this file, too.")
 def plan(
-    chosen: Suite, folder: Path | None, device: str, out: Path | None, workers: int, file: Path | None
+    chosen: Suite, folder: Path | None, device: str, out: Path | None, workers: int, racing: bool, file: Path | None
 ) -> None:  # fmt: skip
     """Say what a suite would take on this machine: images, passes, arithmetic, disk, memory and time.
 
@@ -43,12 +45,30 @@ def plan(
         from navbench.runner.forecast import forecast
         from navbench.runner.rehearsal import rehearsed
 
-    compute = compute_for(chosen, device)
-    planned = rehearsed(chosen, compute, library(folder), out)
-    expected = forecast(planned, compute, workers)
-    _show(expected)
+    expected = {}
+    for name, suite in (_races(chosen) if racing else {"": chosen}).items():
+        compute = compute_for(suite, device)
+        expected[name] = forecast(rehearsed(suite, compute, library(folder), out), compute, workers)
+        if name:
+            console.print(f"{name}:")
+        _show(expected[name])
+    console.print(_UNPLANNED)
     if file is not None:
-        write_atomically(file, json.dumps(expected.content(), indent=1))
+        contents = {name: each.content() for name, each in expected.items()}
+        write_atomically(file, json.dumps(contents if racing else contents[""], indent=1))
+
+
+def _races(chosen: Suite) -> dict[str, Suite]:
+    """The suite with curves of every direction at full n, and with those of the winners of a race alone."""
+    from navbench.experiments.racing import STAGES, Racing
+
+    stages = chosen.section(Racing).stages or STAGES
+    words = ", ".join(f"the best {stage.keep} of each set by {stage.codes} codes" for stage in stages)
+    values = [stage.model_dump() for stage in stages]
+    return {
+        "Every direction at full n": chosen.with_values(curves={"directions": _EVERY}, racing={"stages": []}),
+        f"By a race ({words})": chosen.with_values(curves={"directions": stages[-1].keep}, racing={"stages": values}),
+    }
 
 
 def _show(expected: Forecast) -> None:
@@ -58,7 +78,7 @@ def _show(expected: Forecast) -> None:
     for row in (*expected.rows, expected.total):
         table.add_row(*_cells(row))
     console.print(table)
-    for sentence in (*_sentences(expected), *expected.left_out, _UNPLANNED):
+    for sentence in (*_sentences(expected), *expected.left_out):
         console.print(sentence)
 
 

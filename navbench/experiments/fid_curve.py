@@ -15,6 +15,7 @@ from torch import Tensor
 from navbench import seeds
 from navbench.compute import Compute
 from navbench.costs import (
+    Costs,
     Pass,
     Rehearsed,
     Trial,
@@ -327,36 +328,42 @@ def _distances_rehearsed(
     distances, influences, shares = (one.expand(points, *more) for more in ((), (codes,), (len(SHARES),)))
     effects = one.float().expand(points, measured)
     sketch = Curve(distances, influences, distances, influences, effects, shares, shares)
-    others = reference.n if reference.kernel is not None else None
-    return Rehearsed(sketch, times(points, dict.fromkeys(_distances(codes, others, dimensions), 1)))
+    costs = {_frechet(min(codes, _TRIED), dimensions): 1.0, **pair_costs(codes, reference, dimensions)}
+    return Rehearsed(sketch, times(points, costs))
 
 
-def _distances(codes: int, others: int | None, dimensions: int) -> list[Pass]:
-    """The Fréchet distance at one shift, and, with a reference of features, the numbers of pairs of features."""
-    few, some = min(codes, _TRIED), min(others or 2, _TRIED)
+def _frechet(codes: int, dimensions: int) -> Pass:
+    """The Fréchet distance at one shift; with many dimensions, more codes cost little more."""
 
-    def features(count: int) -> Tensor:
-        return seeds.normal(0, range(count), (dimensions,))
-
-    def frechet() -> Trial:
-        reference, measured = FrechetReference.from_moments(Moments.of(features(few))), features(few)
+    def trial() -> Trial:
+        features = seeds.normal(0, range(codes), (dimensions,))
+        reference = FrechetReference.from_moments(Moments.of(features))
 
         def once() -> float:
-            reference.estimate(measured)
+            reference.estimate(features)
             return 1
 
         return once
 
-    def pairs() -> Trial:
-        reference, measured = ReferenceStatistics.of(features(some)), features(few)
+    return Pass("Fréchet distance", (codes, dimensions), trial)
+
+
+def pair_costs(codes: int, reference: ReferenceStatistics, dimensions: int) -> Costs:
+    """Of the numbers at one shift that are of pairs of features; of none where no features of a reference are known."""
+    if reference.kernel is None or reference.n is None:
+        return {}
+    others = reference.n
+    few, some = min(codes, _TRIED), min(others, _TRIED)
+
+    def trial() -> Trial:
+        features, real = (seeds.normal(0, range(count), (dimensions,)) for count in (few, some))
+        tried = ReferenceStatistics.of(real)
 
         def once() -> float:
-            assert reference.kernel is not None
-            reference.kernel.estimate(measured)
-            reference.shares(measured)
-            return few * (few + some) / codes / (codes + (others or 0))
+            tried.estimates(features)
+            tried.shares(features)
+            return few * (few + some) / codes / (codes + others)
 
         return once
 
-    passes = [Pass("Fréchet distance", (few, dimensions), frechet)]
-    return passes + ([Pass("kernel distance", (codes, others, dimensions), pairs)] if others else [])
+    return {Pass("kernel distance", (codes, others, dimensions), trial): 1}

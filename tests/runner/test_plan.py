@@ -141,6 +141,19 @@ def test_the_command_prints_a_row_per_experiment_and_writes_all_of_it_as_json(tm
     assert content["total"]["pieces"] == len(rehearsal_of(toy.tiny(), sets).pieces)
 
 
+def test_a_race_is_compared_with_every_direction_at_full_n(tmp_path, sets):
+    (tmp_path / "tiny.toml").write_text(toy.TINY + "[racing]\nstages = [{ codes = 4, keep = 1 }]\n")
+    words = ["plan", str(tmp_path / "tiny.toml"), "--directions", str(sets), "--racing"]
+    done = CliRunner().invoke(main, [*words, "--json", str(tmp_path / "plan.json")])
+    assert done.exit_code == 0, done.output
+    every, race = json.loads((tmp_path / "plan.json").read_text()).items()
+    assert (every[0], race[0]) == ("Every direction at full n", "By a race (the best 1 of each set by 4 codes)")
+    rows = [{row["experiment"]: row for row in each["experiments"]} for _, each in (every, race)]
+    shared = 2 * 20  # of the reference, and of the curves' codes at t = 0: with a race, it is the first to need them
+    assert rows[0]["curves"]["images"] - shared == 2 * rows[1]["curves"]["images"]
+    assert rows[1]["racing"]["images"] == shared + 4 * (1 + 4 * 3)
+
+
 # --- adding up -------------------------------------------------------------------------------------------------
 
 SECOND = Pass("network", ("a second",), lambda: lambda: 1.0, images=2)
