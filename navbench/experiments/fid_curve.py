@@ -328,15 +328,18 @@ def _distances_rehearsed(
     distances, influences, shares = (one.expand(points, *more) for more in ((), (codes,), (len(SHARES),)))
     effects = one.float().expand(points, measured)
     sketch = Curve(distances, influences, distances, influences, effects, shares, shares)
-    costs = {_frechet(min(codes, _TRIED), dimensions): 1.0, **pair_costs(codes, reference, dimensions)}
+    costs = {
+        _frechet(min(codes, _TRIED), dimensions, reference.frechet.mean.device): 1.0,
+        **pair_costs(codes, reference, dimensions),
+    }
     return Rehearsed(sketch, times(points, costs))
 
 
-def _frechet(codes: int, dimensions: int) -> Pass:
+def _frechet(codes: int, dimensions: int, device: torch.device) -> Pass:
     """The Fréchet distance at one shift; with many dimensions, more codes cost little more."""
 
     def trial() -> Trial:
-        features = seeds.normal(0, range(codes), (dimensions,))
+        features = seeds.normal(0, range(codes), (dimensions,)).to(device)
         reference = FrechetReference.from_moments(Moments.of(features))
 
         def once() -> float:
@@ -352,11 +355,11 @@ def pair_costs(codes: int, reference: ReferenceStatistics, dimensions: int) -> C
     """Of the numbers at one shift that are of pairs of features; of none where no features of a reference are known."""
     if reference.kernel is None or reference.n is None:
         return {}
-    others = reference.n
+    others, device = reference.n, reference.kernel.features.device
     few, some = min(codes, _TRIED), min(others, _TRIED)
 
     def trial() -> Trial:
-        features, real = (seeds.normal(0, range(count), (dimensions,)) for count in (few, some))
+        features, real = (seeds.normal(0, range(count), (dimensions,)).to(device) for count in (few, some))
         tried = ReferenceStatistics.of(real)
 
         def once() -> float:

@@ -12,7 +12,7 @@ import torch
 from navbench.compute import Compute
 from navbench.costs import Costs, Pass, added
 from navbench.runner.probe import Price, Probed, probe, storing
-from navbench.runner.rehearsal import Planned, Rehearsed
+from navbench.runner.rehearsal import Planned, PlannedRun
 
 
 @dataclass(frozen=True)
@@ -74,29 +74,29 @@ class Forecast:
         return {**efforts, **more, "prices": prices}
 
 
-def forecast(rehearsed: Rehearsed, compute: Compute, workers: int) -> Forecast:
+def forecast(planned: PlannedRun, compute: Compute, workers: int) -> Forecast:
     """Try every pass of the planned pieces on this machine, and add up.
 
     A process of several has its share of the cores, so passes are tried with both numbers of threads.
     """
-    passes, threads = added(*(_costs(piece) for piece in rehearsed.pieces)), torch.get_num_threads()
+    passes, threads = added(*(_costs(piece) for piece in planned.pieces)), torch.get_num_threads()
     alone = probe(passes, compute, threads)
     share = max(1, threads // workers)
     shared = probe(passes, compute, share) if share < threads else alone
-    return priced(rehearsed, alone, shared, workers)
+    return priced(planned, alone, shared, workers)
 
 
-def priced(rehearsed: Rehearsed, alone: Probed, shared: Probed, workers: int) -> Forecast:
+def priced(planned: PlannedRun, alone: Probed, shared: Probed, workers: int) -> Forecast:
     """The same with what the probe found: of one process, and of one among several."""
 
     def effort(name: str, pieces: Sequence[Planned]) -> Effort:
         return _effort(name, pieces, alone.prices, shared.prices, workers)
 
-    names = dict.fromkeys(piece.experiment for piece in rehearsed.pieces)
-    by_name = {name: [piece for piece in rehearsed.pieces if piece.experiment == name] for name in names}
-    rows, total = [effort(*each) for each in by_name.items()], effort("in all", rehearsed.pieces)
+    names = dict.fromkeys(piece.experiment for piece in planned.pieces)
+    by_name = {name: [piece for piece in planned.pieces if piece.experiment == name] for name in names}
+    rows, total = [effort(*each) for each in by_name.items()], effort("in all", planned.pieces)
     memory = None if shared.memory is None else shared.memory + total.memory
-    return Forecast(rows, total, workers, memory, alone.prices, rehearsed.left_out)
+    return Forecast(rows, total, workers, memory, alone.prices, planned.left_out)
 
 
 def _effort(

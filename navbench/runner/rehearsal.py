@@ -35,7 +35,7 @@ class Planned:
         function: the name of the pure function.
         batch: pieces of one number are asked for together, and those of the next after them.
         parts: the pieces of the same batch that it is made of.
-        costs, about: see `Rehearsed`.
+        costs, about: see `PlannedRun`.
         size: of the result, in bytes.
         transient: whether the result is dropped in the end of its batch, or earlier.
     """
@@ -106,7 +106,7 @@ class Rehearser:
 
 
 @dataclass(frozen=True)
-class Rehearsed:
+class PlannedRun:
     """What a run would make.
 
     Attributes:
@@ -118,14 +118,14 @@ class Rehearsed:
     left_out: Sequence[str]
 
 
-class Rehearsal(Run):
+class RehearsedRun(Run):
     """A run whose pieces are written down instead of made; nothing is written but sets in a folder of its own."""
 
     @contextmanager
     def _stage(self, title: str) -> Iterator[Report]:
         yield silent
 
-    def run(self, store: Store) -> Rehearsed:
+    def run(self, store: Store) -> PlannedRun:
         """Go through the suite; what the store holds is not made."""
         rehearser, left_out = Rehearser(store), list[str]()
         bench = Bench(self.suite, self.compute, catalogue(), rehearser, self._distance(), self._stage)
@@ -136,7 +136,7 @@ class Rehearsal(Run):
             library = self._rediscovered(subjects)
         for on in subjects:
             left_out += _measured(self._measurement(on, library), rehearser)
-        return Rehearsed(rehearser.planned, left_out)
+        return PlannedRun(rehearser.planned, left_out)
 
 
 def _measured(on: Measurement, rehearser: Rehearser) -> list[str]:
@@ -154,9 +154,9 @@ def _measured(on: Measurement, rehearser: Rehearser) -> list[str]:
     return left_out
 
 
-def rehearsed(suite: Suite, compute: Compute, library: Library, folder: Path | None = None) -> Rehearsed:
+def rehearsed(suite: Suite, compute: Compute, library: Library, folder: Path | None = None) -> PlannedRun:
     """What a run of a suite would make; in a folder, beside what the folder has already."""
     with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
         warnings.simplefilter("ignore", NavbenchWarning)  # the run itself tells them
         store = Store((folder or Path(place)) / CACHE)
-        return Rehearsal(Path(place), suite, compute, library, Console(quiet=True)).run(store)
+        return RehearsedRun(Path(place), suite, compute, library, Console(quiet=True)).run(store)

@@ -165,7 +165,7 @@ def piece(batch, seconds, *parts, size=0, transient=False):
 
 def effort(pieces, workers=2):
     prices = Probed({SECOND: Price(1.0, 10.0), storing(): Price(0.0, 0.0)}, 100.0)
-    return priced(rehearsal.Rehearsed(pieces, ()), prices, prices, workers)
+    return priced(rehearsal.PlannedRun(pieces, ()), prices, prices, workers)
 
 
 def test_seconds_and_images_and_operations_are_sums():
