@@ -1,7 +1,7 @@
 """What a run would take: its planned pieces, priced by the probe, per experiment and in all."""
 
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -148,15 +148,29 @@ def _disk(pieces: Iterable[Planned]) -> tuple[int, int]:
 
 
 def _makespan(pieces: Iterable[Planned], prices: Mapping[Pass, Price], workers: int) -> float:
-    """Seconds of several processes: each takes the next piece whose parts are there; batches do not overlap."""
-    now = 0.0
-    for _, batch in _batches(pieces):
-        free, ends = [now] * workers, dict[Planned, float]()
-        for piece in batch:
-            begun = max([heapq.heappop(free), *(ends[part] for part in piece.parts)])
-            ends[piece] = begun + _seconds(piece, prices)
-            heapq.heappush(free, ends[piece])
-        now = max(free)
+    """Seconds of several processes; batches do not overlap."""
+    return sum(_makespan_of(batch, prices, workers) for _, batch in _batches(pieces))
+
+
+def _makespan_of(batch: Sequence[Planned], prices: Mapping[Pass, Price], workers: int) -> float:
+    """The same of one batch: whoever is free takes a piece whose parts are there, those that were waited for first."""
+    missing = {piece: len(piece.parts) for piece in batch}
+    users: dict[Planned, list[Planned]] = {piece: [] for piece in batch}
+    for piece in batch:
+        for part in piece.parts:
+            users[part].append(piece)
+    ready = deque(piece for piece in batch if not piece.parts)
+    running: list[tuple[float, int, Planned]] = []
+    now, begun = 0.0, 0
+    while ready or running:
+        while ready and len(running) < workers:
+            piece, begun = ready.popleft(), begun + 1
+            heapq.heappush(running, (now + _seconds(piece, prices), begun, piece))
+        now, _, done = heapq.heappop(running)
+        for user in users[done]:
+            missing[user] -= 1
+            if not missing[user]:
+                ready.appendleft(user)
     return now
 
 

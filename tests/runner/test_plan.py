@@ -182,6 +182,17 @@ def test_a_piece_waits_for_its_parts():
     assert effort([first, second, piece(0, 1, first, second)]).total.seconds_of_workers == 4
 
 
+def test_whoever_is_free_does_not_wait_for_a_part_while_there_is_other_work():
+    chains = [(part := piece(0, 1), piece(0, 1, part)) for _ in range(4)]
+    assert effort([one for chain in chains for one in chain]).total.seconds_of_workers == 4
+
+
+def test_one_worker_takes_the_sum():
+    part = piece(0, 3)
+    total = effort([part, piece(0, 1, part), piece(0, 2), piece(1, 2)], workers=1).total
+    assert total.seconds_of_workers == total.seconds == 8
+
+
 def test_transient_pieces_are_on_disk_until_all_that_is_made_of_them_is_there():
     parts = [piece(0, 1, size=100, transient=True) for _ in range(2)]
     users = [piece(0, 1, *parts, size=1), piece(0, 1, *parts, size=2)]
