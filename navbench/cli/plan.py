@@ -45,13 +45,13 @@ def plan(
         from navbench.runner.forecast import forecast
         from navbench.runner.rehearsal import rehearsed
 
-    expected = {}
-    for name, suite in (_races(chosen) if racing else {"": chosen}).items():
-        compute = compute_for(suite, device)
-        expected[name] = forecast(rehearsed(suite, compute, library(folder), out), compute, workers)
-        if name:
+    compute, suites = compute_for(chosen, device), _races(chosen) if racing else {"": chosen}
+    planned = [rehearsed(suite, compute, library(folder), out) for suite in suites.values()]
+    expected = dict(zip(suites, forecast(planned, compute, workers), strict=True))
+    for name, each in expected.items():
+        if racing:
             console.print(f"{name}:")
-        _show(expected[name])
+        _show(each)
     console.print(_UNPLANNED)
     if file is not None:
         contents = {name: each.content() for name, each in expected.items()}

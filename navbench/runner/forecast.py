@@ -74,16 +74,17 @@ class Forecast:
         return {**efforts, **more, "prices": prices}
 
 
-def forecast(planned: PlannedRun, compute: Compute, workers: int) -> Forecast:
-    """Try every pass of the planned pieces on this machine, and add up.
+def forecast(planned: Sequence[PlannedRun], compute: Compute, workers: int) -> list[Forecast]:
+    """Try every pass of some planned runs on this machine, once for all of them, and add up.
 
     A process of several has its share of the cores, so passes are tried with both numbers of threads.
     """
-    passes, threads = added(*(_costs(piece) for piece in planned.pieces)), torch.get_num_threads()
+    passes = added(*(_costs(piece) for run in planned for piece in run.pieces))
+    threads = torch.get_num_threads()
     alone = probe(passes, compute, threads)
     share = max(1, threads // workers)
     shared = probe(passes, compute, share) if share < threads else alone
-    return priced(planned, alone, shared, workers)
+    return [priced(run, alone, shared, workers) for run in planned]
 
 
 def priced(planned: PlannedRun, alone: Probed, shared: Probed, workers: int) -> Forecast:
