@@ -10,19 +10,18 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, get_type_hints
 
-import torch
 from safetensors import safe_open
 from torch import Tensor
 
 from navbench.errors import NavbenchError
 from navbench.fingerprints import tensor_hash
+from navbench.metrics.parts import Parts
 from navbench.progress import Report, silent
 from navbench.settings import Settings
 
@@ -241,17 +240,28 @@ class Stored(Generic[Result]):
     def read(self, name: str) -> Tensor:
         """One tensor of the result; the others, which may be large, are not read."""
         with safe_open(self.path, framework="pt") as file:
-            return file.get_tensor(name)
+            return file.get_tensor(name).clone()  # or the file stays mapped, and counts as memory of the process
+
+    def slice(self, name: str, index: int) -> Tensor:
+        """The slice of one tensor at an index of its first dimension; the others are not read."""
+        with safe_open(self.path, framework="pt") as file:
+            return file.get_slice(name)[index].clone()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one tensor, of which nothing is read."""
+        with safe_open(self.path, framework="pt") as file:
+            return tuple(file.get_slice(name).get_shape())
 
 
-@contextmanager
-def slices(stored: tuple[Stored[Any], ...], name: str) -> Iterator[Callable[[int], Tensor]]:
-    """A function from i to the i-th slice of a tensor (T, n, ...) that lies in several results, joined along n.
+def joined(stored: tuple[Stored[Any], ...], name: str) -> Parts:
+    """A tensor (n, D) that lies in several results, joined along n; a part is read when it is asked for."""
+    return Parts([partial(each.read, name) for each in stored], [each.shape(name) for each in stored])
 
-    Only what is asked for is read.
-    """
-    files = [safe_open(each.path, framework="pt") for each in stored]
-    yield lambda index: torch.cat([file.get_slice(name)[index] for file in files])
+
+def slices(stored: tuple[Stored[Any], ...], name: str) -> Callable[[int], Parts]:
+    """A function from i to the i-th slice of a tensor (T, n, D) that lies in several results, joined along n."""
+    shapes = [each.shape(name)[1:] for each in stored]
+    return lambda index: Parts([partial(each.slice, name, index) for each in stored], shapes)
 
 
 def tensors_of(result: Any) -> dict[str, Tensor]:

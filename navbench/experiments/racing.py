@@ -18,9 +18,10 @@ from navbench.errors import NavbenchError
 from navbench.experiments.calibration import TOLERANCE
 from navbench.experiments.common import Common
 from navbench.experiments.curves import check_reference, realism
+from navbench.experiments.distances import pair_costs
 from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.experiment import Experiment
-from navbench.experiments.fid_curve import Features, ReferenceStatistics, pair_costs, unshifted_features
+from navbench.experiments.fid_curve import Features, ReferenceStatistics, prepared, unshifted_features
 from navbench.experiments.footing import effect_target
 from navbench.experiments.measurement import Instruments, Measurement
 from navbench.experiments.rows import Row, who
@@ -83,7 +84,7 @@ class Sprint:
 @pure()
 def sprint(
     edit: Edit, indices: Sequence[int], seed: int, extractor: Extractor, distance: PerceptualDistance,
-    unshifted: tuple[Stored[Features], ...], reference: ReferenceStatistics,
+    unshifted: tuple[Stored[Features], ...], reference: Stored[ReferenceStatistics],
 ) -> Sprint:  # fmt: skip
     """What a direction costs at both ends of its range, on codes number `indices`, whose unshifted features are given.
 
@@ -101,16 +102,17 @@ def sprint(
             return torch.stack([extractor(each).cpu() for each in images]), torch.stack(effects)
 
     features, effects = (torch.cat(each, dim=1) for each in zip(*edit.compute.over(indices, work), strict=True))
-    at_zero = _kernel(reference, torch.cat([part.read("features") for part in unshifted]))
-    increases = [estimate.difference(_kernel(reference, each), at_zero) for each in features]
+    known = prepared(reference, edit.compute.device)
+    at_zero = _kernel(known, torch.cat([part.read("features") for part in unshifted]))
+    increases = [estimate.difference(_kernel(known, each), at_zero) for each in features]
     values = torch.tensor([each.value for each in increases], dtype=torch.float64)
     return Sprint(values, torch.stack([each.influence for each in increases]), effects)
 
 
 def _kernel(reference: ReferenceStatistics, features: Tensor) -> Estimate:
-    if reference.kernel is None:
+    if reference.pairwise is None:
         raise NavbenchError("Directions race by KID, and of this reference no features are known.")
-    return reference.kernel.estimate(features)
+    return reference.pairwise.measure(features)[0]
 
 
 @rehearses(sprint)
@@ -129,7 +131,7 @@ def _sprint_rehearsed(
     }
     one = torch.ones((), dtype=torch.float64)
     sketch = Sprint(one.expand(2), one.expand(2, codes), one.float().expand(2, codes))
-    kernel = times(3, pair_costs(codes, reference, extractor.dimensions))
+    kernel = times(3, pair_costs(codes, reference, extractor.dimensions, compute))
     return Rehearsed(sketch, {**times(codes, costs), **kernel})
 
 

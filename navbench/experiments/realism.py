@@ -11,12 +11,13 @@ from torch import Tensor
 from navbench.directions import Direction
 from navbench.experiments import fid_curve, quality
 from navbench.experiments.common import OddCount
-from navbench.experiments.fid_curve import Curve, Features
+from navbench.experiments.fid_curve import Curve, Features, ReferenceStatistics
 from navbench.experiments.measurement import Bench, Measurement
 from navbench.experiments.reference import ReferenceImages, open_reference, real_features, real_scores
 from navbench.experiments.rows import Row
-from navbench.experiments.statistics import Gaussian, is_statistics, read_statistics
+from navbench.experiments.statistics import StatisticsFile, is_statistics, read_statistics, statistics_of_file
 from navbench.metrics.extractors import Extractor, create_extractor
+from navbench.metrics.pairwise import MOST
 from navbench.seeds import Role
 from navbench.settings import SPEED, Settings
 from navbench.words import EXTRACTOR
@@ -36,6 +37,8 @@ class CurveSettings(Settings):
             'package.module:callable'; only 'inception-v3-compat' makes an FID.
         extractor_weights: a file with its weights, '' for the ones it downloads.
         effect_samples: on how many of the codes the effect is measured along the curve.
+        pairwise_samples: of how many images KID, precision, recall, density and coverage are at most, the first ones of
+            either kind: their cost grows with the square; a Fréchet distance is of all.
     """
 
     directions: int = Field(2, ge=0)
@@ -46,6 +49,7 @@ class CurveSettings(Settings):
     extractor: str = EXTRACTOR
     extractor_weights: str = ""
     effect_samples: int = Field(64, ge=2)
+    pairwise_samples: int = Field(MOST, ge=2)
 
 
 def shards_of(count: int, size: int) -> list[range]:
@@ -58,26 +62,6 @@ def extractor_of(bench: Bench, settings: CurveSettings) -> Extractor:
     return bench.once(create_extractor, settings.extractor, bench.compute, settings.extractor_weights or None)
 
 
-def reference_from(
-    source: str, features: Sequence[Tensor], keys: Sequence[str], device: torch.device
-) -> fid_curve.ReferenceStatistics:
-    """What distances are measured against.
-
-    Args:
-        source: as the suite names it; of a file of statistics nothing else is needed.
-        features: (n, D) each, of the reference's images.
-        keys: what stands for the features in keys of pieces.
-        device: where distances are computed.
-    """
-    if not is_statistics(source):
-        return fid_curve.ReferenceStatistics.of(torch.cat(list(features)).to(device), list(keys))
-    statistics = read_statistics(source)
-    known, key = statistics.known, statistics.cache_key
-    if isinstance(known, Gaussian):
-        return fid_curve.ReferenceStatistics.of_gaussian(known.mean.to(device), known.covariance.to(device), key)
-    return fid_curve.ReferenceStatistics.of(known.to(device), key)
-
-
 class Realism:
     """What all curves of a generator share: the reference, the distances at t = 0, and how a curve is made.
 
@@ -85,7 +69,7 @@ class Realism:
         name: of the reference, as the suite has it.
         extractor: of the features.
         shards: the codes of a curve, in pieces.
-        reference: what all distances are measured against.
+        reference: the piece that all distances are measured against.
         floor: the distances at t = 0.
     """
 
@@ -95,11 +79,10 @@ class Realism:
         self.extractor = extractor_of(on.bench, settings)
         self.shards = shards_of(settings.samples, settings.shard)
         self._at_zero = self._unshifted(Role.CURVE, self.shards)
-        real = self._reference_pieces()
-        features = on.pieces([*real, *self._at_zero], "reference")[: len(real)]
-        keys, device = [piece.key for piece in real], on.bench.compute.device
-        self.reference = reference_from(self.name, [each.features for each in features], keys, device)
-        floor = fid_curve.floor.piece(tuple(self._at_zero), settings.effect_samples, self.reference)
+        real, compute = self._reference_pieces(), on.bench.compute
+        on.keep([*real, *self._at_zero], "reference")
+        self.reference = self._prepared(real)
+        floor = fid_curve.floor.piece(tuple(self._at_zero), settings.effect_samples, self.reference, compute)
         (self.floor,) = on.pieces([floor])
 
     def curves(self, directions: Sequence[Direction], points: int, tick: Tick) -> list[Curve]:
@@ -137,7 +120,8 @@ class Realism:
         return tuple(piece.but(note=direction.name, transient=True) for piece in pieces)
 
     def _curve(self, direction: Direction, points: int) -> Piece[Curve]:
-        return fid_curve.curve.piece(self._shards(direction, points), self.reference).but(note=direction.name)
+        piece = fid_curve.curve.piece(self._shards(direction, points), self.reference, self._on.bench.compute)
+        return piece.but(note=direction.name)
 
     def _quality(self, direction: Direction, points: int) -> Piece[quality.Quality]:
         shards, shifts = self._shards(direction, points), tuple(direction.shifts(points).tolist())
@@ -183,15 +167,31 @@ class Realism:
         """The columns that say with what and against what distances are measured."""
         return {"extractor": self.extractor.name, "reference": self.name}
 
-    @property
+    @cached_property
     def n_reference(self) -> int | None:
         """How many images the reference is of; `None` if unknown."""
-        return self.reference.n
+        if self.name == "unshifted":
+            return self._reference_count
+        return read_statistics(self.name).n if self._images is None else len(self._images)
+
+    def n_reference_of(self, metric: str) -> int | None:
+        """How many images of the reference a metric is of: all, or the first ones; `None` if unknown."""
+        n = self.n_reference
+        if n is None or metric == self.extractor.metric:
+            return n
+        return min(n, self._settings.pairwise_samples)
 
     @property
     def _reference_count(self) -> int:
         """How many images are drawn of a reference that has no end."""
         return self._settings.reference_samples or self._settings.samples
+
+    def _prepared(self, real: Sequence[Piece[Features]]) -> Piece[ReferenceStatistics]:
+        """What distances are measured against, of the reference's features or of a file of their statistics."""
+        how = (self._settings.pairwise_samples, self._on.bench.compute)
+        if real:
+            return fid_curve.reference_statistics.piece(tuple(real), *how)
+        return statistics_of_file.piece(StatisticsFile(self.name), *how)
 
     def _reference_pieces(self) -> list[Piece[Features]]:
         """The features of the reference; `[]` if the reference is a file of statistics."""

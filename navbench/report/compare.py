@@ -62,20 +62,28 @@ class Footing:
 
 
 _REALISM = ("metric", "extractor", "reference", "n", "n_reference", "resolution")
+_KID = ("metric", "extractor", "reference", "n_kid", "n_reference_kid", "resolution")
 _LOCALITY = ("area50", "area90", "participation", "entropy_area", "mean_change")
+_MEAN = ("effect_target", "distance", "curves")
 _SURVEY = ("survey_method", "survey_effect", "distance")
 FOOTINGS = {
     "directions": (
-        Footing(("fd_floor", "kid_floor"), "n", _REALISM),
-        Footing(("fd_at_min", "kid_at_min"), "n", (*_REALISM, "t_min")),
-        Footing(("fd_at_max", "kid_at_max"), "n", (*_REALISM, "t_max")),
+        Footing(("fd_floor",), "n", _REALISM),
+        Footing(("fd_at_min",), "n", (*_REALISM, "t_min")),
+        Footing(("fd_at_max",), "n", (*_REALISM, "t_max")),
+        Footing(("kid_floor",), "n_kid", _KID),
+        Footing(("kid_at_min",), "n_kid", (*_KID, "t_min")),
+        Footing(("kid_at_max",), "n_kid", (*_KID, "t_max")),
         Footing(("effect_min",), "n_effect", ("distance", "n_effect", "t_min")),
         Footing(("effect_max",), "n_effect", ("distance", "n_effect", "t_max")),
         Footing(_LOCALITY, "n_locality", ("t_min", "t_max", "shifts", "n_locality"), grouped=True),
         Footing(("unexplained_fraction_",), "n_reproduction", ("t_max", "n_train", "n_reproduction")),
         Footing(("attribute_change",), "n_attributes", ("attribute", "scorer", "t_min", "t_max", "n_attributes")),
     ),
-    "methods": (Footing(("fd_mean", "kid_mean"), "n", (*_REALISM, "effect_target", "distance", "curves")),),
+    "methods": (
+        Footing(("fd_mean",), "n", (*_REALISM, *_MEAN)),
+        Footing(("kid_mean",), "n_kid", (*_KID, *_MEAN)),
+    ),
     "layers": (
         Footing(("coarse", "middle", "fine", "geometry"), "n_survey", (*_SURVEY, "survey_directions", "n_survey")),
         Footing(("area50",), "n_survey", (*_SURVEY, "survey_directions", "n_survey"), grouped=True),
@@ -187,6 +195,9 @@ def _by_key(table: str, run: RunTables) -> dict[str, Row]:
         effect = samples.get("effect") if isinstance(samples, dict) else None
         known = effect if isinstance(effect, int | float) else math.nan
         frame = frame.assign(distance=str(run.manifest.get("distance", "")), n_effect=known)
+    if "n_kid" in frame:  # without a limit, as in earlier runs, KID is of all images
+        counts = ("n", "n_reference")
+        frame = frame.assign(**{f"{count}_kid": frame[f"{count}_kid"].fillna(frame[count]) for count in counts})
     rows = frame.to_dict("records")
     names = ["/".join(row[key] for key in KEYS[table]) for row in rows]
     twice = pd.Index(names).duplicated()

@@ -12,6 +12,7 @@ from navbench.experiments.fid_curve import ReferenceStatistics, assemble, curve_
 from navbench.experiments.torch_fidelity_adapter import ShiftedGenerator
 from navbench.generators import zoo
 from navbench.metrics.extractors import create_extractor
+from navbench.metrics.parts import Parts
 from navbench.metrics.perceptual import create_distance
 
 IMAGES = 64
@@ -32,12 +33,11 @@ def test_navbench_curve(measured, faces, direction):
     extractor, distance = create_extractor("efficientnet-lite0", compute), create_distance("stlpips-alex", compute)
 
     def curve():
-        reference = ReferenceStatistics.of(
-            unshifted_features(faces, "reference", range(IMAGES), 0, extractor, compute).features
-        )
+        images = unshifted_features(faces, "reference", range(IMAGES), 0, extractor, compute)
+        reference = ReferenceStatistics.of(Parts.of(images.features))
         edit = Edit(faces, direction, compute)
         shard = curve_shard(edit, SHIFTS, range(IMAGES), 0, extractor, distance, effect_codes=0)
-        return assemble(shard.features, shard.effects, reference)
+        return assemble(map(Parts.of, shard.features), shard.effects, reference)
 
     assert len(measured(curve).frechet) == len(SHIFTS)
 

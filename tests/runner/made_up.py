@@ -30,6 +30,7 @@ def realism(floor=0.0, scores=None):
         extractor=SimpleNamespace(name="pixels", metric="FD"),
         source={"extractor": "pixels", "reference": "renderings"},
         n_reference=300,
+        n_reference_of=lambda metric: 300,
         floor=curve(floor, floor),
         reference_scores=scores,
     )

@@ -11,6 +11,7 @@ from navbench.experiments.fid_curve import ReferenceStatistics
 from navbench.generators import zoo
 from navbench.library import Library
 from navbench.metrics.extractors import create_extractor
+from navbench.metrics.parts import Parts
 from navbench.metrics.perceptual import create_distance
 
 N = 32
@@ -45,7 +46,7 @@ def curve(images):
     def distances(generation, extraction):
         if (generation, extraction) not in done:
             features = {name: extractors[extraction](shown) for name, shown in images[generation].items()}
-            reference = ReferenceStatistics.of(features.pop("reference"))
+            reference = ReferenceStatistics.of(Parts.of(features.pop("reference")))
             values = [reference.frechet.distance_from_features(each) for each in features.values()]
             done[generation, extraction] = torch.tensor(values, dtype=torch.float64)
         return done[generation, extraction]

@@ -20,6 +20,8 @@ from navbench.files import write_atomically
 from navbench.generators import zoo
 from navbench.library import Library
 from navbench.metrics.extractors import create_extractor
+from navbench.metrics.parts import Parts
+from navbench.report import limits
 from navbench.report.tables import load_run
 from navbench.runner import store as store_module
 from navbench.runner.run import check_folder
@@ -260,10 +262,10 @@ def test_the_distance_at_zero_shift_is_the_floor_and_comes_from_the_unshifted_im
         unshifted_features(generator, role, range(20), 0, extractor, compute).features
         for role in ("curve", "reference")
     )
-    expected = ReferenceStatistics.of(reference)
+    expected = ReferenceStatistics.of(Parts.of(reference))
     for metric, column, distance in (
         ("FD", "fd_floor", expected.frechet.distance_from_features(own)),
-        ("KID", "kid_floor", expected.kernel.distance(own)),
+        ("KID", "kid_floor", expected.measure(Parts.of(own))[1].value),
     ):
         values = at_zero.loc[at_zero["metric"] == metric, "value"]
         assert len(values) == 2
@@ -287,6 +289,18 @@ def test_a_curve_says_how_many_images_of_what_size_it_compares(tmp_path, sets):
     assert set(curves["reference"]) == {str(photos)}
     assert list(curves["t"].drop_duplicates()) == sorted(curves["t"].unique())
     assert len(curves) == 2 * 3
+
+
+def test_numbers_of_pairs_say_that_they_are_of_fewer_images(tmp_path, sets):
+    chosen = toy.tiny(curves={"pairwise_samples": 12, "reference_samples": 25}, experiments=["curves"])
+    folder = toy.execute(tmp_path / "run", chosen, sets).folder
+    curves, prdc, methods = (pd.read_csv(folder / "tables" / f"{name}.csv") for name in ("curves", "prdc", "methods"))
+    counts = curves.groupby("metric")[["n", "n_reference"]].agg(["min", "max"])
+    assert counts.loc["FD"].tolist() == [20, 20, 25, 25]
+    assert counts.loc["KID"].tolist() == [12] * 4
+    assert (prdc[["n", "n_reference"]] == 12).all(axis=None)
+    assert (methods[["n", "n_reference", "n_kid", "n_reference_kid"]].dropna() == [20, 25, 12, 12]).all(axis=None)
+    assert any("are of the first 12 images of 20" in words for words in limits._limits(load_run(folder)))
 
 
 def test_the_report_of_a_direction_names_its_ends_as_the_curve_has_them(finished):

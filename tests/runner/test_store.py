@@ -26,7 +26,7 @@ from navbench.runner.store import Store
 from navbench.work import Stored, content_of, pure, slices, steps
 
 CURVE = {"curve_shard", "curve", "curve_quality"}
-CURVES = CURVE | {"unshifted_features", "floor"}
+CURVES = CURVE | {"unshifted_features", "reference_statistics", "floor"}
 ALL = CURVES | {"screen", "heat", "imitate", "strip", "samples", "pairing"}
 SUBJECT = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "random"]}
 
@@ -52,8 +52,8 @@ def other_pair(value: float = 1.0, part: str = "") -> Pair:
 @pure()
 def joined(parts: tuple[Stored[Pair], ...]) -> Pair:
     """The first tensors of some parts, one after the other."""
-    with slices(parts, "first") as at:
-        return Pair(torch.stack([at(0), at(1)]), torch.zeros(1))
+    at = slices(parts, "first")
+    return Pair(torch.stack([at(0).whole(), at(1).whole()]), torch.zeros(1))
 
 
 class Recording(Store):
@@ -128,7 +128,7 @@ def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp
         changed = replace(found, t_max=2 * found.t_max)
         write_set(changed, set_path(longer, found.set_id), overwrite=True)
     toy.execute(tmp_path / "run", toy.tiny(), longer)
-    assert set(kinds) == (ALL | {"span_overlap"}) - {"unshifted_features", "floor", "samples"}
+    assert set(kinds) == (ALL | {"span_overlap"}) - {"unshifted_features", "reference_statistics", "floor", "samples"}
     assert kinds["curve"] == 2
 
 
@@ -152,7 +152,7 @@ def test_another_reference_shares_the_images_that_are_compared_with_it(tmp_path,
     subject = SUBJECT | {"reference": str(photos)}
     shutil.copytree(finished.folder / "cache", tmp_path / "run" / "cache")
     toy.execute(tmp_path / "run", toy.tiny(generators=[subject]), sets)
-    real = {*CURVE, "real_features", "floor"}
+    real = {*CURVE, "real_features", "reference_statistics", "floor"}
     assert set(kinds) == real
     assert kinds["real_features"] == 1
     kinds.clear()
