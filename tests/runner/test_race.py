@@ -1,14 +1,19 @@
 """A race of the toy generator's directions, from suite to page."""
 
+from collections import Counter
+
 import pandas as pd
 import pytest
 import toy
 
+from navbench import seeds
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
+from navbench.generators.wrapped import Wrapped
 from navbench.library import Library
 from navbench.report.html import write_report
 from navbench.runner.rehearsal import rehearsed
+from navbench.seeds import Role
 
 STAGES = [{"codes": 6, "keep": 2}, {"codes": 9, "keep": 1}]
 
@@ -83,3 +88,20 @@ def test_batches_change_nothing_in_a_race(tmp_path, raced, folder):
 def test_a_stage_that_decides_nothing_more_is_refused(after):
     with pytest.raises(NavbenchError, match="each stage must keep fewer, on more codes"):
         toy.tiny(racing={"stages": [STAGES[0], after]})
+
+
+def test_no_code_takes_part_in_two_stages_or_in_anything_else(tmp_path, folder, monkeypatch):
+    drawn, sample = [], Wrapped.sample
+
+    def drawing(self, indices, seed):
+        drawn.extend((seed, index) for index in indices)
+        return sample(self, indices, seed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Wrapped, "sample", drawing)
+        toy.execute(tmp_path, suite(), folder)
+    own = seeds.derived(0, Role.RACING)
+    times = Counter(index for seed, index in drawn if seed == own)
+    features = 1  # each code's unshifted features are made once, and are no direction's
+    assert times == {index: 6 + features if index < 6 else 4 + features for index in range(15)}
+    assert own not in {seeds.derived(0, role) for role in Role if role != Role.RACING}
