@@ -21,6 +21,8 @@ from navbench.spaces import Space, describe
 from navbench.work import Piece, Pure, Tick, no_tick
 
 Result = TypeVar("Result")
+TRIED = 8
+"""Images of a trial on a CPU, at most."""
 Trial = Callable[[], float]
 """Does some of a pass when it is called, and returns how much of it."""
 
@@ -102,6 +104,13 @@ class Tally:
         """The sketches in the order of the pieces."""
         return [self._sketch(piece) for piece in pieces]
 
+    def forget(self, pieces: Sequence[Piece[Any]]) -> None:
+        """No-op: nothing is kept."""
+
+    def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
+        """One after the other."""
+        return [work() for work in works]
+
     def _sketch(self, piece: Piece[Result]) -> Result:
         rehearsed = rehearse(piece, self._sketch)
         self.costs.update(rehearsed.costs)
@@ -131,6 +140,11 @@ def in_batches(count: int, batch: int) -> int:
     return -(-count // batch) * batch
 
 
+def tried_images(compute: Compute) -> int:
+    """Of how many images a trial is: a whole batch on a GPU; on a CPU few, as one costs about the same in any batch."""
+    return compute.batch if compute.device.type == "cuda" else min(compute.batch, TRIED)
+
+
 # --- passes ------------------------------------------------------------------------------------------------------
 
 
@@ -141,11 +155,11 @@ def generating(generator: Generator, compute: Compute) -> Pass:
         def once() -> float:
             with torch.no_grad(), compute.autocast():
                 finite_images(generator(_codes(generator, compute)), "The probe")
-            return compute.batch
+            return tried_images(compute)
 
         return once
 
-    return Pass("generator", (generator.name, "image"), trial, images=1)
+    return Pass("generator", (generator.name, "image", compute.precision), trial, images=1)
 
 
 def preparing(space: Space, compute: Compute) -> Pass:
@@ -155,11 +169,11 @@ def preparing(space: Space, compute: Compute) -> Pass:
         def once() -> float:
             with torch.no_grad(), compute.autocast():
                 space.prepare(_codes(space.generator, compute))
-            return compute.batch
+            return tried_images(compute)
 
         return once
 
-    return Pass("before", (space.generator.name, describe(space)), trial)
+    return Pass("before", (space.generator.name, describe(space), compute.precision), trial)
 
 
 def rendering(space: Space, compute: Compute) -> Pass:
@@ -172,23 +186,23 @@ def rendering(space: Space, compute: Compute) -> Pass:
         def once() -> float:
             with torch.no_grad(), compute.autocast():
                 finite_images(space.render(state, offset.to(compute.device)), "The probe")
-            return compute.batch
+            return tried_images(compute)
 
         return once
 
-    return Pass("generator", (space.generator.name, describe(space)), trial, images=1)
+    return Pass("generator", (space.generator.name, describe(space), compute.precision), trial, images=1)
 
 
 def seeing(network: str, name: str, see: Callable[[Tensor], object], generator: Generator, compute: Compute) -> Pass:
     """One image of a generator through a network: what `see` makes of (N, 3, H, W), float, [-1, 1]."""
 
     def trial() -> Trial:
-        images = seeds.normal(0, range(compute.batch), (3, *generator.size)).clamp(-1, 1).to(compute.device)
+        images = seeds.normal(0, range(tried_images(compute)), (3, *generator.size)).clamp(-1, 1).to(compute.device)
 
         def once() -> float:
             with torch.no_grad():
                 see(images)
-            return compute.batch
+            return tried_images(compute)
 
         return once
 
@@ -196,4 +210,4 @@ def seeing(network: str, name: str, see: Callable[[Tensor], object], generator: 
 
 
 def _codes(generator: Generator, compute: Compute) -> Codes:
-    return generator.sample(range(compute.batch), seed=0)
+    return generator.sample(range(tried_images(compute)), seed=0)

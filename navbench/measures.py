@@ -51,7 +51,7 @@ def curve(
         resize: of images of another size in a folder or zip: 'box', 'bilinear', 'bicubic' or 'lanczos'; '' to refuse
             them.
         reference_samples: images of a reference that can be drawn without end; 0 for as many as `samples`.
-        extractor: of the features; only 'inception-v3-compat' makes a FID.
+        extractor: of the features, at float32; only 'inception-v3-compat' makes a FID.
         extractor_weights: a file with its weights; '' for the ones it downloads.
         distance: of the effect.
         seed: of the codes.
@@ -70,7 +70,7 @@ def curve(
     1 -7.599985    KID  4
     """
     check_counts(samples=(samples, 2), effect_samples=(effect_samples, 2), reference_samples=(reference_samples, 0))
-    network = create_extractor(extractor, direction.compute, extractor_weights or None)
+    network = create_extractor(extractor, direction.compute.at("float32"), extractor_weights or None)
     perceptual = create_distance(distance, direction.compute)
     measured_from = _reference(direction, reference, resize, reference_samples or samples, seed, network)
     points = list(_points(direction, shifts, samples, min(effect_samples, samples), seed, network, perceptual))
@@ -208,7 +208,7 @@ def imitate(
     space = create_space(direction.space.generator, target, layer or direction.direction.layer)
     perceptual = create_distance(distance, direction.compute)
     t = direction.direction.t_max
-    found = reproduction.imitate(direction, t, space, perceptual, seed, codes, held_out, steps)
+    found = reproduction.imitate(space, direction, t, perceptual, seed, codes, held_out, steps)
     left = found.unexplained_fraction
     numbers = {"unexplained_fraction": left.value, "unexplained_fraction_stderr": left.stderr, "n": left.n}
     rest = {"unexplained_fraction_train": float(found.steps[-1]), "steps": len(found.steps) - 1}

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Column, Table
 
-from navbench.cli.common import console, example
+from navbench.cli.common import PLACE, console, example
 from navbench.cli.loading import loading
 from navbench.cli.running import compute_for
 from navbench.cli.suites import suite_options
 from navbench.files import write_atomically
 from navbench.library import library
+from navbench.places import Place
 
 if TYPE_CHECKING:
     from navbench.runner.forecast import Effort, Forecast
+    from navbench.staff import Staff
     from navbench.suite import Suite
 
 _EVERY = 10**6
@@ -29,12 +31,11 @@ _UNPLANNED = (
 
 @click.command("plan", cls=click.Command, **example("navbench plan quick --workers 2"))
 @suite_options
-@click.option("--out", type=click.Path(path_type=Path), help="A run folder: what it has already is not counted.")
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Processes to compare with one.")
+@click.option("--out", type=PLACE, help="The place of a run: what it has already is not counted.")
 @click.option("--racing", is_flag=True, help="Compare a race with measuring every direction at full n.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write all of it to this file, too.")
 def plan(
-    chosen: Suite, folder: Path | None, device: str, out: Path | None, workers: int, racing: bool, file: Path | None
+    chosen: Suite, folder: Path | None, staff: Staff, out: Place | None, racing: bool, file: Path | None
 ) -> None:  # fmt: skip
     """Say what a suite would take on this machine: images, passes, arithmetic, disk, memory and time.
 
@@ -45,9 +46,9 @@ def plan(
         from navbench.runner.forecast import forecast
         from navbench.runner.rehearsal import rehearsed
 
-    compute, suites = compute_for(chosen, device), _races(chosen) if racing else {"": chosen}
+    compute, suites = compute_for(chosen, staff.devices[0]), _races(chosen) if racing else {"": chosen}
     planned = [rehearsed(suite, compute, library(folder), out) for suite in suites.values()]
-    expected = dict(zip(suites, forecast(planned, compute, workers), strict=True))
+    expected = dict(zip(suites, forecast(planned, compute, staff.count or 1), strict=True))
     for name, each in expected.items():
         if racing:
             console.print(f"{name}:")

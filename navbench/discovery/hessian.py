@@ -1,7 +1,7 @@
 """The perceptual Hessian over a space, exactly, and its leading eigenvectors by two solvers (section 3.3)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -9,21 +9,27 @@ from torch import Tensor
 
 from navbench import seeds
 from navbench.compute import Compute
+from navbench.discovery.linearised import Linearised
 from navbench.errors import Failure, NavbenchError
 from navbench.generators.base import Codes
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
+from navbench.work import SentOnce
 
 ROUNDING = 1e-6  # what is smaller than this share of the largest eigenvalue is zero, at float32
+KEPT = 2**30  # bytes of linearisations that are kept between products
 
 
-class PerceptualHessian:
+class PerceptualHessian(SentOnce):
     """H = d^2/da^2 E_z d(G(z), G_a(z)) at a = 0, for offsets a of a space (eq. 3).
 
     The distance is |f(x) - f(y)|^2 with features f, so that H = 2 E_z J^T J, J the Jacobian of f(G_a(z)) in a:
-    a product is one forward-mode and one reverse-mode derivative, without a step size. Offsets are flat here,
-    (P,), with P the number of elements of `space.shape`.
+    a product is one push and one pull of a linearisation, without a step size. Offsets are flat here, (P,), with P
+    the number of elements of `space.shape`.
+
+    A batch is linearised once for all vectors of a product, and once for all products while `KEPT` bytes hold it: a
+    linearisation costs about a product, and holds the activations of its batch.
     """
 
     def __init__(self, space: Space, distance: PerceptualDistance, codes: Codes, compute: Compute) -> None:
@@ -33,13 +39,13 @@ class PerceptualHessian:
         self.products = 0  # Hessian-vector products, likewise
         self._states: dict[tuple[int, int], Any] = {}
         self._originals: dict[tuple[int, int], Tensor] = {}
+        self._linearised: dict[tuple[int, int], Linearised] = {}
         self._batch = compute.batch
 
     def product(self, vectors: Tensor) -> Tensor:
         """H times each row of `vectors`, (m, P)."""
         self.products += len(vectors)
-        parts = self.compute.over(range(len(self.codes)), lambda indices: self._product(indices, vectors))
-        products = 2 / len(self.codes) * sum(parts, torch.zeros_like(vectors))
+        products = 2 / len(self.codes) * sum(self._parts(vectors), torch.zeros_like(vectors))
         if not torch.isfinite(products).all():
             where = "" if self.space.layer is None else f" of layer {self.space.layer.name}"
             raise Failure(f"The perceptual Hessian{where} has NaN or infinite values; check the generator's weights.")
@@ -51,9 +57,23 @@ class PerceptualHessian:
         parts = self.compute.over(range(len(self.codes)), lambda indices: self._gradient(indices, offset))
         return sum(parts, torch.zeros_like(offset)) / len(self.codes)
 
+    @property
+    def cache_key(self) -> list[Any]:
+        """What products depend on: everything."""
+        codes = [getattr(self.codes, field.name) for field in fields(self.codes)]
+        return [self.space, self.distance, self.compute, codes]
+
+    def part(self, indices: Sequence[int], vectors: Tensor) -> Tensor:
+        """Of `product` what codes number `indices` give, (m, P), without the factor; what they share is kept."""
+        return sum(self.compute.over(indices, lambda chunk: self._product(chunk, vectors)), torch.zeros_like(vectors))
+
+    def _parts(self, vectors: Tensor) -> Iterable[Tensor]:
+        """The parts of all codes."""
+        return self.compute.over(range(len(self.codes)), lambda indices: self._product(indices, vectors))
+
     def _response(self, indices: Sequence[int]) -> Callable[[Tensor], Tensor]:
         if self._batch != self.compute.batch:  # memory ran out, and the old states are in it
-            self._states, self._originals, self._batch = {}, {}, self.compute.batch
+            self._states, self._originals, self._linearised, self._batch = {}, {}, {}, self.compute.batch
         key = (indices[0], len(indices))
         if key not in self._states:
             with torch.no_grad():
@@ -62,10 +82,18 @@ class PerceptualHessian:
         return lambda offset: self.distance.features(self.space.render(state, offset.view(self.space.shape)))
 
     def _product(self, indices: Sequence[int], vectors: Tensor) -> Tensor:
-        response, zero = self._response(indices), torch.zeros_like(vectors[0])
-        pull = torch.func.vjp(response, zero)[1]
-        pushed = (torch.func.jvp(response, (zero,), (vector,))[1] for vector in vectors)
-        return torch.stack([pull(tangent)[0] for tangent in pushed])
+        jacobian = self._jacobian(indices, torch.zeros_like(vectors[0]))
+        return torch.stack([jacobian.pull(jacobian.push(vector)) for vector in vectors])
+
+    def _jacobian(self, indices: Sequence[int], point: Tensor) -> Linearised:
+        """J of a batch at a point, zero; those of the first batches are kept, as many as fit."""
+        response, key = self._response(indices), (indices[0], len(indices))
+        if key in self._linearised:
+            return self._linearised[key]
+        jacobian = Linearised(response, point)
+        if jacobian.bytes + sum(kept.bytes for kept in self._linearised.values()) <= KEPT:
+            self._linearised[key] = jacobian
+        return jacobian
 
     def _gradient(self, indices: Sequence[int], offset: Tensor) -> Tensor:
         response, key = self._response(indices), (indices[0], len(indices))

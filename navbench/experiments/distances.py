@@ -1,4 +1,4 @@
-"""What distances from a reference cost, for plans; they are tried with few features, and grow with all."""
+"""What features, and distances from a reference, cost, for plans; distances are tried with few features."""
 
 from typing import TYPE_CHECKING
 
@@ -6,7 +6,9 @@ import torch
 
 from navbench import seeds
 from navbench.compute import Compute
-from navbench.costs import Costs, Pass, Trial
+from navbench.costs import Costs, Pass, Trial, seeing
+from navbench.generators.base import Generator
+from navbench.metrics.extractors import Extractor
 from navbench.metrics.frechet import FrechetReference, Moments
 from navbench.metrics.pairwise import PairwiseReference
 
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
 
 _TRIED = 1024
 """Features with which distances are tried at most."""
+
+
+def extracting(extractor: Extractor, generator: Generator, compute: Compute) -> Pass:
+    """One image of a generator through an extractor, at the extractor's own precision."""
+    return seeing("extractor", str(extractor.cache_key), extractor, generator, compute)
 
 
 def distances_costs(codes: int, reference: "ReferenceStatistics", dimensions: int, compute: Compute) -> Costs:

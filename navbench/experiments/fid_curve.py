@@ -25,7 +25,7 @@ from navbench.costs import (
     seeing,
     times,
 )
-from navbench.experiments.distances import distances_costs
+from navbench.experiments.distances import distances_costs, extracting
 from navbench.experiments.edit import Edit, codes_for, unshifted
 from navbench.generators.base import Generator
 from navbench.metrics.embedding import Embedder
@@ -212,7 +212,7 @@ def _unshifted_rehearsed(
     generator: Generator, role: Role, indices: Sequence[int], seed: int, extractor: Extractor, compute: Compute
 ) -> Rehearsed[Features]:
     """Blank."""
-    seen = seeing("extractor", extractor.name, extractor, generator, compute)
+    seen = extracting(extractor, generator, compute)
     costs = {generating(generator, compute): len(indices), seen: len(indices)}
     return Rehearsed(Features(blank(len(indices), extractor.dimensions)), costs)
 
@@ -244,12 +244,12 @@ def curve_shard(
             features = []
             for t in shifts:
                 images = render(t)
-                features.append(extractor(images).cpu())
+                features.append(extractor(images))
                 if trace is not None:
                     trace.add(t, images[:measured])
         nothing = torch.empty(len(shifts), 0)
         traced = trace.result() if trace is not None else (nothing, nothing, nothing)
-        return torch.stack(features), *traced
+        return torch.stack(features).cpu(), *traced
 
     return Shard(*(torch.cat(each, dim=1) for each in zip(*compute.over(indices, work), strict=True)))
 
@@ -267,7 +267,7 @@ def _shard_rehearsed(
     costs = {
         preparing(space, compute): codes,
         rendering(space, compute): codes * points + originals,
-        seeing("extractor", extractor.name, extractor, generator, compute): codes * points,
+        extracting(extractor, generator, compute): codes * points,
     }
     if measured:
         costs[seeing("distance", distance.name, distance.features, generator, compute)] = measured * (1 + points)
@@ -305,16 +305,16 @@ class _Trace:
         self._last = (t, here)
         self._effects.append(effect)
         if self._embed is not None and self._identity is not None:
-            self._similarities.append((self._embed(images) * self._identity).sum(1).cpu())
+            self._similarities.append((self._embed(images) * self._identity).sum(1))
 
     def result(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Effects, steps and cosines of identity, (T, m) each."""
+        """Effects, steps and cosines of identity, (T, m) each, on the CPU."""
         id_similarity = torch.stack(self._similarities) if self._similarities else torch.empty(len(self._effects), 0)
-        return torch.stack(self._effects), torch.stack(self._steps), id_similarity
+        return torch.stack(self._effects).cpu(), torch.stack(self._steps).cpu(), id_similarity.cpu()
 
 
 def _squared(a: Tensor, b: Tensor) -> Tensor:
-    return (a - b).square().sum(1).cpu()
+    return (a - b).square().sum(1)
 
 
 def assemble(features: Iterable[Parts], effects: Tensor, reference: ReferenceStatistics) -> Curve:

@@ -18,7 +18,7 @@ from navbench.errors import NavbenchError
 from navbench.experiments.calibration import TOLERANCE
 from navbench.experiments.common import Common
 from navbench.experiments.curves import check_reference, realism
-from navbench.experiments.distances import pair_costs
+from navbench.experiments.distances import extracting, pair_costs
 from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.fid_curve import Features, ReferenceStatistics, prepared, unshifted_features
@@ -127,7 +127,7 @@ def _sprint_rehearsed(
         preparing(space, compute): 1,
         rendering(space, compute): 3,
         seeing("distance", distance.name, distance.features, generator, compute): 3,
-        seeing("extractor", extractor.name, extractor, generator, compute): 2,
+        extracting(extractor, generator, compute): 2,
     }
     one = torch.ones((), dtype=torch.float64)
     sketch = Sprint(one.expand(2), one.expand(2, codes), one.float().expand(2, codes))

@@ -22,6 +22,7 @@ from markupsafe import Markup
 from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
 from navbench.metrics.significance import Test, decided
+from navbench.places import Where
 from navbench.report.blocks import Block, Cell, Header, Items, Section, Table, Terms, Words
 from navbench.report.html import render
 from navbench.report.numbers import plain, significant
@@ -264,7 +265,7 @@ def _other(row: Row, first: dict[str, str], second: dict[str, str]) -> str:
 
 
 def write_comparison(
-    first: Path, second: Path, out: Path, conditions: list[Condition]
+    first: Where, second: Where, out: Path, conditions: list[Condition]
 ) -> tuple[Path, pd.DataFrame, pd.DataFrame]:
     """Write `comparison.csv` and `index.html`; the page's path, all rows, and those that meet a condition."""
     runs = load_run(first), load_run(second)
@@ -339,7 +340,7 @@ SECTIONS: tuple[Section[Comparison], ...] = (
 
 
 def _header(runs: tuple[RunTables, RunTables]) -> Header:
-    a, b = (plain(str(run.run)) for run in runs)
+    a, b = (plain(run.address) for run in runs)
     return Header(
         title=f"{a} against {b}",
         kicker="navbench comparison",
@@ -366,7 +367,10 @@ def summary_of(changes: pd.DataFrame, met: pd.DataFrame) -> str:
 
 def _facts(runs: tuple[RunTables, RunTables]) -> list[tuple[str, str]]:
     """What the manifests say that differs; of weights and direction sets, the beginnings of their SHA-256."""
-    names = ("suite", "suite_sha256", "seed", "navbench", "device", "precision", "extractor", "distance", "versions")
+    names = [
+        *("suite", "suite_sha256", "seed", "navbench", "device", "precision"),
+        *("extractor", "extractor_precision", "distance", "versions"),
+    ]
     facts = []
     for name in names:
         a, b = (plain(str(run.manifest.get(name, ""))) for run in runs)

@@ -52,6 +52,7 @@ def _limits(tables: RunTables) -> Iterator[str]:
     if curved:
         yield _BIAS
         yield from _capped(tables)
+        yield from told_in(tables.manifest, "rounding")
         yield _FID if FID_EXTRACTOR in set(tables.methods["extractor"]) else _NO_FID
     yield (
         "Standard errors are of sampling images. They do not cover the choice of directions, the seed of discovery, or "

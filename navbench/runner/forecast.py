@@ -148,19 +148,18 @@ def _disk(pieces: Iterable[Planned]) -> tuple[int, int]:
     return there, most
 
 
-def _makespan(pieces: Iterable[Planned], prices: Mapping[Pass, Price], workers: int) -> float:
-    """Seconds of several processes; batches do not overlap."""
-    return sum(_makespan_of(batch, prices, workers) for _, batch in _batches(pieces))
+def _makespan(pieces: Sequence[Planned], prices: Mapping[Pass, Price], workers: int) -> float:
+    """Seconds of several processes: whoever is free takes a piece that can be made, those that were waited for first.
 
-
-def _makespan_of(batch: Sequence[Planned], prices: Mapping[Pass, Price], workers: int) -> float:
-    """The same of one batch: whoever is free takes a piece whose parts are there, those that were waited for first."""
-    missing = {piece: len(piece.parts) for piece in batch}
-    users: dict[Planned, list[Planned]] = {piece: [] for piece in batch}
-    for piece in batch:
-        for part in piece.parts:
-            users[part].append(piece)
-    ready = deque(piece for piece in batch if not piece.parts)
+    A piece can be made when its parts are there, and those of the request before it, of which it may depend.
+    """
+    needed = dict.fromkeys(pieces, 0)
+    users: dict[Planned, list[Planned]] = {piece: [] for piece in pieces}
+    for piece in pieces:
+        for other in {*piece.parts, *piece.after} & needed.keys():
+            users[other].append(piece)
+            needed[piece] += 1
+    ready = deque(piece for piece in pieces if not needed[piece])
     running: list[tuple[float, int, Planned]] = []
     now, begun = 0.0, 0
     while ready or running:
@@ -169,8 +168,8 @@ def _makespan_of(batch: Sequence[Planned], prices: Mapping[Pass, Price], workers
             heapq.heappush(running, (now + _seconds(piece, prices), begun, piece))
         now, _, done = heapq.heappop(running)
         for user in users[done]:
-            missing[user] -= 1
-            if not missing[user]:
+            needed[user] -= 1
+            if not needed[user]:
                 ready.appendleft(user)
     return now
 

@@ -10,11 +10,10 @@ import torch
 from safetensors.torch import save
 from torch.utils.flop_counter import FlopCounterMode
 
-from navbench.compute import Compute
+from navbench.compute import Compute, peak_memory, reset_peak_memory
 from navbench.costs import Pass, Trial
 from navbench.files import write_atomically
 from navbench.fingerprints import fingerprint_of
-from navbench.runner.manifest import peak_memory, reset_peak_memory
 
 PATIENCE = 0.3
 """Seconds that a pass is tried for, and at least twice unless one trial takes ten times as long."""
@@ -63,12 +62,12 @@ def probe(passes: Iterable[Pass], compute: Compute, threads: int) -> Probed:
     """Try every pass, by so many threads of the CPU."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
-    reset_peak_memory(compute)
+    reset_peak_memory(compute.device)
     try:
         prices = {each: _price(each.trial(), compute) for each in passes}
     finally:
         torch.set_num_threads(before)
-    memory = peak_memory(compute)
+    memory = peak_memory(compute.device)
     return Probed(prices, None if memory is None else memory * 2**20)
 
 

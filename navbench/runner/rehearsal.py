@@ -2,9 +2,10 @@
 
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,10 +15,12 @@ from navbench.compute import Compute
 from navbench.costs import Costs, UnrehearsedError, rehearse
 from navbench.errors import NavbenchWarning
 from navbench.experiments.catalogue import catalogue
+from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Bench, Measurement
 from navbench.library import Library
+from navbench.places import Folder, Place, place_at
 from navbench.progress import Report, silent
-from navbench.runner.run import CACHE, Run
+from navbench.runner.run import CACHE, DIRECTIONS, Run
 from navbench.runner.store import Store
 from navbench.suite import Suite
 from navbench.work import Piece, Tick, no_tick
@@ -33,8 +36,9 @@ class Planned:
         experiment: that asks for it first; or 'discovery'.
         generator: its name.
         function: the name of the pure function.
-        batch: pieces of one number are asked for together, and those of the next after them.
-        parts: the pieces of the same batch that it is made of.
+        batch: the number of the request for it.
+        after: the pieces of the request before, which must be there when it is asked for.
+        parts: the planned pieces that it is made of.
         costs, about: see `PlannedRun`.
         size: of the result, in bytes.
         transient: whether the result is dropped in the end of its batch, or earlier.
@@ -44,6 +48,7 @@ class Planned:
     generator: str
     function: str
     batch: int
+    after: "tuple[Planned, ...]"
     parts: "tuple[Planned, ...]"
     costs: Costs
     about: bool
@@ -65,17 +70,32 @@ class Rehearser:
         self.planned: list[Planned] = []
         self.subject = ("", "")
         self._results: dict[str, Any] = {}
-        self._of_batch: dict[str, Planned] = {}
+        self._planned: dict[str, Planned] = {}
+        self._after: tuple[Planned, ...] = ()
         self._batches = 0
 
     def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
         """Results from the store, and sketches of those that are not there."""
         self._batches += 1
-        self._of_batch = {}
+        begun = len(self.planned)
         results = [self._result(piece) for piece in pieces]
+        self._after = tuple(self.planned[begun:]) or self._after
         for part in {part.key: part for piece in pieces for part in piece.parts()}.values():
             if part.transient:  # it is made anew if it is asked for later
                 self._results.pop(part.key, None)
+        return results
+
+    def forget(self, pieces: Sequence[Piece[Any]]) -> None:
+        """No-op: sketches take no room."""
+
+    def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
+        """One after the other; none waits for the pieces of another one."""
+        before, results, last = self._after, list[Result](), dict[Planned, None]()
+        for work in works:
+            self._after = before
+            results.append(work())
+            last |= dict.fromkeys(self._after)
+        self._after = tuple(last)
         return results
 
     def _result(self, piece: Piece[Result]) -> Result:
@@ -94,14 +114,15 @@ class Rehearser:
             generator,
             piece.function.name,
             self._batches,
-            tuple(self._of_batch[part.key] for part in piece.parts() if part.key in self._of_batch),
+            self._after,
+            tuple(self._planned[part.key] for part in piece.parts() if part.key in self._planned),
             rehearsed.costs,
             rehearsed.about,
             sum(tensor.numel() * tensor.element_size() for tensor in tensors),
             piece.transient,
         )
         self.planned.append(planned)
-        self._of_batch[piece.key] = planned
+        self._planned[piece.key] = planned
         return rehearsed.result
 
 
@@ -121,6 +142,9 @@ class PlannedRun:
 class RehearsedRun(Run):
     """A run whose pieces are written down instead of made; nothing is written but sets in a folder of its own."""
 
+    def __post_init__(self) -> None:
+        self.place = place_at(self.folder)  # without a lease
+
     @contextmanager
     def _stage(self, title: str) -> Iterator[Report]:
         yield silent
@@ -133,7 +157,8 @@ class RehearsedRun(Run):
         library = self.library
         if self.suite.rediscover:
             rehearser.subject = (", ".join(on.generator.name for on in subjects), "discovery")
-            library = self._rediscovered(subjects)
+            self._rediscover(subjects)
+            library = Library([Path(str(self.folder)) / DIRECTIONS])
         for on in subjects:
             left_out += _measured(self._measurement(on, library), rehearser)
         return PlannedRun(rehearser.planned, left_out)
@@ -145,18 +170,21 @@ def _measured(on: Measurement, rehearser: Rehearser) -> list[str]:
     for experiment in on.bench.catalogue:
         rehearser.subject = (on.generator.name, experiment.name)
         on = experiment.prepared(on)
-    for experiment in on.bench.catalogue:
+
+    def ask(experiment: Experiment[Any, Any]) -> None:
         rehearser.subject = (on.generator.name, experiment.name)
         try:
             on.outcome(type(experiment))
         except UnrehearsedError as error:
             left_out.append(f"{experiment.name}: {error}")
+
+    rehearser.side_by_side([partial(ask, experiment) for experiment in on.bench.catalogue])
     return left_out
 
 
-def rehearsed(suite: Suite, compute: Compute, library: Library, folder: Path | None = None) -> PlannedRun:
-    """What a run of a suite would make; in a folder, beside what the folder has already."""
-    with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
+def rehearsed(suite: Suite, compute: Compute, library: Library, run: Place | None = None) -> PlannedRun:
+    """What a run of a suite would make; of a run at a place, what it has not made yet."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", NavbenchWarning)  # the run itself tells them
-        store = Store((folder or Path(place)) / CACHE)
-        return RehearsedRun(Path(place), suite, compute, library, Console(quiet=True)).run(store)
+        store = Store((run or Folder(Path(folder).resolve())).within(CACHE))
+        return RehearsedRun(Path(folder), suite, compute, library, Console(quiet=True)).run(store)

@@ -70,6 +70,21 @@ def test_one_torch_fidelity_run_per_shift(measured, faces, direction):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("name", ["cars", "faces"])
+def test_a_shard_of_a_curve_by_the_precision_of_its_extractor(benchmark, measured, name, precision):
+    benchmark.group = f"curve_shard of {name}, 4 shifts, {IMAGES} images each, generator at float32"
+    compute = Compute(batch=64)
+    generator, distance = zoo.create(name, compute), create_distance("stlpips-alex", compute)
+    extractor = create_extractor("efficientnet-lite0", compute.at(precision))
+    layer = generator.layers()[len(generator.layers()) // 2]
+    basis = SvdBasis(layer, generator.kernel(layer))
+    made = Direction(name, "svd", "parameter", layer.name, 0, "", basis, torch.eye(basis.count)[0], -1.0, 1.0)
+    edit, shifts = Edit(generator, made, compute), (-1.0, -0.5, 0.5, 1.0)
+    shard = measured(lambda: curve_shard(edit, shifts, range(IMAGES), 0, extractor, distance, effect_codes=16))
+    assert shard.features.shape == (len(shifts), IMAGES, extractor.dimensions)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
 @pytest.mark.parametrize("what", ["generation", "extraction"])
 def test_images_per_second(benchmark, measured, what, precision):
     benchmark.group = f"{what} of 64 images"

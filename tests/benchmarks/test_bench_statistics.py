@@ -14,9 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from safetensors import safe_open
 
-from navbench.compute import Compute
+from navbench.compute import Compute, batches
 from navbench.experiments.fid_curve import curve, curve_shard, reference_statistics, unshifted_features
-from navbench.experiments.realism import shards_of
 from navbench.metrics.pairwise import MOST, PairwiseReference
 from navbench.runner.executor import InProcess
 from navbench.runner.manifest import peak_memory, reset_peak_memory
@@ -95,7 +94,7 @@ LAYERS = ("reflect", "wide", "up", "last")
 
 def pieces(n, shifts, directions=1, layers=1, dimensions=64, most=1000, shard=500, transient=True):
     """The curves of some directions of each of some layers."""
-    generator, extractor, shares = wrapped(), Thin(dimensions), shards_of(n, shard)
+    generator, extractor, shares = wrapped(), Thin(dimensions), batches(n, shard)
     seen = (0, extractor, COMPUTE)
     real = tuple(unshifted_features.piece(generator, "reference", indices, *seen) for indices in shares)
     reference = reference_statistics.piece(real, most, COMPUTE)

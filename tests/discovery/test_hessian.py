@@ -128,6 +128,24 @@ def test_the_work_before_the_layer_is_done_once_for_all_products():
     assert prepared == [2, 2, 1]
 
 
+def test_batches_are_linearised_once_while_memory_holds_them(monkeypatch):
+    hessian = double("parameter", "wide", batch=2)
+    features, passes = hessian.distance.features, []
+    hessian.distance.features = lambda images: passes.append(len(images)) or features(images)
+    vectors = noise(0, 3, hessian.size).double()
+    first = hessian.product(vectors)
+    assert passes == [2, 2, 1]
+    assert torch.equal(hessian.product(vectors), first)
+    assert passes == [2, 2, 1]
+    monkeypatch.setattr("navbench.discovery.hessian.KEPT", 0)
+    without = double("parameter", "wide", batch=2)
+    without.distance.features = hessian.distance.features
+    assert torch.equal(without.product(vectors), first)
+    assert torch.equal(without.product(vectors), first)
+    assert passes == 3 * [2, 2, 1]
+    assert without._linearised == {}
+
+
 def test_states_of_a_batch_that_did_not_fit_are_dropped(recwarn):
     hessian = double("parameter", "wide", batch=4)
     expected = hessian.product(noise(0, 1, hessian.size).double())
@@ -138,6 +156,8 @@ def test_states_of_a_batch_that_did_not_fit_are_dropped(recwarn):
             raise torch.OutOfMemoryError
         return features(images)
 
+    hessian = double("parameter", "wide", batch=4)
+    hessian.gradient(noise(0, hessian.size).double())  # states of batches of 4
     hessian.distance.features = hungry
     torch.testing.assert_close(hessian.product(noise(0, 1, hessian.size).double()), expected, rtol=1e-9, atol=1e-12)
     assert sorted(hessian._states) == [(0, 2), (2, 2), (4, 1)]
