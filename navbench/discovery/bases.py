@@ -152,13 +152,17 @@ def _eigenvectors_rehearsed(
     return Rehearsed(result, {_product(space, distance, settings, compute): settings.codes * products}, about=True)
 
 
+_TRIED = 2
+"""Vectors of a product that is tried for plans, at most; they are multiplied one by one."""
+
+
 def _product(space: Space, distance: PerceptualDistance, settings: SpectrumSettings, compute: Compute) -> Pass:
     """One code's part of a Hessian-vector product."""
 
     def trial() -> Trial:
         count = min(tried_images(compute), settings.codes)
         hessian = PerceptualHessian(space, distance, space.generator.sample(range(count), seed=0), compute)
-        vectors = torch.zeros(min(settings.block, hessian.size), hessian.size, device=compute.device)
+        vectors = torch.zeros(min(_TRIED, settings.block, hessian.size), hessian.size, device=compute.device)
 
         def once() -> float:
             hessian.product(vectors)

@@ -15,7 +15,7 @@ from torchvision.models import resnet18
 from navbench import seeds
 from navbench.basis import Basis
 from navbench.compute import Compute, out_of_memory
-from navbench.costs import Costs, Pass, Rehearsed, Trial, in_batches, preparing, rehearses, rendering
+from navbench.costs import Costs, Pass, Rehearsed, Trial, in_batches, preparing, rehearses, rendering, tried_images
 from navbench.discovery.settings import LearnSettings
 from navbench.errors import Failure, NavbenchError, NavbenchWarning
 from navbench.files import sealed, unsealed
@@ -310,12 +310,12 @@ def evaluation_costs(space: Space, directions: int, pairs: int, compute: Compute
 
     def trial() -> Trial:
         network = compute.place(Reconstructor(directions))
-        images = torch.zeros(compute.batch, 3, *space.generator.size, device=compute.device)
+        images = torch.zeros(tried_images(compute), 3, *space.generator.size, device=compute.device)
 
         def once() -> float:
             with torch.no_grad(), compute.autocast():
                 network(images, images)
-            return compute.batch
+            return len(images)
 
         return once
 
@@ -327,11 +327,12 @@ def _training(pairs: Pairs, directions: int, settings: LearnSettings, compute: C
     """One pair of a step of eq. 1."""
 
     def trial() -> Trial:
-        learner = Learner(pairs, directions, settings, compute)
+        batch = min(settings.batch, tried_images(compute))
+        learner = Learner(pairs, directions, settings.model_copy(update={"batch": batch}), compute)
 
         def once() -> float:
             learner.train_step()
-            return settings.batch
+            return batch
 
         return once
 

@@ -7,6 +7,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from navbench import seeds
 from navbench.costs import Pass, Rehearsed, Trial, rehearses
 from navbench.directions import DirectionSet
 from navbench.experiments.experiment import Experiment, NoSettings
@@ -14,6 +15,9 @@ from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row
 from navbench.metrics.subspaces import Overlap, overlap
 from navbench.work import pure
+
+_TRIED = 2**16
+"""Dimensions of spans whose angles are tried for plans, at most; time grows with their number."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,19 @@ def span_overlap(one: DirectionSet, other: DirectionSet) -> Angles:
 def _overlap_rehearsed(one: DirectionSet, other: DirectionSet) -> Rehearsed[Angles]:
     """Right angles; the search for them is of a set's size, and counts as one."""
 
+    size = one.basis.shape.numel()
+    some = min(size, _TRIED)
+
     def trial() -> Trial:
+        spans = [seeds.normal(number, range(len(each)), (some,)) for number, each in enumerate((one, other))]
+
         def once() -> float:
-            span_overlap(one, other)
-            return 1
+            Angles.between(*spans)
+            return some / size
 
         return once
 
-    size = one.basis.shape.numel()
-    angles = Pass("principal angles", (len(one), len(other), size, one.basis_name, other.basis_name), trial)
+    angles = Pass("principal angles", (len(one), len(other), size), trial)
     return Rehearsed(blank_angles(len(one), len(other), size), {angles: 1})
 
 

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from navbench import seeds
-from navbench.costs import Pass, Rehearsed, Trial, in_batches, rehearses
+from navbench.costs import Pass, Rehearsed, Trial, in_batches, rehearses, tried_images
 from navbench.directions import DirectionSet
 from navbench.discovery.learn import Reconstructor, evaluation_costs
 from navbench.errors import NavbenchError
@@ -143,11 +143,11 @@ def _recognise_rehearsed(
     """Every pair is taken for the next direction."""
 
     def trial() -> Trial:
-        recogniser = Recogniser(edits, seed, learning_rate)
+        recogniser, tried = Recogniser(edits, seed, learning_rate), min(batch, tried_images(edits[0].compute))
 
         def once() -> float:
-            recogniser.train_step(0, batch)
-            return batch
+            recogniser.train_step(0, tried)
+            return tried
 
         return once
 

@@ -15,7 +15,7 @@ from navbench.costs import Pass, Trial
 from navbench.files import write_atomically
 from navbench.fingerprints import fingerprint_of
 
-PATIENCE = 0.3
+PATIENCE = 0.1
 """Seconds that a pass is tried for, and at least twice unless one trial takes ten times as long."""
 _BYTES = 2**23
 

@@ -29,7 +29,8 @@ MANY = ["attributes", "curves", "locality", "strips", "pairs", "recognition", "s
 
 
 def rehearsal_of(chosen, sets, folder=None):
-    return rehearsed(chosen, Compute("cpu", chosen.precision, chosen.batch), Library([sets]), place_at(folder) if folder else None)
+    run = None if folder is None else place_at(folder)
+    return rehearsed(chosen, Compute("cpu", chosen.precision, chosen.batch), Library([sets]), run)
 
 
 @contextlib.contextmanager
@@ -140,8 +141,8 @@ def test_an_experiment_that_does_not_say_what_it_costs_is_left_out_by_name(sets,
 
 def test_the_command_prints_a_row_per_experiment_and_writes_all_of_it_as_json(tmp_path, sets):
     (tmp_path / "tiny.toml").write_text(toy.TINY)
-    words = ["plan", str(tmp_path / "tiny.toml"), "--directions", str(sets), "--json", str(tmp_path / "plan.json"), "--workers", "2"]
-    done = CliRunner().invoke(main, words)
+    words = ["plan", str(tmp_path / "tiny.toml"), "--directions", str(sets), "--workers", "2"]
+    done = CliRunner().invoke(main, [*words, "--json", str(tmp_path / "plan.json")])
     assert done.exit_code == 0, done.output
     content = json.loads((tmp_path / "plan.json").read_text())
     names = [row["experiment"] for row in content["experiments"]]
