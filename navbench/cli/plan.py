@@ -73,7 +73,7 @@ def _races(chosen: Suite) -> dict[str, Suite]:
 
 
 def _show(expected: Forecast) -> None:
-    headings = ("pieces", "images", "passes", "TFLOP", "disk", "time", f"by {expected.workers}")
+    headings = ("pieces", "images", "TFLOP", "disk", "time", f"by {expected.workers}")
     columns = (Column(name, justify="right", no_wrap=True) for name in headings)
     table = Table(Column("experiment", no_wrap=True), *columns, box=None, padding=(0, 2, 0, 0))
     for row in (*expected.rows, expected.total):
@@ -87,8 +87,7 @@ def _cells(row: Effort) -> list[str]:
     from navbench.report.numbers import count, duration, significant
 
     times = [f"{'~' if row.about else ''}{duration(each)}" for each in (row.seconds, row.seconds_of_workers)]
-    passes = sum(amount for network, amount in row.passes.items() if network != "store")
-    amounts = [count(row.pieces), count(row.images), count(passes), significant(row.flops / 1e12, 2)]
+    amounts = [count(row.pieces), count(row.images), significant(row.flops / 1e12, 2)]
     return [row.experiment, *amounts, _size(row.disk), *times]
 
 
