@@ -104,6 +104,10 @@ class Tally:
         """The sketches in the order of the pieces."""
         return [self._sketch(piece) for piece in pieces]
 
+    def ensure(self, pieces: Sequence[Piece[Any]], tick: Tick = no_tick) -> None:
+        """Count their costs."""
+        self.results(pieces)
+
     def forget(self, pieces: Sequence[Piece[Any]]) -> None:
         """No-op: nothing is kept."""
 

@@ -38,8 +38,6 @@ class Shared(Protocol):
 
 
 Kept = TypeVar("Kept", bound=Shared)
-SIDE_BY_SIDE = 16
-"""Pieces that are asked for at once where their results are not wanted: enough for that many workers."""
 
 
 @dataclass(frozen=True)
@@ -204,10 +202,9 @@ class Measurement(Instruments):
             return self.bench.executor.results(pieces, own)
 
     def keep(self, pieces: Sequence[Piece[Any]], title: str) -> None:
-        """Make pieces that others will be made of, in a stage of their own; few results are in memory at a time."""
+        """Have pieces made that others will be made of, in a stage of their own."""
         with self.counted(title, len(pieces)) as tick:
-            for start in range(0, len(pieces), SIDE_BY_SIDE):
-                self.bench.executor.results(pieces[start : start + SIDE_BY_SIDE], tick)
+            self.bench.executor.ensure(pieces, tick)
 
     def edit(self, direction: Direction) -> Edit:
         """The direction on the generator."""

@@ -85,6 +85,10 @@ class Rehearser:
                 self._results.pop(part.key, None)
         return results
 
+    def ensure(self, pieces: Sequence[Piece[Any]], tick: Tick = no_tick) -> None:
+        """The same as `results`."""
+        self.results(pieces)
+
     def forget(self, pieces: Sequence[Piece[Any]]) -> None:
         """No-op: sketches take no room."""
 

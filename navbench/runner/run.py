@@ -57,7 +57,7 @@ class Run:
     def __post_init__(self) -> None:
         place = place_at(self.folder)
         self.lease = Lease(place)
-        self.place = Leased(place, self.lease)
+        self.place: Place = Leased(place, self.lease)
 
     def execute(self, *, fresh: bool = False) -> None:
         """Do all that is left, then write the tables, pictures and manifest; `fresh` starts over.
@@ -76,7 +76,7 @@ class Run:
         }
         self.manifest = Manifest(self.place, facts)
         self.executor = executor_of(self.staff, self.store, self.compute)
-        with self._collected_warnings():
+        with self._collected_warnings(), self.executor:
             bench = Bench(self.suite, self.compute, catalogue(), self.executor, self._distance(), self._stage)
             with stage(self.console, "weights") as report:
                 subjects = [self._instruments(bench, subject) for subject in self.suite.generators]
@@ -84,7 +84,7 @@ class Run:
             measurements = []
             if not self.suite.rediscover:
                 measurements = [self._measurement(on, self.library) for on in subjects]
-            with self.lease.held(), self.executor:
+            with self.lease.held():
                 self._begin(fresh)
                 if self.suite.rediscover:
                     self._rediscover(subjects)
