@@ -69,8 +69,8 @@ class ModulatedConv2d(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, weight: Tensor | None = None) -> Tensor:
         """(N, in, h, h) to (N, out, h, h), or twice as large; `weight` replaces the raw kernel, or one per image."""
-        weight = (self.weight if weight is None else weight) * self.gain
-        style = self.modulation(w)
+        weight = self.weight if weight is None else weight
+        style = self.modulation(w) * self.gain  # rather than the kernel, of which there may be one per image
         x = x * style[:, :, None, None].to(x.dtype)  # at the precision of x, also under autocast
         x = self._convolve(x, weight) if weight.ndim == 4 else self._convolve_each(x, weight)
         if self.demodulate:
