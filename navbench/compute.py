@@ -3,10 +3,13 @@
 import ctypes
 import platform
 import re
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
+from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 import torch
@@ -17,6 +20,12 @@ from navbench.errors import Failure, NavbenchError, NavbenchWarning
 Precision = Literal["float32", "bf16"]
 Module = TypeVar("Module", bound=nn.Module)
 Result = TypeVar("Result")
+
+
+class _Notes(threading.local):
+    """Whether images were finite, and whose they are, as a thread has noted it and not yet read it from the device."""
+
+    unread: list[tuple[Tensor, str]] | None = None
 
 
 class Compute:
@@ -45,11 +54,16 @@ class Compute:
             keep_freed_memory()
         self.precision = precision
         self.batch = batch
+        self._notes = _Notes()
 
     @property
     def cache_key(self) -> str:
         """What results depend on: the precision."""
         return self.precision
+
+    def at(self, precision: Precision) -> "Compute":
+        """The same device and batch size at another precision."""
+        return Compute(str(self.device), precision, self.batch)
 
     def __repr__(self) -> str:
         return f"Compute({str(self.device)!r}, {self.precision!r}, batch={self.batch})"
@@ -67,13 +81,34 @@ class Compute:
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 
+    def finite(self, images: Tensor, what: str) -> Tensor:
+        """Return the images as float32, or fail by name if any value is NaN or infinite.
+
+        Within `over`, the device notes it, and the host reads the notes once per batch.
+        """
+        if self._notes.unread is None:
+            return finite_images(images, what)
+        self._notes.unread.append((torch.isfinite(images).all(), what))
+        return images.float()
+
+    @contextmanager
+    def _finite_images_noted(self) -> Iterator[None]:
+        """Read at the end whether all images were finite; an error that follows from those that were not is theirs."""
+        outer, self._notes.unread = self._notes.unread, []
+        try:
+            yield
+        finally:
+            notes, self._notes.unread = self._notes.unread, outer
+            _read(notes or ())
+
     def over(self, indices: Sequence[int], work: Callable[[Sequence[int]], Result]) -> Iterator[Result]:
         """Yield `work(chunk)` for consecutive chunks of at most `batch` indices, halving when memory runs out."""
         start = 0
         while start < len(indices):
             chunk = indices[start : start + self.batch]
             try:
-                result = work(chunk)
+                with self._finite_images_noted():
+                    result = work(chunk)
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
@@ -85,6 +120,11 @@ class Compute:
                 continue
             start += len(chunk)
             yield result
+
+
+def batches(count: int, size: int) -> list[range]:
+    """Consecutive ranges of at most `size` that make up `count`."""
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 @cache
@@ -107,7 +147,40 @@ def out_of_memory(error: RuntimeError) -> bool:
 
 def finite_images(images: Tensor, what: str) -> Tensor:
     """Return the images as float32, or fail by name if any value is NaN or infinite."""
-    images = images.float()
-    if not torch.isfinite(images).all():
-        raise Failure(f"{what} made images with NaN or infinite values; check its weights, or use a smaller shift.")
-    return images
+    _read([(torch.isfinite(images).all(), what)])
+    return images.float()
+
+
+def _read(notes: Sequence[tuple[Tensor, str]]) -> None:
+    """Fail by the name of the first images that were not finite, of notes that are read from the device at once."""
+    values = torch.stack([finite for finite, _ in notes]).tolist() if notes else []
+    for finite, (_, what) in zip(values, notes, strict=True):
+        if not finite:
+            raise Failure(f"{what} made images with NaN or infinite values; check its weights, or use a smaller shift.")
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Begin a new peak: of CUDA's allocator, or of the process where the system can (Linux)."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    elif sys.platform == "linux":
+        try:
+            Path("/proc/self/clear_refs").write_text("5")
+        except OSError:
+            return  # then the peak is that of the whole process so far
+
+
+def peak_memory(device: torch.device) -> float | None:
+    """The peak since the last reset, in MiB; `None` on a system that does not report it (Windows)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    if sys.platform == "linux":
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

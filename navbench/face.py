@@ -108,7 +108,7 @@ def load_direction(
         folder: of direction sets, beside the shipped ones.
         device: where it is computed; a generator that is given stays where it is.
         precision: 'float32' or 'bf16'.
-        batch: images per forward pass; changes no result.
+        batch: images per forward pass; moves results by rounding alone.
 
     Raises:
         NavbenchError: there is no such direction, or more than one, or the generator has other weights.

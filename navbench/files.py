@@ -34,19 +34,18 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def write_sealed(path: Path, content: bytes) -> None:
-    """Write content atomically, behind a line that holds its SHA-256."""
-    write_atomically(path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+def sealed(content: bytes) -> bytes:
+    """Content behind a line that holds its SHA-256."""
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
 
 
-def read_sealed(path: Path) -> bytes:
-    """The content that `write_sealed` wrote.
+def unsealed(whole: bytes) -> bytes:
+    """The content that was sealed.
 
     Raises:
         ValueError: it has changed since.
-        OSError: it cannot be read.
     """
-    seal, _, content = path.read_bytes().partition(b"\n")
+    seal, _, content = whole.partition(b"\n")
     if seal.decode(errors="replace") != hashlib.sha256(content).hexdigest():
         raise ValueError("its content has changed")
     return content

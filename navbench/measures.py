@@ -15,14 +15,15 @@ from navbench.directions import Direction
 from navbench.errors import unknown
 from navbench.experiments import fid_curve, locality, reproduction
 from navbench.experiments.edit import Edit
-from navbench.experiments.realism import reference_from
 from navbench.experiments.reference import RESAMPLING, open_reference, real_features
 from navbench.experiments.rows import resolution, who
-from navbench.experiments.statistics import is_statistics, read_statistics
+from navbench.experiments.statistics import is_statistics, prepare, read_statistics
 from navbench.face import Loaded, check_counts
 from navbench.metrics import estimate
 from navbench.metrics.extractors import Extractor, create_extractor
 from navbench.metrics.locality import locality as concentration
+from navbench.metrics.pairwise import MOST
+from navbench.metrics.parts import Parts
 from navbench.metrics.perceptual import PerceptualDistance, create_distance
 from navbench.report.numbers import place, short_place
 from navbench.report.pictures import heatmap_image
@@ -50,7 +51,7 @@ def curve(
         resize: of images of another size in a folder or zip: 'box', 'bilinear', 'bicubic' or 'lanczos'; '' to refuse
             them.
         reference_samples: images of a reference that can be drawn without end; 0 for as many as `samples`.
-        extractor: of the features; only 'inception-v3-compat' makes a FID.
+        extractor: of the features, at float32; only 'inception-v3-compat' makes a FID.
         extractor_weights: a file with its weights; '' for the ones it downloads.
         distance: of the effect.
         seed: of the codes.
@@ -69,19 +70,21 @@ def curve(
     1 -7.599985    KID  4
     """
     check_counts(samples=(samples, 2), effect_samples=(effect_samples, 2), reference_samples=(reference_samples, 0))
-    network = create_extractor(extractor, direction.compute, extractor_weights or None)
+    network = create_extractor(extractor, direction.compute.at("float32"), extractor_weights or None)
     perceptual = create_distance(distance, direction.compute)
     measured_from = _reference(direction, reference, resize, reference_samples or samples, seed, network)
     points = list(_points(direction, shifts, samples, min(effect_samples, samples), seed, network, perceptual))
-    setting = {"extractor": extractor, "reference": reference, "n_reference": measured_from.n or math.nan}
+    setting = {"extractor": extractor, "reference": reference}
     setting |= {"distance": distance, "precision": direction.compute.precision}
     setting |= {"resolution": str(resolution(direction.space.generator))}
     rows = []
     for t, features, effects in points:
         effect = estimate.mean(effects)
         at = {"t": t, "effect": effect.value, "effect_stderr": effect.stderr, "n_effect": effect.n}
-        for metric, value in zip((network.metric, "KID"), measured_from.estimates(features), strict=True):
+        for metric, value in zip((network.metric, "KID"), measured_from.measure(Parts.of(features))[:2], strict=True):
             numbers = {"metric": metric, "value": value.value, "stderr": value.stderr, "n": value.n}
+            n_reference = measured_from.n_pairwise if metric == "KID" else measured_from.n
+            numbers["n_reference"] = n_reference or math.nan
             rows.append({**_who(direction.direction), **at, **numbers, **setting})
     frame = pd.DataFrame(rows)
     if isinstance(direction, Loaded):
@@ -111,16 +114,17 @@ def _reference(
     if resize and resize not in RESAMPLING:
         raise unknown("resampling", resize, RESAMPLING)
     generator, compute = direction.space.generator, direction.compute
-    features = []
     if is_statistics(source):
-        read_statistics(source).check(extractor.dimensions, extractor.name)
-    elif source == "unshifted":
-        features.append(fid_curve.unshifted_features(generator, Role.REFERENCE, range(count), seed, extractor, compute))
+        statistics = read_statistics(source)
+        statistics.check(extractor.dimensions, extractor.name)
+        return prepare(statistics, MOST, compute.device)
+    if source == "unshifted":
+        found = fid_curve.unshifted_features(generator, Role.REFERENCE, range(count), seed, extractor, compute)
     else:
         images = open_reference(source, generator.size, count, resize)
         images.check()
-        features.append(real_features(images, range(len(images)), extractor, compute))
-    return reference_from(source, [each.features for each in features], [], compute.device)
+        found = real_features(images, range(len(images)), extractor, compute)
+    return fid_curve.ReferenceStatistics.of(Parts.of(found.features), MOST, compute.device)
 
 
 def _who(direction: Direction) -> dict[str, str]:
@@ -204,7 +208,7 @@ def imitate(
     space = create_space(direction.space.generator, target, layer or direction.direction.layer)
     perceptual = create_distance(distance, direction.compute)
     t = direction.direction.t_max
-    found = reproduction.imitate(direction, t, space, perceptual, seed, codes, held_out, steps)
+    found = reproduction.imitate(space, direction, t, perceptual, seed, codes, held_out, steps)
     left = found.unexplained_fraction
     numbers = {"unexplained_fraction": left.value, "unexplained_fraction_stderr": left.stderr, "n": left.n}
     rest = {"unexplained_fraction_train": float(found.steps[-1]), "steps": len(found.steps) - 1}

@@ -1,5 +1,6 @@
 """How long work tells how far it is: a bar with an estimate on a terminal, plain lines elsewhere."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -53,11 +55,45 @@ class Lines:
 
 @contextmanager
 def stage(console: Console, title: str) -> Iterator[Report]:
-    """A report for one stage, drawn as the console allows."""
+    """A report for one stage, drawn as the console allows; stages of several threads are bars of one display."""
     if not console.is_terminal:
         yield Lines(console, title)
         return
-    columns = (
+    with _bars(console) as progress:
+        task = progress.add_task(title, total=None, note="")
+
+        def report(done: int, total: int, note: str = "") -> None:
+            progress.update(task, completed=done, total=total, note=note)
+
+        yield report
+
+
+_OPEN: dict[Console, tuple[Progress, int]] = {}
+"""The display of each console, and how many stages it shows."""
+_OPENING = threading.Lock()
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[Progress]:
+    """The display of a console, which is there while a stage is open."""
+    with _OPENING:
+        progress, stages = _OPEN.get(console) or (Progress(*_columns(), console=console), 0)
+        _OPEN[console] = progress, stages + 1
+        if not stages:
+            progress.start()
+    try:
+        yield progress
+    finally:
+        with _OPENING:
+            progress, stages = _OPEN.pop(console)
+            if stages > 1:
+                _OPEN[console] = progress, stages - 1
+            else:
+                progress.stop()
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    return (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
@@ -65,10 +101,3 @@ def stage(console: Console, title: str) -> Iterator[Report]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=None, note="")
-
-        def report(done: int, total: int, note: str = "") -> None:
-            progress.update(task, completed=done, total=total, note=note)
-
-        yield report

@@ -1,5 +1,7 @@
 """Whole runs for a notebook: run a suite, or open the folder of a run, and have its tables as DataFrames."""
 
+import weakref
+from contextlib import ExitStack
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -13,28 +15,34 @@ from navbench import suite as suites
 from navbench.compute import Compute
 from navbench.errors import NavbenchError, image_trouble
 from navbench.library import library
-from navbench.report.html import write_report
-from navbench.report.tables import load_run
+from navbench.places import Where, mirrored, place_at
+from navbench.report.html import publish
+from navbench.report.tables import REPORTED, load_run
 from navbench.runner.run import Run as Execution
 from navbench.runner.run import check_folder
+from navbench.staff import staff
 
 _SHOWN = 4
 """Strips that a notebook shows of a run."""
 
 
 class Run:
-    """A run folder.
+    """A run, in a folder or in an object store.
 
     Attributes:
-        folder: where it is.
+        place: where it lies.
+        folder: with its tables, pictures and page; of a run in an object store, a copy that lasts as long as this.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, where: Where) -> None:
+        self.place = place_at(where)
+        copy = ExitStack()
+        weakref.finalize(self, copy.close)
+        self.folder = copy.enter_context(mirrored(self.place, (*REPORTED, "index.html"), ("tables", "strips")))
         self._read = load_run(self.folder)
 
     def __repr__(self) -> str:
-        return f"Run({str(self.folder)!r}, {len(self._read.directions)} directions)"
+        return f"Run({str(self.place)!r}, {len(self._read.directions)} directions)"
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         """The table of that name, typed; with `place` and `where`, words for the layer or the latent space."""
@@ -78,8 +86,8 @@ def _opened(path: Path) -> Image.Image:
         raise NavbenchError(f"{path} cannot be read as an image ({image_trouble(error)}).") from None
 
 
-def open_run(folder: str | Path) -> Run:
-    """A run folder that is there; `open_run(folder)["directions"]` is a DataFrame.
+def open_run(folder: Where) -> Run:
+    """A run that is there, in a folder or in an object store; `open_run(folder)["directions"]` is a DataFrame.
 
     Raises:
         NavbenchError: it is none, or was written by another version.
@@ -92,16 +100,20 @@ def open_run(folder: str | Path) -> Run:
 
 
 def run(
-    suite: str, out: str | Path, *, folder: str | Path | None = None, device: str = "cpu", fresh: bool = False,
-    **values: Any,
+    suite: str, out: Where, *, folder: str | Path | None = None, device: str = "cpu", workers: int | None = None,
+    ray: str | None = None, fresh: bool = False, **values: Any,
 ) -> Run:  # fmt: skip
     """Run a suite in a folder, or go on with it, and write its report.
 
     Args:
         suite: a preset ('smoke', 'quick', 'standard', 'paper') or a TOML file.
-        out: the run folder.
+        out: the run folder, or the URL of a prefix in an object store, such as 's3://bucket/runs/quick'.
         folder: of direction sets, beside the shipped ones.
-        device: 'cpu', 'cuda' or 'cuda:N'.
+        device: 'cpu', 'cuda', 'cuda:N', or several: 'cuda:0,cuda:1'.
+        workers: processes; `None` for one per device, and for none beside this one if there is one device. A script
+            that asks for some does so below `if __name__ == "__main__":`, as Python's multiprocessing wants it.
+        ray: the address of a Ray cluster whose nodes compute, 'auto' for the one of this machine, 'local' to start one
+            here and end it with the run; there, workers are one per GPU, or per core, if their number is not given.
         fresh: start over.
         values: of the suite in place of its own, such as seed=3 or curves={"samples": 99}.
 
@@ -111,9 +123,10 @@ def run(
     >>> made
     Run('runs/faces', 16 directions)
     """
-    chosen, place_ = suites.read(suite).with_values(**values), Path(out)
-    check_folder(place_, chosen, fresh=fresh)
-    compute = Compute(device, chosen.precision, chosen.batch)
-    Execution(place_, chosen, compute, library(folder), Console(soft_wrap=True)).execute(fresh=fresh)
-    write_report(place_)
-    return Run(place_)
+    chosen, place = suites.read(suite).with_values(**values), place_at(out)
+    check_folder(place, chosen, fresh=fresh)
+    computing = staff(device, workers, ray)
+    compute = Compute(computing.devices[0], chosen.precision, chosen.batch)
+    Execution(place, chosen, compute, library(folder), Console(soft_wrap=True), computing).execute(fresh=fresh)
+    publish(place)
+    return Run(place)

@@ -14,7 +14,7 @@ from navbench import plugins
 from navbench.columns import Column, Table
 from navbench.declared import DECLARED
 from navbench.errors import Failure, NavbenchError
-from navbench.files import write_atomically
+from navbench.places import Where, place_at
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ for _table in DECLARED:
 # --- writing -----------------------------------------------------------------------------------------------------
 
 
-def write(folder: Path, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+def write(where: Where, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """Write every table that has rows, and remove the files of those that have none; other files are left alone.
 
     Columns that no row has are left out. All rows of all tables are checked before the first file is written.
@@ -107,12 +107,12 @@ def write(folder: Path, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> No
             )
         for index, row in enumerate(rows):
             _check_row(TABLES[name], index, row)
+    place = place_at(where)
     for name, rows in tables.items():
-        path = folder / f"{name}.csv"
         if rows:
-            write_atomically(path, _csv(TABLES[name], rows))
+            place.write(f"{name}.csv", _csv(TABLES[name], rows))
         else:
-            path.unlink(missing_ok=True)
+            place.delete(f"{name}.csv")
 
 
 def _csv(table: Table, rows: Sequence[Mapping[str, Any]]) -> str:

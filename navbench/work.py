@@ -7,32 +7,34 @@ results alone (device, batch size, progress) is part of a content.
 """
 
 import hashlib
+import importlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, get_type_hints
 
-import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from navbench.errors import NavbenchError
 from navbench.fingerprints import tensor_hash
+from navbench.metrics.parts import Parts
+from navbench.places import Place
 from navbench.progress import Report, silent
 from navbench.settings import Settings
+from navbench.tensor_files import open_tensors, read_tensors
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
-REVISION = 7
+REVISION = 8
 """Raised when code below all functions changes results, so that pieces of older code are not taken for new ones."""
 VERSIONS = {name: version(name) for name in ("navbench", "torch", "torchvision", "torch-fidelity", "timm", "lpips")}
 REPORT = "report"
 """The parameter of a function through which it reports progress; it is no part of the key."""
+EXECUTOR = "executor"
+"""The parameter of a function through which it asks for other pieces; it is no part of the key."""
 FUNCTIONS: dict[str, "Pure[..., Any]"] = {}
 """Every registered function by its name."""
 
@@ -59,6 +61,10 @@ class Pure(Generic[P, Result]):
         """Compute now, without a store."""
         return self.function(*args, **kwargs)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Its name stands for it in another process."""
+        return _registered, (self.function.__module__, self.name)
+
     def piece(self, *args: Any, **kwargs: Any) -> "Piece[Result]":
         """The piece of these arguments, as data; an argument may be another piece, or a tuple of them (see `Stored`).
 
@@ -67,12 +73,24 @@ class Pure(Generic[P, Result]):
         """
         bound = inspect.signature(self.function).bind(*args, **kwargs)
         bound.apply_defaults()
-        return Piece(self, {name: value for name, value in bound.arguments.items() if name != REPORT})
+        given = {name: value for name, value in bound.arguments.items() if name not in (REPORT, EXECUTOR)}
+        return Piece(self, given)
 
     @cached_property
     def reports(self) -> bool:
         """Whether it reports progress."""
         return REPORT in inspect.signature(self.function).parameters
+
+    @cached_property
+    def leads(self) -> bool:
+        """Whether it asks for other pieces; then it runs where it was asked for, and those anywhere."""
+        return EXECUTOR in inspect.signature(self.function).parameters
+
+
+def _registered(module: str, name: str) -> Pure[..., Any]:
+    """The function of that name, which the module registers."""
+    importlib.import_module(module)
+    return FUNCTIONS[name]
 
 
 def pure(
@@ -131,16 +149,32 @@ class Piece(Generic[Result]):
         """What stands for it among the arguments of another piece."""
         return self.key
 
+    def __getstate__(self) -> dict[str, Any]:
+        """With its key, which another process takes as it is."""
+        return {"key": self.key} | {name: value for name, value in self.__dict__.items() if name != "content"}
+
+    def shares_a_pass(self, other: "Piece[Any]") -> bool:
+        """Whether two pieces are computed in one pass: of one function, they differ in its first argument alone."""
+        if self.function is not other.function or self.function.together is None:
+            return False
+        first = next(iter(self.given))
+        others = other.content["given"]
+        return all(others[name] == value for name, value in self.content["given"].items() if name != first)
+
     def parts(self) -> "Iterator[Piece[Any]]":
         """The pieces among the arguments, which must be in the store before this one is made."""
         for value in self.given.values():
             values = value if isinstance(value, tuple) else (value,)
             yield from (each for each in values if isinstance(each, Piece))
 
-    def make(self, stored: "Callable[[Piece[Any]], Any]", report: Report = silent) -> Result:
+    def make(
+        self, stored: "Callable[[Piece[Any]], Any]", report: Report = silent, executor: "Executor | None" = None
+    ) -> Result:
         """Compute the result; `stored` gives what stands for an argument that is a piece."""
-        progress = {REPORT: report} if self.function.reports else {}
-        return self.function(**self.arguments(stored), **progress)
+        further: dict[str, Any] = {REPORT: report} if self.function.reports else {}
+        if self.function.leads:
+            further[EXECUTOR] = executor
+        return self.function(**self.arguments(stored), **further)
 
     def arguments(self, stored: "Callable[[Piece[Any]], Any]") -> dict[str, Any]:
         """The arguments, with `stored` of those that are pieces."""
@@ -151,6 +185,10 @@ class Piece(Generic[Result]):
             return stored(value) if isinstance(value, Piece) else value
 
         return {name: opened(value) for name, value in self.given.items()}
+
+
+class SentOnce:
+    """Base of what many pieces share: a worker keeps the one that it was sent, with what that has computed so far."""
 
 
 def content_of(value: Any, what: str = "a value") -> Any:
@@ -207,6 +245,12 @@ class Executor(Protocol):
             report: for functions that report their own progress.
         """
 
+    def forget(self, pieces: Sequence[Piece[Any]]) -> None:
+        """Remove results that nobody will ask for again."""
+
+    def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
+        """What some functions return, in their order, each of which asks for results: at once where many compute."""
+
 
 class Unstored:
     """Computes every piece anew, in this process, and keeps nothing; for pieces that are made of no others."""
@@ -215,51 +259,65 @@ class Unstored:
         """The results in the order of the pieces."""
         results = []
         for piece in pieces:
-            results.append(piece.make(_no_parts, report))
+            results.append(piece.make(_no_parts, report, self))
             tick(piece.note)
         return results
+
+    def forget(self, pieces: Sequence[Piece[Any]]) -> None:
+        """No-op: nothing is kept."""
+
+    def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
+        """One after the other."""
+        return [work() for work in works]
+
+
+UNSTORED = Unstored()
 
 
 def _no_parts(piece: Piece[Any]) -> Any:
     raise TypeError(f"{piece.function.name} is a part of another piece, which needs a store.")
 
 
-# --- results on disk ------------------------------------------------------------------------------------------
+# --- stored results -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Stored(Generic[Result]):
-    """The result of a piece, on disk: what a function gets for an argument that is a piece."""
+    """The result of a piece where it is stored: what a function gets for an argument that is a piece."""
 
     kind: type[Result]
-    path: Path
+    place: Place
+    name: str
 
     def load(self) -> Result:
         """The whole result."""
-        return read_piece(self.kind, self.path)
+        _, tensors = read_tensors(self.place, self.name)
+        return self.kind(**{field.name: tensors[field.name] for field in fields(self.kind)})  # type: ignore[arg-type]
 
     def read(self, name: str) -> Tensor:
         """One tensor of the result; the others, which may be large, are not read."""
-        with safe_open(self.path, framework="pt") as file:
-            return file.get_tensor(name)
+        return open_tensors(self.place, self.name).tensor(name)
+
+    def slice(self, name: str, index: int) -> Tensor:
+        """The slice of one tensor at an index of its first dimension; the others are not read."""
+        return open_tensors(self.place, self.name).slice(name, index)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of one tensor, of which nothing is read."""
+        return open_tensors(self.place, self.name).shape(name)
 
 
-@contextmanager
-def slices(stored: tuple[Stored[Any], ...], name: str) -> Iterator[Callable[[int], Tensor]]:
-    """A function from i to the i-th slice of a tensor (T, n, ...) that lies in several results, joined along n.
+def joined(stored: tuple[Stored[Any], ...], name: str) -> Parts:
+    """A tensor (n, D) that lies in several results, joined along n; a part is read when it is asked for."""
+    return Parts([partial(each.read, name) for each in stored], [each.shape(name) for each in stored])
 
-    Only what is asked for is read.
-    """
-    files = [safe_open(each.path, framework="pt") for each in stored]
-    yield lambda index: torch.cat([file.get_slice(name)[index] for file in files])
+
+def slices(stored: tuple[Stored[Any], ...], name: str) -> Callable[[int], Parts]:
+    """A function from i to the i-th slice of a tensor (T, n, D) that lies in several results, joined along n."""
+    shapes = [each.shape(name)[1:] for each in stored]
+    return lambda index: Parts([partial(each.slice, name, index) for each in stored], shapes)
 
 
 def tensors_of(result: Any) -> dict[str, Tensor]:
     """The fields of a result, as a file holds them."""
     return {field.name: getattr(result, field.name).contiguous() for field in fields(result)}
-
-
-def read_piece(kind: type[Result], path: Path) -> Result:
-    """A result from the file that holds its fields."""
-    with safe_open(path, framework="pt") as file:
-        return kind(**{field.name: file.get_tensor(field.name) for field in fields(kind)})  # type: ignore[arg-type]

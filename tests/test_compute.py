@@ -120,6 +120,37 @@ def test_images_that_are_not_finite_are_refused_by_name(value):
         finite_images(images, "Generator faces at t = 3")
 
 
+def test_the_first_images_of_a_batch_that_are_not_finite_are_named():
+    compute, seen = Compute(batch=2), []
+
+    def work(chunk):
+        for t in (1, 2, 3):
+            seen.append((chunk[0], t))
+            compute.finite(torch.full((2, 3, 4, 4), float("nan") if chunk[0] and t > 1 else 0.0), f"{chunk[0]} at {t}")
+
+    with pytest.raises(Failure, match=r"^2 at 2 made images with NaN"):
+        list(compute.over(range(6), work))
+    assert seen == [(0, 1), (0, 2), (0, 3), (2, 1), (2, 2), (2, 3)]
+
+
+def test_an_error_that_follows_from_images_that_are_not_finite_is_told_as_theirs():
+    compute = Compute()
+
+    def work(chunk):
+        compute.finite(torch.full((1, 3, 4, 4), float("inf")), "Generator faces")
+        raise NavbenchError("Scorer toy read NaN.")
+
+    with pytest.raises(Failure, match="Generator faces made images with NaN"):
+        list(compute.over(range(1), work))
+
+
+def test_images_outside_of_batches_are_checked_at_once():
+    compute = Compute(batch=1)
+    for _ in compute.over(range(2), lambda chunk: chunk):
+        with pytest.raises(Failure, match="it made"):
+            compute.finite(torch.full((1, 3, 4, 4), float("nan")), "it")
+
+
 def test_finite_images_keep_their_values_and_become_float32():
     images = torch.linspace(-1, 1, 48).view(1, 3, 4, 4).bfloat16()
     found = finite_images(images, "it")

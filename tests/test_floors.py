@@ -9,7 +9,10 @@ import navbench
 
 ROOT = Path(navbench.__file__).parent
 FLOORS = (
-    ("words", "errors", "files", "fingerprints", "seeds", "compute", "progress"),
+    (
+        *("words", "errors", "files", "places", "buckets", "tensor_files", "fingerprints", "seeds", "compute"),
+        *("progress", "once", "staff"),
+    ),
     ("weights", "settings", "plugins", "methods"),
     ("metrics",),
     ("generators",),

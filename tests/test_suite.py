@@ -279,6 +279,7 @@ FULL = suite.parse(MINIMAL, "mine.toml").with_values(
 )
 CHOICES = {
     "precision": "bf16",
+    "extractor_precision": "bf16",
     "solver": "power",
     "experiments": ["curves"],
     "targets": ["z"],

@@ -14,6 +14,7 @@ from navbench.experiments import fid_curve
 from navbench.experiments.edit import Edit, codes_for, unshifted
 from navbench.experiments.torch_fidelity_adapter import ShiftedGenerator
 from navbench.metrics.extractors import create_extractor, quantise
+from navbench.metrics.parts import Parts
 from navbench.metrics.perceptual import create_distance
 from navbench.spaces import ParameterSpace
 
@@ -68,7 +69,7 @@ def reference(faces):
     images = quantise(unshifted(faces, codes_for(faces, "reference", range(N), SEED), Compute()))
     extractor = create_extractor("efficientnet-lite0", Compute(batch=16))
     features = fid_curve.unshifted_features(faces, "reference", range(N), SEED, extractor, Compute(batch=16)).features
-    return Images(images), extractor, fid_curve.ReferenceStatistics.of(features)
+    return Images(images), extractor, fid_curve.ReferenceStatistics.of(Parts.of(features))
 
 
 def test_a_curve_is_what_torch_fidelity_says_of_the_same_images(faces, edit, reference):
@@ -77,7 +78,7 @@ def test_a_curve_is_what_torch_fidelity_says_of_the_same_images(faces, edit, ref
     t = edit.direction.t_max
     halves = range(24), range(24, N)
     shards = [fid_curve.curve_shard(edit, [t], indices, SEED, extractor, distance, 0) for indices in halves]
-    curve = fid_curve.assemble([torch.cat([shard.features[0] for shard in shards])], shards[0].effects, prepared)
+    curve = fid_curve.assemble([Parts.of(*(shard.features[0] for shard in shards))], shards[0].effects, prepared)
     shifted = quantise(edit.prepare(codes_for(faces, "curve", range(N), SEED))(t))
     frechet, kernel = theirs(Images(shifted), images)
     assert curve.frechet_at(0).value == pytest.approx(frechet, rel=1e-4)
@@ -92,9 +93,9 @@ def test_torch_fidelity_takes_a_shifted_generator_as_it_is(edit, reference):
     frechet, kernel = theirs(shifted, images, n, input1_model_num_samples=n, rng_seed=5)
     codes = random_normal(np.random.RandomState(5), (n, shifted.z_size))
     as_floats = [each / 127.5 - 1 for each in (images.images, shifted(codes))]
-    prepared, features = fid_curve.ReferenceStatistics.of(extractor(as_floats[0])), extractor(as_floats[1])
+    prepared, features = fid_curve.ReferenceStatistics.of(Parts.of(extractor(as_floats[0]))), extractor(as_floats[1])
     assert frechet == pytest.approx(prepared.frechet.estimate(features).value, rel=1e-4)
-    assert kernel == pytest.approx(prepared.kernel.estimate(features).value, rel=1e-4)
+    assert kernel == pytest.approx(prepared.measure(Parts.of(features))[1].value, rel=1e-4)
 
 
 def test_images_are_those_of_the_edit_in_bytes(faces, edit):

@@ -16,6 +16,8 @@ from navbench.cli.loading import loading
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
 from navbench.library import SetFile
+from navbench.places import Place, mirrored, place_at
+from navbench.staff import staff
 from navbench.words import NOISES, PRECISIONS
 
 if TYPE_CHECKING:
@@ -27,6 +29,20 @@ if TYPE_CHECKING:
 console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)  # names and paths stay as they are
 _SHARED_COLUMNS = ("metric", "extractor", "reference", "distance", "n", "n_survey")
 """What is said once, above a table, where all its rows have it in common."""
+_RAY = "Compute by Ray: 'auto', HOST:6379, or without an address a cluster of this machine alone. Needs navbench[ray]."
+
+
+class _PlaceType(click.ParamType):
+    """A folder, or the URL of a prefix in an object store."""
+
+    name = "PLACE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
+        """See `place_at`."""
+        return place_at(value)
+
+
+PLACE = _PlaceType()
 
 
 def example(text: str) -> dict[str, str]:
@@ -79,13 +95,22 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str | None
 
 
 def computing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where and how to compute."""
+    """Add the options that say where and how to compute; the command gets who computes as one `staff: Staff`."""
     options = (
-        click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda' or 'cuda:N'."),
+        click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda', or several: 'cuda:0,cuda:1'."),
+        click.option("--workers", type=click.IntRange(1), help="Processes. Default: one per device."),
+        click.option("--ray", "address", metavar="[ADDRESS]", is_flag=False, flag_value="local", help=_RAY),
         click.option("--precision", type=click.Choice(PRECISIONS), help="Default: what the suite says."),
-        click.option("--batch", type=click.IntRange(1), help="Images per forward pass; changes no result."),
+        click.option(
+            "--batch", type=click.IntRange(1), help="Images per forward pass; moves results by rounding alone."
+        ),
     )
-    return functools.reduce(lambda inner, option: option(inner), reversed(options), command)
+
+    @functools.wraps(command)
+    def gathered(device: str, workers: int | None, address: str | None, **values: Any) -> Any:
+        return command(staff=staff(device, workers, address), **values)
+
+    return functools.reduce(lambda inner, option: option(inner), reversed(options), gathered)
 
 
 def calibrate_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -141,11 +166,18 @@ def show(frame: pd.DataFrame, *columns: str) -> None:
     console.print(printed)
 
 
-def show_table(run: Path, name: str, *columns: str) -> None:
-    """Print columns of a table of a run folder."""
+def table_of(place: Place, name: str) -> pd.DataFrame:
+    """A table of a run, as it stands in its file."""
     import pandas as pd
 
-    show(pd.read_csv(run / "tables" / f"{name}.csv"), *columns)
+    file = f"tables/{name}.csv"
+    with mirrored(place, (file,)) as run:
+        return pd.read_csv(run / file)
+
+
+def show_table(place: Place, name: str, *columns: str) -> None:
+    """Print columns of a table of a run."""
+    show(table_of(place, name), *columns)
 
 
 def _words(value: Any) -> str:

@@ -20,6 +20,7 @@ from navbench.words import LATENTS
 if TYPE_CHECKING:
     from navbench.generators.options import Options
     from navbench.spaces import Space
+    from navbench.staff import Staff
 
 
 @click.command(
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 @computing
 def discover(
     methods: tuple[str, ...], generator: str | None, options: Options, layers: tuple[str, ...],
-    latents: tuple[str, ...], preset: str, seed: int | None, out: Path, force: bool, device: str,
+    latents: tuple[str, ...], preset: str, seed: int | None, out: Path, force: bool, staff: Staff,
     precision: str | None, batch: int | None,
 ) -> None:  # fmt: skip
     """Find directions and write them, one file per method and layer or latent space.
@@ -63,11 +64,12 @@ def discover(
     """
     with loading():
         from navbench.runner.discover import discover as discover_sets
+        from navbench.runner.executors import discoverer
         from navbench.runner.plan import layers_of
         from navbench.spaces import LatentSpace, ParameterSpace
 
     chosen = with_subjects(overridden(preset, precision, batch, seed=seed), generator, options)
-    subject, compute = chosen.generators[0], compute_for(chosen, device)
+    subject, compute = chosen.generators[0], compute_for(chosen, staff.devices[0])
     made = zoo.create(subject.name, compute, subject.options)
     made.check()
     if layers or latents:
@@ -78,10 +80,11 @@ def discover(
     ]
     places += [(LatentSpace(made, kind), methods or subject.latent_methods) for kind in subject.latents]
     _refuse_homeless(methods, [space for space, _ in places])
-    paths = discover_sets(
-        made, places, chosen.discovery_of(subject), compute, chosen.seed, out,
-        overwrite=force, stages=lambda title: stage(console, title),
-    )  # fmt: skip
+    with discoverer(staff, out, compute) as executor:
+        paths = discover_sets(
+            made, places, chosen.discovery_of(subject), compute, chosen.seed, out,
+            overwrite=force, stages=lambda title: stage(console, title), executor=executor,
+        )  # fmt: skip
     for path in paths:
         console.print(f"Directions: {path}")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +12,7 @@ from navbench.cli.common import calibrate_option, example, given, installed, sho
 from navbench.cli.running import with_options
 from navbench.cli.shared import Shared, run_options
 from navbench.library import SetFile, library
+from navbench.places import Place
 from navbench.words import KINDS, PROJECTIONS, RESAMPLING
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def one_direction(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def measure(
     command: str, shared: Shared, direction: str, experiments: Sequence[str], of_subject: dict[str, Any], **values: Any
-) -> Path:
-    """Run experiments on the one direction of that name; the run's folder.
+) -> Place:
+    """Run experiments on the one direction of that name; where the run lies.
 
     Args:
         command: what the folder is called after, beside the direction.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from navbench.cli.common import (
+    PLACE,
     calibrate_option,
     checkpoint_options,
     computing,
@@ -17,10 +18,12 @@ from navbench.cli.common import (
 )
 from navbench.cli.running import overridden, run_suite, with_subjects
 from navbench.library import library
+from navbench.places import Place, place_at
 from navbench.words import RESAMPLING
 
 if TYPE_CHECKING:
     from navbench.generators.options import Options
+    from navbench.staff import Staff
 
 
 @click.command("run-all", cls=click.Command, **example("navbench run-all quick --out runs/quick"))
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--layer", "layers", multiple=True, help="Only these layers, by name or index.")
 @click.option("--reference", help="'unshifted', 'renderings', a folder or zip of real images, or their statistics.")
 @click.option("--resize", type=click.Choice(RESAMPLING), help="How its images of another size are resized.")
-@click.option("--out", type=click.Path(path_type=Path), help="The run folder. Default: runs/NAME-OF-SUITE.")
+@click.option("--out", type=PLACE, help="The run folder, or s3://BUCKET/PREFIX. Default: runs/NAME-OF-SUITE.")
 @fresh_option
 @click.option("--rediscover", is_flag=True, default=None, help="Find the directions anew.")
 @calibrate_option
@@ -38,8 +41,8 @@ if TYPE_CHECKING:
 @computing
 def run_all(
     source: str, generator: str | None, options: Options, layers: tuple[str, ...], reference: str | None,
-    resize: str | None, out: Path | None, fresh: bool, rediscover: bool | None, calibrate: str | None,
-    folder: Path | None, device: str, precision: str | None, batch: int | None,
+    resize: str | None, out: Place | None, fresh: bool, rediscover: bool | None, calibrate: str | None,
+    folder: Path | None, staff: Staff, precision: str | None, batch: int | None,
 ) -> None:  # fmt: skip
     """Run a whole suite and write its report.
 
@@ -49,4 +52,4 @@ def run_all(
     survey = {"layers": list(layers)} if layers else None
     chosen = overridden(source, precision, batch, rediscover=rediscover, calibrate=calibrate, survey=survey)
     chosen = with_subjects(chosen, generator, options, layers=list(layers) or None, reference=reference, resize=resize)
-    run_suite(chosen, out or Path("runs") / chosen.name, library(folder), device, fresh=fresh)
+    run_suite(chosen, out or place_at(Path("runs") / chosen.name), library(folder), staff, fresh=fresh)

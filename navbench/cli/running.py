@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from navbench.cli.common import console, given
 from navbench.cli.loading import loading
 from navbench.library import Library
+from navbench.places import Place
 from navbench.progress import stage
 
 if TYPE_CHECKING:
     from navbench.compute import Compute
     from navbench.generators.options import Options
+    from navbench.staff import Staff
     from navbench.suite import Subject, Suite
 
 
@@ -52,16 +53,16 @@ def compute_for(chosen: Suite, device: str) -> Compute:
     return Compute(device, chosen.precision, chosen.batch)
 
 
-def run_suite(chosen: Suite, out: Path, found: Library, device: str, *, fresh: bool) -> None:
+def run_suite(chosen: Suite, out: Place, found: Library, staff: Staff, *, fresh: bool) -> None:
     """Run a suite in a folder, or go on with it, and write its report."""
     with loading():
-        from navbench.report.html import write_report
+        from navbench.report.html import publish
         from navbench.runner.run import Run, check_folder
 
-    compute = compute_for(chosen, device)
+    compute = compute_for(chosen, staff.devices[0])
     check_folder(out, chosen, fresh=fresh)
-    Run(out, chosen, compute, found, console).execute(fresh=fresh)
+    Run(out, chosen, compute, found, console, staff).execute(fresh=fresh)
     with stage(console, "report") as tick:
-        page = write_report(out)
+        page = publish(out)
         tick(1, 1)
-    console.print(f"Report: {page.resolve()}")
+    console.print(f"Report: {page}")

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from navbench.cli.common import checkpoint_options, computing, directions_option, fresh_option
+from navbench.cli.common import PLACE, checkpoint_options, computing, directions_option, fresh_option
 from navbench.cli.running import overridden, run_suite
 from navbench.library import library
+from navbench.places import Place, place_at
 
 if TYPE_CHECKING:
     from navbench.generators.options import Options
+    from navbench.staff import Staff
     from navbench.suite import Suite
 
 
@@ -26,10 +28,10 @@ class Shared:
     generator: str | None
     options: Options
     preset: str
-    out: Path | None
+    out: Place | None
     fresh: bool
     folder: Path | None
-    device: str
+    staff: Staff
     precision: str | None
     batch: int | None
     calibrate: str | None = None
@@ -38,10 +40,10 @@ class Shared:
         """The preset, with the values that were given in place of its own."""
         return overridden(self.preset, self.precision, self.batch, calibrate=self.calibrate)
 
-    def run(self, chosen: Suite, name: str) -> Path:
+    def run(self, chosen: Suite, name: str) -> Place:
         """Run a suite in the folder that was named, or in one of that name under `runs`; the folder."""
-        place = self.out or Path("runs") / name
-        run_suite(chosen, place, library(self.folder), self.device, fresh=self.fresh)
+        place = self.out or place_at(Path("runs") / name)
+        run_suite(chosen, place, library(self.folder), self.staff, fresh=self.fresh)
         return place
 
 
@@ -50,7 +52,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     declared = (
         checkpoint_options,
         click.option("--preset", default="quick", show_default=True, help="Sizes that no option gives."),
-        click.option("--out", type=click.Path(path_type=Path), help="The run folder. Default: one under runs."),
+        click.option("--out", type=PLACE, help="The run folder, or s3://BUCKET/PREFIX. Default: one under runs."),
         fresh_option,
         directions_option,
         computing,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from navbench.cli.common import example, given, show
+from navbench.cli.common import example, given, show, table_of
 from navbench.cli.loading import loading
 from navbench.cli.running import with_subjects
 from navbench.cli.shared import Shared, run_options
@@ -41,9 +41,7 @@ def survey(
     wanted = {"experiments": ["survey", "curves"], "curves": {"directions": 0}, "rediscover": rediscover}
     chosen = chosen.with_values(generators=[subject | {"layers": list(layers)}], survey=sizes, **wanted)
     place = shared.run(chosen, f"survey-{_file_name(chosen.generators[0].name)}-{method}")
-    import pandas as pd
-
-    found = pd.read_csv(place / "tables" / "layers.csv").dropna(subset=["coarse"])  # the others were not surveyed
+    found = table_of(place, "layers").dropna(subset=["coarse"])  # the others were not surveyed
     changes = ("layer", "coarse", "middle", "fine", "geometry", "area50", "attributes_reached", "n_survey")
     show(found, *changes, "fd", "metric", "extractor", "reference", "n")
 

@@ -24,6 +24,10 @@ DISTANCE = text("distance", "the perceptual distance in which effects are measur
 N = count("n", "latent codes that the number is a mean over")
 CURVE_N = count("n", "images of the generator that the distance is of")
 REFERENCE_N = count("n_reference", "images of the reference", empty=True)
+KID_N = (
+    count("n_kid", "images of the generator that KID is of, the first of the `n`", empty=True),
+    count("n_reference_kid", "images of the reference that KID is of", empty=True),
+)
 RESOLUTION = text("resolution", "side of the images in pixels, or height x width", empty=True)
 ATTRIBUTE = text("attribute", "the attribute")
 UNIT = text("unit", "the attribute's unit", empty=True)

@@ -1,20 +1,75 @@
 """Bases that take long to compute: eigenvectors of the perceptual Hessian, and principal components of a latent."""
 
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from safetensors.torch import load, save
 from torch import Tensor
 
 from navbench import seeds
-from navbench.compute import Compute
+from navbench.compute import Compute, batches
 from navbench.discovery.hessian import PerceptualHessian, krylov, power
 from navbench.discovery.settings import SpectrumSettings
+from navbench.fingerprints import tensor_hash
+from navbench.generators.base import Codes
 from navbench.metrics.frechet import Moments
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
 from navbench.spaces import Space
-from navbench.work import pure
+from navbench.work import UNSTORED, Executor, pure
+
+
+@dataclass(frozen=True)
+class Products:
+    """What some codes give to the products of a Hessian with m offsets, (m, P)."""
+
+    products: Tensor
+
+
+@dataclass(frozen=True)
+class Block:
+    """Offsets (m, P) that are multiplied once, and travel with their piece."""
+
+    vectors: Tensor
+
+    @property
+    def cache_key(self) -> str:
+        """What results depend on: the offsets."""
+        return tensor_hash(self.vectors)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _block, (save({"vectors": self.vectors.cpu()}),)
+
+
+def _block(content: bytes) -> Block:
+    return Block(load(content)["vectors"])
+
+
+@pure()
+def hessian_products(hessian: PerceptualHessian, indices: Sequence[int], block: Block) -> Products:
+    """Of H times each offset what codes number `indices` give, without the factor."""
+    return Products(hessian.part(indices, block.vectors.to(hessian.compute.device)).cpu())
+
+
+class SpreadHessian(PerceptualHessian):
+    """A perceptual Hessian whose products are computed batch by batch of codes, by whoever computes."""
+
+    def __init__(
+        self, space: Space, distance: PerceptualDistance, codes: Codes, compute: Compute, executor: Executor
+    ) -> None:
+        super().__init__(space, distance, codes, compute)
+        self._whole, self._executor = PerceptualHessian(space, distance, codes, compute), executor
+        self._batches = batches(len(codes), compute.batch)
+
+    def _parts(self, vectors: Tensor) -> Iterable[Tensor]:
+        block = Block(vectors)
+        pieces = [hessian_products.piece(self._whole, indices, block) for indices in self._batches]
+        parts = self._executor.results(pieces)
+        self._executor.forget(pieces)
+        return [part.products.to(vectors.device) for part in parts]
 
 
 @dataclass(frozen=True)
@@ -42,15 +97,16 @@ def hessian_eigenvectors(
     settings: SpectrumSettings,
     compute: Compute,
     seed: int,
+    executor: Executor = UNSTORED,
     report: Report = silent,
 ) -> Eigenvectors:
     """Leading eigenvectors of the perceptual Hessian, by the solver of the settings.
 
-    All of one space are one piece: its products, each of which needs the one before, would take thrice its room.
+    Its products are pieces, which are forgotten at once: to keep them would take thrice the room of the result.
     """
     begun = time.monotonic()
     codes = space.generator.sample(range(settings.codes), seeds.derived(seed, "spectrum"))
-    hessian = PerceptualHessian(space, distance, codes, compute)
+    hessian = SpreadHessian(space, distance, codes, compute, executor)
     if settings.solver == "krylov":
         found = krylov(
             hessian,

@@ -11,11 +11,11 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from navbench.basis import Basis
-from navbench.compute import Compute, finite_images
+from navbench.compute import Compute
 from navbench.generators.base import Codes
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.spaces import Space
-from navbench.work import content_of, pure
+from navbench.work import SentOnce, content_of, pure
 
 LARGEST = 1e6  # shifts beyond this are not tried
 ACCURACY = 0.01  # an effect this close to the target, relatively, has reached it
@@ -23,7 +23,7 @@ STEPS = 24
 
 
 @dataclass(frozen=True)
-class EffectMeter:
+class EffectMeter(SentOnce):
     """Measures effects, E_z d(G(z), G_t(z)), always on the same codes."""
 
     space: Space
@@ -56,7 +56,7 @@ class EffectMeter:
             chunk = self.codes[indices[0] : indices[0] + len(indices)]
             with self.compute.autocast():
                 images = self.space.render(self.space.prepare(chunk), offset)
-            return self.distance.features(finite_images(images, f"Generator {self.space.generator.name}"))
+            return self.distance.features(self.compute.finite(images, f"Generator {self.space.generator.name}"))
 
         return torch.cat(list(self.compute.over(range(len(self.codes)), work)))
 

@@ -1,7 +1,7 @@
 """The perceptual Hessian over a space, exactly, and its leading eigenvectors by two solvers (section 3.3)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -15,12 +15,13 @@ from navbench.generators.base import Codes
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
+from navbench.work import SentOnce
 
 ROUNDING = 1e-6  # what is smaller than this share of the largest eigenvalue is zero, at float32
 KEPT = 2**30  # bytes of linearisations that are kept between products
 
 
-class PerceptualHessian:
+class PerceptualHessian(SentOnce):
     """H = d^2/da^2 E_z d(G(z), G_a(z)) at a = 0, for offsets a of a space (eq. 3).
 
     The distance is |f(x) - f(y)|^2 with features f, so that H = 2 E_z J^T J, J the Jacobian of f(G_a(z)) in a:
@@ -44,8 +45,7 @@ class PerceptualHessian:
     def product(self, vectors: Tensor) -> Tensor:
         """H times each row of `vectors`, (m, P)."""
         self.products += len(vectors)
-        parts = self.compute.over(range(len(self.codes)), lambda indices: self._product(indices, vectors))
-        products = 2 / len(self.codes) * sum(parts, torch.zeros_like(vectors))
+        products = 2 / len(self.codes) * sum(self._parts(vectors), torch.zeros_like(vectors))
         if not torch.isfinite(products).all():
             where = "" if self.space.layer is None else f" of layer {self.space.layer.name}"
             raise Failure(f"The perceptual Hessian{where} has NaN or infinite values; check the generator's weights.")
@@ -56,6 +56,20 @@ class PerceptualHessian:
         self.gradients += 1
         parts = self.compute.over(range(len(self.codes)), lambda indices: self._gradient(indices, offset))
         return sum(parts, torch.zeros_like(offset)) / len(self.codes)
+
+    @property
+    def cache_key(self) -> list[Any]:
+        """What products depend on: everything."""
+        codes = [getattr(self.codes, field.name) for field in fields(self.codes)]
+        return [self.space, self.distance, self.compute, codes]
+
+    def part(self, indices: Sequence[int], vectors: Tensor) -> Tensor:
+        """Of `product` what codes number `indices` give, (m, P), without the factor; what they share is kept."""
+        return sum(self.compute.over(indices, lambda chunk: self._product(chunk, vectors)), torch.zeros_like(vectors))
+
+    def _parts(self, vectors: Tensor) -> Iterable[Tensor]:
+        """The parts of all codes."""
+        return self.compute.over(range(len(self.codes)), lambda indices: self._product(indices, vectors))
 
     def _response(self, indices: Sequence[int]) -> Callable[[Tensor], Tensor]:
         if self._batch != self.compute.batch:  # memory ran out, and the old states are in it

@@ -5,7 +5,6 @@ import json
 import time
 import warnings
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +17,8 @@ from navbench.basis import Basis
 from navbench.compute import Compute, out_of_memory
 from navbench.discovery.settings import LearnSettings
 from navbench.errors import Failure, NavbenchError, NavbenchWarning
-from navbench.files import read_sealed, write_sealed
+from navbench.files import sealed, unsealed
+from navbench.places import Place
 from navbench.progress import Report, silent
 from navbench.spaces import Space
 from navbench.work import content_of, pure
@@ -71,11 +71,35 @@ class Learned:
 class Checkpoint:
     """Where a training keeps its state, and goes on from; no result depends on it."""
 
-    path: Path
+    place: Place
+    name: str
+
+    def __str__(self) -> str:
+        return self.place.address(self.name)
 
     @property
     def cache_key(self) -> None:
         """What results depend on: nothing of it."""
+
+    def exists(self) -> bool:
+        """Whether a training was interrupted."""
+        return self.place.exists(self.name)
+
+    def write(self, state: bytes) -> None:
+        """Keep a training's state, with a digest."""
+        self.place.write(self.name, sealed(state))
+
+    def read(self) -> bytes:
+        """The state that was kept.
+
+        Raises:
+            ValueError, OSError: it has changed since, or cannot be read.
+        """
+        return unsealed(self.place.read(self.name))
+
+    def remove(self) -> None:
+        """Forget the state, as the training is done."""
+        self.place.delete(self.name)
 
 
 @dataclass(frozen=True)
@@ -172,7 +196,7 @@ class Learner:
         self.reconstructor.train()
         return right / total, error
 
-    def save(self, path: Path) -> None:
+    def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, atomically."""
         buffer = io.BytesIO()
         torch.save(
@@ -187,22 +211,25 @@ class Learner:
             },
             buffer,
         )
-        write_sealed(path, buffer.getvalue())
+        checkpoint.write(buffer.getvalue())
 
-    def resume(self, path: Path) -> None:
+    def resume(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint of the same training; a damaged one is told and left out, another's is refused."""
         try:
-            content = read_sealed(path)
+            content = checkpoint.read()
         except (OSError, ValueError) as error:
-            sentence = f"Checkpoint {path} is damaged ({error}); the training starts over."
+            sentence = f"Checkpoint {checkpoint} is damaged ({error}); the training starts over."
             warnings.warn(sentence, NavbenchWarning, stacklevel=2)
             return
         saved: Any = torch.load(io.BytesIO(content), map_location=self.compute.device, weights_only=True)
         if not isinstance(saved, dict) or saved.get("cache_key") != self.cache_key:
-            raise NavbenchError(f"Checkpoint {path} belongs to another training; delete it, or choose another --out.")
+            raise NavbenchError(
+                f"Checkpoint {checkpoint} belongs to another training; delete it, or choose another --out."
+            )
         if saved["step"] > self.settings.steps:
             sentence = (
-                f"Checkpoint {path} is of {saved['step']} steps, more than are asked for; the training starts over."
+                f"Checkpoint {checkpoint} is of {saved['step']} steps, more than are asked for; the training starts "
+                "over."
             )
             warnings.warn(sentence, NavbenchWarning, stacklevel=2)
             return
@@ -231,8 +258,8 @@ def learn(
 ) -> Learned:
     """Solve eq. 1 on the basis of `pairs` for K = `directions` unit-norm rows of coefficients."""
     learner = Learner(pairs, directions, settings, compute)
-    if checkpoint is not None and checkpoint.path.exists():
-        learner.resume(checkpoint.path)
+    if checkpoint is not None and checkpoint.exists():
+        learner.resume(checkpoint)
     losses: list[tuple[float, float]] = []
     while learner.step < settings.steps:
         try:
@@ -250,7 +277,7 @@ def learn(
             learner.log.append({"step": learner.step, "loss": loss, "accuracy": accuracy})
             losses = []
             if checkpoint is not None:
-                learner.save(checkpoint.path)
+                learner.save(checkpoint)
     accuracy_of, shift_error = learner.evaluate()
     return Learned(
         F.normalize(learner.coefficients.detach(), dim=1).cpu(),

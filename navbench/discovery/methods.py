@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -65,7 +64,9 @@ class Discovery:
     stages: Stages = quiet
     executor: Executor = field(default_factory=Unstored)
 
-    def run(self, method: str, spectrum: DirectionSet | None = None, checkpoint: Path | None = None) -> DirectionSet:
+    def run(
+        self, method: str, spectrum: DirectionSet | None = None, checkpoint: Checkpoint | None = None
+    ) -> DirectionSet:
         """Directions of one method, each calibrated to the effect of the settings.
 
         Args:
@@ -116,7 +117,7 @@ class Discovery:
         found = self._found(METHODS[method], None, None)
         return found.basis.combine(found.coefficients.to("cpu"))
 
-    def _found(self, row: Method, spectrum: DirectionSet | None, checkpoint: Path | None) -> Found:
+    def _found(self, row: Method, spectrum: DirectionSet | None, checkpoint: Checkpoint | None) -> Found:
         found = self._basis(row, spectrum)
         return self._learn(found, row, checkpoint) if row.learned else found
 
@@ -201,14 +202,13 @@ class Discovery:
             (result,) = self.executor.results([piece], report=report)
         return result, max(0.0, float(result.seconds) - (time.monotonic() - begun))
 
-    def _learn(self, found: Found, row: Method, checkpoint: Path | None) -> Found:
+    def _learn(self, found: Found, row: Method, checkpoint: Checkpoint | None) -> Found:
         """Coefficients learned on a basis, in falling order of the reconstructor's accuracy."""
         settings: LearnSettings = self._section(row)
         basis = found.basis.to(self.compute.device)
         limit = settings.shift or self._typical_shift(basis)
         pairs = Pairs(self.space, basis, limit, settings.shift_floor, self.seed)
-        kept = None if checkpoint is None else Checkpoint(checkpoint)
-        piece = learn.piece(pairs, self.settings.directions, settings, self.compute, checkpoint=kept)
+        piece = learn.piece(pairs, self.settings.directions, settings, self.compute, checkpoint=checkpoint)
         learned, earlier = self._timed(piece, f"{row.name} in {describe(self.space)}")
         provenance = {
             "shift": limit,

@@ -51,12 +51,12 @@ def readings(edits: Sequence[Edit], points: int, indices: Sequence[int], seed: i
 
     def work(chunk: Sequence[int]) -> Tensor:
         state = first.state(codes_for(first.space.generator, Role.ATTRIBUTES, chunk, seed))
-        unshifted = scorer(first.renderer(state)(0.0)).cpu()
-        return torch.stack([_along(edit, state, unshifted) for edit in edits])
+        unshifted = scorer(first.renderer(state)(0.0))
+        return torch.stack([_along(edit, state, unshifted) for edit in edits]).cpu()
 
     def _along(edit: Edit, state: Any, unshifted: Tensor) -> Tensor:
         render, shifts = edit.renderer(state), edit.direction.shifts(points).tolist()
-        return torch.stack([scorer(render(t)).cpu() if t else unshifted for t in shifts])
+        return torch.stack([scorer(render(t)) if t else unshifted for t in shifts])
 
     return Readings(torch.cat(list(first.compute.over(indices, work)), dim=2))
 

@@ -76,7 +76,7 @@ class Common(Settings):
     """What a suite says beside the sections of its experiments.
 
     Attributes:
-        batch: images per forward pass; changes no result beyond rounding.
+        batch: images per forward pass; moves results by rounding alone.
         rediscover: find directions anew, even where there are some.
         calibrate: what every direction's range is solved for, 'effect=0.2' or 'wheel radius=+2px'; '' for the ranges
             of the direction files.

@@ -17,6 +17,7 @@ from navbench.experiments.reference import open_reference
 from navbench.experiments.rows import ENDS, Row, estimated, quality_row, resolution, who
 from navbench.experiments.statistics import is_statistics, read_statistics
 from navbench.metrics import estimate
+from navbench.metrics.dvn import MOST
 from navbench.metrics.precision_recall import NEIGHBOURS
 
 
@@ -91,7 +92,7 @@ class Curves(Experiment[CurveSettings, CurvesFound]):
         for end, (of, index) in (("at_min", (curve, 0)), ("floor", (along.floor, 0)), ("at_max", (curve, -1))):
             columns |= estimated(f"fd_{end}", of.frechet_at(index)) | estimated(f"kid_{end}", of.kernel_at(index))
         own = {"n": curve.frechet_at(0).n, "n_reference": along.n_reference, "resolution": resolution(on.generator)}
-        return columns | own
+        return columns | own | {"n_kid": curve.kernel_at(0).n, "n_reference_kid": along.n_reference_of("KID")}
 
     def measured(self, outcome: CurvesFound) -> Iterable[str]:
         """The directions with curves."""
@@ -128,7 +129,7 @@ def _curve_rows(on: Measurement, outcome: CurvesFound, direction: Direction) -> 
                 "metric": metric,
                 **along.source,
                 "n": value.n,
-                "n_reference": along.n_reference,
+                "n_reference": along.n_reference_of(metric),
                 "resolution": resolution(on.generator),
                 "precision": suite.precision,
                 "value": value.value,
@@ -147,8 +148,8 @@ def _prdc_rows(on: Measurement, outcome: CurvesFound, direction: Direction) -> I
                 "distance": on.bench.suite.distance,
                 "metric": metric,
                 **along.source,
-                "n": curve.frechet_influence.shape[1],
-                "n_reference": along.n_reference,
+                "n": curve.kernel_at(0).n,
+                "n_reference": along.n_reference_of(metric),
                 "neighbours": NEIGHBOURS,
                 "value": float(of.shares[index, place]),
                 "stderr": float(of.shares_stderr[index, place]),
@@ -167,7 +168,7 @@ def _quality_rows(on: Measurement, outcome: CurvesFound, direction: Direction) -
         yield {**bare, "metric": "feature coherence", "end": end, "n": n, "value": value, "stderr": stderr}
     if math.isfinite(float(quality.dvn[0])):
         value, stderr = quality.dvn.tolist()
-        against = {"reference": along.name, "n_reference": along.n_reference}
+        against = {"reference": along.name, "n_reference": min(along.n_reference_of("dvn") or MOST, MOST)}
         n = int(quality.dvn_n)
         yield {**bare, "metric": "dvn", "end": "", "n": n, "value": value, "stderr": stderr, **against}
     if quality.id_similarity.numel() and on.embedder is not None:

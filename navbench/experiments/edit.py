@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from navbench import seeds
-from navbench.compute import Compute, finite_images
+from navbench.compute import Compute
 from navbench.directions import Direction
 from navbench.generators.base import Codes, Generator
 from navbench.seeds import Role
@@ -62,7 +62,8 @@ class Edit:
         def render(t: float) -> Tensor:
             with self.compute.autocast():
                 images = self.space.render(state, t * offset)
-            return finite_images(images, f"Generator {self.direction.generator} at t = {t:g} of {self.direction.name}")
+            where = f"Generator {self.direction.generator} at t = {t:g} of {self.direction.name}"
+            return self.compute.finite(images, where)
 
         return render
 
@@ -90,4 +91,4 @@ def unshifted(generator: Generator, codes: Codes, compute: Compute) -> Tensor:
     """Images of the generator itself, (N, 3, H, W), float32."""
     with compute.autocast():
         images = generator(codes)
-    return finite_images(images, f"Generator {generator.name}")
+    return compute.finite(images, f"Generator {generator.name}")

@@ -1,13 +1,14 @@
 """Fréchet and kernel distance as functions of the shift (section 4.5, Figures 7, 11 and 14).
 
 A curve is made in two steps, so that it can be resumed: features of all its images, shard by shard of codes;
-then, from the features of all shards, one distance per shift with the influence of every code on it.
+then, from the features of all shards, one distance per shift with the influence of every code on it.  Features
+are read a shift and a shard at a time, so that the memory of a curve does not depend on the number of images.
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -19,11 +20,12 @@ from navbench.metrics.embedding import Embedder
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.extractors import Extractor
 from navbench.metrics.frechet import FrechetReference, Moments
-from navbench.metrics.kernel import KernelReference
+from navbench.metrics.pairwise import MOST, PairwiseReference, Samples
+from navbench.metrics.parts import Parts
 from navbench.metrics.perceptual import PerceptualDistance
-from navbench.metrics.precision_recall import NEIGHBOURS, NeighbourReference
+from navbench.metrics.precision_recall import PrecisionRecall
 from navbench.seeds import Role
-from navbench.work import Stored, pure, slices
+from navbench.work import Stored, joined, pure, slices
 
 SHARES = ("precision", "recall", "density", "coverage")
 """Numbers of how two distributions overlap at each shift, beside the distances (see `PrecisionRecall`)."""
@@ -59,10 +61,11 @@ class Curve:
     """Distances at each shift, with the influence of each code (see `Estimate`).
 
     Attributes:
-        frechet, kernel: (T,), float64; frechet_influence, kernel_influence: (T, n). The kernel distance is NaN where
-            of the reference only a mean and a covariance are known.
+        frechet: (T,), float64; frechet_influence: (T, n).
+        kernel: (T,), float64; kernel_influence: (T, m), of the first m codes. The kernel distance is NaN where of the
+            reference only a mean and a covariance are known.
         effects: (T, m), per code.
-        shares, shares_stderr: (T, 4), of `SHARES`, NaN where they are not known.
+        shares, shares_stderr: (T, 4), of `SHARES`, of the same first codes; NaN where they are not known.
     """
 
     frechet: Tensor
@@ -87,47 +90,97 @@ class ReferenceStatistics:
     """What all distances are measured against, prepared once for all curves.
 
     Attributes:
-        kernel, neighbours: `None` if only a mean and a covariance are known; `neighbours` also of very few images.
-        cache_key: what distances from it depend on, as JSON.
+        count: (), int64, the number of images; negative if unknown.
+        mean, trace, factor: of `FrechetReference`.
+        features: (m, D), of the first images; m is 0 if only a mean and a covariance are known.
+        kernel, radii: of their `PairwiseReference`.
+        pairwise_samples: (), int64, how many images at most, of either kind, the kernel distance and the shares are of.
     """
 
-    frechet: FrechetReference
-    kernel: KernelReference | None
-    neighbours: NeighbourReference | None
-    cache_key: Any = None
+    count: Tensor
+    mean: Tensor
+    trace: Tensor
+    factor: Tensor
+    features: Tensor
+    kernel: Tensor
+    radii: Tensor
+    pairwise_samples: Tensor
+
+    @classmethod
+    def of(
+        cls, features: Parts, pairwise_samples: int = MOST, device: torch.device | str = "cpu"
+    ) -> "ReferenceStatistics":
+        """From the reference's features, (n, D), computed on a device; a part is in memory at a time."""
+        moments = Moments.empty(features.dimensions, device)
+        for part in features:
+            moments.update(part)
+        frechet = FrechetReference.from_moments(moments)
+        first = features.first(pairwise_samples).to(device)
+        pairwise = PairwiseReference.of(first)
+        return cls._joined(frechet, first, pairwise.kernel, pairwise.radii, pairwise_samples)
+
+    @classmethod
+    def of_gaussian(cls, mean: Tensor, covariance: Tensor, pairwise_samples: int = MOST) -> "ReferenceStatistics":
+        """From the mean (D,) and covariance (D, D) of features that are not there: no kernel distance."""
+        frechet = FrechetReference.from_gaussian(mean, covariance)
+        return cls._joined(frechet, mean.new_empty(0, len(mean)), math.nan, mean.new_empty(0), pairwise_samples)
+
+    @classmethod
+    def _joined(
+        cls, frechet: FrechetReference, features: Tensor, kernel: float, radii: Tensor, pairwise_samples: int
+    ) -> "ReferenceStatistics":
+        count = torch.tensor(-1 if frechet.n is None else frechet.n)
+        trace, kernel_mean = (torch.tensor(value, dtype=torch.float64) for value in (frechet.trace, kernel))
+        of_gaussian = (count, frechet.mean, trace, frechet.factor)
+        return cls(*of_gaussian, features, kernel_mean, radii, torch.tensor(pairwise_samples))
+
+    def to(self, device: torch.device | str) -> "ReferenceStatistics":
+        """The same on a device, where distances from it are then computed."""
+        return type(self)(*(getattr(self, each.name).to(device) for each in fields(self)))
 
     @property
     def n(self) -> int | None:
         """The number of images; `None` if unknown."""
-        return self.frechet.n
+        return int(self.count) if self.count >= 0 else None
 
-    @classmethod
-    def of(cls, features: Tensor, cache_key: Any = None) -> "ReferenceStatistics":
-        """From the reference's features, (n, D), and what stands for them in keys."""
-        neighbours = NeighbourReference(features) if len(features) > NEIGHBOURS else None
-        return cls(
-            FrechetReference.from_moments(Moments.of(features)), KernelReference(features), neighbours, cache_key
-        )
+    @property
+    def n_pairwise(self) -> int | None:
+        """The number of images that the kernel distance and the shares are from; `None` if unknown."""
+        return len(self.features) or None
 
-    @classmethod
-    def of_gaussian(cls, mean: Tensor, covariance: Tensor, cache_key: Any = None) -> "ReferenceStatistics":
-        """From the mean (D,) and covariance (D, D) of features that are not there: no kernel distance."""
-        return cls(FrechetReference.from_gaussian(mean, covariance), None, None, cache_key)
+    @cached_property
+    def frechet(self) -> FrechetReference:
+        """What Fréchet distances are measured against."""
+        return FrechetReference(self.n, self.mean, float(self.trace), self.factor)
 
-    def estimates(self, features: Tensor) -> tuple[Estimate, Estimate]:
-        """The Fréchet and the kernel distance of features (n, D); the latter NaN where it is not known."""
-        if self.kernel is None:
-            unknown = Estimate(math.nan, torch.full((len(features),), math.nan, dtype=torch.float64))
-            return self.frechet.estimate(features), unknown
-        return self.frechet.estimate(features), self.kernel.estimate(features)
+    @cached_property
+    def pairwise(self) -> PairwiseReference | None:
+        """What kernel distances and shares are measured against; `None` if unknown."""
+        if not len(self.features):
+            return None
+        return PairwiseReference(Samples.of_reference(self.features), float(self.kernel), self.radii)
 
-    def shares(self, features: Tensor) -> Tensor:
-        """`SHARES` of features (n, D) and their standard errors, (2, 4), float64; NaN where they are not known."""
-        if self.neighbours is None or len(features) <= NEIGHBOURS:
-            return torch.full((2, len(SHARES)), math.nan, dtype=torch.float64)
-        found = self.neighbours.shares(features)
-        estimates = [getattr(found, name) for name in SHARES]
-        return torch.tensor([[each.value for each in estimates], [each.stderr for each in estimates]]).double()
+    def measure(self, features: Parts) -> tuple[Estimate, Estimate, PrecisionRecall]:
+        """The Fréchet and the kernel distance of features (n, D), and the shares; the latter two NaN if not known."""
+        frechet, first = self.frechet.estimate_of(features), features.first(int(self.pairwise_samples))
+        if self.pairwise is None:
+            unknown = Estimate(math.nan, torch.full((len(first),), math.nan, dtype=torch.float64))
+            return frechet, unknown, PrecisionRecall(unknown, unknown, unknown, unknown)
+        return frechet, *self.pairwise.measure(first)
+
+
+@pure()
+def reference_statistics(
+    features: tuple[Stored[Features], ...], pairwise_samples: int, compute: Compute
+) -> ReferenceStatistics:
+    """What distances are measured against, from the features of the reference's images."""
+    return ReferenceStatistics.of(joined(features, "features"), pairwise_samples, compute.device).to("cpu")
+
+
+@lru_cache(maxsize=1)
+def prepared(reference: Stored[ReferenceStatistics], device: torch.device) -> ReferenceStatistics:
+    """A reference on the device of a computation; the last one stays in memory for further curves from it."""
+    return reference.load().to(device)
 
 
 @pure()
@@ -169,12 +222,12 @@ def curve_shard(
             features = []
             for t in shifts:
                 images = render(t)
-                features.append(extractor(images).cpu())
+                features.append(extractor(images))
                 if trace is not None:
                     trace.add(t, images[:measured])
         nothing = torch.empty(len(shifts), 0)
         traced = trace.result() if trace is not None else (nothing, nothing, nothing)
-        return torch.stack(features), *traced
+        return torch.stack(features).cpu(), *traced
 
     return Shard(*(torch.cat(each, dim=1) for each in zip(*compute.over(indices, work), strict=True)))
 
@@ -206,47 +259,45 @@ class _Trace:
         self._last = (t, here)
         self._effects.append(effect)
         if self._embed is not None and self._identity is not None:
-            self._similarities.append((self._embed(images) * self._identity).sum(1).cpu())
+            self._similarities.append((self._embed(images) * self._identity).sum(1))
 
     def result(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Effects, steps and cosines of identity, (T, m) each."""
+        """Effects, steps and cosines of identity, (T, m) each, on the CPU."""
         id_similarity = torch.stack(self._similarities) if self._similarities else torch.empty(len(self._effects), 0)
-        return torch.stack(self._effects), torch.stack(self._steps), id_similarity
+        return torch.stack(self._effects).cpu(), torch.stack(self._steps).cpu(), id_similarity.cpu()
 
 
 def _squared(a: Tensor, b: Tensor) -> Tensor:
-    return (a - b).square().sum(1).cpu()
+    return (a - b).square().sum(1)
 
 
-def assemble(features: Iterable[Tensor], effects: Tensor, reference: ReferenceStatistics) -> Curve:
-    """The curve, from the features (n, D) of each shift in turn, so that one shift's are in memory at a time."""
-    frechet: list[Estimate] = []
-    kernel: list[Estimate] = []
-    shares: list[Tensor] = []
-    for at_shift in features:
-        for distances, found in zip((frechet, kernel), reference.estimates(at_shift), strict=True):
-            distances.append(found)
-        shares.append(reference.shares(at_shift))
+def assemble(features: Iterable[Parts], effects: Tensor, reference: ReferenceStatistics) -> Curve:
+    """The curve, from the features (n, D) of each shift in turn."""
+    frechet, kernel, shares = zip(*map(reference.measure, features), strict=True)
+    of_shares = [[getattr(each, name) for name in SHARES] for each in shares]
     return Curve(
         torch.tensor([estimate.value for estimate in frechet], dtype=torch.float64),
         torch.stack([estimate.influence for estimate in frechet]),
         torch.tensor([estimate.value for estimate in kernel], dtype=torch.float64),
         torch.stack([estimate.influence for estimate in kernel]),
         effects,
-        *torch.stack(shares, dim=1),
+        torch.tensor([[estimate.value for estimate in each] for each in of_shares], dtype=torch.float64),
+        torch.tensor([[estimate.stderr for estimate in each] for each in of_shares], dtype=torch.float64),
     )
 
 
-@pure()
-def curve(shards: tuple[Stored[Shard], ...], reference: ReferenceStatistics) -> Curve:
+@pure(revision=2)
+def curve(shards: tuple[Stored[Shard], ...], reference: Stored[ReferenceStatistics], compute: Compute) -> Curve:
     """The curve of a direction from its shards, which make up all codes in order."""
     effects = torch.cat([shard.read("effects") for shard in shards], dim=1)
-    with slices(shards, "features") as at:
-        return assemble(map(at, range(len(effects))), effects, reference)
+    at = slices(shards, "features")
+    return assemble(map(at, range(len(effects))), effects, prepared(reference, compute.device))
 
 
-@pure()
-def floor(unshifted: tuple[Stored[Features], ...], effect_codes: int, reference: ReferenceStatistics) -> Curve:
+@pure(revision=2)
+def floor(
+    unshifted: tuple[Stored[Features], ...], effect_codes: int, reference: Stored[ReferenceStatistics], compute: Compute
+) -> Curve:
     """The distances at t = 0, which all curves of a generator share, as a curve of one point."""
-    features = torch.cat([part.read("features") for part in unshifted])
-    return assemble([features], torch.zeros(1, effect_codes), reference)
+    features = joined(unshifted, "features")
+    return assemble([features], torch.zeros(1, effect_codes), prepared(reference, compute.device))

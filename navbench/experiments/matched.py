@@ -135,7 +135,7 @@ def _rows(on: Measurement, matches: Sequence[Match]) -> Iterator[Row]:
                     "metric": metric,
                     **along.source,
                     "n": value.n,
-                    "n_reference": along.n_reference,
+                    "n_reference": along.n_reference_of(metric),
                     "value": value.value,
                     "stderr": value.stderr,
                 }

@@ -17,6 +17,7 @@ from navbench.metrics.attributes import Scorer
 from navbench.metrics.embedding import Embedder
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.metrics.segmentation import Segmenter
+from navbench.once import Once
 from navbench.progress import Report
 from navbench.settings import Settings
 from navbench.work import Executor, Piece, Tick, no_tick, steps
@@ -36,6 +37,8 @@ class Shared(Protocol):
 
 
 Kept = TypeVar("Kept", bound=Shared)
+SIDE_BY_SIDE = 16
+"""Pieces that are asked for at once where their results are not wanted: enough for that many workers."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +89,11 @@ class Bench:
     executor: Executor
     distance: PerceptualDistance
     stage: Callable[[str], AbstractContextManager[Report]]
-    _made: dict[Any, Any] = field(default_factory=dict)
+    _made: Once = field(default_factory=Once)
 
     def once(self, make: Callable[..., Made], *args: Any) -> Made:
         """`make(*args)`, made when it is first asked for; the arguments are hashable."""
-        if (make, *args) not in self._made:
-            self._made[make, *args] = make(*args)
-        return self._made[make, *args]
+        return cast(Made, self._made.get((make, *args), lambda: make(*args)))
 
 
 def probe(scorer: Scorer, generator: Generator, compute: Compute) -> None:
@@ -137,8 +138,8 @@ class Measurement(Instruments):
 
     plan: Plan
     ranges: Mapping[str, Range] = field(default_factory=dict)
-    _outcomes: dict[type[Experiment[Any, Any]], Any] = field(default_factory=dict, init=False)
-    _shared: dict[Any, Shared] = field(default_factory=dict, init=False)
+    _outcomes: Once = field(default_factory=Once, init=False)
+    _shared: Once = field(default_factory=Once, init=False)
 
     # --- experiments
 
@@ -150,21 +151,19 @@ class Measurement(Instruments):
 
     def outcome(self, kind: type[Experiment[Any, O]]) -> O | None:
         """What an experiment found, which runs now if it has not; `None` if it is not part of this measurement."""
-        if kind not in self._outcomes and self.wants(kind):
-            self._outcomes[kind] = kind().run(self)
-        return self._outcomes.get(kind)
+        if kind not in self._outcomes.values and not self.wants(kind):
+            return None
+        return cast(O, self._outcomes.get(kind, lambda: kind().run(self)))
 
     # --- the door to results
 
     def once(self, make: "Callable[[Measurement], Kept]") -> Kept:
         """`make(self)`, made when an experiment first asks for it."""
-        if make not in self._shared:
-            self._shared[make] = make(self)
-        return cast(Kept, self._shared[make])
+        return cast(Kept, self._shared.get(make, lambda: make(self)))
 
     def shared(self) -> list[Shared]:
         """Everything that several experiments have asked for."""
-        return list(self._shared.values())
+        return list(self._shared.values.values())
 
     @contextmanager
     def counted(self, title: str, total: int) -> Iterator[Tick]:
@@ -191,6 +190,12 @@ class Measurement(Instruments):
             return self.bench.executor.results(pieces, tick)
         with self.counted(title, steps(pieces)) as own:
             return self.bench.executor.results(pieces, own)
+
+    def keep(self, pieces: Sequence[Piece[Any]], title: str) -> None:
+        """Make pieces that others will be made of, in a stage of their own; few results are in memory at a time."""
+        with self.counted(title, len(pieces)) as tick:
+            for start in range(0, len(pieces), SIDE_BY_SIDE):
+                self.bench.executor.results(pieces[start : start + SIDE_BY_SIDE], tick)
 
     def edit(self, direction: Direction) -> Edit:
         """The direction on the generator."""

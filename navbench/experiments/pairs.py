@@ -106,21 +106,14 @@ class Pairs(Experiment[PairSettings, PairsFound]):
             yield f"{on.generator.name} has no {method} directions here, so none was set beside others'."
 
     def run(self, on: Measurement) -> PairsFound:
-        """Per set one piece, and the curves of the closest latent directions."""
-        settings, sets, pairs, sheets = on.settings(Pairs), on.plan.sets, list[Pair](), list[Sheet]()
+        """One piece for all directions, and the curves of the closest latent ones."""
+        settings = on.settings(Pairs)
         method = settings.method or _last_method(on.subject)
-        own = [found for found in sets if found.method == method and found.space == "parameter"]
-        latent = [found for found in sets if found.space in LATENTS]
-        with on.counted("pairs", len(own) + 1) as tick:
-            for found in own:
-                others = [one for one in sets if one.place == found.place and one is not found] + latent
-                first = [direction for direction in found if direction.index < settings.directions]
-                if first and others:
-                    paired = _paired(on, first, others)
-                    pairs += paired
-                    sheets += _sheets(on, first, paired)
-                tick(found.set_id)
-            sheets += _matched_sheets(on)
+        own = [found for found in on.plan.sets if found.method == method and found.space == "parameter"]
+        with on.counted("pairs", 2) as tick:
+            pairs = _paired(on, own)
+            tick(method)
+            sheets = [*_sheets(on, pairs), *_matched_sheets(on)]
             tick("pictures")
         if settings.curves and on.asks_for(Curves):
             pairs = _with_curves(on, pairs)
@@ -141,9 +134,17 @@ def _last_method(subject: Subject) -> str:
     return subject.methods[-1] if subject.methods else ""
 
 
-def _paired(on: Measurement, first: list[Direction], others: Sequence[DirectionSet]) -> list[Pair]:
-    """For each direction and each other set, the direction of the same label, or else the closest."""
+def _paired(on: Measurement, own: Sequence[DirectionSet]) -> list[Pair]:
+    """For the first directions of each set, and each other set, the direction of the same label, or else the closest.
+
+    Latent directions are rendered once, for the sets of all layers.
+    """
+    first = [one for found in own for one in found if one.index < on.settings(Pairs).directions]
+    layers, ids = {one.place for one in first}, {found.set_id for found in own}
+    others = [one for one in on.plan.sets if one.space in LATENTS or (one.place in layers and one.set_id not in ids)]
     candidates = [direction for found in others for direction in found]
+    if not first or not candidates:
+        return []
     edits, others_edits = ([on.edit(one) for one in group] for group in (first, candidates))
     piece = pairing.piece(edits, others_edits, on.settings(Pairs).codes, on.bench.suite.seed)
     (compared,), pairs = on.pieces([piece]), []
@@ -152,6 +153,8 @@ def _paired(on: Measurement, first: list[Direction], others: Sequence[DirectionS
         for found in others:
             among = list(range(start, start + len(found)))
             start += len(found)
+            if found.space not in LATENTS and found.place != direction.place:
+                continue
             named = [place for place in among if direction.label and candidates[place].label == direction.label]
             place, end, choice = compared.closest(row, named or among)
             cosine = compared.measured(row, place, end)
@@ -179,10 +182,10 @@ def _sheet(on: Measurement, kind: str, members: Sequence[tuple[Direction, int]])
     return Sheet(kind, [direction for direction, _ in members], images)
 
 
-def _sheets(on: Measurement, first: Sequence[Direction], pairs: Sequence[Pair]) -> Iterator[Sheet]:
+def _sheets(on: Measurement, pairs: Sequence[Pair]) -> Iterator[Sheet]:
     """Of each direction its own row, its partners in its layer, and the closest latent one."""
     latent = closest_latent(pairs)
-    for direction in first:
+    for direction in {pair.direction.name: pair.direction for pair in pairs}.values():
         inner = [pair for pair in pairs if pair.direction is direction and pair.other.space == "parameter"]
         shown = [*inner, *([latent[direction.name]] if direction.name in latent else [])]
         yield _sheet(on, "paired", [(direction, 1), *((pair.other, pair.end) for pair in shown)])

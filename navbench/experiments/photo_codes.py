@@ -13,8 +13,9 @@ from navbench.experiments.projection import SPACES, Projection, latent_of
 from navbench.experiments.real_images import Photo
 from navbench.experiments.strips import to_float
 from navbench.generators.base import Generator
+from navbench.places import Folder
 from navbench.spaces import ActivationSpace
-from navbench.work import read_piece, tensors_of
+from navbench.work import Stored, tensors_of
 
 CODES = ".safetensors"
 _FORMAT = 1
@@ -58,7 +59,7 @@ def read_codes(path: Path, generator: Generator) -> Projected:
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})["navbench codes"])
-        piece = read_piece(Projection, path)
+        piece = Stored(Projection, Folder(path.parent), path.name).load()
         known = {name: header[name] for name in ("space", "layer", "distance", "steps", "weights")}
         known["pixel_weight"] = float(header.get("pixel_weight", 0.0))  # the first ones had none
         photo = Photo(header["name"], to_float(piece.photo), header["source"], header["cropped"], dict(header["truth"]))

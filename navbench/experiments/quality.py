@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from navbench.experiments.fid_curve import Features, ReferenceStatistics, Shard
-from navbench.metrics.coherence import coherence
-from navbench.metrics.dvn import dvn
+from navbench.metrics.coherence import coherence_of
+from navbench.metrics.dvn import MOST, dvn
+from navbench.metrics.parts import Parts
 from navbench.metrics.paths import path_speed_cv
-from navbench.work import Stored, pure, slices
+from navbench.work import Stored, joined, pure, slices
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Quality:
 
 
 def quality(
-    steps: Tensor, shifts: Sequence[float], unshifted: Tensor, ends: tuple[Tensor, Tensor], real: Tensor | None,
+    steps: Tensor, shifts: Sequence[float], unshifted: Parts, ends: tuple[Parts, Parts], real: Tensor | None,
     id_similarity: Tensor,
 ) -> Quality:  # fmt: skip
     """The quality of one direction.
@@ -43,13 +44,13 @@ def quality(
         steps: (T, m), perceptual distances between neighbouring shifts, t = 0 among them.
         shifts: T + 1 of them, ascending, t = 0 among them.
         unshifted: (n, D), features at t = 0.
-        ends: the same of the same codes at t_min and at t_max.
+        ends: the same of the same codes at t_min and at t_max, in parts of the same sizes.
         real: (m, D), those of the reference; `None` if unknown.
         id_similarity: see the attribute.
     """
-    same = [coherence(end.double().cpu() - unshifted.double().cpu()) for end in ends]
+    same = [coherence_of(end.less(unshifted)) for end in ends]
     values = torch.tensor([[each.value, each.stderr] for each in same], dtype=torch.float64)
-    found = None if real is None or len(unshifted) < 4 else dvn(*ends, real)
+    found = None if real is None or len(unshifted) < 4 else dvn(ends[0].first(MOST), ends[1].first(MOST), real)
     number = [float("nan")] * 2 if found is None else [found.value, found.stderr]
     count = torch.tensor(0 if found is None else found.n)
     return Quality(
@@ -57,16 +58,15 @@ def quality(
     )
 
 
-@pure()
+@pure(revision=2)
 def curve_quality(
     shards: tuple[Stored[Shard], ...], shifts: tuple[float, ...], unshifted: tuple[Stored[Features], ...],
-    reference: ReferenceStatistics,
+    reference: Stored[ReferenceStatistics],
 ) -> Quality:  # fmt: skip
     """The quality of a direction from the shards of its curve over these shifts, t = 0 among them."""
     steps, id_similarity = (
         torch.cat([shard.read(name) for shard in shards], dim=1) for name in ("steps", "id_similarity")
     )
-    real = None if reference.kernel is None else reference.kernel.features
-    at_zero = torch.cat([part.read("features") for part in unshifted])
-    with slices(shards, "features") as at:
-        return quality(steps, shifts, at_zero, (at(0), at(len(shifts) - 2)), real, id_similarity)
+    real, at = reference.read("features"), slices(shards, "features")
+    ends = (at(0), at(len(shifts) - 2))
+    return quality(steps, shifts, joined(unshifted, "features"), ends, real if len(real) else None, id_similarity)

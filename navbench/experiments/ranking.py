@@ -74,6 +74,7 @@ class Ranking(Experiment[NoSettings, Numbers]):
         along = realism(on)
         own = {"metric": along.extractor.metric, **along.source, "n": fd.n, "n_reference": along.n_reference}
         row |= {**own, **estimated("fd_mean", fd), **estimated("kid_mean", kid)}
+        row |= {"n_kid": kid.n, "n_reference_kid": along.n_reference_of("KID")}
         of_method = outcome.of_place[directions.place].get(along.extractor.metric, {})
         if len({number.footing for number in of_method.values()}) == 1 and directions.method in of_method:
             ranked = ranks({method: number.mean for method, number in of_method.items()})
@@ -85,7 +86,7 @@ def _setting(on: Measurement, metric: str) -> Row:
     """With what and against what a metric was measured; nothing of those that need no reference."""
     if on.outcome(Curves) is None or metric not in (realism(on).extractor.metric, "KID"):
         return {"extractor": "", "reference": "", "n_reference": None}
-    return {**realism(on).source, "n_reference": realism(on).n_reference}
+    return {**realism(on).source, "n_reference": realism(on).n_reference_of(metric)}
 
 
 def _compared(of_method: Mapping[str, Number]) -> Iterator[Row]:

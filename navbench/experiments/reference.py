@@ -3,7 +3,7 @@
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from io import BytesIO
 from pathlib import Path, PurePath
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from navbench.experiments.fid_curve import Features
 from navbench.files import content_hash
 from navbench.metrics.attributes import Scorer
 from navbench.metrics.extractors import Extractor
-from navbench.work import pure
+from navbench.work import SentOnce, pure
 
 GROUP = "navbench.references"
 """Entry points of distributions: callables from (indices, seed) to images (N, 3, H, W), float, [-1, 1]."""
@@ -99,18 +99,17 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class RealImages:
+class RealImages(SentOnce):
     """Image files by name, in sorted order, read one at a time; none is converted.
 
     Attributes:
-        names: of the files.
-        read: the bytes of one.
+        source: the folder, or the zip.
+        names: of the files in it.
         resize: one of `RESAMPLING`, for images of another size but the same proportions; '' to refuse them.
     """
 
     source: str
     names: tuple[str, ...]
-    read: Callable[[str], bytes]
     size: Size
     resize: str = ""
 
@@ -145,7 +144,7 @@ class RealImages:
 
     def _open(self, name: str, *, whole: bool = True) -> Image.Image:
         try:
-            with Image.open(BytesIO(self.read(name))) as image:
+            with Image.open(BytesIO(self._read(name))) as image:
                 if whole:
                     image.load()
         except Exception as error:  # of many kinds: zip files, encryption and every image format have their own
@@ -164,6 +163,10 @@ class RealImages:
                 f"{width}x{height}; {self._remedy(same_proportions)}."
             )
         return image
+
+    def _read(self, name: str) -> bytes:
+        path = Path(self.source)
+        return (path / name).read_bytes() if path.is_dir() else _archive(path).read(name)
 
     def _remedy(self, same_proportions: bool) -> str:
         if same_proportions:
@@ -186,12 +189,9 @@ def open_reference(source: str, size: Size, count: int, resize: str = "") -> Ref
     path = Path(source)
     try:
         if path.is_dir():
-            files = {str(file.relative_to(path)): file for file in path.rglob("*") if file.is_file()}
-            found: Sequence[str] = list(files)
-            read: Callable[[str], bytes] = lambda name: files[name].read_bytes()  # noqa: E731
+            inside = [str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()]
         elif zipfile.is_zipfile(path):
-            archive = zipfile.ZipFile(path)
-            found, read = [entry.filename for entry in archive.infolist() if not entry.is_dir()], archive.read
+            inside = [entry.filename for entry in _archive(path).infolist() if not entry.is_dir()]
         else:
             known = ", ".join(sorted(plugins.known(GROUP)))
             raise NavbenchError(
@@ -200,12 +200,22 @@ def open_reference(source: str, size: Size, count: int, resize: str = "") -> Ref
             )
     except (OSError, zipfile.BadZipFile) as error:
         raise NavbenchError(f"Reference {source!r} cannot be read ({error}).") from error
-    names = tuple(sorted(name for name in found if PurePath(name).suffix.lower() in SUFFIXES))
+    names = tuple(sorted(name for name in inside if PurePath(name).suffix.lower() in SUFFIXES))
     if len(names) < 2:
         raise NavbenchError(
             f"Reference {source!r} holds {len(names)} images ({', '.join(sorted(SUFFIXES))}); it needs at least 2."
         )
-    return RealImages(source, names, read, size, resize)
+    return RealImages(source, names, size, resize)
+
+
+def _archive(path: Path) -> zipfile.ZipFile:
+    """A zip, whose index is read once."""
+    return _opened(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _opened(path: Path, _changed: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(path)
 
 
 @pure()

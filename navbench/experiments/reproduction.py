@@ -78,20 +78,7 @@ class Imitation:
 
     def solve(self, codes: int, held_out: int, steps: int, rows: int = 3, report: Report = silent) -> Reproduction:
         """Find the best offset on `codes` codes and measure it on `held_out` others."""
-        compute = Compute(str(self.edit.compute.device), "float32", self.edit.compute.batch)
-        problem = _LeastSquares(self, compute, codes)
-        offset, curve = problem.minimise(steps, report)
-        parts = compute.over(range(held_out), lambda chunk: self._measure(chunk, offset, rows))
-        errors, sizes, perceptual, perceptual_sizes, panel = zip(*parts, strict=True)
-        return Reproduction(
-            offset.cpu(),
-            torch.tensor(curve, dtype=torch.float64),
-            torch.cat(errors),
-            torch.cat(sizes),
-            torch.cat(perceptual),
-            torch.cat(perceptual_sizes),
-            torch.cat(panel),
-        )
+        return solve([self], codes, held_out, steps, rows, report)[0]
 
     def images(self, codes: Codes) -> tuple[Tensor, Tensor]:
         """The unshifted images and the edit."""
@@ -99,71 +86,137 @@ class Imitation:
         offset = self.edit.offset
         return self.edit.space.render(state, torch.zeros_like(offset)), self.edit.space.render(state, self.t * offset)
 
-    @torch.no_grad()
-    def _measure(self, chunk: Sequence[int], offset: Tensor, rows: int) -> tuple[Tensor, ...]:
-        codes = codes_for(self.space.generator, Role.HELD_OUT, chunk, self.seed)
-        original, edit = self.images(codes)
-        imitation = self.space.render(self.space.prepare(codes), offset)
-        features = self.distance.features(edit)
-        shown = max(0, rows - chunk[0])
-        panel = torch.stack([original[:shown], edit[:shown], imitation[:shown]], dim=1)
-        return (
-            (imitation - edit).double().square().mean(dim=(1, 2, 3)).cpu(),
-            (original - edit).double().square().mean(dim=(1, 2, 3)).cpu(),
-            (self.distance.features(imitation) - features).square().sum(1).cpu(),
-            (self.distance.features(original) - features).square().sum(1).cpu(),
-            to_bytes(panel),
+
+def solve(
+    problems: Sequence[Imitation], codes: int, held_out: int, steps: int, rows: int = 3, report: Report = silent
+) -> list[Reproduction]:
+    """Solve problems that differ in their spaces alone; the images of the edit are made once for all of them."""
+    first = problems[0]
+    compute = first.edit.compute.at("float32")
+    edited = _Edited(first, compute, range(codes))
+    found = [_LeastSquares(problem.space, edited).minimise(steps, report) for problem in problems]
+    offsets = [offset for offset, _ in found]
+    parts = compute.over(range(held_out), lambda chunk: _measure(problems, offsets, chunk, rows))
+    errors, sizes, perceptual, perceptual_sizes, panels = map(torch.cat, zip(*parts, strict=True))
+    return [
+        Reproduction(
+            offset.cpu(),
+            torch.tensor(curve, dtype=torch.float64),
+            errors[:, index],
+            sizes,
+            perceptual[:, index],
+            perceptual_sizes,
+            panels[:, index],
         )
+        for index, (offset, curve) in enumerate(found)
+    ]
 
 
-@pure()
+@torch.no_grad()
+def _measure(
+    problems: Sequence[Imitation], offsets: Sequence[Tensor], chunk: Sequence[int], rows: int
+) -> tuple[Tensor, ...]:
+    """What a `Reproduction` holds, of a batch of held-out codes: errors (n, problems), sizes (n,), ..."""
+    first, distance = problems[0], problems[0].distance
+    codes = codes_for(first.space.generator, Role.HELD_OUT, chunk, first.seed)
+    original, edit = first.images(codes)
+    features = distance.features(edit)
+    shown = max(0, rows - chunk[0])
+    errors, perceptual, panels = [], [], []
+    for problem, offset in zip(problems, offsets, strict=True):
+        imitation = problem.space.render(problem.space.prepare(codes), offset)
+        errors.append((imitation - edit).double().square().mean(dim=(1, 2, 3)))
+        perceptual.append((distance.features(imitation) - features).square().sum(1))
+        panels.append(to_bytes(torch.stack([original[:shown], edit[:shown], imitation[:shown]], dim=1)))
+    return (
+        torch.stack(errors, dim=1).cpu(),
+        (original - edit).double().square().mean(dim=(1, 2, 3)).cpu(),
+        torch.stack(perceptual, dim=1).cpu(),
+        (distance.features(original) - features).square().sum(1).cpu(),
+        torch.stack(panels, dim=1),
+    )
+
+
+def _imitate_into_all(given: Sequence[Mapping[str, Any]]) -> list[Reproduction]:
+    """`imitate` for several spaces, of which the edit's images are made once."""
+    names, sizes = ("edit", "t", "space", "distance", "seed"), ("codes", "held_out", "steps")
+    problems = [Imitation(*(each[name] for name in names)) for each in given]
+    return solve(problems, *(given[0][name] for name in sizes))
+
+
+@pure(together=_imitate_into_all)
 def imitate(
-    edit: Edit, t: float, space: Space, distance: PerceptualDistance, seed: int, codes: int, held_out: int, steps: int
+    space: Space, edit: Edit, t: float, distance: PerceptualDistance, seed: int, codes: int, held_out: int, steps: int
 ) -> Reproduction:
     """Imitate an edit at shift t by one offset of a space, found on `codes` codes and measured on `held_out` others."""
     return Imitation(edit, t, space, distance, seed).solve(codes, held_out, steps)
 
 
+class _Edited:
+    """The edit on the codes on which offsets are found, batch by batch, made once.
+
+    Attributes:
+        size: the sum of its squared changes of pixels.
+    """
+
+    def __init__(self, imitation: Imitation, compute: Compute, indices: Sequence[int]) -> None:
+        self.imitation, self.compute, self.indices = imitation, compute, indices
+        self._batches: dict[tuple[int, int], tuple[Codes, Tensor, Tensor]] = {}
+        self.size = float(sum(compute.over(indices, lambda chunk: self._batch(chunk)[2])))
+
+    def images(self, chunk: Sequence[int]) -> tuple[Codes, Tensor]:
+        """Codes, and their images under the edit."""
+        codes, edit, _ = self._batch(chunk)
+        return codes, edit
+
+    @torch.no_grad()
+    def _batch(self, chunk: Sequence[int]) -> tuple[Codes, Tensor, Tensor]:
+        key = (chunk[0], len(chunk))
+        if key not in self._batches:
+            problem = self.imitation
+            codes = codes_for(problem.space.generator, Role.REPRODUCTION, chunk, problem.seed)
+            original, edit = problem.images(codes)
+            self._batches[key] = codes, edit, (original - edit).double().square().sum()
+        return self._batches[key]
+
+
 class _LeastSquares:
     """E ||B_h(z) - A(z)||^2 / E ||G(z) - A(z)||^2 over fixed codes, and its gradient in h, batch by batch."""
 
-    def __init__(self, imitation: Imitation, compute: Compute, codes: int) -> None:
-        self.imitation, self.compute, self.codes = imitation, compute, range(codes)
-        self._prepared: dict[tuple[int, int], tuple[Any, Tensor, float]] = {}
-        self.size = sum(compute.over(self.codes, lambda chunk: self._prepare(chunk)[2]))
+    def __init__(self, space: Space, edited: _Edited) -> None:
+        self.space, self.edited = space, edited
+        self.compute, self.codes = edited.compute, edited.indices
+        self._states: dict[tuple[int, int], Any] = {}
 
     @torch.no_grad()
-    def _prepare(self, chunk: Sequence[int]) -> tuple[Any, Tensor, float]:
-        """Of a batch: the work of space B that no h changes, the edit, and the edit's size; made once."""
+    def _state(self, chunk: Sequence[int], codes: Codes) -> Any:
+        """The work of space B that no h changes, made once for a batch."""
         key = (chunk[0], len(chunk))
-        if key not in self._prepared:
-            space = self.imitation.space
-            codes = codes_for(space.generator, Role.REPRODUCTION, chunk, self.imitation.seed)
-            original, edit = self.imitation.images(codes)
-            size = float((original - edit).double().square().sum())
-            self._prepared[key] = space.prepare(codes), edit, size
-        return self._prepared[key]
+        if key not in self._states:
+            self._states[key] = self.space.prepare(codes)
+        return self._states[key]
 
-    def _part(self, chunk: Sequence[int], offset: Tensor) -> tuple[float, Tensor]:
-        state, edit, _ = self._prepare(chunk)
+    def _part(self, chunk: Sequence[int], offset: Tensor) -> Tensor:
+        """Of a batch the error and its gradient, (1 + numel,), float64, on the device."""
+        codes, edit = self.edited.images(chunk)
+        state = self._state(chunk, codes)
 
         def error(h: Tensor) -> Tensor:
-            images = self.imitation.space.render(state, h)
-            return (images - edit).square().sum(dim=(1, 2, 3)).double().sum() / self.size
+            images = self.space.render(state, h)
+            return (images - edit).square().sum(dim=(1, 2, 3)).double().sum() / self.edited.size
 
         gradient, value = torch.func.grad_and_value(error)(offset)
-        return float(value), gradient
+        return torch.cat([value[None], gradient.flatten().double()])
 
     def minimise(self, steps: int, report: Report) -> tuple[Tensor, list[float]]:
         """The best offset, and the unexplained fraction before the first and after each step of L-BFGS."""
-        shape, device = self.imitation.space.shape, self.compute.device
+        shape, device = self.space.shape, self.compute.device
 
         def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
             offset = torch.from_numpy(flat).float().view(shape).to(device)
-            values, gradients = zip(
-                *self.compute.over(self.codes, lambda chunk: self._part(chunk, offset)), strict=True
-            )
-            return sum(values), torch.stack(gradients).sum(0).flatten().double().cpu().numpy()
+            parts = list(self.compute.over(self.codes, lambda chunk: self._part(chunk, offset)))
+            value, gradient = torch.stack(parts).sum(0).cpu().split([1, offset.numel()])  # the one copy from the device
+            return float(value), gradient.numpy()
 
         curve = [1.0]  # h = 0 is the unshifted generator, in any space
 
@@ -251,7 +304,7 @@ class Reproductions(Experiment[ReproductionSettings, Imitations]):
         sizes = (settings.codes, settings.held_out, settings.steps)
         for direction in on.plan.leading(settings.directions):
             for space in _imitators(on, direction):
-                problem = (on.edit(direction), direction.t_max, space, on.bench.distance, on.bench.suite.seed)
+                problem = (space, on.edit(direction), direction.t_max, on.bench.distance, on.bench.suite.seed)
                 note = f"{direction.name} into {describe(space)}"
                 pieces[direction.name, describe(space)] = imitate.piece(*problem, *sizes).but(note=note)
         return Imitations(dict(zip(pieces, on.pieces(list(pieces.values()), "reproduction"), strict=True)))

@@ -44,11 +44,11 @@ def screen(edits: Sequence[Edit], distance: PerceptualDistance, indices: Sequenc
     def work(chunk: Sequence[int]) -> Tensor:
         state = first.state(codes_for(first.space.generator, Role.SCREENING, chunk, seed))
         original = distance.features(first.renderer(state)(0.0))
-        return torch.stack([_effects(edit, state, original) for edit in edits])
+        return torch.stack([_effects(edit, state, original) for edit in edits]).cpu()
 
     def _effects(edit: Edit, state: object, original: Tensor) -> Tensor:
         render, ends = edit.renderer(state), (edit.direction.t_min, edit.direction.t_max)
-        return torch.stack([(distance.features(render(t)) - original).square().sum(1).cpu() for t in ends])
+        return torch.stack([(distance.features(render(t)) - original).square().sum(1) for t in ends])
 
     return Effects(torch.cat(list(first.compute.over(indices, work)), dim=2))
 

@@ -7,6 +7,7 @@ neither how many images it is of nor how they were resized, and nothing of eithe
 
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from navbench.compute import Compute
 from navbench.errors import NavbenchError
+from navbench.experiments.fid_curve import ReferenceStatistics
 from navbench.files import content_hash
 from navbench.generators.pickles import read_torch
+from navbench.metrics.parts import Parts
+from navbench.work import pure
 
 SUFFIXES = {".npz", ".pt"}
 _SYMMETRIC = 1e-3  # of the largest variance: statistics at single precision are symmetric to 1e-6
@@ -55,14 +60,40 @@ class Statistics:
             )
 
     @property
-    def cache_key(self) -> str:
-        """The hash of the file."""
-        return content_hash(Path(self.source))
+    def n(self) -> int | None:
+        """How many images they are of; `None` if unknown."""
+        return len(self.known) if isinstance(self.known, Tensor) else None
 
     def description(self) -> str:
         """What it is, in words."""
         what = f"features of {len(self.known):,} images" if isinstance(self.known, Tensor) else "a mean and covariance"
         return f"{what} from the file {self.source}, which does not tell how its images were resized"
+
+
+@dataclass(frozen=True)
+class StatisticsFile:
+    """A file of statistics as a piece is given it: by its path, to be read by whoever computes."""
+
+    source: str
+
+    @cached_property
+    def cache_key(self) -> str:
+        """The hash of the file."""
+        return content_hash(Path(self.source))
+
+
+@pure()
+def statistics_of_file(file: StatisticsFile, pairwise_samples: int, compute: Compute) -> ReferenceStatistics:
+    """What distances are measured against, from a file of statistics."""
+    return prepare(read_statistics(file.source), pairwise_samples, compute.device).to("cpu")
+
+
+def prepare(statistics: Statistics, pairwise_samples: int, device: torch.device) -> ReferenceStatistics:
+    """What distances are measured against, of statistics that were read."""
+    known = statistics.known
+    if isinstance(known, Tensor):
+        return ReferenceStatistics.of(Parts.of(known), pairwise_samples, device)
+    return ReferenceStatistics.of_gaussian(known.mean.to(device), known.covariance.to(device), pairwise_samples)
 
 
 def is_statistics(source: str) -> bool:

@@ -26,7 +26,7 @@ from navbench.metrics.change import geometry_and_colour, scale_energies
 from navbench.seeds import Role
 from navbench.settings import Settings
 from navbench.spaces import ParameterSpace
-from navbench.work import pure
+from navbench.work import Tick, pure
 
 
 @dataclass(frozen=True)
@@ -170,8 +170,7 @@ class Survey(Experiment[SurveySettings, SurveyedLayers]):
             how = (settings.samples, suite.seed)
             pieces = [changes.piece(on.edit(direction), *how).but(note=direction.name) for direction in every]
             found = dict(zip((one.name for one in every), on.pieces(pieces, tick=tick), strict=True))
-            along = realism(on).curves(curved, 3, tick) if curved else []
-            curves = dict(zip((one.name for one in curved), along, strict=True))
+            curves = _curves(on, curved, tick)
             strips = [_strip(on, directions) for directions in sets]
         surveyed = [
             [Surveyed(one, found[one.name], movements.get(one.name), curves.get(one.name)) for one in group]
@@ -206,6 +205,19 @@ def _movements(on: Measurement, chosen: Sequence[Sequence[Direction]]) -> dict[s
     read = on.pieces([readings_of(on, scorer, group) for group in layers])
     pairs = zip(layers, read, strict=True)
     return {name: moved for group, each in pairs for name, moved, _ in movements_of(on, scorer, group, each)}
+
+
+def _curves(on: Measurement, directions: Sequence[Direction], tick: Tick) -> dict[str, Curve]:
+    """The curves of directions by name, at both ends; at all shifts of those that have such a curve anyway."""
+    points, measured = on.settings(Curves).shifts, {one.name for one in on.plan.leading(on.settings(Curves).directions)}
+    curves: dict[str, Curve] = {}
+    for count, group in (
+        (points, [one for one in directions if one.name in measured]),
+        (3, [one for one in directions if one.name not in measured]),
+    ):
+        found = realism(on).curves(group, count, tick) if group else []
+        curves |= zip((one.name for one in group), found, strict=True)
+    return curves
 
 
 def _strip(on: Measurement, found: DirectionSet) -> tuple[Sequence[float], Strip] | None:

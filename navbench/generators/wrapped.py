@@ -1,6 +1,7 @@
 """Any `nn.Module` as a generator: its convolutions are found by running it, and exchanged while it runs."""
 
 import math
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,6 +18,10 @@ TRACED_CODES = 4
 """Codes whose images are looked at when a module is wrapped."""
 LARGEST = 1.5
 """Images in [-1, 1] may overshoot; beyond this magnitude they are on another scale."""
+
+
+_RUNNING = threading.RLock()
+"""Held while a wrapped module runs, as its layers are exchanged for the time of a pass, and threads share it."""
 
 
 class _ReachedError(Exception):
@@ -56,7 +61,8 @@ class Wrapped(Generator):
 
     def forward(self, codes: Codes) -> Tensor:
         """Images of the codes, (N, 3, H, W), in [-1, 1]."""
-        return self.module(codes.z.reshape(-1, *self.code_shape))
+        with _RUNNING:
+            return self.module(codes.z.reshape(-1, *self.code_shape))
 
     def layers(self) -> tuple[Layer, ...]:
         """The convolutions that run exactly once per forward pass, in the order in which they run."""
@@ -70,7 +76,7 @@ class Wrapped(Generator):
             caught.append(inputs)
             raise _ReachedError
 
-        with _replaced(self.convolution(layer), stop):
+        with _RUNNING, _replaced(self.convolution(layer), stop):
             try:
                 self(codes)
             except _ReachedError:
@@ -85,7 +91,7 @@ class Wrapped(Generator):
             del module.forward  # the layer runs once, so from here on it is itself again
             return convolve(module, state.input, weight)
 
-        with _replaced(module, exchanged):
+        with _RUNNING, _replaced(module, exchanged):
             return self(state.rest)
 
     def convolution(self, layer: Layer) -> Convolution:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from navbench.errors import NavbenchError
 from navbench.metrics.estimate import Estimate
+from navbench.metrics.parts import Parts
 
 
 @dataclass(eq=False)
@@ -46,7 +47,7 @@ class Moments:
         x = features.detach().to(self.sum)
         self.n += len(x)
         self.sum += x.sum(dim=0)
-        self.outer += x.T @ x
+        self.outer.addmm_(x.T, x)
         return self
 
     def merge(self, other: "Moments") -> "Moments":
@@ -116,6 +117,10 @@ class FrechetReference:
         return float(self._away(mean).square().sum() + centred.square().sum() + self.trace - 2 * roots.sum())
 
     def estimate(self, features: Tensor) -> Estimate:
+        """The distance of features (n, D) and the influence of each, see `estimate_of`."""
+        return self.estimate_of(Parts.of(features))
+
+    def estimate_of(self, features: Parts) -> Estimate:
         """The distance of features (n, D) and the influence of each: its exact derivative by their weights.
 
         With weights w, the value is a function of μ = Σ wᵢxᵢ and S = n/(n-1) Σ wᵢ(xᵢ-μ)(xᵢ-μ)ᵀ, and with
@@ -123,16 +128,43 @@ class FrechetReference:
 
             influenceᵢ = 2 (μ-μr)·c + n/(n-1) cᵀ(I - A)c - tr (I - A)S.
 
+        The features are read twice, for their moments and for their influences; no more than D of them are in
+        memory at once, or one part.
+
         The standard error is cautious: exact for n far above D, and where n is near D, or below, too large,
         by 10 to 25 % when the variances of the features decay as they do in practice.
         """
+        self._check(features.dimensions)
+        n = len(features)
+        _enough(n)
+        if n <= self.factor.shape[1]:
+            return self._estimate_of_few(features.whole())
+        moments = Moments.empty(len(self.mean), self.mean.device)
+        for part in features:
+            moments.update(part.to(self.mean) - self.mean)  # near the reference's mean, so that no digits cancel
+        away, covariance = moments.mean, moments.covariance
+        roots, form = _root_of_product(self.factor, covariance)
+        value = away.square().sum() + covariance.trace() + self.trace - 2 * roots
+        influence = self.mean.new_empty(n)
+        for part, of_part in zip(features, influence.split(features.sizes), strict=True):
+            centred = part.to(self.mean) - self.mean - away
+            quadratic = centred.square().sum(dim=1) - (centred @ form).square().sum(dim=1)
+            of_part.copy_(2 * (centred @ away) + n / (n - 1) * quadratic)
+        return Estimate(float(value), (influence - influence.mean()).cpu())
+
+    def _estimate_of_few(self, features: Tensor) -> Estimate:
+        """The same for no more features than the reference has dimensions, by their products with each other."""
         mean, centred = self._centre(features)
         away = self._away(mean)
-        roots, quadratic = _root_of_gram(centred @ self.factor)
-        value = away.square().sum() + centred.square().sum() + self.trace - 2 * roots
+        # With C the centred features, C F = P Σ Qᵀ: row i of P gives the form cᵀAc as Σ_k σ_k P_ik².
+        cross = centred @ self.factor
+        values, left = torch.linalg.eigh(cross @ cross.T)
+        roots = _roots(values)
+        value = away.square().sum() + centred.square().sum() + self.trace - 2 * roots.sum()
         # Centred features carry 1/sqrt(n-1) already, which leaves a factor n of the quadratic terms.
         n = len(features)
-        influence = 2 * (n - 1) ** 0.5 * (centred @ away) + n * (centred.square().sum(dim=1) - quadratic)
+        quadratic = centred.square().sum(dim=1) - left.square() @ roots
+        influence = 2 * (n - 1) ** 0.5 * (centred @ away) + n * quadratic
         return Estimate(float(value), (influence - influence.mean()).cpu())
 
     def _check(self, dimensions: int) -> None:
@@ -154,18 +186,12 @@ class FrechetReference:
         return mean, (x - mean) / (len(x) - 1) ** 0.5
 
 
-def _root_of_gram(cross: Tensor) -> tuple[Tensor, Tensor]:
-    """Return tr (GᵀG)^½ and, for each row g of G = `cross` (n, r), the quadratic form gᵀ (GᵀG)^-½ g."""
-    n, rank = cross.shape
-    if n <= rank:
-        # G = P Σ Qᵀ: row i of P gives the form as Σ_k σ_k P_ik², and nothing is divided by.
-        values, left = torch.linalg.eigh(cross @ cross.T)
-        roots = _roots(values)
-        return roots.sum(), left.square() @ roots
-    values, right = torch.linalg.eigh(cross.T @ cross)
-    roots = _roots(values)
-    kept = values > values[-1:] * rank * torch.finfo(values.dtype).eps
-    return roots.sum(), (cross @ right[:, kept]).square() @ (1 / roots[kept])
+def _root_of_product(factor: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Return tr (FᵀSF)^½, and W (D, r) with F (FᵀSF)^-½ Fᵀ = WWᵀ on the support of FᵀSF."""
+    values, vectors = torch.linalg.eigh(factor.T @ covariance @ factor)
+    kept = values > values[-1:] * len(values) * torch.finfo(values.dtype).eps
+    scales = torch.where(kept, values, 1.0) ** -0.25 * kept
+    return _roots(values).sum(), factor @ (vectors * scales)
 
 
 def _roots(eigenvalues: Tensor) -> Tensor:

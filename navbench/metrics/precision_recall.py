@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from navbench.errors import NavbenchError
 from navbench.metrics.estimate import Estimate, mean
 
 _SAME = 1e-10
@@ -39,65 +38,39 @@ class PrecisionRecall:
     coverage: Estimate
 
 
-class NeighbourReference:
-    """What precision and recall are measured against: the balls of a reference, found once.
+class Balls:
+    """Which samples are in which balls, of a reference and of the samples themselves, seen a tile at a time.
 
-    Attributes:
-        n: number of its samples.
+    Args:
+        radii: (n,), the squared radii of the samples' balls.
+        reference_radii: (m,), of the reference's.
     """
 
-    def __init__(self, reference: Tensor, k: int = NEIGHBOURS, block: int = 1024) -> None:
-        """Keep a reference's features (m, D), m above k; `block` rows of distances are in memory at once."""
-        self.n, self._k, self._block = len(reference), k, block
-        self._check(len(reference))
-        self._middle = reference.detach().double().mean(dim=0)  # distances keep their digits far from the origin, too
-        self._features = reference.detach().double() - self._middle
-        self._radii = _squared_radii(self._features, k, block)
+    def __init__(self, radii: Tensor, reference_radii: Tensor) -> None:
+        self._radii, self._reference_radii = radii, reference_radii
+        self._count = torch.zeros(len(radii), dtype=torch.int64, device=radii.device)  # of balls that a sample is in
+        self._recalled, self._covered = torch.zeros(2, len(reference_radii), dtype=torch.bool, device=radii.device)
 
-    def shares(self, features: Tensor) -> PrecisionRecall:
-        """All four shares of samples' features (n, D), n above k."""
-        if features.shape[1:] != self._features.shape[1:]:
-            raise NavbenchError(
-                f"Features of {features.shape[1]} dimensions cannot be compared with a reference of "
-                f"{self._features.shape[1]}; use one extractor for both."
-            )
-        self._check(len(features))
-        x = features.detach().double().to(self._middle.device) - self._middle
-        radii = _squared_radii(x, self._k, self._block)
-        counts = []  # of the reference's balls that each sample is in
-        recalled, covered = torch.zeros(2, self.n, dtype=torch.bool, device=x.device)
-        for rows, radius in zip(x.split(self._block), radii.split(self._block), strict=True):
-            squared = _squared_distances(rows, self._features)  # (block, m)
-            inside = squared <= self._radii
-            counts.append(inside.sum(dim=1))
-            covered |= inside.any(dim=0)
-            recalled |= (squared <= radius[:, None]).any(dim=0)
-        count = torch.cat(counts)
-        return PrecisionRecall(mean(count > 0), mean(recalled), mean(count / self._k), mean(covered))
+    def add(self, rows: slice, columns: slice, squared: Tensor) -> None:
+        """The squared distances of some samples to some of the reference."""
+        inside = squared <= self._reference_radii[columns]
+        self._count[rows] += inside.sum(dim=1)
+        self._covered[columns] |= inside.any(dim=0)
+        self._recalled[columns] |= (squared <= self._radii[rows, None]).any(dim=0)
 
-    def _check(self, count: int) -> None:
-        if count <= self._k:
-            raise NavbenchError(
-                f"Precision and recall with {self._k} neighbours need more than {self._k} samples of each, and there "
-                f"are {count}."
-            )
+    def shares(self, k: int) -> PrecisionRecall:
+        """All four shares, once all pairs were added."""
+        count = self._count
+        return PrecisionRecall(mean(count > 0), mean(self._recalled), mean(count / k), mean(self._covered))
 
 
-def precision_recall(features: Tensor, reference: Tensor, k: int = NEIGHBOURS, block: int = 1024) -> PrecisionRecall:
-    """Precision, recall, density and coverage of features (n, D) against a reference's (m, D), see `PrecisionRecall`.
-
-    `block` rows of a matrix of distances are in memory at once; it changes no result.
-    """
-    return NeighbourReference(reference, k, block).shares(features)
+def squared_distances(products: Tensor, x_norms: Tensor, y_norms: Tensor) -> Tensor:
+    """The squared distances of all pairs, (n, m), from their products and the squared norms, (n,) and (m,)."""
+    squared = products.mul(-2).add_(x_norms[:, None]).add_(y_norms)
+    return squared.masked_fill_(squared <= 2 * _SAME * x_norms[:, None], 0.0)  # where both norms are the same
 
 
-def _squared_radii(x: Tensor, k: int, block: int) -> Tensor:
-    """The squared distance of each of x (n, D) to its k-th nearest other, (n,)."""
-    # The nearest of all is the sample itself, at distance zero.
-    return torch.cat([_squared_distances(rows, x).kthvalue(k + 1, dim=1).values for rows in x.split(block)])
-
-
-def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    norms = x.square().sum(dim=1, keepdim=True) + y.square().sum(dim=1)
-    squared = norms - 2 * (x @ y.T)
-    return torch.where(squared > _SAME * norms, squared, 0.0)
+def nearest(known: Tensor, squared: Tensor) -> Tensor:
+    """The k least of squared distances to some others, (n, k), once more others, (n, m), are seen."""
+    least = squared.topk(min(known.shape[1], squared.shape[1]), dim=1, largest=False).values
+    return torch.cat([known, least], dim=1).topk(known.shape[1], dim=1, largest=False).values

@@ -22,6 +22,7 @@ from markupsafe import Markup
 from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
 from navbench.metrics.significance import Test, decided
+from navbench.places import Where
 from navbench.report.blocks import Block, Cell, Header, Items, Section, Table, Terms, Words
 from navbench.report.html import render
 from navbench.report.numbers import plain, significant
@@ -62,20 +63,28 @@ class Footing:
 
 
 _REALISM = ("metric", "extractor", "reference", "n", "n_reference", "resolution")
+_KID = ("metric", "extractor", "reference", "n_kid", "n_reference_kid", "resolution")
 _LOCALITY = ("area50", "area90", "participation", "entropy_area", "mean_change")
+_MEAN = ("effect_target", "distance", "curves")
 _SURVEY = ("survey_method", "survey_effect", "distance")
 FOOTINGS = {
     "directions": (
-        Footing(("fd_floor", "kid_floor"), "n", _REALISM),
-        Footing(("fd_at_min", "kid_at_min"), "n", (*_REALISM, "t_min")),
-        Footing(("fd_at_max", "kid_at_max"), "n", (*_REALISM, "t_max")),
+        Footing(("fd_floor",), "n", _REALISM),
+        Footing(("fd_at_min",), "n", (*_REALISM, "t_min")),
+        Footing(("fd_at_max",), "n", (*_REALISM, "t_max")),
+        Footing(("kid_floor",), "n_kid", _KID),
+        Footing(("kid_at_min",), "n_kid", (*_KID, "t_min")),
+        Footing(("kid_at_max",), "n_kid", (*_KID, "t_max")),
         Footing(("effect_min",), "n_effect", ("distance", "n_effect", "t_min")),
         Footing(("effect_max",), "n_effect", ("distance", "n_effect", "t_max")),
         Footing(_LOCALITY, "n_locality", ("t_min", "t_max", "shifts", "n_locality"), grouped=True),
         Footing(("unexplained_fraction_",), "n_reproduction", ("t_max", "n_train", "n_reproduction")),
         Footing(("attribute_change",), "n_attributes", ("attribute", "scorer", "t_min", "t_max", "n_attributes")),
     ),
-    "methods": (Footing(("fd_mean", "kid_mean"), "n", (*_REALISM, "effect_target", "distance", "curves")),),
+    "methods": (
+        Footing(("fd_mean",), "n", (*_REALISM, *_MEAN)),
+        Footing(("kid_mean",), "n_kid", (*_KID, *_MEAN)),
+    ),
     "layers": (
         Footing(("coarse", "middle", "fine", "geometry"), "n_survey", (*_SURVEY, "survey_directions", "n_survey")),
         Footing(("area50",), "n_survey", (*_SURVEY, "survey_directions", "n_survey"), grouped=True),
@@ -187,6 +196,9 @@ def _by_key(table: str, run: RunTables) -> dict[str, Row]:
         effect = samples.get("effect") if isinstance(samples, dict) else None
         known = effect if isinstance(effect, int | float) else math.nan
         frame = frame.assign(distance=str(run.manifest.get("distance", "")), n_effect=known)
+    if "n_kid" in frame:  # without a limit, as in earlier runs, KID is of all images
+        counts = ("n", "n_reference")
+        frame = frame.assign(**{f"{count}_kid": frame[f"{count}_kid"].fillna(frame[count]) for count in counts})
     rows = frame.to_dict("records")
     names = ["/".join(row[key] for key in KEYS[table]) for row in rows]
     twice = pd.Index(names).duplicated()
@@ -253,7 +265,7 @@ def _other(row: Row, first: dict[str, str], second: dict[str, str]) -> str:
 
 
 def write_comparison(
-    first: Path, second: Path, out: Path, conditions: list[Condition]
+    first: Where, second: Where, out: Path, conditions: list[Condition]
 ) -> tuple[Path, pd.DataFrame, pd.DataFrame]:
     """Write `comparison.csv` and `index.html`; the page's path, all rows, and those that meet a condition."""
     runs = load_run(first), load_run(second)
@@ -328,7 +340,7 @@ SECTIONS: tuple[Section[Comparison], ...] = (
 
 
 def _header(runs: tuple[RunTables, RunTables]) -> Header:
-    a, b = (plain(str(run.run)) for run in runs)
+    a, b = (plain(run.address) for run in runs)
     return Header(
         title=f"{a} against {b}",
         kicker="navbench comparison",
@@ -355,7 +367,10 @@ def summary_of(changes: pd.DataFrame, met: pd.DataFrame) -> str:
 
 def _facts(runs: tuple[RunTables, RunTables]) -> list[tuple[str, str]]:
     """What the manifests say that differs; of weights and direction sets, the beginnings of their SHA-256."""
-    names = ("suite", "suite_sha256", "seed", "navbench", "device", "precision", "extractor", "distance", "versions")
+    names = [
+        *("suite", "suite_sha256", "seed", "navbench", "device", "precision"),
+        *("extractor", "extractor_precision", "distance", "versions"),
+    ]
     facts = []
     for name in names:
         a, b = (plain(str(run.manifest.get(name, ""))) for run in runs)

@@ -11,12 +11,13 @@ from markupsafe import Markup
 
 from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
+from navbench.places import Where, mirrored, place_at
 from navbench.report.blocks import Block, Header, Section, Subject, Terms
 from navbench.report.numbers import plain
 from navbench.report.page import Page, header
 from navbench.report.pictures import scale_gradient
 from navbench.report.sections import all_sections
-from navbench.report.tables import load_run
+from navbench.report.tables import REPORTED, load_run
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -30,6 +31,14 @@ def write_report(run: Path) -> Path:
     except OSError as error:
         raise Failure(f"The report of {run} could not be written: {error}.") from error
     return path
+
+
+def publish(where: Where) -> str:
+    """Write the report of a run, in its folder or in an object store; where its page is."""
+    place = place_at(where)
+    with mirrored(place, REPORTED, ("tables", "figures", "strips")) as run:
+        page = write_report(run)
+    return place.address(page.name) if place.file("") is None else str(page.resolve())
 
 
 def render(head: Header, sections: Iterable[Section[Subject]], subject: Subject) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from navbench.report.blocks import Block, Items
-from navbench.report.numbers import FID_EXTRACTOR
+from navbench.report.numbers import FID_EXTRACTOR, counts
 from navbench.report.page import Page
 from navbench.report.provenance import told_in
 from navbench.report.tables import RunTables
@@ -36,10 +36,23 @@ def blocks(page: Page) -> Iterator[Block]:
     yield Items(tuple(_limits(page.tables)))
 
 
+def _capped(tables: RunTables) -> Iterator[str]:
+    """That what is computed from all pairs is of fewer images than a Fréchet distance, where it is."""
+    kernel = tables.curves["metric"] == "KID"
+    if tables.curves.loc[kernel, "n"].max() < tables.curves.loc[~kernel, "n"].max():
+        yield (
+            f"KID, precision, recall, density and coverage are of the first {counts(tables.curves.loc[kernel, 'n'])} "
+            f"images of {counts(tables.curves.loc[~kernel, 'n'])}, and of no more of the reference: their cost grows "
+            "with the square."
+        )
+
+
 def _limits(tables: RunTables) -> Iterator[str]:
     curved = len(tables.curved) > 0
     if curved:
         yield _BIAS
+        yield from _capped(tables)
+        yield from told_in(tables.manifest, "rounding")
         yield _FID if FID_EXTRACTOR in set(tables.methods["extractor"]) else _NO_FID
     yield (
         "Standard errors are of sampling images. They do not cover the choice of directions, the seed of discovery, or "

@@ -129,6 +129,8 @@ def _setting(rows: pd.DataFrame) -> str:
     size = f"n{SPACE}={SPACE}{counts(rows['n'])}"
     if "n_reference" in rows and rows["n_reference"].notna().any():
         size += f" (reference {counts(rows['n_reference'])})"
+    if "n_kid" in rows and (rows["n_kid"] < rows["n"]).any():
+        size += f", KID of {counts(rows['n_kid'])}"
     parts.append(size)
     if "resolution" in rows and (sides := sorted(set(rows["resolution"]) - {""})):
         parts.append(f"{' or '.join(sides)}{SPACE}px")

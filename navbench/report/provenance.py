@@ -18,6 +18,7 @@ _FACTS = {
     "processor": "Processor",
     "precision": "Precision",
     "extractor": "Extractor",
+    "extractor_precision": "Extractor's precision",
     "distance": "Distance",
     "reference": "Reference",
 }
@@ -35,6 +36,8 @@ def blocks(page: Page) -> Iterator[Block]:
     if versions := _pairs(manifest.get("versions")):
         yield Heading("Versions")
         yield Terms(versions)
+    if (workers := _workers(manifest)).rows:
+        yield workers
     yield _stages(manifest)
     for name, entry in _dict(manifest.get("generators")).items():
         yield Details(f"Generator {name}", (Terms(_pairs(entry, without="layers")),))
@@ -72,6 +75,18 @@ def _stages(manifest: dict[str, Any]) -> Table:
             rows.append((Cell(_text(stage.get("stage", ""))), *numbers, Cell(cached)))
     heads = ("Stage", "Time", "Peak memory, MiB", "From the cache")
     return Table("What was run, in order.", heads, tuple(rows))
+
+
+def _workers(manifest: dict[str, Any]) -> Table:
+    rows = []
+    for name, account in _dict(manifest.get("workers")).items():
+        numbers = [
+            _number(_dict(account).get(key)) for key in ("pieces", "batch", "seconds", "peak_memory_mib", "retries")
+        ]
+        shown = [duration(number) if at == 2 else count(number) for at, number in enumerate(numbers)]
+        rows.append((Cell(_text(name)), *(Cell(text, number) for text, number in zip(shown, numbers, strict=True))))
+    heads = ("Worker", "Pieces", "Batch", "Time computing", "Peak memory, MiB", "Retries")
+    return Table("Who computed what the cache did not have.", heads, tuple(rows))
 
 
 def _pairs(entries: Any, without: str = "") -> list[tuple[str, str]]:

@@ -9,8 +9,12 @@ from typing import Any
 import pandas as pd
 
 from navbench.errors import NavbenchError, unknown
+from navbench.places import Where, mirrored, place_at
 from navbench.report.numbers import FID_EXTRACTOR, place, short_place
 from navbench.tables import TABLES, read
+
+REPORTED = ("manifest.json", "suite.toml")
+"""The files that a report reads beside tables and pictures."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +25,15 @@ class RunTables:
     call the layer or the latent space, and `where`, the same in short.
 
     Attributes:
-        run: the folder.
+        run: the folder, which lasts as long as its mirror where the run lies in an object store.
+        address: how the user calls the run.
         manifest: what was run.
         suite_toml: the suite file.
         frames: every declared table by name; one that the run lacks has no rows.
     """
 
     run: Path
+    address: str
     manifest: dict[str, Any]
     suite_toml: str
     frames: Mapping[str, pd.DataFrame]
@@ -76,9 +82,14 @@ class RunTables:
         return self.directions[self.directions["fd_at_max"].notna()]
 
 
-def load_run(run: Path) -> RunTables:
-    """Read the manifest, the suite and the tables of a run folder."""
-    run = Path(run)
+def load_run(where: Where) -> RunTables:
+    """Read the manifest, the suite and the tables of a run, of its folder or in an object store."""
+    place = place_at(where)
+    with mirrored(place, REPORTED, ("tables",)) as run:
+        return _read(run, str(place))
+
+
+def _read(run: Path, address: str) -> RunTables:
     manifest = _manifest(run)
     tables = {name: read(run, name) for name in TABLES}
     _check_names(tables["directions"], run / "tables" / "directions.csv")
@@ -88,7 +99,7 @@ def load_run(run: Path) -> RunTables:
         _check_fid(tables[name], run / "tables" / f"{name}.csv")
     suite = run / "suite.toml"
     text = suite.read_text(encoding="utf-8", errors="replace") if suite.is_file() else ""
-    return RunTables(run=run, manifest=manifest, suite_toml=text, frames=tables)
+    return RunTables(run=run, address=address, manifest=manifest, suite_toml=text, frames=tables)
 
 
 def _manifest(run: Path) -> dict[str, Any]:

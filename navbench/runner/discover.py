@@ -1,10 +1,13 @@
 """Direction sets where a suite needs them: found once, written at once, in an order in which each can be used."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from navbench.compute import Compute
 from navbench.directions import write_set
+from navbench.discovery.learn import Checkpoint
 from navbench.discovery.methods import Discovery, Stages, quiet
 from navbench.discovery.settings import DiscoverySettings
 from navbench.errors import NavbenchError
@@ -12,6 +15,7 @@ from navbench.generators.base import Generator
 from navbench.library import open_set, set_path
 from navbench.methods import METHODS, admitted
 from navbench.metrics.perceptual import create_distance
+from navbench.places import Folder, Place
 from navbench.spaces import Space
 from navbench.work import Executor, Unstored
 
@@ -27,36 +31,70 @@ def discover(
     overwrite: bool = False,
     stages: Stages = quiet,
     executor: Executor | None = None,
+    checkpoints: Place | None = None,
 ) -> list[Path]:
     """Find the sets of some methods in some spaces, one file each under `out`, as 'generator/method/place'.
 
     Of the methods that come with a space, those that are not defined in it are passed over. `spectrum` comes before
-    methods that learn on its eigenvectors. Learning saves checkpoints beside its file, goes on from them when it
+    methods that learn on its eigenvectors; all else goes on side by side where many compute. Learning saves
+    checkpoints under the names of its files, beside them or at the place of `checkpoints`, goes on from them when it
     is run again, and removes them when it is done. A set that is there already is kept, unless `overwrite`.
     """
+    executor = executor or Unstored()
     for space, methods in places:
         if any(METHODS[method].basis == "sefa" for method in admitted(methods, space.kind)):
             generator.latent_weights(space.kind)  # refused now, not after hours of learning
     distance = create_distance(settings.distance, compute)
-    written = []
+    chains = []
     for space, methods in places:
-        discovery = Discovery(space, distance, settings, compute, seed, stages, executor or Unstored())
-        for method in sorted(admitted(methods, space.kind), key=_turn):
-            path = set_path(out, f"{generator.name}/{method}/{space.place}")
-            checkpoint = path.with_suffix(".checkpoint")
-            written.append(path)
-            if path.exists() and not overwrite:
-                if open_set(path).header["weights"] != generator.fingerprint:
-                    raise NavbenchError(f"{path} was found on other weights; choose another folder, or say --force.")
-                checkpoint.unlink(missing_ok=True)
-                continue
+        discovery = Discovery(space, distance, settings, compute, seed, stages, executor)
+        sets = _Sets(discovery, out, checkpoints or Folder(out.resolve()), overwrite)
+        chains += [partial(sets.in_turn, chain) for chain in _chains(methods, space.kind)]
+    return [path for paths in executor.side_by_side(chains) for path in paths]
+
+
+@dataclass(frozen=True)
+class _Sets:
+    """The sets of one space, and where they and the checkpoints of learning go."""
+
+    discovery: Discovery
+    out: Path
+    checkpoints: Place
+    overwrite: bool
+
+    def in_turn(self, methods: Sequence[str]) -> list[Path]:
+        """The files of some methods, one after the other."""
+        return [self.written(method) for method in methods]
+
+    def written(self, method: str) -> Path:
+        """The file of a method, which is written if it is not there."""
+        space = self.discovery.space
+        path = self._path(method)
+        name = path.relative_to(self.out).with_suffix(".checkpoint").as_posix()
+        checkpoint = Checkpoint(self.checkpoints, name)
+        if path.exists() and not self.overwrite:
+            if open_set(path).header["weights"] != space.generator.fingerprint:
+                raise NavbenchError(f"{path} was found on other weights; choose another folder, or say --force.")
+        else:
             spectrum = None
-            other = set_path(out, f"{generator.name}/spectrum/{space.place}")
-            if _learns_on_spectrum(method) and other.exists():
-                spectrum = open_set(other).load(generator)
-            write_set(discovery.run(method, spectrum, checkpoint), path, overwrite=overwrite)
-            checkpoint.unlink(missing_ok=True)
-    return written
+            if _learns_on_spectrum(method) and (other := self._path("spectrum")).exists():
+                spectrum = open_set(other).load(space.generator)
+            write_set(self.discovery.run(method, spectrum, checkpoint), path, overwrite=self.overwrite)
+        checkpoint.remove()
+        return path
+
+    def _path(self, method: str) -> Path:
+        space = self.discovery.space
+        return set_path(self.out, f"{space.generator.name}/{method}/{space.place}")
+
+
+def _chains(methods: Sequence[str], kind: str) -> list[list[str]]:
+    """The methods that are defined in a kind of space, each alone but for those that wait for `spectrum`."""
+    ordered = sorted(admitted(methods, kind), key=_turn)
+    waiting = [method for method in ordered if _learns_on_spectrum(method)]
+    if "spectrum" not in ordered:
+        return [[method] for method in ordered]
+    return [["spectrum", *waiting] if method == "spectrum" else [method] for method in ordered if method not in waiting]
 
 
 def _learns_on_spectrum(method: str) -> bool:

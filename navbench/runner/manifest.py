@@ -2,9 +2,9 @@
 
 import json
 import platform
-import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,10 +14,13 @@ from typing import Any
 
 import torch
 
-from navbench.compute import Compute
-from navbench.files import write_atomically
-from navbench.runner.store import Store
+from navbench.compute import Compute, peak_memory, reset_peak_memory
+from navbench.places import Place
+from navbench.runner.executor import Tally
 
+MANIFEST = "manifest.json"
+STAGE = ("stage", "seconds", "peak_memory_mib", "cached")
+"""What is told of a stage."""
 PACKAGES = ("navbench", "torch", "torchvision", "torch-fidelity", "timm", "lpips", "numpy", "scipy", "pandas")
 
 
@@ -26,38 +29,45 @@ class Manifest:
     """The record of a run, written after every stage.
 
     Attributes:
-        earlier: the stages of an interrupted run that this one goes on with, by name; their seconds are added.
+        place: of the run.
+        earlier: what is in the manifest of an interrupted run that this one goes on with, whose seconds are added; `{}`
+            for none.
     """
 
-    path: Path
+    place: Place
     facts: dict[str, Any]
-    earlier: dict[str, dict[str, Any]] = field(default_factory=dict)
+    earlier: Mapping[str, Any] = field(default_factory=dict)
     stages: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    _begun: float = field(default_factory=time.monotonic, init=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, init=False)
 
     @contextmanager
-    def stage(self, name: str, compute: Compute, store: Store) -> Iterator[None]:
-        """Time a stage; it is 'cached' if it took pieces from the store and made none."""
-        begun, made, found = time.monotonic(), store.made, store.found
-        reset_peak_memory(compute)
+    def stage(self, name: str, compute: Compute, tally: Tally) -> Iterator[None]:
+        """Time a stage; it is 'cached' if it took pieces from the store and made none.
+
+        Stages of several threads overlap, and their peak memory is that of all.
+        """
+        begun, made, found = time.monotonic(), tally.made, tally.found
+        reset_peak_memory(compute.device)
         yield
-        past = self.earlier.get(name, {"seconds": 0.0, "peak_memory_mib": None})
-        peaks = (peak_memory(compute), past["peak_memory_mib"])
-        self.stages.append(
-            {
-                "stage": name,
-                "seconds": round(time.monotonic() - begun + past["seconds"], 2),
-                "peak_memory_mib": max((round(peak) for peak in peaks if peak is not None), default=None),
-                "cached": store.found > found and store.made == made,
-            }
-        )
-        self.write(complete=False)
+        past = self._earlier_stages().get(name, {"seconds": 0.0, "peak_memory_mib": None})
+        peaks = (peak_memory(compute.device), past["peak_memory_mib"])
+        told = {
+            "stage": name,
+            "seconds": round(time.monotonic() - begun + past["seconds"], 2),
+            "peak_memory_mib": max((round(peak) for peak in peaks if peak is not None), default=None),
+            "cached": tally.found > found and tally.made == made,
+        }
+        with self._lock:
+            self.stages.append(told)
+            self.write(complete=False)
 
     def write(self, *, complete: bool) -> None:
         """Write manifest.json."""
         done = {stage["stage"] for stage in self.stages}
-        stages = [*(stage for name, stage in self.earlier.items() if name not in done), *self.stages]
-        seconds = round(sum(stage["seconds"] for stage in stages), 1)
+        stages = [*(stage for name, stage in self._earlier_stages().items() if name not in done), *self.stages]
+        seconds = round(self.earlier.get("seconds", 0.0) + time.monotonic() - self._begun, 1)
         content = {
             **self.facts,
             "complete": complete,
@@ -66,14 +76,19 @@ class Manifest:
             "stages": stages,
             "warnings": self.warnings,
         }
-        write_atomically(self.path, json.dumps(content, indent=1))
+        self.place.write(MANIFEST, json.dumps(content, indent=1))
+
+    def _earlier_stages(self) -> dict[str, dict[str, Any]]:
+        return {stage["stage"]: stage for stage in self.earlier.get("stages", [])}
 
 
-def earlier_stages(path: Path) -> dict[str, dict[str, Any]]:
-    """The stages in a manifest that is there already; `{}` if it cannot be read."""
+def earlier_manifest(place: Place) -> dict[str, Any]:
+    """The seconds and stages of a manifest that is there already; `{}` if they cannot be read."""
     try:
-        return {stage["stage"]: stage for stage in json.loads(path.read_text())["stages"]}
-    except (OSError, ValueError, KeyError):
+        content = json.loads(place.read(MANIFEST))
+        stages = [{key: stage[key] for key in STAGE} for stage in content["stages"]]
+        return {"seconds": float(content["seconds"]), "stages": stages}
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
@@ -99,33 +114,6 @@ def environment(compute: Compute) -> dict[str, Any]:
 def now() -> str:
     """The time, UTC, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def reset_peak_memory(compute: Compute) -> None:
-    """Begin a new peak: of CUDA's allocator, or of the process where the system can (Linux)."""
-    if compute.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(compute.device)
-    elif sys.platform == "linux":
-        try:
-            Path("/proc/self/clear_refs").write_text("5")
-        except OSError:
-            return  # then the peak is that of the whole process so far
-
-
-def peak_memory(compute: Compute) -> float | None:
-    """The peak since the last reset, in MiB; `None` on a system that does not report it (Windows)."""
-    if compute.device.type == "cuda":
-        return torch.cuda.max_memory_allocated(compute.device) / 2**20
-    if sys.platform == "linux":
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 2**10
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 def _processor() -> str:

@@ -1,11 +1,10 @@
 """Running a suite: every experiment on every generator, whose pieces come from the run's store or are made now."""
 
 import json
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,43 +18,55 @@ from navbench.experiments.catalogue import catalogue
 from navbench.experiments.measurement import Bench, Instruments, Measurement, probe
 from navbench.experiments.ranges import calibrated
 from navbench.experiments.rows import Row
-from navbench.files import explained, write_atomically
+from navbench.files import explained
 from navbench.generators import zoo
 from navbench.library import Library
 from navbench.metrics.attributes import create_scorer
 from navbench.metrics.embedding import create_embedder
 from navbench.metrics.perceptual import PerceptualDistance, create_distance
 from navbench.metrics.segmentation import create_segmenter
+from navbench.places import Place, Where, mirrored, place_at
 from navbench.progress import Report, stage
 from navbench.runner.discover import discover
-from navbench.runner.executor import InProcess
-from navbench.runner.manifest import Manifest, earlier_stages, environment
+from navbench.runner.executor import StoreExecutor
+from navbench.runner.executors import executor_of
+from navbench.runner.lease import LEASE, Lease, Leased
+from navbench.runner.manifest import MANIFEST, Manifest, earlier_manifest, environment
 from navbench.runner.plan import further_places, left_out, places_of, plan
 from navbench.runner.store import Store
 from navbench.runner.tables import run_all
+from navbench.staff import Staff
 from navbench.suite import Subject, Suite
 
-CACHE = "cache"
+CACHE, SUITE, DIRECTIONS = "cache", "suite.toml", "directions"
 
 
 @dataclass
 class Run:
-    """One execution of a suite in a folder; running it again in the same folder does only what is left."""
+    """One execution of a suite, in a folder or an object store; running it there again does only what is left."""
 
-    folder: Path
+    folder: Where
     suite: Suite
     compute: Compute
     library: Library
     console: Console
+    staff: Staff = field(default_factory=Staff)
     manifest: Manifest = field(init=False)
     store: Store = field(init=False)
+    executor: StoreExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        place = place_at(self.folder)
+        self.lease = Lease(place)
+        self.place = Leased(place, self.lease)
 
     def execute(self, *, fresh: bool = False) -> None:
         """Do all that is left, then write the tables, pictures and manifest; `fresh` starts over.
 
         Nothing in the folder is touched before weights, names and references have been found to be in order.
         """
-        self.store = Store(self.folder / CACHE)
+        self.lease.check_free()
+        self.store = Store(self.place.within(CACHE))
         facts = {
             **environment(self.compute),
             "suite": self.suite.name,
@@ -64,35 +75,48 @@ class Run:
             "distance": self.suite.distance,
             "reference": ", ".join(subject.reference for subject in self.suite.generators),
         }
-        place = self.folder / "manifest.json"
-        self.manifest = Manifest(place, facts, {} if fresh else earlier_stages(place))
+        self.manifest = Manifest(self.place, facts)
+        self.executor = executor_of(self.staff, self.store, self.compute)
         with self._collected_warnings():
-            bench = Bench(self.suite, self.compute, catalogue(), InProcess(self.store), self._distance(), self._stage)
+            bench = Bench(self.suite, self.compute, catalogue(), self.executor, self._distance(), self._stage)
             with stage(self.console, "weights") as report:
                 subjects = [self._instruments(bench, subject) for subject in self.suite.generators]
                 report(1, 1)
+            measurements = []
             if not self.suite.rediscover:
                 measurements = [self._measurement(on, self.library) for on in subjects]
-            self._begin(fresh)
-            if self.suite.rediscover:
-                found = self._rediscovered(subjects)
-                measurements = [self._measurement(on, found) for on in subjects]
-            rows: dict[str, list[Row]] = {name: [] for name in tables.TABLES}
-            while measurements:  # one generator's results are in memory at a time
-                for name, more in self._measured(calibrated(measurements.pop(0))).items():
-                    rows.setdefault(name, []).extend(more)
-            with self._stage("tables") as report:
-                tables.write(self.folder / "tables", rows)
-                report(1, 1)
-        self.manifest.write(complete=True)
+            with self.lease.held(), self.executor:
+                self._begin(fresh)
+                if self.suite.rediscover:
+                    self._rediscover(subjects)
+                    with mirrored(self.place, folders=(DIRECTIONS,)) as mirror:
+                        sets = Library([mirror / DIRECTIONS])
+                        self._measure([self._measurement(on, sets) for on in subjects])
+                else:
+                    self._measure(measurements)
+                accounts = sorted(self.executor.accounts.items())
+                self.manifest.facts["workers"] = {name: asdict(account) for name, account in accounts}
+                self.manifest.write(complete=True)
+
+    def _measure(self, measurements: list[Measurement]) -> None:
+        """Measure one generator after the other, and write the tables."""
+        rows: dict[str, list[Row]] = {name: [] for name in tables.TABLES}
+        while measurements:  # one generator's results are in memory at a time
+            for name, more in self._measured(calibrated(measurements.pop(0))).items():
+                rows.setdefault(name, []).extend(more)
+        with self._stage("tables") as report:
+            tables.write(self.place.within("tables"), rows)
+            report(1, 1)
 
     def _begin(self, fresh: bool) -> None:
-        """Empty the folder of an earlier run, if asked to, and say what runs here now."""
+        """Remove an earlier run, if asked to, or go on with it, and say what runs here now."""
         if fresh:
-            _empty(self.folder)
+            _empty(self.place)
+        else:
+            self.manifest.earlier = earlier_manifest(self.place)
         self.manifest.write(complete=False)
-        if fresh or not (self.folder / "suite.toml").exists():
-            write_atomically(self.folder / "suite.toml", self.suite.toml())
+        if fresh or not self.place.exists(SUITE):
+            self.place.write(SUITE, self.suite.toml())
 
     def _distance(self) -> PerceptualDistance:
         return create_distance(self.suite.distance, self.compute)
@@ -127,20 +151,20 @@ class Run:
                 experiment.check_directions(measurement)
         return measurement
 
-    def _rediscovered(self, subjects: Sequence[Instruments]) -> Library:
-        """The sets that the suite needs, found anew in the run folder."""
-        out = self.folder / "directions"
+    def _rediscover(self, subjects: Sequence[Instruments]) -> None:
+        """Find the sets that the suite needs anew, at the run's place."""
         for on in subjects:
             further = further_places(self.suite, on.subject, on.generator).values()
             places = [*places_of(on.subject, on.generator, self.library), *chain.from_iterable(further)]
             settings, seed = self.suite.discovery_of(on.subject), self.suite.seed
-            common = (on.generator, places, settings, self.compute, seed, out)
-            discover(*common, stages=self._stage, executor=on.bench.executor)
-        return Library([out])
+            with mirrored(self.place, folders=(DIRECTIONS,)) as mirror:
+                common = (on.generator, places, settings, self.compute, seed, mirror / DIRECTIONS)
+                checkpoints = self.place.within(DIRECTIONS)
+                discover(*common, stages=self._stage, executor=on.bench.executor, checkpoints=checkpoints)
 
     @contextmanager
     def _stage(self, title: str) -> Iterator[Report]:
-        with self.manifest.stage(title, self.compute, self.store), stage(self.console, title) as report:
+        with self.manifest.stage(title, self.compute, self.executor.tally), stage(self.console, title) as report:
             yield report
 
     @contextmanager
@@ -164,7 +188,7 @@ class Run:
 
     def _measured(self, on: Measurement) -> dict[str, list[Row]]:
         """The rows of one generator by table; its files are written, and what was run is told."""
-        rows, facts = run_all(self.folder, on)
+        rows, facts = run_all(self.place, on)
         generator = {"generators": {on.generator.name: _described(on)}, "direction_sets": _described_sets(on)}
         for more in (generator, *facts, {"left_out": list(left_out(on))}):
             _join(self.manifest.facts, more)
@@ -216,39 +240,50 @@ def _join(facts: dict[str, Any], more: Mapping[str, Any]) -> None:
             facts[key] = value
 
 
-def check_folder(folder: Path, suite: Suite, *, fresh: bool) -> None:
-    """Make sure that a folder may be used for a run of this suite: it is new, or holds a run, of this very suite.
+def check_folder(where: Where, suite: Suite, *, fresh: bool) -> None:
+    """Make sure that a place may be used for a run of this suite: it is new, or holds a run, of this very suite.
 
-    With `fresh`, a run of any suite will do; a folder that holds anything else is refused in either case.
+    With `fresh`, a run of any suite will do; a place that holds anything else is refused in either case.
     """
+    place = place_at(where)
+    root = place.file("")
     try:
-        if folder.exists() and not folder.is_dir():
-            raise NavbenchError(f"{folder} is a file; choose another folder with --out.")
-        if not folder.exists() or all(entry.name.startswith(".manifest.json.") for entry in folder.iterdir()):
-            return  # nothing is there, or what is left of a run that was killed in its first moment
+        if root is not None and root.exists() and not root.is_dir():
+            raise NavbenchError(f"{place} is a file; choose another folder with --out.")
+        if all(_is_of_a_first_moment(name) for name in _entries(place)):
+            return
         try:
-            before = json.loads((folder / "manifest.json").read_text())["suite_sha256"]
+            before = json.loads(place.read(MANIFEST))["suite_sha256"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             raise NavbenchError(
-                f"{folder} is not empty and holds no run that can be read; choose another folder with --out."
+                f"{place} is not empty and holds no run that can be read; choose another folder with --out."
             ) from None
-        made = any((folder / name).exists() for name in (CACHE, "tables", "directions"))
+        made = any(next(place.names(name), None) for name in (CACHE, "tables", DIRECTIONS))
     except OSError as error:
-        raise explained(error, folder) from error
+        raise explained(error, Path(str(place))) from error
     if made and not fresh and before != suite.cache_key:
         raise NavbenchError(
-            f"{folder} holds another run than {suite.name!r} as it is now; choose another folder with --out, or "
+            f"{place} holds another run than {suite.name!r} as it is now; choose another folder with --out, or "
             "replace that run with --fresh."
         )
 
 
-def _empty(folder: Path) -> None:
+def _entries(place: Place) -> Iterator[str]:
+    """What lies at a place: of a folder its files and folders, hidden ones, too."""
+    root = place.file("")
+    if root is None:
+        return place.names()
+    return (entry.name for entry in root.iterdir()) if root.exists() else iter(())
+
+
+def _is_of_a_first_moment(name: str) -> bool:
+    """Whether it is what a run leaves that was killed before it wrote anything of its own."""
+    return name == LEASE or name.startswith((f".{LEASE}.", f".{MANIFEST}."))
+
+
+def _empty(place: Place) -> None:
     """Remove what a run makes, and nothing else."""
-    try:
-        for name in (CACHE, "tables", "figures", "strips", "codes", "directions"):
-            if (folder / name).exists():
-                shutil.rmtree(folder / name)
-        for name in ("manifest.json", "suite.toml", "index.html"):
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise explained(error, folder) from error
+    for name in (CACHE, "tables", "figures", "strips", "codes", DIRECTIONS):
+        place.clear(name)
+    for name in (MANIFEST, SUITE, "index.html"):
+        place.delete(name)

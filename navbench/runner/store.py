@@ -1,87 +1,103 @@
-"""Finished pieces of a run on disk: content-addressed, written atomically, and verified whenever they are read."""
+"""Finished pieces of a run: content-addressed, written at once, and verified whenever they are read."""
 
 import json
-import shutil
 import warnings
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
-from torch import Tensor
 
 from navbench.errors import NavbenchWarning
-from navbench.files import write_atomically
 from navbench.fingerprints import fingerprint_of
-from navbench.work import Piece, tensors_of
+from navbench.places import Where, place_at
+from navbench.tensor_files import read_tensors
+from navbench.work import Piece, Stored, tensors_of
 
 Result = TypeVar("Result")
 _HEADER = "navbench piece"
+_THINGS = "things"
 
 
 class Store:
-    """The cache folder of a run. A result is a dataclass of tensors, in a file that is called by the piece's key.
+    """The cache of a run. A result is a dataclass of tensors, in a file that is called by the piece's key.
 
     The file holds the key and a digest of all tensors with their names, kinds and shapes. What does not match is
-    told in a warning, removed, and computed again.
+    told in a warning, removed, and computed again. A store costs nothing to make again from its place, in another
+    process or on another machine; two that write the same piece do no harm.
 
     Attributes:
+        place: where the files lie.
         made, found: pieces computed and pieces read, since the store was opened.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, where: Where) -> None:
+        self.place = place_at(where)
         self.made = self.found = 0
 
-    def path(self, piece: Piece[Any]) -> Path:
-        """Where the result of a piece is, or will be."""
-        return self.folder / piece.function.name / f"{piece.key[:32]}.safetensors"
+    def name(self, piece: Piece[Any]) -> str:
+        """What the file of a piece is called at the place."""
+        return f"{piece.function.name}/{piece.key[:32]}.safetensors"
+
+    def stored(self, piece: Piece[Result]) -> Stored[Result]:
+        """What a function gets for a piece that is there."""
+        return Stored(piece.function.kind, self.place, self.name(piece))
+
+    def has(self, piece: Piece[Any]) -> bool:
+        """Whether there is a file of a piece, which may be damaged."""
+        return self.place.exists(self.name(piece))
 
     def find(self, piece: Piece[Result]) -> Result | None:
         """The result of a piece; `None` if it is not there, or not what was written."""
-        path = self.path(piece)
-        if not path.exists():
-            return None
         try:
-            result = _verified(piece, path)
+            result = self._verified(piece)
+        except FileNotFoundError:
+            return None
         except (SafetensorError, OSError, ValueError) as error:
-            _remove(path)
-            warnings.warn(f"{path} is damaged ({error}); it is computed again.", NavbenchWarning, stacklevel=2)
+            self.place.delete(self.name(piece))
+            told = f"{self.place.address(self.name(piece))} is damaged ({error}); it is computed again."
+            warnings.warn(told, NavbenchWarning, stacklevel=2)
             return None
         self.found += 1
         return result
+
+    def _verified(self, piece: Piece[Result]) -> Result:
+        """The result in a file, which must be this piece's, whole and unchanged.
+
+        Raises:
+            ValueError, SafetensorError, OSError: it is not.
+        """
+        metadata, tensors = read_tensors(self.place, self.name(piece))
+        header = json.loads(metadata.get(_HEADER, "null"))
+        if not isinstance(header, dict) or header.get("key") != piece.key:
+            raise ValueError("it holds another piece")
+        if header.get("digest") != fingerprint_of(tensors):
+            raise ValueError("its content has changed")
+        return piece.function.kind(**tensors)
 
     def put(self, piece: Piece[Any], result: object) -> None:
         """Keep the result of a piece."""
         tensors = tensors_of(result)
         header = json.dumps({"key": piece.key, "digest": fingerprint_of(tensors)})
-        write_atomically(self.path(piece), save(tensors, {_HEADER: header}))
+        self.place.write(self.name(piece), save(tensors, {_HEADER: header}))
         self.made += 1
 
     def drop(self, piece: Piece[Any]) -> None:
         """Forget a result that is no longer needed."""
-        self.path(piece).unlink(missing_ok=True)
+        self.place.delete(self.name(piece))
 
+    def keep(self, name: str, content: bytes) -> None:
+        """Keep what an executor gives its workers under 'things/SHA-256'; nothing is written if it is there."""
+        if not self.place.exists(name):
+            self.place.write(name, content)
 
-def _verified(piece: Piece[Result], path: Path) -> Result:
-    """The result in a file, which must be this piece's, whole and unchanged.
+    def kept(self, name: str) -> bytes:
+        """What was kept under that name.
 
-    Raises:
-        ValueError, SafetensorError, OSError: it is not.
-    """
-    with safe_open(path, framework="pt") as file:
-        header = json.loads((file.metadata() or {}).get(_HEADER, "null"))
-        tensors: Mapping[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if not isinstance(header, dict) or header.get("key") != piece.key:
-        raise ValueError("it holds another piece")
-    if header.get("digest") != fingerprint_of(tensors):
-        raise ValueError("its content has changed")
-    return piece.function.kind(**tensors)
+        Raises:
+            FileNotFoundError: nothing was, or it is forgotten.
+        """
+        return self.place.read(name)
 
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+    def forget_things(self) -> None:
+        """Remove all that was kept for workers."""
+        self.place.clear(_THINGS)

@@ -1,14 +1,14 @@
 """From experiments to a run folder: what they find on one generator, as rows of tables and as files."""
 
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from navbench.directions import Direction
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, who
-from navbench.files import write_atomically
+from navbench.places import Place
 
 SCORES = {
     "rayleigh": "rayleigh",
@@ -21,18 +21,18 @@ SCORES = {
 Outcomes = dict[Experiment[Any, Any], Any]
 
 
-def run_all(folder: Path, on: Measurement) -> tuple[dict[str, list[Row]], list[dict[str, Any]]]:
-    """Run every experiment of a measurement, and write its files into the run folder as soon as it is done.
+def run_all(place: Place, on: Measurement) -> tuple[dict[str, list[Row]], list[dict[str, Any]]]:
+    """Run every experiment of a measurement, and write its files to the run's place as soon as it is done.
+
+    The experiments run side by side where many compute.
 
     Returns:
         The rows by table, and what the manifest is to tell.
     """
-    rows: dict[str, list[Row]] = {"images": []}
-    outcomes: Outcomes = {}
-    for experiment in on.bench.catalogue:
-        if on.wants(type(experiment)):
-            outcomes[experiment] = on.outcome(type(experiment))
-            rows["images"] += _write_files(folder, on, experiment, outcomes[experiment])
+    wanted = [experiment for experiment in on.bench.catalogue if on.wants(type(experiment))]
+    ran = on.bench.executor.side_by_side([partial(_carried_out, place, on, experiment) for experiment in wanted])
+    outcomes: Outcomes = {experiment: outcome for experiment, (outcome, _) in zip(wanted, ran, strict=True)}
+    rows: dict[str, list[Row]] = {"images": [row for _, images in ran for row in images]}
     for experiment, outcome in outcomes.items():
         for name, more in experiment.rows(on, outcome).items():
             rows.setdefault(name, []).extend(more)
@@ -44,10 +44,16 @@ def run_all(folder: Path, on: Measurement) -> tuple[dict[str, list[Row]], list[d
     return rows, facts + [dict(shared.facts) for shared in on.shared()]
 
 
-def _write_files(folder: Path, on: Measurement, experiment: Experiment[Any, Any], outcome: Any) -> Iterator[Row]:
+def _carried_out(place: Place, on: Measurement, experiment: Experiment[Any, Any]) -> tuple[Any, list[Row]]:
+    """The outcome of an experiment, and the rows of its files, which are written."""
+    outcome = on.outcome(type(experiment))
+    return outcome, list(_write_files(place, on, experiment, outcome))
+
+
+def _write_files(place: Place, on: Measurement, experiment: Experiment[Any, Any], outcome: Any) -> Iterator[Row]:
     """Write the files of an experiment; the rows of those that the report shows."""
     for file in experiment.files(on, outcome):
-        write_atomically(folder / file.path, file.content)
+        place.write(file.path, file.content)
         if file.row is not None:
             yield file.row
 

@@ -18,8 +18,10 @@ from navbench.generators.base import Generator
 from navbench.metrics.attributes import Attribute, Scores
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.extractors import Extractor
+from navbench.metrics.pairwise import PairwiseReference
+from navbench.metrics.parts import Parts
 from navbench.metrics.perceptual import PerceptualDistance
-from navbench.metrics.precision_recall import NEIGHBOURS, precision_recall
+from navbench.metrics.precision_recall import NEIGHBOURS
 from navbench.metrics.wasserstein import wasserstein
 from navbench.progress import Report, silent
 from navbench.seeds import Role
@@ -132,7 +134,7 @@ def evaluate(
         measure(kind, n, extractor, scorer, distance, compute, _part(report, index, n))
         for index, kind in enumerate(kinds)
     )
-    prepared = ReferenceStatistics.of(reference.features.to(compute.device))
+    prepared = ReferenceStatistics.of(Parts.of(reference.features), n, compute.device)
     return Quality(
         extractor.name, extractor.metric, distance.name, n, seed,
         distances(images, reference, prepared),
@@ -164,12 +166,9 @@ def measure(
 
 def distances(images: Measured, reference: Measured, prepared: ReferenceStatistics) -> Distances:
     """All distances of some images from a reference, which comes as measured and prepared."""
-    device = prepared.frechet.mean.device
-    shares, perceptual = (
-        precision_recall(ours.to(device), theirs.to(device), NEIGHBOURS)
-        for ours, theirs in ((images.features, reference.features), (images.perceptual, reference.perceptual))
-    )
-    frechet, kernel = prepared.estimates(images.features)
+    frechet, kernel, shares = prepared.measure(Parts.of(images.features))
+    seen = PairwiseReference.of(reference.perceptual.to(prepared.mean.device))
+    _, perceptual = seen.measure(images.perceptual)
     return Distances(frechet, kernel, shares.precision, shares.recall, perceptual.precision, perceptual.recall)
 
 

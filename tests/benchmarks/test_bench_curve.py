@@ -12,6 +12,7 @@ from navbench.experiments.fid_curve import ReferenceStatistics, assemble, curve_
 from navbench.experiments.torch_fidelity_adapter import ShiftedGenerator
 from navbench.generators import zoo
 from navbench.metrics.extractors import create_extractor
+from navbench.metrics.parts import Parts
 from navbench.metrics.perceptual import create_distance
 
 IMAGES = 64
@@ -32,12 +33,11 @@ def test_navbench_curve(measured, faces, direction):
     extractor, distance = create_extractor("efficientnet-lite0", compute), create_distance("stlpips-alex", compute)
 
     def curve():
-        reference = ReferenceStatistics.of(
-            unshifted_features(faces, "reference", range(IMAGES), 0, extractor, compute).features
-        )
+        images = unshifted_features(faces, "reference", range(IMAGES), 0, extractor, compute)
+        reference = ReferenceStatistics.of(Parts.of(images.features))
         edit = Edit(faces, direction, compute)
         shard = curve_shard(edit, SHIFTS, range(IMAGES), 0, extractor, distance, effect_codes=0)
-        return assemble(shard.features, shard.effects, reference)
+        return assemble(map(Parts.of, shard.features), shard.effects, reference)
 
     assert len(measured(curve).frechet) == len(SHIFTS)
 
@@ -67,6 +67,21 @@ def test_one_torch_fidelity_run_per_shift(measured, faces, direction):
         ]
 
     assert len(measured(curve)) == len(SHIFTS)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("name", ["cars", "faces"])
+def test_a_shard_of_a_curve_by_the_precision_of_its_extractor(benchmark, measured, name, precision):
+    benchmark.group = f"curve_shard of {name}, 4 shifts, {IMAGES} images each, generator at float32"
+    compute = Compute(batch=64)
+    generator, distance = zoo.create(name, compute), create_distance("stlpips-alex", compute)
+    extractor = create_extractor("efficientnet-lite0", compute.at(precision))
+    layer = generator.layers()[len(generator.layers()) // 2]
+    basis = SvdBasis(layer, generator.kernel(layer))
+    made = Direction(name, "svd", "parameter", layer.name, 0, "", basis, torch.eye(basis.count)[0], -1.0, 1.0)
+    edit, shifts = Edit(generator, made, compute), (-1.0, -0.5, 0.5, 1.0)
+    shard = measured(lambda: curve_shard(edit, shifts, range(IMAGES), 0, extractor, distance, effect_codes=16))
+    assert shard.features.shape == (len(shifts), IMAGES, extractor.dimensions)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])

@@ -13,6 +13,7 @@ from navbench.discovery import learn as module
 from navbench.discovery.learn import Checkpoint, Learner, Pairs, Reconstructor, learn
 from navbench.discovery.settings import LearnSettings
 from navbench.errors import Failure, NavbenchError, NavbenchWarning
+from navbench.places import Folder
 
 SIDE = 16
 
@@ -29,6 +30,11 @@ class Small(nn.Module):
     def forward(self, original, shifted):
         out = self.net(torch.cat([original, shifted], dim=1))
         return out[:, :-1], out[:, -1]
+
+
+def kept_at(path):
+    """A checkpoint in a file."""
+    return Checkpoint(Folder(path.parent), path.name)
 
 
 @pytest.fixture
@@ -213,14 +219,14 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(small, tmp_path, 
 
     path = tmp_path / "checkpoint"
     with pytest.raises(Killed):
-        learn(problem(), 2, settings(), Compute(), checkpoint=Checkpoint(path), report=kill)
+        learn(problem(), 2, settings(), Compute(), checkpoint=kept_at(path), report=kill)
     steps = []
     found = learn(
         problem(),
         2,
         settings(),
         Compute(),
-        checkpoint=Checkpoint(path),
+        checkpoint=kept_at(path),
         report=lambda done, total, note="": steps.append(done),
     )
     same(found, expected)
@@ -230,19 +236,22 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(small, tmp_path, 
 
 def test_a_finished_training_can_be_made_longer(small, tmp_path):
     path = tmp_path / "checkpoint"
-    learn(problem(), 2, settings(steps=6), Compute(), checkpoint=Checkpoint(path))
-    found = learn(problem(), 2, settings(steps=10), Compute(), checkpoint=Checkpoint(path))
+    learn(problem(), 2, settings(steps=6), Compute(), checkpoint=kept_at(path))
+    found = learn(problem(), 2, settings(steps=10), Compute(), checkpoint=kept_at(path))
     same(found, learn(problem(), 2, settings(steps=10), Compute()))
 
 
 def test_a_finished_training_is_not_repeated(small, tmp_path):
     path = tmp_path / "checkpoint"
-    expected = learn(problem(), 2, settings(), Compute(), checkpoint=Checkpoint(path))
+    expected = learn(problem(), 2, settings(), Compute(), checkpoint=kept_at(path))
 
     def never(*_):
         raise AssertionError("a step was taken")
 
-    same(learn(problem(), 2, settings(), Compute(), checkpoint=Checkpoint(path), report=never), expected)
+    same(
+        learn(problem(), 2, settings(), Compute(), checkpoint=kept_at(path), report=never),
+        expected,
+    )
 
 
 OTHERS = {
@@ -268,24 +277,30 @@ def latent():
 @pytest.mark.parametrize("what", OTHERS)
 def test_a_checkpoint_of_another_training_is_refused(small, tmp_path, what):
     path = tmp_path / "checkpoint"
-    learn(problem(), 2, settings(steps=1), Compute(), checkpoint=Checkpoint(path))
+    learn(problem(), 2, settings(steps=1), Compute(), checkpoint=kept_at(path))
     pairs, other = OTHERS[what]()
     with pytest.raises(NavbenchError, match="belongs to another training"):
-        learn(pairs, 2, other, Compute(), checkpoint=Checkpoint(path))
+        learn(pairs, 2, other, Compute(), checkpoint=kept_at(path))
 
 
 def test_a_checkpoint_of_another_precision_is_refused(small, tmp_path):
     path = tmp_path / "checkpoint"
-    learn(problem(), 2, settings(steps=1), Compute(), checkpoint=Checkpoint(path))
+    learn(problem(), 2, settings(steps=1), Compute(), checkpoint=kept_at(path))
     with pytest.raises(NavbenchError, match="belongs to another training"):
-        learn(problem(), 2, settings(steps=1), Compute(precision="bf16"), checkpoint=Checkpoint(path))
+        learn(
+            problem(),
+            2,
+            settings(steps=1),
+            Compute(precision="bf16"),
+            checkpoint=kept_at(path),
+        )
 
 
 @pytest.mark.parametrize("damage", ["empty", "short", "half", "one byte less", "a bit", "the seal", "something else"])
 def test_a_damaged_checkpoint_is_told_and_training_starts_over(small, tmp_path, damage):
     path = tmp_path / "checkpoint"
     expected = learn(problem(), 2, settings(), Compute())
-    learn(problem(), 2, settings(steps=1), Compute(), checkpoint=Checkpoint(path))
+    learn(problem(), 2, settings(steps=1), Compute(), checkpoint=kept_at(path))
     whole = path.read_bytes()
     if damage == "something else":
         torch.save({"weights": torch.zeros(3)}, path)
@@ -303,7 +318,7 @@ def test_a_damaged_checkpoint_is_told_and_training_starts_over(small, tmp_path, 
             }[damage]
         )
     with pytest.warns(NavbenchWarning, match=r"is damaged \(its content has changed\); the training starts over"):
-        found = learn(problem(), 2, settings(), Compute(), checkpoint=Checkpoint(path))
+        found = learn(problem(), 2, settings(), Compute(), checkpoint=kept_at(path))
     same(found, expected)
 
 

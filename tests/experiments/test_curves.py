@@ -3,6 +3,7 @@ from itertools import pairwise
 import pytest
 import torch
 from analytic import Extractor, LinearGenerator, Quadratic, edit, noise, wrapped
+from distances import precision_recall
 
 from navbench.compute import Compute
 from navbench.experiments.edit import codes_for, unshifted
@@ -12,7 +13,7 @@ from navbench.experiments.screening import screen
 from navbench.experiments.strips import strip
 from navbench.generators.dcgan import DCGAN
 from navbench.metrics.frechet import FrechetReference, Moments
-from navbench.metrics.precision_recall import precision_recall
+from navbench.metrics.parts import Parts
 
 SHIFTS = [-4.0, -1.0, 2.0, 5.0]
 CODES = 40
@@ -23,13 +24,12 @@ def whole(batch=16, shards=(range(CODES),), seed=0):
     """The curve of one direction of a wrapped network, from shards of codes."""
     generator, compute, extractor = wrapped(), Compute(batch=batch), Extractor()
     made = edit(generator, noise(0, 8, 8, 3, 3), compute, layer="wide")
-    reference = ReferenceStatistics.of(
-        unshifted_features(generator, "reference", range(60), seed, extractor, compute).features
-    )
+    images = unshifted_features(generator, "reference", range(60), seed, extractor, compute)
+    reference = ReferenceStatistics.of(Parts.of(images.features))
     parts = [curve_shard(made, SHIFTS, indices, seed, extractor, Quadratic(), EFFECTS) for indices in shards]
     features = torch.cat([part.features for part in parts], dim=1)
     effects = torch.cat([part.effects for part in parts], dim=1)
-    return assemble(features, effects, reference), features
+    return assemble(map(Parts.of, features), effects, reference), features
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_a_shift_of_the_mean_is_a_frechet_distance_of_its_square():
     made = edit(generator, generator.row(3, noise(4, 3, 4, 4)), layer="map")
     own = unshifted_features(generator, "curve", range(CODES), 0, extractor, Compute()).features
     shard = curve_shard(made, SHIFTS, range(CODES), 0, extractor, Quadratic(), CODES)
-    curve = assemble(shard.features, shard.effects, ReferenceStatistics.of(own))
+    curve = assemble(map(Parts.of, shard.features), shard.effects, ReferenceStatistics.of(Parts.of(own)))
     away = extractor(made.offset[3][None])[0]
     for index, t in enumerate(SHIFTS):
         assert float(curve.frechet[index]) == pytest.approx(t * t * float(away.square().sum()), rel=1e-4)
@@ -110,7 +110,7 @@ def test_the_unshifted_generator_is_at_distance_zero_from_its_own_codes():
     own = unshifted_features(generator, "curve", range(CODES), 0, extractor, Compute()).features
     codes = codes_for(generator, "curve", range(CODES), 0)
     torch.testing.assert_close(own, extractor(unshifted(generator, codes, Compute())), rtol=1e-4, atol=1e-5)
-    curve = assemble(own[None], torch.empty(1, 0), ReferenceStatistics.of(own))
+    curve = assemble([Parts.of(own)], torch.empty(1, 0), ReferenceStatistics.of(Parts.of(own)))
     assert float(curve.frechet[0]) == pytest.approx(0, abs=1e-9)
     other = unshifted_features(generator, "reference", range(CODES), 0, extractor, Compute()).features
     assert not torch.isclose(own, other).any()
@@ -167,7 +167,7 @@ def test_a_screening_is_the_distance_of_each_code_at_both_ends(batch):
 
 def test_the_shares_of_each_shift_are_precision_recall_density_and_coverage():
     reference, along = noise(0, 60, 5), [0.7 * noise(1, 40, 5), noise(2, 40, 5) + 0.5]
-    found = assemble(along, torch.zeros(2, 1), ReferenceStatistics.of(reference))
+    found = assemble(map(Parts.of, along), torch.zeros(2, 1), ReferenceStatistics.of(Parts.of(reference)))
     for shares, stderr, features in zip(found.shares, found.shares_stderr, along, strict=True):
         expected = precision_recall(features, reference)
         assert shares.tolist() == pytest.approx([getattr(expected, name).value for name in SHARES])
@@ -176,13 +176,25 @@ def test_the_shares_of_each_shift_are_precision_recall_density_and_coverage():
 
 def test_what_is_not_known_of_a_reference_is_nan_and_the_rest_is_as_ever():
     reference, features = noise(0, 60, 5).double(), noise(1, 40, 5)
-    whole = assemble([features], torch.zeros(1, 1), ReferenceStatistics.of(reference))
+    whole = assemble([Parts.of(features)], torch.zeros(1, 1), ReferenceStatistics.of(Parts.of(reference)))
     bare = assemble(
-        [features], torch.zeros(1, 1), ReferenceStatistics.of_gaussian(reference.mean(0), reference.T.cov())
+        [Parts.of(features)], torch.zeros(1, 1), ReferenceStatistics.of_gaussian(reference.mean(0), reference.T.cov())
     )
     torch.testing.assert_close(bare.frechet, whole.frechet)
     assert torch.isnan(bare.kernel).all()
     assert torch.isnan(bare.shares).all()
-    few = assemble([features[:3]], torch.zeros(1, 1), ReferenceStatistics.of(reference))
+    few = assemble([Parts.of(features[:3])], torch.zeros(1, 1), ReferenceStatistics.of(Parts.of(reference)))
     assert torch.isnan(few.shares).all()
     assert torch.isfinite(few.frechet).all()
+
+
+def test_numbers_of_pairs_are_those_of_the_first_codes_and_images():
+    reference, features = noise(0, 60, 5), noise(1, 40, 5)
+    few = ReferenceStatistics.of(Parts.of(reference), pairwise_samples=25)
+    capped = assemble([Parts.of(features)], torch.zeros(1, 1), few)
+    whole = assemble([Parts.of(features)], torch.zeros(1, 1), ReferenceStatistics.of(Parts.of(reference)))
+    first = assemble([Parts.of(features[:25])], torch.zeros(1, 1), ReferenceStatistics.of(Parts.of(reference[:25])))
+    for name in ("kernel", "kernel_influence", "shares", "shares_stderr"):
+        torch.testing.assert_close(getattr(capped, name), getattr(first, name))
+    assert torch.equal(capped.frechet, whole.frechet)
+    assert (capped.frechet_at(0).n, capped.kernel_at(0).n) == (40, 25)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from analytic import Extractor, LinearGenerator, Quadratic, edit
 
+from navbench.errors import Failure
 from navbench.experiments.calibration import Range, Target, by_attribute, by_effect
 from navbench.experiments.fid_curve import curve_shard
 from navbench.experiments.survey import changes
@@ -41,6 +42,12 @@ def test_steps_of_a_path_are_between_neighbours_with_zero_among_them():
     for found, expected in ((shard.steps, [1.5, 0.5, 1.25, 1.75]), (shard.effects, [2.0, 0.5, 1.25, 3.0])):
         squares = torch.tensor(expected).square()[:, None].expand(4, 3)
         torch.testing.assert_close(found, squares, rtol=1e-4, atol=1e-4)
+
+
+def test_a_curve_fails_by_the_direction_and_the_first_shift_whose_images_are_not_finite():
+    made = line()
+    with pytest.raises(Failure, match=rf"at t = 1e\+39 of {made.direction.name} made images with NaN"):
+        curve_shard(made, [-1.0, 2.0, 1e39, 2e39], range(5), 0, Extractor(), Quadratic(), 3)
 
 
 def test_an_end_that_cannot_reach_its_target_is_where_it_came_nearest():

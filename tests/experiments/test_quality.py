@@ -6,6 +6,7 @@ from analytic import Extractor, LinearGenerator, Quadratic, edit, noise
 
 from navbench.experiments.fid_curve import curve_shard, unshifted_features
 from navbench.experiments.quality import quality
+from navbench.metrics.parts import Parts
 
 SHIFTS = [-2.0, -1.0, 1.0, 3.0]
 GRID = [-2.0, -1.0, 0.0, 1.0, 3.0]
@@ -24,8 +25,8 @@ def first_pixels(images):
 def of(made, generator, indices=range(9), embed=None):
     shard = curve_shard(made, SHIFTS, indices, 0, Extractor(), Quadratic(), 7, embed)
     own = unshifted_features(generator, "curve", indices, 0, Extractor(), made.compute).features
-    ends = (shard.features[0], shard.features[-1])
-    return shard, quality(shard.steps, GRID, own, ends, noise(5, 30, 4), shard.id_similarity)
+    ends = (Parts.of(shard.features[0]), Parts.of(shard.features[-1]))
+    return shard, quality(shard.steps, GRID, Parts.of(own), ends, noise(5, 30, 4), shard.id_similarity)
 
 
 def test_a_constant_change_is_steady_and_the_same_for_all(generator):

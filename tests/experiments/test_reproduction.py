@@ -8,6 +8,7 @@ from navbench import spaces
 from navbench.compute import Compute
 from navbench.experiments.edit import codes_for
 from navbench.experiments.reproduction import Imitation
+from navbench.experiments.reproduction import solve as solve_all
 from navbench.experiments.strips import to_bytes
 
 LINEAR = LinearGenerator(latent_dim=3, side=4)
@@ -55,6 +56,16 @@ def test_an_edit_orthogonal_to_all_that_a_space_can_do_is_not_reproduced_at_all(
     assert unexplained_fraction(found) == pytest.approx(1, abs=1e-5)
     assert found.steps.tolist() == pytest.approx([1.0] * len(found.steps))
     assert float(found.offset.norm()) < 1e-3
+
+
+def test_spaces_that_imitate_one_edit_together_find_what_each_finds_alone():
+    made = edit(LINEAR, LINEAR.row(3, reachable() + unreachable()), Compute(batch=5), layer="map")
+    targets = [spaces.create(LINEAR, "z"), spaces.create(LINEAR, "activation", "map")]
+    problems = [Imitation(made, T, space, Quadratic(), seed=3) for space in targets]
+    for together, problem in zip(solve_all(problems, 12, 8, 5), problems, strict=True):
+        alone = problem.solve(12, 8, 5)
+        for name in ("offset", "steps", "errors", "sizes", "perceptual", "perceptual_sizes", "panel"):
+            torch.testing.assert_close(getattr(together, name), getattr(alone, name), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("angle", [0.3, 0.8, 1.3])

@@ -8,6 +8,7 @@ from torch_fidelity import metric_fid, utils
 from navbench.errors import NavbenchError
 from navbench.experiments.fid_curve import ReferenceStatistics
 from navbench.experiments.statistics import Gaussian, is_statistics, read_statistics
+from navbench.metrics.parts import Parts
 
 DIMENSIONS = 6
 
@@ -44,7 +45,7 @@ def test_statistics_give_the_distance_that_torch_fidelity_gives(npz):
     assert isinstance(known, Gaussian)
     mine = features(1)
     expected = metric_fid.fid_statistics_to_metric(gaussian(), metric_fid.fid_features_to_statistics(mine), False)
-    frechet, kernel = ReferenceStatistics.of_gaussian(known.mean, known.covariance).estimates(mine)
+    frechet, kernel, _ = ReferenceStatistics.of_gaussian(known.mean, known.covariance).measure(Parts.of(mine))
     assert frechet.value == pytest.approx(expected["frechet_inception_distance"], rel=1e-5)
     assert np.isnan(kernel.value)
     assert np.isnan(kernel.stderr)
@@ -63,9 +64,9 @@ def test_the_cache_of_torch_fidelity_is_read_in_both_its_forms(tmp_path):
 def test_features_give_the_same_distances_as_the_images_they_are_of(tmp_path):
     own, mine = features(0), features(1)
     found = read_statistics(cached(tmp_path, "features", own)).known
-    ours, theirs = ReferenceStatistics.of(found).estimates(mine), ReferenceStatistics.of(own).estimates(mine)
+    ours, theirs = (ReferenceStatistics.of(Parts.of(each)).measure(Parts.of(mine))[:2] for each in (found, own))
     assert [each.value for each in ours] == [each.value for each in theirs]
-    assert ReferenceStatistics.of(found).n == 40
+    assert ReferenceStatistics.of(Parts.of(found)).n == 40
 
 
 def test_arrays_at_single_precision_are_read_as_well(npz):

@@ -1,12 +1,14 @@
 """Precision and recall against torch-fidelity's, and on sets whose overlap is known."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from distances import precision_recall
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 
 from navbench.errors import NavbenchError
-from navbench.metrics.precision_recall import precision_recall
 
 
 def normal(seed, *shape):
@@ -66,10 +68,10 @@ def test_exchanging_the_sets_exchanges_precision_and_recall():
     assert shares(x, y) == shares(y, x)[::-1]
 
 
-@pytest.mark.parametrize("block", [1, 7, 64, 1000])
-def test_the_block_size_changes_nothing(block):
+@pytest.mark.parametrize("tile", [1, 7, 64, 1000])
+def test_the_size_of_tiles_changes_nothing(tile):
     x, y = normal(0, 90, 5), normal(1, 70, 5)
-    assert shares(x, y, block=block) == shares(x, y)
+    assert shares(x, y, tile=tile) == shares(x, y)
 
 
 def test_their_uncertainties_are_those_of_shares():
@@ -85,9 +87,10 @@ def test_features_of_other_dimensions_are_refused():
         precision_recall(normal(0, 9, 5), normal(0, 9, 6))
 
 
-def test_too_few_samples_are_refused():
-    with pytest.raises(NavbenchError, match="more than 3 samples"):
-        precision_recall(normal(0, 3, 5), normal(0, 9, 5))
+@pytest.mark.parametrize(("n", "m"), [(3, 9), (9, 3)])
+def test_of_too_few_samples_nothing_is_known(n, m):
+    found = precision_recall(normal(0, n, 5), normal(1, m, 5))
+    assert all(math.isnan(share.value) for share in (found.precision, found.recall, found.density, found.coverage))
 
 
 # --- density and coverage
@@ -105,7 +108,7 @@ def textbook(x, y, k):
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_density_and_coverage_are_those_of_their_definition(scale, away, k):
     features, reference = scale * normal(0, 90, 6) + away, normal(1, 70, 6)
-    found = precision_recall(features, reference, k=k, block=32)
+    found = precision_recall(features, reference, k=k, tile=32)
     assert (found.density.value, found.coverage.value) == pytest.approx(textbook(features, reference, k))
 
 

@@ -30,6 +30,7 @@ def realism(floor=0.0, scores=None):
         extractor=SimpleNamespace(name="pixels", metric="FD"),
         source={"extractor": "pixels", "reference": "renderings"},
         n_reference=300,
+        n_reference_of=lambda metric: 300,
         floor=curve(floor, floor),
         reference_scores=scores,
     )
@@ -44,6 +45,6 @@ def measurement(
     plan = plan or Plan((), (), tuple(sets), further or {}, ())
     generator = generator or SimpleNamespace(name="cars", size=(8, 8))
     on = Measurement(bench, suite.generators[0], generator, plan=plan, ranges=ranges or {}, **networks)
-    on._outcomes.update(outcomes or {})
-    on._shared[curves._realism] = along or realism()
+    on._outcomes.values.update(outcomes or {})
+    on._shared.values[curves._realism] = along or realism()
     return on

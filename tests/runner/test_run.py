@@ -16,13 +16,14 @@ from safetensors.torch import load_file
 
 from navbench.compute import Compute
 from navbench.experiments.fid_curve import ReferenceStatistics, unshifted_features
-from navbench.files import write_atomically
 from navbench.generators import zoo
 from navbench.library import Library
 from navbench.metrics.extractors import create_extractor
+from navbench.metrics.parts import Parts
+from navbench.report import limits
 from navbench.report.tables import load_run
-from navbench.runner import store as store_module
 from navbench.runner.run import check_folder
+from navbench.runner.store import Store
 from navbench.tables import TABLES
 
 TESTS = Path(__file__).parent
@@ -71,17 +72,17 @@ def test_another_seed_writes_other_numbers(tmp_path, sets, finished):
 
 @pytest.mark.parametrize("survive", [0, 3, 5, 12, 15, 16, 17, 30, 43])
 def test_a_run_that_was_interrupted_goes_on_where_it_stopped(tmp_path, sets, finished, monkeypatch, survive):
-    made = 0
+    made, put = 0, Store.put
 
-    def write_some(path, content):
+    def put_some(store, piece, result):
         nonlocal made
         if made == survive:
             raise KeyboardInterrupt
-        write_atomically(path, content)
+        put(store, piece, result)
         made += 1
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "write_atomically", write_some)
+        patch.setattr(Store, "put", put_some)
         with pytest.raises(KeyboardInterrupt):
             toy.execute(tmp_path, toy.tiny(), sets)
     check_folder(tmp_path, toy.tiny(), fresh=False)
@@ -96,7 +97,7 @@ def test_a_run_that_died_within_a_write_goes_on(tmp_path, sets, finished, monkey
     calls = iter(range(survive + 1))
 
     def dying(descriptor):
-        if next(calls) == survive:
+        if next(calls, None) == survive:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -110,12 +111,13 @@ def test_a_run_that_died_within_a_write_goes_on(tmp_path, sets, finished, monkey
 
 def test_a_killed_process_leaves_whole_pieces_that_are_not_made_again(tmp_path, sets, finished):
     program = (
-        "import sys, toy, navbench.runner.store as store, time\n"
-        "write = store.write_atomically\n"
-        "def slow(path, content):\n"
-        "    write(path, content)\n"
+        "import sys, toy, time\n"
+        "from navbench.runner.store import Store\n"
+        "put = Store.put\n"
+        "def slow(store, piece, result):\n"
+        "    put(store, piece, result)\n"
         "    time.sleep(0.05)\n"
-        "store.write_atomically = slow\n"
+        "Store.put = slow\n"
         "toy.execute(sys.argv[1], toy.tiny(), sys.argv[2])\n"
     )
     folder = tmp_path / "run"
@@ -177,20 +179,18 @@ def test_the_manifest_times_and_weighs_every_stage(finished):
         "tables",
     ]
     assert all(stage["seconds"] >= 0 and stage["peak_memory_mib"] > 50 for stage in stages.values())
-    assert manifest(finished.folder)["seconds"] == pytest.approx(
-        sum(stage["seconds"] for stage in stages.values()), abs=0.06
-    )
+    assert manifest(finished.folder)["seconds"] >= sum(stage["seconds"] for stage in stages.values()) - 0.06
     assert not stages["toy.make: curves"]["cached"]
 
 
 def test_the_manifest_is_incomplete_until_the_tables_are_there(tmp_path, sets, monkeypatch):
-    seen = []
+    seen, put = [], Store.put
 
-    def watching(path, content):
+    def watching(store, piece, result):
         seen.append((manifest(tmp_path)["complete"], (tmp_path / "tables").exists()))
-        write_atomically(path, content)
+        put(store, piece, result)
 
-    monkeypatch.setattr(store_module, "write_atomically", watching)
+    monkeypatch.setattr(Store, "put", watching)
     toy.execute(tmp_path, toy.tiny(), sets)
     assert set(seen) == {(False, False)}
     assert manifest(tmp_path)["complete"] is True
@@ -260,10 +260,10 @@ def test_the_distance_at_zero_shift_is_the_floor_and_comes_from_the_unshifted_im
         unshifted_features(generator, role, range(20), 0, extractor, compute).features
         for role in ("curve", "reference")
     )
-    expected = ReferenceStatistics.of(reference)
+    expected = ReferenceStatistics.of(Parts.of(reference))
     for metric, column, distance in (
         ("FD", "fd_floor", expected.frechet.distance_from_features(own)),
-        ("KID", "kid_floor", expected.kernel.distance(own)),
+        ("KID", "kid_floor", expected.measure(Parts.of(own))[1].value),
     ):
         values = at_zero.loc[at_zero["metric"] == metric, "value"]
         assert len(values) == 2
@@ -287,6 +287,18 @@ def test_a_curve_says_how_many_images_of_what_size_it_compares(tmp_path, sets):
     assert set(curves["reference"]) == {str(photos)}
     assert list(curves["t"].drop_duplicates()) == sorted(curves["t"].unique())
     assert len(curves) == 2 * 3
+
+
+def test_numbers_of_pairs_say_that_they_are_of_fewer_images(tmp_path, sets):
+    chosen = toy.tiny(curves={"pairwise_samples": 12, "reference_samples": 25}, experiments=["curves"])
+    folder = toy.execute(tmp_path / "run", chosen, sets).folder
+    curves, prdc, methods = (pd.read_csv(folder / "tables" / f"{name}.csv") for name in ("curves", "prdc", "methods"))
+    counts = curves.groupby("metric")[["n", "n_reference"]].agg(["min", "max"])
+    assert counts.loc["FD"].tolist() == [20, 20, 25, 25]
+    assert counts.loc["KID"].tolist() == [12] * 4
+    assert (prdc[["n", "n_reference"]] == 12).all(axis=None)
+    assert (methods[["n", "n_reference", "n_kid", "n_reference_kid"]].dropna() == [20, 25, 12, 12]).all(axis=None)
+    assert any("are of the first 12 images of 20" in words for words in limits._limits(load_run(folder)))
 
 
 def test_the_report_of_a_direction_names_its_ends_as_the_curve_has_them(finished):

@@ -26,7 +26,7 @@ from navbench.runner.store import Store
 from navbench.work import Stored, content_of, pure, slices, steps
 
 CURVE = {"curve_shard", "curve", "curve_quality"}
-CURVES = CURVE | {"unshifted_features", "floor"}
+CURVES = CURVE | {"unshifted_features", "reference_statistics", "floor"}
 ALL = CURVES | {"screen", "heat", "imitate", "strip", "samples", "pairing"}
 SUBJECT = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "random"]}
 
@@ -52,8 +52,8 @@ def other_pair(value: float = 1.0, part: str = "") -> Pair:
 @pure()
 def joined(parts: tuple[Stored[Pair], ...]) -> Pair:
     """The first tensors of some parts, one after the other."""
-    with slices(parts, "first") as at:
-        return Pair(torch.stack([at(0), at(1)]), torch.zeros(1))
+    at = slices(parts, "first")
+    return Pair(torch.stack([at(0).whole(), at(1).whole()]), torch.zeros(1))
 
 
 class Recording(Store):
@@ -85,6 +85,7 @@ def kinds(monkeypatch):
         ({"curves": {"shifts": 5}}, CURVE),
         ({"curves": {"effect_samples": 5}}, CURVE | {"floor"}),
         ({"curves": {"extractor": "other-toy-pixels"}}, CURVES),
+        ({"curves": {"extractor_precision": "bf16"}}, CURVES),
         ({"locality": {"samples": 12}}, {"heat"}),
         ({"locality": {"shifts": 4}}, {"heat"}),
         ({"reproduction": {"codes": 5}}, {"imitate"}),
@@ -128,7 +129,7 @@ def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp
         changed = replace(found, t_max=2 * found.t_max)
         write_set(changed, set_path(longer, found.set_id), overwrite=True)
     toy.execute(tmp_path / "run", toy.tiny(), longer)
-    assert set(kinds) == (ALL | {"span_overlap"}) - {"unshifted_features", "floor", "samples"}
+    assert set(kinds) == (ALL | {"span_overlap"}) - {"unshifted_features", "reference_statistics", "floor", "samples"}
     assert kinds["curve"] == 2
 
 
@@ -152,7 +153,7 @@ def test_another_reference_shares_the_images_that_are_compared_with_it(tmp_path,
     subject = SUBJECT | {"reference": str(photos)}
     shutil.copytree(finished.folder / "cache", tmp_path / "run" / "cache")
     toy.execute(tmp_path / "run", toy.tiny(generators=[subject]), sets)
-    real = {*CURVE, "real_features", "floor"}
+    real = {*CURVE, "real_features", "reference_statistics", "floor"}
     assert set(kinds) == real
     assert kinds["real_features"] == 1
     kinds.clear()
@@ -241,7 +242,7 @@ def test_transient_parts_are_dropped_with_their_last_user(tmp_path):
     wholes = [joined.piece(parts), joined.piece(parts[::-1])]
     found = InProcess(store).results(wholes, ticks.append)
     torch.testing.assert_close(found[0].first, torch.tensor([1.0, 1, 1, 2, 2, 2]).repeat(2, 1))
-    assert not [store.path(part) for part in parts if store.path(part).exists()]
+    assert not [part for part in parts if store.has(part)]
     assert store.made == 4
     assert len(ticks) == steps(wholes) == 4
 
@@ -252,7 +253,7 @@ def test_progress_is_told_part_by_part_while_a_piece_is_made(tmp_path):
     parts = tuple(pair.piece(value).but(note=f"part {value:.0f}", transient=True) for value in (1.0, 2.0))
 
     def tick(note):
-        told.append((note, sum(store.path(part).exists() for part in parts)))
+        told.append((note, sum(store.has(part) for part in parts)))
 
     InProcess(store).results([joined.piece(parts).but(note="whole")], tick)
     assert told == [("part 1", 1), ("part 2", 2), ("whole", 0)]
@@ -264,7 +265,7 @@ def test_progress_is_told_part_by_part_while_a_piece_is_made(tmp_path):
 def test_one_tensor_is_read_without_the_others(tmp_path):
     store = Store(tmp_path)
     results(store, pair.piece(3.0))
-    stored = Stored(Pair, store.path(pair.piece(3.0)))
+    stored = store.stored(pair.piece(3.0))
     assert torch.equal(stored.read("first"), stored.load().first)
 
 
@@ -292,15 +293,16 @@ def damages(content):
 def test_sixty_damaged_pieces_are_told_and_computed_again(tmp_path):
     store, piece = Store(tmp_path), pair.piece(2.0)
     results(store, piece)
-    whole = store.path(piece).read_bytes()
+    path = tmp_path / store.name(piece)
+    whole = path.read_bytes()
     bad = list(dict.fromkeys(damages(whole)))
     assert len(bad) >= 60
     for content in bad:
-        store.path(piece).write_bytes(content)
+        path.write_bytes(content)
         with pytest.warns(NavbenchWarning, match=r"is damaged \(.*\); it is computed again\.$"):
             (again,) = results(store, piece)
         assert torch.equal(again.first, torch.full((2, 3), 2.0))
-        assert store.path(piece).read_bytes() == whole
+        assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize(
@@ -317,9 +319,9 @@ def test_sixty_damaged_pieces_are_told_and_computed_again(tmp_path):
 def test_tensors_that_are_not_those_of_the_digest_are_computed_again(tmp_path, tensors):
     store, piece = Store(tmp_path), pair.piece()
     results(store, piece)
-    with safe_open(store.path(piece), framework="pt") as file:
+    with safe_open(tmp_path / store.name(piece), framework="pt") as file:
         header = file.metadata()
-    save_file(tensors, store.path(piece), header)
+    save_file(tensors, tmp_path / store.name(piece), header)
     with pytest.warns(NavbenchWarning, match="its content has changed"):
         (again,) = results(store, piece)
     assert torch.equal(again.first, torch.ones(2, 3))
@@ -328,15 +330,16 @@ def test_tensors_that_are_not_those_of_the_digest_are_computed_again(tmp_path, t
 def test_another_piece_or_a_folder_under_this_name_is_computed_again(tmp_path):
     store, piece, other = Store(tmp_path), pair.piece(1.0), pair.piece(2.0)
     results(store, piece, other)
-    shutil.copy(store.path(other), store.path(piece))
+    path = tmp_path / store.name(piece)
+    shutil.copy(tmp_path / store.name(other), path)
     with pytest.warns(NavbenchWarning, match="it holds another piece"):
         (again,) = results(store, piece)
     assert float(again.first[0, 0]) == 1.0
-    store.path(piece).unlink()
-    store.path(piece).mkdir()
+    path.unlink()
+    path.mkdir()
     with pytest.warns(NavbenchWarning, match="is damaged"):
         results(store, piece)
-    assert store.path(piece).is_file()
+    assert path.is_file()
 
 
 def test_a_hash_of_a_tensor_is_of_its_values_not_its_strides():

@@ -185,9 +185,10 @@ def write_sets(root, name="toy:make", layers=("up",), methods=("svd", "random"))
 
 
 def execute(folder, chosen, sets, *, fresh=False):
-    """Run a suite in a folder, quietly."""
+    """Run a suite in a folder, or at a URL, quietly."""
+    where = folder if "://" in str(folder) else Path(folder)
     compute = Compute("cpu", chosen.precision, chosen.batch)
-    run = Run(Path(folder), chosen, compute, Library([Path(sets)]), Console(file=io.StringIO()))
+    run = Run(where, chosen, compute, Library([Path(sets)]), Console(file=io.StringIO()))
     run.execute(fresh=fresh)
     return run
 
