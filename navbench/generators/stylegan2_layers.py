@@ -2,7 +2,7 @@
 
 Kernels are stored without gain and without the flip of a transposed convolution, as both published codes store them.
 Activations are channels-last from the constant input on, in which order a CPU's transposed convolutions and blurs take
-0.6 to 0.9 of the time. A blur that is part of the kernel, then of 6x6 elements, takes 1.6 to 2.7 times as long.
+0.6 to 0.9 of the time. A blur that is part of the kernel, then of 6x6 elements, took about 2 to 4 times as long.
 """
 
 import math
