@@ -16,6 +16,7 @@ from navbench import seeds
 from navbench.basis import Basis
 from navbench.compute import Compute, out_of_memory
 from navbench.costs import Costs, Pass, Rehearsed, Trial, in_batches, preparing, rehearses, rendering, tried_images
+from navbench.discovery.linearised import FrozenKernels
 from navbench.discovery.settings import LearnSettings
 from navbench.errors import Failure, NavbenchError, NavbenchWarning
 from navbench.files import sealed, unsealed
@@ -26,6 +27,7 @@ from navbench.work import content_of, pure
 
 SIZE = 256  # the reconstructor sees images at most this large (section 3.2, practical details)
 CHECKPOINT_EVERY = 250
+READ_EVERY = 25  # steps; reading a loss makes the host wait for the device
 
 
 class Reconstructor(nn.Module):
@@ -134,7 +136,8 @@ class Pairs:
             original = self.space.render(state, torch.zeros(self.space.shape, device=codes.z.device))
         unit = F.normalize(coefficients[k], dim=1)
         offset = self.basis.combine(unit * (t * self.limit)[:, None])
-        return original, self.space.render(state, offset)
+        with FrozenKernels():
+            return original, self.space.render(state, offset)
 
 
 class Learner:
@@ -163,8 +166,8 @@ class Learner:
         """Of training so far, before the checkpoint that it went on from, too."""
         return self.earlier + time.monotonic() - self.begun
 
-    def train_step(self) -> tuple[float, float]:
-        """One step of eq. 1; its loss and the reconstructor's accuracy on its batch."""
+    def train_step(self) -> Tensor:
+        """One step of eq. 1; its loss and the reconstructor's accuracy on its batch, (2,), on the device."""
         indices, k, t = self.pairs.draw(self.step, self.settings.batch, len(self.coefficients))
         k, t = k.to(self.compute.device), t.to(self.compute.device)
         with self.compute.autocast():
@@ -174,7 +177,7 @@ class Learner:
         loss.backward()
         self.optimizer.step()
         self.step += 1
-        return float(loss.detach()), float((logits.argmax(1) == k).float().mean())
+        return torch.stack([loss.detach(), (logits.argmax(1) == k).float().mean()])
 
     @torch.no_grad()
     def evaluate(self) -> tuple[Tensor, float]:
@@ -247,7 +250,7 @@ class Learner:
         return json.dumps(content_of([self.pairs, self.coefficients.shape, settings, self.compute]), sort_keys=True)
 
 
-@pure()
+@pure(revision=2)
 def learn(
     pairs: Pairs,
     directions: int,
@@ -261,19 +264,24 @@ def learn(
     learner = Learner(pairs, directions, settings, compute)
     if checkpoint is not None and checkpoint.exists():
         learner.resume(checkpoint)
+    unread: list[Tensor] = []
     losses: list[tuple[float, float]] = []
+    note = ""
     while learner.step < settings.steps:
         try:
-            losses.append(learner.train_step())
+            unread.append(learner.train_step())
         except RuntimeError as error:
             if not out_of_memory(error):
                 raise
             hint = "use a smaller batch in the suite's [discovery], which changes the training"
             raise Failure(f"Out of memory in training with batches of {settings.batch}; {hint}.") from None
-        if not losses[-1][0] < float("inf"):
-            raise Failure(f"The training loss is {losses[-1][0]} at step {learner.step}; lower the shift or the rate.")
-        report(learner.step, settings.steps, f"loss {losses[-1][0]:.2f}, accuracy {losses[-1][1]:.0%}")
-        if learner.step % CHECKPOINT_EVERY == 0 or learner.step == settings.steps:
+        due = learner.step % CHECKPOINT_EVERY == 0 or learner.step == settings.steps
+        if due or learner.step % READ_EVERY == 0:
+            losses += _read(unread, learner.step)
+            unread = []
+            note = f"loss {losses[-1][0]:.2f}, accuracy {losses[-1][1]:.0%}"
+        report(learner.step, settings.steps, note)
+        if due:
             loss, accuracy = (sum(column) / len(losses) for column in zip(*losses, strict=True))
             learner.log.append({"step": learner.step, "loss": loss, "accuracy": accuracy})
             losses = []
@@ -287,6 +295,15 @@ def learn(
         torch.tensor([list(row.values()) for row in learner.log], dtype=torch.float64).view(-1, 3),
         torch.tensor(learner.seconds, dtype=torch.float64),
     )
+
+
+def _read(losses: list[Tensor], last: int) -> list[tuple[float, float]]:
+    """Loss and accuracy of the steps up to step `last`, by one transfer; fails at a loss that is not finite."""
+    values = [(loss, accuracy) for loss, accuracy in torch.stack(losses).tolist()]
+    for step, (loss, _) in enumerate(values, start=last - len(values) + 1):
+        if not loss < float("inf"):
+            raise Failure(f"The training loss is {loss} at step {step}; lower the shift or the rate.")
+    return values
 
 
 @rehearses(learn)

@@ -34,7 +34,7 @@ class Linearised:
             return saved
 
         hooks = torch.autograd.graph.saved_tensors_hooks(count, lambda saved: saved)
-        with torch.enable_grad(), hooks, _FrozenKernels():
+        with torch.enable_grad(), hooks, FrozenKernels():
             self._point = point.detach().requires_grad_()
             self._value = function(self._point)
             self._probe = torch.zeros_like(self._value, requires_grad=True)
@@ -61,7 +61,8 @@ class Linearised:
 class _Linear(torch.autograd.Function):
     """A linear map of x with its transpose: (x, kernel, map, transpose) to map(x, kernel).
 
-    torch's own second derivative of a convolution computes that by the kernel, too, whether it is needed or not.
+    torch's own convolution keeps its input for the derivative by the kernel, and its second derivative computes that
+    by the kernel, too, whether they are needed or not.
     """
 
     @staticmethod
@@ -73,11 +74,13 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         forth, back = ctx.maps
-        return _Linear.apply(gradients[0], *ctx.saved_tensors, back, forth), None, None, None
+        (gradient, *_), (kernel,) = gradients, ctx.saved_tensors
+        kernel = kernel.to(gradient.dtype)  # autocast ran the map at that precision, and has ended
+        return _Linear.apply(gradient, kernel, back, forth), None, None, None
 
 
-class _FrozenKernels(TorchFunctionMode):
-    """Inside, a two-dimensional convolution by a kernel without gradient is a linear map of its input alone."""
+class FrozenKernels(TorchFunctionMode):
+    """Inside, a two-dimensional convolution by a kernel without gradient is a linear map, which keeps no input."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         maps: dict[Any, Map] = {F.conv2d: _convolved, F.conv_transpose2d: _convolved_back}
@@ -118,4 +121,4 @@ def _convolved_back(
 
 
 def _biased(x: Tensor, bias: Tensor | None) -> Tensor:
-    return x if bias is None else x + bias[:, None, None]
+    return x if bias is None else x + bias[:, None, None].to(x.dtype)

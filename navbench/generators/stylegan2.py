@@ -8,6 +8,7 @@ leading dimension of 1, for `w_avg`, which is a buffer, and for `embed`, which o
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import cast, get_args
 
@@ -30,7 +31,8 @@ class StyleCodes(Codes):
         z: (N, latent_dim); (N, 0) for codes that are given in w+.
         w: (N, L, style_dim), one style per modulated layer, or `None` before the mapping network.
         label: (N,), int64, the class of each; `None` without classes.
-        noise_seeds: (N, 2), int64, the seed and index of each code's noise; `None` unless noise is random.
+        noise_seeds: (N, 2), int64, the seed and index of each code's noise, on the CPU, which draws it; `None` unless
+            noise is random.
         maps: (N, P), flattened noise maps of each code, in forward order, as projection finds them; else `None`.
     """
 
@@ -172,9 +174,7 @@ class StyleGAN2(Generator):
             label = torch.tensor(drawn, dtype=torch.int64, device=device)
         if self.noise == "random":
             role = seeds.derived(seed, "noise")
-            noise_seeds = torch.tensor([[role, index] for index in indices], dtype=torch.int64, device=device).reshape(
-                -1, 2
-            )
+            noise_seeds = torch.tensor([[role, index] for index in indices], dtype=torch.int64).reshape(-1, 2)
         return StyleCodes(z, None, label, noise_seeds)
 
     def map_to_w(self, codes: Codes) -> StyleCodes:
@@ -309,21 +309,21 @@ class StyleGAN2(Generator):
     def _noise(self, codes: StyleCodes) -> Sequence[Tensor | None]:
         """The noise of each convolution, under these codes."""
         if codes.maps is not None:
-            sides = self.noise_sizes()
-            flattened = codes.maps.split([side * side for side in sides], dim=1)
-            return [flat.view(-1, 1, side, side) for flat, side in zip(flattened, sides, strict=True)]
+            return self._unflattened(codes.maps)
         if self.noise != "random":
             return self._fixed_noise()
         if codes.noise_seeds is None:
             raise NavbenchError(
                 f"Generator {self.name} draws noise by code, which these codes do not say; sample them."
             )
-        pairs = codes.noise_seeds.tolist()
-        return [
-            torch.cat([seeds.normal(seeds.derived(seed, place), [index], (1, side, side)) for seed, index in pairs])
-            .to(self.device)
-            for place, side in enumerate(self.noise_sizes())
-        ]  # fmt: skip
+        pairs = tuple((seed, index) for seed, index in codes.noise_seeds.tolist())
+        return self._unflattened(_drawn(pairs, tuple(self.noise_sizes()), self.device))
+
+    def _unflattened(self, maps: Tensor) -> Sequence[Tensor]:
+        """Maps (N, P) as one (N, 1, h, h) per convolution."""
+        sides = self.noise_sizes()
+        flattened = maps.split([side * side for side in sides], dim=1)
+        return [flat.view(-1, 1, side, side) for flat, side in zip(flattened, sides, strict=True)]
 
     def _fixed_noise(self) -> Sequence[Tensor | None]:
         """The stored noise of each layer, or `None` for each."""
@@ -333,3 +333,14 @@ class StyleGAN2(Generator):
 
 def _style_codes(codes: Codes) -> StyleCodes:
     return codes if isinstance(codes, StyleCodes) else StyleCodes(codes.z)
+
+
+@lru_cache(maxsize=1)
+def _drawn(pairs: tuple[tuple[int, int], ...], sides: tuple[int, ...], device: torch.device) -> Tensor:
+    """Noise maps (N, P) by pairs of seed and index, in one transfer; the last are kept, for the codes' next edit."""
+    parts = [
+        torch.cat([seeds.normal(seeds.derived(seed, place), [index], (side * side,)) for seed, index in pairs])
+        for place, side in enumerate(sides)
+    ]
+    maps = torch.cat(parts, dim=1)
+    return maps if device.type == "cpu" else maps.pin_memory().to(device, non_blocking=True)

@@ -166,7 +166,7 @@ def test_the_loss_is_cross_entropy_and_lambda_times_the_mean_absolute_error(smal
         logits, shift = learner.reconstructor(*learner.pairs.render(indices, learner.coefficients, k, t))
     chosen = logits.log_softmax(1)[torch.arange(8), k]
     fresh = Learner(problem(), 2, settings(regression=0.7), Compute())
-    loss, accuracy = fresh.train_step()
+    loss, accuracy = fresh.train_step().tolist()
     assert loss == pytest.approx(float(-chosen.mean() + 0.7 * (shift - t).abs().mean()), rel=1e-5)
     assert accuracy == float((logits.argmax(1) == k).float().mean())
 
@@ -185,8 +185,9 @@ def test_learning_starts_from_the_seed_whatever_the_global_state(small):
     assert not torch.equal(first.coefficients, Learner(problem(seed=1), 2, settings(), Compute()).coefficients)
 
 
-def test_two_directions_that_differ_are_learned():
+def test_two_directions_that_differ_are_learned(monkeypatch):
     """The whole of eq. 1 with the paper's ResNet-18: mixtures of two halves are driven apart."""
+    monkeypatch.setattr(module, "READ_EVERY", 1)
     losses = []
     made = settings(steps=30, batch=32, evaluation=64)
     found = learn(
@@ -325,6 +326,22 @@ def test_a_damaged_checkpoint_is_told_and_training_starts_over(small, tmp_path, 
 def test_a_loss_that_is_not_finite_is_a_failure(small):
     with pytest.raises(Failure, match=r"training loss is .* at step 1; lower the shift or the rate"):
         learn(problem(limit=1e39), 2, settings(), Compute())
+
+
+def test_a_loss_that_is_not_finite_is_told_by_its_step_before_a_checkpoint_of_it(small, tmp_path, monkeypatch):
+    step = Learner.train_step
+
+    def broken(learner):
+        return step(learner) / (learner.step != 5)
+
+    monkeypatch.setattr(Learner, "train_step", broken)
+    checkpoint = kept_at(tmp_path / "checkpoint")
+    with pytest.raises(Failure, match="training loss is inf at step 5"):
+        learn(problem(), 2, settings(), Compute(), checkpoint=checkpoint)
+    monkeypatch.setattr(Learner, "train_step", step)
+    steps = []
+    learn(problem(), 2, settings(), Compute(), checkpoint=checkpoint, report=lambda done, *_, **__: steps.append(done))
+    assert steps[0] == 4
 
 
 def test_the_accuracy_is_that_of_each_direction_on_pairs_not_seen_in_training(small):
