@@ -1,0 +1,54 @@
+"""A run to which something was done at some moment ends with the tables, and the cache, of one that was left alone.
+
+One small trial of each mischief; `tox -e lost` does many, to runs that are like the presets'. Killed drivers and workers,
+and nodes that are lost, have their tests in test_executors.py and test_ray.py.
+"""
+
+import importlib.util
+import random
+from pathlib import Path
+
+import pytest
+import toy
+from mischief import Suite, Trial, Unavailable, pieces_of, tried
+
+RAY = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="Ray is not installed; pip install navbench[ray]"
+)
+
+
+@pytest.fixture(scope="module")
+def toy_suite(tmp_path_factory):
+    """The toy suite, as a file, and its directions."""
+    folder = tmp_path_factory.mktemp("suite")
+    file, sets = folder / "judged.toml", folder / "sets"
+    file.write_text(toy.judged().toml())
+    toy.write_sets(sets)
+    toy.write_latent_set(sets)
+    return Suite(file, ("--directions", str(sets)), (Path(__file__).parent,))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(toy_suite, tmp_path_factory):
+    trial = Trial(toy_suite, tmp_path_factory.mktemp("undisturbed"), "driver", random.Random())
+    assert trial.end(trial.start()) == 0, trial.drivers[0].output
+    return trial.run
+
+
+@pytest.mark.parametrize(
+    ("mischief", "who"),
+    [
+        ("damage a piece of a stopped run", "driver"),
+        ("damage a piece of a going run", "processes"),
+        ("fill the disk", "driver"),
+        pytest.param("fill the disk", "ray", marks=RAY),
+        ("suspend the driver", "processes"),
+    ],
+)
+def test_a_run_that_was_disturbed_ends_as_if_nothing_had_been(mischief, who, toy_suite, undisturbed, tmp_path):
+    trial = Trial(toy_suite, tmp_path, who, random.Random(mischief), 0.3, pieces=len(pieces_of(undisturbed)))
+    try:
+        tried(trial, mischief, undisturbed)
+    except Unavailable as reason:
+        pytest.skip(f"{reason}.")
+    assert not trial.faults, trial.drivers[-1].output
