@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 from safetensors import safe_open
@@ -35,14 +36,14 @@ class TensorFile(Protocol):
 
 
 def open_tensors(place: Place, name: str) -> TensorFile:
-    """Open a file of tensors.
+    """A file of tensors, whose methods may raise:
 
     Raises:
         FileNotFoundError: there is no file of that name.
         SafetensorError, ValueError, OSError: it holds no tensors.
     """
     if (path := place.file(name)) is not None:
-        return _Mapped(safe_open(path, framework="pt"))
+        return _Mapped(path)
     return _Ranged(place, name)
 
 
@@ -58,24 +59,29 @@ def read_tensors(place: Place, name: str) -> tuple[dict[str, str], dict[str, Ten
 
 @dataclass(frozen=True)
 class _Mapped:
-    """On a disk, mapped into memory; tensors are copies, as a mapped file counts as memory of the process."""
+    """On a disk, mapped into memory while it is read: what stays mapped counts as memory of the process."""
 
-    file: Any
+    path: Path
 
     def metadata(self) -> dict[str, str]:
-        return self.file.metadata() or {}
+        with safe_open(self.path, framework="pt") as file:
+            return file.metadata() or {}
 
     def names(self) -> list[str]:
-        return list(self.file.keys())
+        with safe_open(self.path, framework="pt") as file:
+            return list(file.keys())
 
     def tensor(self, name: str) -> Tensor:
-        return self.file.get_tensor(name).clone()
+        with safe_open(self.path, framework="pt") as file:
+            return file.get_tensor(name).clone()
 
     def slice(self, name: str, index: int) -> Tensor:
-        return self.file.get_slice(name)[index].clone()
+        with safe_open(self.path, framework="pt") as file:
+            return file.get_slice(name)[index].clone()
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self.file.get_slice(name).get_shape())
+        with safe_open(self.path, framework="pt") as file:
+            return tuple(file.get_slice(name).get_shape())
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from navbench.metrics.parts import Parts
 from navbench.places import Place
 from navbench.progress import Report, silent
 from navbench.settings import Settings
-from navbench.tensor_files import open_tensors, read_tensors
+from navbench.tensor_files import TensorFile, open_tensors, read_tensors
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -296,26 +296,25 @@ class Stored(Generic[Result]):
 
     def read(self, name: str) -> Tensor:
         """One tensor of the result; the others, which may be large, are not read."""
-        return open_tensors(self.place, self.name).tensor(name)
+        return self.file.tensor(name)
 
-    def slice(self, name: str, index: int) -> Tensor:
-        """The slice of one tensor at an index of its first dimension; the others are not read."""
-        return open_tensors(self.place, self.name).slice(name, index)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """The shape of one tensor, of which nothing is read."""
-        return open_tensors(self.place, self.name).shape(name)
+    @property
+    def file(self) -> TensorFile:
+        """The file, of which any part can be read."""
+        return open_tensors(self.place, self.name)
 
 
 def joined(stored: tuple[Stored[Any], ...], name: str) -> Parts:
     """A tensor (n, D) that lies in several results, joined along n; a part is read when it is asked for."""
-    return Parts([partial(each.read, name) for each in stored], [each.shape(name) for each in stored])
+    files = [each.file for each in stored]
+    return Parts([partial(file.tensor, name) for file in files], [file.shape(name) for file in files])
 
 
 def slices(stored: tuple[Stored[Any], ...], name: str) -> Callable[[int], Parts]:
     """A function from i to the i-th slice of a tensor (T, n, D) that lies in several results, joined along n."""
-    shapes = [each.shape(name)[1:] for each in stored]
-    return lambda index: Parts([partial(each.slice, name, index) for each in stored], shapes)
+    files = [each.file for each in stored]
+    shapes = [file.shape(name)[1:] for file in files]
+    return lambda index: Parts([partial(file.slice, name, index) for file in files], shapes)
 
 
 def tensors_of(result: Any) -> dict[str, Tensor]:

@@ -80,8 +80,8 @@ def _join(address: str) -> None:
         ray.init(address, **_QUIET)
     except (ImportError, OSError, RuntimeError, ValueError, AssertionError) as error:
         raise NavbenchError(
-            f"No Ray cluster can be joined at {address!r} ({last_line(error)}); start one by `ray start --head`, or "
-            "leave out the address to compute on this machine."
+            f"No Ray cluster can be joined at {address!r} ({last_line(error)}); start one by `ray start --head`, set "
+            "RAY_AUTH_MODE=token if it asks for a token, or leave out the address to compute on this machine."
         ) from error
 
 

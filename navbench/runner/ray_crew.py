@@ -131,18 +131,18 @@ class RayCrew:
 
     def _started(self, place: Place) -> _Member:
         variables = {"OMP_NUM_THREADS": str(place.threads), "PYTHONPATH": _python_path()}
-        placed = ray.remote(
-            num_cpus=place.threads,
-            num_gpus=0 if place.device == "cpu" else 1,
-            max_restarts=0,
-            max_task_retries=0,
-            scheduling_strategy="SPREAD",
-            concurrency_groups={"news": 1},
-            runtime_env={"env_vars": variables},
-        )
-        actor = placed(_Actor).remote()
+        options: dict[str, Any] = {
+            "num_cpus": place.threads,
+            "num_gpus": 0 if place.device == "cpu" else 1,
+            "max_restarts": 0,
+            "max_task_retries": 0,
+            "scheduling_strategy": "SPREAD",
+            "concurrency_groups": {"news": 1},
+            "runtime_env": {"env_vars": variables},
+        }
+        actor: Any = ray.remote(**options)(_Actor).remote()
         ready = actor.begin.remote(self.store, place, _name(self._marker), str(Path.cwd()))
-        return _Member(place, actor, ready, _news(actor))
+        return _Member(place, actor, ready, actor.news.remote())
 
     def _heard(self, index: int, ready: Collection[Any]) -> Iterator[Event]:
         """What a worker has answered; a dead one is replaced."""
@@ -158,7 +158,7 @@ class RayCrew:
                 yield done
             if member.news in ready:
                 job, progress = ray.get(member.news)
-                member.news = _news(member.actor)
+                member.news = member.actor.news.remote()
                 if progress is not None and member.job is not None and job == member.jobs:
                     yield progress
         except RayError as error:
@@ -214,10 +214,6 @@ def _name(content: bytes) -> str:
     return f"things/{sha256(content).hexdigest()}"
 
 
-def _news(actor: Any) -> Any:
-    return actor.news.options(concurrency_group="news").remote()
-
-
 def _python_path() -> str:
     """Where this process finds modules beside those that are installed, such as the user's own."""
     installed = (Path(sys.prefix), Path(sys.base_prefix))
@@ -242,7 +238,8 @@ class _Actor:
     """A worker in a process of Ray's."""
 
     def __init__(self) -> None:
-        self._job, self._progress = 0, None
+        self._job = 0
+        self._progress: Progress | None = None
         self._changed = threading.Event()
 
     def begin(self, store: Store, place: Place, marker: str, folder: str) -> NavbenchError | None:
@@ -278,6 +275,7 @@ class _Actor:
             return Done(name, 0.0, None, None, error=error)
         return self._worker.make(parcel, self._report)
 
+    @ray.method(concurrency_group="news")  # beside the piece that is computed
     def news(self) -> tuple[int, Progress | None]:
         """The parcel that is computed, and how far it is, as soon as there is something new, or after some seconds."""
         if self._changed.wait(NEWS):

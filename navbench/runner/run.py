@@ -77,7 +77,7 @@ class Run:
         }
         self.manifest = Manifest(self.place, facts)
         self.executor = executor_of(self.staff, self.store, self.compute)
-        with self._collected_warnings():
+        with self._collected_warnings(), self.executor:
             bench = Bench(self.suite, self.compute, catalogue(), self.executor, self._distance(), self._stage)
             with stage(self.console, "weights") as report:
                 subjects = [self._instruments(bench, subject) for subject in self.suite.generators]
@@ -85,7 +85,7 @@ class Run:
             measurements = []
             if not self.suite.rediscover:
                 measurements = [self._measurement(on, self.library) for on in subjects]
-            with self.lease.held(), self.executor:
+            with self.lease.held():
                 self._begin(fresh)
                 if self.suite.rediscover:
                     self._rediscover(subjects)

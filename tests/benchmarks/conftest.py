@@ -4,9 +4,8 @@ import gc
 
 import pytest
 
-from navbench.compute import Compute
+from navbench.compute import Compute, peak_memory, reset_peak_memory
 from navbench.generators import zoo
-from navbench.runner.manifest import peak_memory, reset_peak_memory
 
 
 @pytest.fixture(scope="session")
@@ -22,10 +21,10 @@ def measured(benchmark):
         result = benchmark.pedantic(function, rounds=rounds, warmup_rounds=1)
         gc.collect()
         compute = Compute()
-        reset_peak_memory(compute)
-        before = peak_memory(compute)
+        reset_peak_memory(compute.device)
+        before = peak_memory(compute.device)
         function()
-        benchmark.extra_info["peak_mib"] = round(peak_memory(compute) - before)
+        benchmark.extra_info["peak_mib"] = round(peak_memory(compute.device) - before)
         benchmark.extra_info.update(facts)
         return result
 

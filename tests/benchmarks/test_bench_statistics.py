@@ -14,11 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from safetensors import safe_open
 
-from navbench.compute import Compute, batches
+from navbench.compute import Compute, batches, peak_memory, reset_peak_memory
 from navbench.experiments.fid_curve import curve, curve_shard, reference_statistics, unshifted_features
 from navbench.metrics.pairwise import MOST, PairwiseReference
 from navbench.runner.executor import InProcess
-from navbench.runner.manifest import peak_memory, reset_peak_memory
 from navbench.runner.store import Store
 
 COMPUTE = Compute(batch=256)
@@ -128,10 +127,10 @@ class Measured:
 
         *_, reference = wanted[0].parts()
         InProcess(store).results([reference])
-        reset_peak_memory(COMPUTE)
-        before = peak_memory(COMPUTE)
+        reset_peak_memory(COMPUTE.device)
+        before = peak_memory(COMPUTE.device)
         self.seconds = seconds(lambda: InProcess(store).results(wanted, tick))
-        self.peak = peak_memory(COMPUTE)
+        self.peak = peak_memory(COMPUTE.device)
         self.growth = self.peak - before
 
 
@@ -168,13 +167,13 @@ def test_memory_of_a_curve(benchmark, say, tmp_path):
     found = benchmark.pedantic(lambda: Measured(tmp_path / "store", wanted), rounds=1)
     *shards, _ = wanted[0].parts()
     store = Store(tmp_path / "store")
-    reset_peak_memory(COMPUTE)
-    before = peak_memory(COMPUTE)
+    reset_peak_memory(COMPUTE.device)
+    before = peak_memory(COMPUTE.device)
     files = [safe_open(store.path(shard), framework="pt") for shard in shards]
     for index in range(shifts):
         features = torch.cat([file.get_slice("features")[index] for file in files]).double()
         (features - features.mean(dim=0)).sum()
-    old = peak_memory(COMPUTE) - before
+    old = peak_memory(COMPUTE.device) - before
     facts = {"peak_mib": round(found.peak), "growth_mib": round(found.growth), "old_growth_mib": round(old)}
     benchmark.extra_info.update(facts)
     say(f"{n:,} codes, {shifts} shifts, {dimensions} features ({n * shifts * dimensions * 4 / 2**30:.1f} GiB): memory "

@@ -5,12 +5,11 @@ import sys
 import pytest
 import torch
 
-from navbench.compute import Compute
+from navbench.compute import Compute, peak_memory, reset_peak_memory
 from navbench.experiments.fid_curve import ReferenceStatistics, Shard, curve, prepared
 from navbench.metrics.parts import Parts
-from navbench.runner.manifest import peak_memory, reset_peak_memory
 from navbench.runner.store import Store
-from navbench.work import Stored, pure
+from navbench.work import pure
 
 SHIFTS, SIZE, DIMENSIONS = 8, 500, 256
 
@@ -31,7 +30,7 @@ def made_up_reference() -> ReferenceStatistics:
 
 def stored(store, piece):
     store.put(piece, piece.make(lambda part: part))
-    return Stored(piece.function.kind, store.path(piece))
+    return store.stored(piece)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="The peak of a process's memory can be reset on Linux only.")
@@ -42,10 +41,10 @@ def test_the_memory_of_a_curve_does_not_grow_with_the_number_of_codes(tmp_path):
     prepared(reference, compute.device).measure(Parts.of(torch.randn(300, DIMENSIONS)))
     growth = {}
     for count in (2, 16):
-        reset_peak_memory(compute)
-        before = peak_memory(compute)
+        reset_peak_memory(compute.device)
+        before = peak_memory(compute.device)
         assert curve(tuple(shards[:count]), reference, compute).frechet_at(0).n == count * SIZE
-        growth[count] = peak_memory(compute) - before
+        growth[count] = peak_memory(compute.device) - before
     bytes_of_all = 16 * SHIFTS * SIZE * DIMENSIONS * 4
     assert growth[16] < growth[2] + bytes_of_all / 2**20 / 8
 
