@@ -21,7 +21,8 @@ from pathlib import Path
 
 from drive import STALE
 
-from navbench.runner.lease import LEASE, _born as born
+from navbench.runner.lease import LEASE
+from navbench.runner.lease import _born as born
 
 HERE = Path(__file__).parent
 WHO = {"driver": (), "processes": ("--workers", "2"), "ray": ("--workers", "2", "--ray")}
@@ -29,7 +30,7 @@ WHO = {"driver": (), "processes": ("--workers", "2"), "ray": ("--workers", "2", 
 LONGEST = 600.0
 """Seconds after which a driver is taken to hang."""
 PAUSE = 0.05
-DISK_MIB = 64
+DISK_MIB = 256
 
 
 class Unavailable(Exception):
@@ -342,7 +343,9 @@ def mounted(folder: Path) -> Iterator[None]:
     root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     options = f"size={DISK_MIB}m,mode=777"
     try:
-        subprocess.run([*root, "mount", "-t", "tmpfs", "-o", options, "navbench", folder], check=True, capture_output=True)
+        subprocess.run(
+            [*root, "mount", "-t", "tmpfs", "-o", options, "navbench", folder], check=True, capture_output=True
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         raise Unavailable("this machine does not let its user mount a disk that could be filled") from error
     try:
@@ -417,6 +420,11 @@ MISCHIEF: dict[str, tuple[Callable[[Trial], None], tuple[str, ...]]] = {
 
 def tried(trial: Trial, mischief: str, undisturbed: Path) -> None:
     """Do a mischief to a run, and compare it; what should not have happened is in the trial's `faults`.
+
+    Args:
+        trial: that has not begun.
+        mischief: a key of `MISCHIEF`.
+        undisturbed: the folder of a run of the same suite.
 
     Raises:
         Unavailable: this machine does not allow the mischief.

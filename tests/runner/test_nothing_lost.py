@@ -1,20 +1,15 @@
 """A run to which something was done at some moment ends with the tables, and the cache, of one that was left alone.
 
-One small trial of each mischief; `tox -e lost` does many, to runs that are like the presets'. Killed drivers and workers,
-and nodes that are lost, have their tests in test_executors.py and test_ray.py.
+One small trial of each mischief; `tox -e lost` does many, to runs that are like the presets'. Killed drivers and
+workers, and nodes that are lost, have their tests in test_executors.py and test_ray.py.
 """
 
-import importlib.util
 import random
 from pathlib import Path
 
 import pytest
 import toy
 from mischief import Suite, Trial, Unavailable, pieces_of, tried
-
-RAY = pytest.mark.skipif(
-    importlib.util.find_spec("ray") is None, reason="Ray is not installed; pip install navbench[ray]"
-)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +35,7 @@ def undisturbed(toy_suite, tmp_path_factory):
     [
         ("damage a piece of a stopped run", "driver"),
         ("damage a piece of a going run", "processes"),
-        ("fill the disk", "driver"),
-        pytest.param("fill the disk", "ray", marks=RAY),
+        ("fill the disk", "processes"),
         ("suspend the driver", "processes"),
     ],
 )
