@@ -5,7 +5,6 @@ workers, and nodes that are lost, have their tests in test_executors.py and test
 """
 
 import random
-from pathlib import Path
 
 import pytest
 import toy
@@ -20,7 +19,7 @@ def toy_suite(tmp_path_factory):
     file.write_text(toy.judged().toml())
     toy.write_sets(sets)
     toy.write_latent_set(sets)
-    return Suite(file, ("--directions", str(sets)), (Path(__file__).parent,))
+    return Suite(file, ("--directions", str(sets)))
 
 
 @pytest.fixture(scope="module")

@@ -109,12 +109,10 @@ class Suite:
     Attributes:
         file: of TOML.
         options: further ones of `navbench run-all`.
-        modules: folders of Python modules that the suite names.
     """
 
     file: Path
     options: tuple[str, ...] = ()
-    modules: tuple[Path, ...] = ()
 
 
 @dataclass
@@ -147,10 +145,16 @@ class Trial:
 
     Attributes:
         who: a key of `WHO`.
+        chance: what is random about the mischief.
         moment: after which share of its pieces the mischief is done, in [0, 1).
-        pieces: of an undisturbed run.
         delay: seconds by which the mischief is done later, so that it falls within a piece.
+        pieces: of an undisturbed run.
+        options: of who computes; `None` for those of `who`.
+        run: the folder of the run.
+        drivers: those that were started.
         faults: what should not have happened.
+        seen: the processes that drivers have started, with the times at which they were born.
+        resources: what is let go of at the end: disks and clusters.
     """
 
     suite: Suite
@@ -175,8 +179,7 @@ class Trial:
         self.folder.mkdir(parents=True, exist_ok=True)
         options = WHO[self.who] if self.options is None else self.options
         line = ["run-all", self.suite.file, "--out", self.run, *self.suite.options, *options]
-        paths = [str(folder) for folder in (HERE.parent, *self.suite.modules)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         log = self.folder / f"driver-{len(self.drivers) + 1}.log"
         with log.open("w") as file:
             process = subprocess.Popen(
