@@ -5,6 +5,7 @@ workers, and nodes that are lost, have their tests in test_executors.py and test
 """
 
 import random
+import shutil
 
 import pytest
 import toy
@@ -45,3 +46,19 @@ def test_a_run_that_was_disturbed_ends_as_if_nothing_had_been(mischief, who, toy
     except Unavailable as reason:
         pytest.skip(f"{reason}.")
     assert not trial.faults, trial.drivers[-1].output
+
+
+def test_a_trial_tells_of_a_changed_cell_and_of_what_is_left_over_or_missing(toy_suite, finished, tmp_path):
+    trial = Trial(toy_suite, tmp_path, "driver", random.Random())
+    shutil.copytree(finished.folder, trial.run)
+    trial.check(finished.folder)
+    assert not trial.faults
+    table, piece = trial.run / "tables" / "curves.csv", pieces_of(trial.run)[0]
+    table.write_text(table.read_text().replace("svd", "random", 1))
+    piece.rename(piece.with_suffix(".half"))
+    trial.check(finished.folder)
+    name = f"{piece.parent.name}/{piece.stem}"
+    assert trial.faults == [
+        "other tables: curves.csv",
+        f"cache: ['{name}.half'] left over, ['{name}.safetensors'] missing",
+    ]
