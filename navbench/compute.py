@@ -65,6 +65,10 @@ class Compute:
         """The same device and batch size at another precision."""
         return Compute(str(self.device), precision, self.batch)
 
+    def on(self, device: str) -> "Compute":
+        """The same precision and batch size on another device."""
+        return Compute(device, self.precision, self.batch)
+
     def __repr__(self) -> str:
         return f"Compute({str(self.device)!r}, {self.precision!r}, batch={self.batch})"
 

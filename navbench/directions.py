@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ class Direction:
         offset = self.basis.combine(self.coefficients[None])[0]
         return offset / offset.norm()
 
-    @property
+    @cached_property
     def cache_key(self) -> list[Any]:
         """What results depend on: all but its name and label."""
         return [self.space, self.layer, self.basis.cache_key, tensor_hash(self.coefficients), self.t_min, self.t_max]

@@ -14,6 +14,7 @@ class Role(StrEnum):
     SCREENING = "screening"
     ATTRIBUTES = "attributes"
     CALIBRATION = "calibration"
+    RACING = "racing"
     CURVE = "curve"
     REFERENCE = "reference"
     LOCALITY = "locality"

@@ -245,6 +245,9 @@ class Executor(Protocol):
             report: for functions that report their own progress.
         """
 
+    def ensure(self, pieces: Sequence[Piece[Any]], tick: Tick = no_tick) -> None:
+        """Have pieces in the store, of which others will be made; their results are not read."""
+
     def forget(self, pieces: Sequence[Piece[Any]]) -> None:
         """Remove results that nobody will ask for again."""
 
@@ -262,6 +265,10 @@ class Unstored:
             results.append(piece.make(_no_parts, report, self))
             tick(piece.note)
         return results
+
+    def ensure(self, pieces: Sequence[Piece[Any]], tick: Tick = no_tick) -> None:
+        """Refused: nothing is kept, so nothing can be made of what was."""
+        raise TypeError("Pieces that others are made of need a store.")
 
     def forget(self, pieces: Sequence[Piece[Any]]) -> None:
         """No-op: nothing is kept."""

@@ -32,8 +32,8 @@ main(prog_name="navbench")
 LINES = [
     "--help", "--version", "directions --help", "directions list", "directions list --csv", "generators --help",
     "generators list", "doctor", "run-all --help", "discover --help", "fid-curve --help", "locality --help",
-    "reproduce --help", "edit --help", "survey --help", "report --help", "compare --help", "testbed --help",
-    "testbed evaluate --help", "directions import --help", "generators convert --help",
+    "reproduce --help", "edit --help", "survey --help", "plan --help", "report --help", "compare --help",
+    "testbed --help", "testbed evaluate --help", "directions import --help", "generators convert --help",
 ]  # fmt: skip
 
 

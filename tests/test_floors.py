@@ -18,7 +18,7 @@ FLOORS = (
     ("generators",),
     ("spaces", "basis"),
     ("library", "directions", "navigan_files", "navigan"),
-    ("columns", "declared", "tables", "work"),
+    ("columns", "declared", "tables", "work", "costs"),
     ("discovery",),
     ("experiments",),
     ("testbed",),

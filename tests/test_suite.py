@@ -286,6 +286,7 @@ CHOICES = {
     "generators": [{"name": "faces", "layers": ["main.6"]}],
     "only": ["b"],
     "calibrate": "effect=0.3",
+    "stages": [{"codes": 8, "keep": 2}],
     "method": "svd",
     "shift_floor": 0.5,
 }

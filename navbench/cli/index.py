@@ -32,6 +32,10 @@ VERBS = {
         "navbench.cli.one_direction:locality",
         "Where one direction changes the image: its heatmap and how concentrated it is.",
     ),
+    "plan": (
+        "navbench.cli.plan:plan",
+        "Say what a suite would take on this machine: images, passes, arithmetic, disk, memory and time.",
+    ),
     "report": ("navbench.cli.report:report", "Write the report of a run folder anew, from what the folder holds."),
     "reproduce": (
         "navbench.cli.one_direction:reproduce",

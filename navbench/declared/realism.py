@@ -154,6 +154,25 @@ PRDC = Table(
     ),
 )
 
+RACING = Table(
+    "racing",
+    "with stages in the suite's `[racing]`: a direction in a stage of the race, and whether it goes on",
+    (
+        *WHO,
+        count("stage", "the stage, from 1"),
+        count("n", "latent codes of the stage, which no other stage has"),
+        number("target", "the effect at which directions are compared", EFFECT),
+        count("ends", "ends of its range that reach that effect, which the number is a mean over"),
+        number("value", "how far the KID is above that of the unshifted images", empty=True, stderr="stderr"),
+        number("stderr", "standard error of `value`", empty=True),
+        count("rank", "its rank in its set, 1 for the lowest", empty=True),
+        flag("kept", "whether it goes on"),
+        text("rule", "why: among the best; significantly worse than the last one kept, or not; misses the effect"),
+        *(column for column in setting() if column.name != "metric"),
+        REFERENCE_N,
+    ),
+)
+
 ASYMMETRY = Table(
     "asymmetry",
     "a direction: which end costs more realism, and whether the reference has fewer images there",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from navbench import seeds
 from navbench.compute import Compute, batches
+from navbench.costs import Pass, Rehearsed, Trial, preparing, rehearses, tried_images
 from navbench.discovery.hessian import PerceptualHessian, krylov, power
 from navbench.discovery.settings import SpectrumSettings
 from navbench.fingerprints import tensor_hash
@@ -18,7 +19,7 @@ from navbench.generators.base import Codes
 from navbench.metrics.frechet import Moments
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
-from navbench.spaces import Space
+from navbench.spaces import Space, describe
 from navbench.work import UNSTORED, Executor, pure
 
 
@@ -135,6 +136,43 @@ def hessian_eigenvectors(
     )
 
 
+@rehearses(hessian_eigenvectors)
+def _eigenvectors_rehearsed(
+    space: Space, distance: PerceptualDistance, settings: SpectrumSettings, compute: Compute, seed: int
+) -> Rehearsed[Eigenvectors]:
+    """The first axes, after all products that the settings allow."""
+    size = space.shape.numel()
+    count = min(settings.vectors, size)
+    products = min(settings.products, size)
+    if settings.solver == "power":  # each step takes two gradients, and each vector a product in the end
+        products = count * (2 * settings.iterations + 1)
+    axes = torch.eye(count, size).unflatten(1, space.shape)
+    values, residuals = torch.ones(count), torch.zeros(count)
+    result = Eigenvectors(axes, values, residuals, torch.tensor(products), torch.zeros((), dtype=torch.float64))
+    return Rehearsed(result, {_product(space, distance, settings, compute): settings.codes * products}, about=True)
+
+
+_TRIED = 2
+"""Vectors of a product that is tried for plans, at most; they are multiplied one by one."""
+
+
+def _product(space: Space, distance: PerceptualDistance, settings: SpectrumSettings, compute: Compute) -> Pass:
+    """One code's part of a Hessian-vector product."""
+
+    def trial() -> Trial:
+        count = min(tried_images(compute), settings.codes)
+        hessian = PerceptualHessian(space, distance, space.generator.sample(range(count), seed=0), compute)
+        vectors = torch.zeros(min(_TRIED, settings.block, hessian.size), hessian.size, device=compute.device)
+
+        def once() -> float:
+            hessian.product(vectors)
+            return count * len(vectors)
+
+        return once
+
+    return Pass("Hessian product", (space.generator.name, describe(space), settings.block), trial, images=1)
+
+
 @dataclass(frozen=True)
 class Components:
     """Principal components in falling order of variance.
@@ -159,3 +197,11 @@ def principal_components(space: Space, count: int, samples: int, compute: Comput
     values, vectors = torch.linalg.eigh(moments.covariance)
     leading = vectors.flip(1).T[:count].unflatten(1, space.shape).float().cpu()
     return Components(leading, (values.flip(0)[:count] / values.sum()).float().cpu())
+
+
+@rehearses(principal_components)
+def _components_rehearsed(space: Space, count: int, samples: int, compute: Compute, seed: int) -> Rehearsed[Components]:
+    """The first axes."""
+    count = min(count, space.shape.numel())
+    axes = torch.eye(count, space.shape.numel()).unflatten(1, space.shape)
+    return Rehearsed(Components(axes, torch.full((count,), 1 / count)), {preparing(space, compute): samples})

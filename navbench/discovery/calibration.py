@@ -12,6 +12,7 @@ from torch import Tensor
 
 from navbench.basis import Basis
 from navbench.compute import Compute
+from navbench.costs import Costs, Rehearsed, preparing, rehearses, rendering, seeing, times
 from navbench.generators.base import Codes
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.spaces import Space
@@ -20,6 +21,8 @@ from navbench.work import SentOnce, content_of, pure
 LARGEST = 1e6  # shifts beyond this are not tried
 ACCURACY = 0.01  # an effect this close to the target, relatively, has reached it
 STEPS = 24
+TRIES = 7
+"""How many effects are measured for both ends of a range, typically; for plans."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,13 @@ class EffectMeter(SentOnce):
             return self.distance.features(self.compute.finite(images, f"Generator {self.space.generator.name}"))
 
         return torch.cat(list(self.compute.over(range(len(self.codes)), work)))
+
+    @property
+    def costs(self) -> Costs:
+        """Of one effect."""
+        seen = seeing("distance", self.distance.name, self.distance.features, self.space.generator, self.compute)
+        passes = {preparing(self.space, self.compute): 1, rendering(self.space, self.compute): 1, seen: 1}
+        return times(len(self.codes), passes)
 
     def reach(self, direction: Tensor, target: float, guess: float) -> float:
         """The shift t of the sign of `guess` at which `direction` has the effect `target`."""
@@ -139,3 +149,12 @@ def calibrate(
     t_min, power = meter.reach_by(direction, target, -guess, power)
     t_max, power = meter.reach_by(direction, target, guess if t_min <= -LARGEST else -t_min, power)
     return Ends(torch.tensor(t_min), torch.tensor(t_max), torch.tensor(power))
+
+
+@rehearses(calibrate)
+def _calibrate_rehearsed(
+    meter: EffectMeter, basis: Basis, coefficients: Tensor, target: float, guess: float = 1.0, power: float = 2.0
+) -> Rehearsed[Ends]:
+    """From -1 to 1."""
+    costs = times(TRIES, meter.costs)
+    return Rehearsed(Ends(torch.tensor(-1.0), torch.tensor(1.0), torch.tensor(2.0)), costs, about=True)

@@ -15,12 +15,13 @@ from torchvision.models import resnet18
 from navbench import seeds
 from navbench.basis import Basis
 from navbench.compute import Compute, out_of_memory
+from navbench.costs import Costs, Pass, Rehearsed, Trial, in_batches, preparing, rehearses, rendering, tried_images
 from navbench.discovery.settings import LearnSettings
 from navbench.errors import Failure, NavbenchError, NavbenchWarning
 from navbench.files import sealed, unsealed
 from navbench.places import Place
 from navbench.progress import Report, silent
-from navbench.spaces import Space
+from navbench.spaces import Space, describe
 from navbench.work import content_of, pure
 
 SIZE = 256  # the reconstructor sees images at most this large (section 3.2, practical details)
@@ -286,3 +287,55 @@ def learn(
         torch.tensor([list(row.values()) for row in learner.log], dtype=torch.float64).view(-1, 3),
         torch.tensor(learner.seconds, dtype=torch.float64),
     )
+
+
+@rehearses(learn)
+def _learn_rehearsed(
+    pairs: Pairs, directions: int, settings: LearnSettings, compute: Compute, *, checkpoint: Checkpoint | None = None
+) -> Rehearsed[Learned]:
+    """Rows at random, which nobody recognises."""
+    rows = seeds.normal(0, range(directions), (pairs.basis.count,))
+    zero = torch.zeros((), dtype=torch.float64)
+    entries = -(-settings.steps // CHECKPOINT_EVERY)
+    result = Learned(
+        F.normalize(rows, dim=1), torch.zeros(directions), zero, torch.zeros(entries, 3, dtype=torch.float64), zero
+    )
+    learner = _training(pairs, directions, settings, compute)
+    evaluated = evaluation_costs(pairs.space, directions, in_batches(settings.evaluation, settings.batch), compute)
+    return Rehearsed(result, {learner: settings.steps * settings.batch, **evaluated})
+
+
+def evaluation_costs(space: Space, directions: int, pairs: int, compute: Compute) -> Costs:
+    """Of naming pairs without learning from them."""
+
+    def trial() -> Trial:
+        network = compute.place(Reconstructor(directions))
+        images = torch.zeros(tried_images(compute), 3, *space.generator.size, device=compute.device)
+
+        def once() -> float:
+            with torch.no_grad(), compute.autocast():
+                network(images, images)
+            return len(images)
+
+        return once
+
+    named = Pass("reconstructor", (directions, *space.generator.size), trial)
+    return {preparing(space, compute): pairs, rendering(space, compute): 2 * pairs, named: pairs}
+
+
+def _training(pairs: Pairs, directions: int, settings: LearnSettings, compute: Compute) -> Pass:
+    """One pair of a step of eq. 1."""
+
+    def trial() -> Trial:
+        batch = min(settings.batch, tried_images(compute))
+        learner = Learner(pairs, directions, settings.model_copy(update={"batch": batch}), compute)
+
+        def once() -> float:
+            learner.train_step()
+            return batch
+
+        return once
+
+    space = pairs.space
+    key = (space.generator.name, describe(space), directions, settings.batch)
+    return Pass("training", key, trial, images=2)

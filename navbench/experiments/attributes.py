@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from navbench.costs import Rehearsed, preparing, rehearses, rendering, seeing
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.common import OddCount
 from navbench.experiments.edit import Edit, codes_for
@@ -59,6 +60,21 @@ def readings(edits: Sequence[Edit], points: int, indices: Sequence[int], seed: i
         return torch.stack([scorer(render(t)) if t else unshifted for t in shifts])
 
     return Readings(torch.cat(list(first.compute.over(indices, work)), dim=2))
+
+
+@rehearses(readings)
+def _readings_rehearsed(
+    edits: Sequence[Edit], points: int, indices: Sequence[int], seed: int, scorer: Scores
+) -> Rehearsed[Readings]:
+    """Each attribute is moved by one direction, or some attributes by one where there are more of them."""
+    space, compute, codes = edits[0].space, edits[0].compute, len(indices)
+    images = codes * (1 + len(edits) * (points - 1))
+    read = seeing("scorer", scorer.name, scorer, space.generator, compute)
+    costs = {preparing(space, compute): codes, rendering(space, compute): images, read: images}
+    spread = torch.tensor([each.spread for each in scorer.attributes])
+    moved = torch.arange(len(spread)) % len(edits) == torch.arange(len(edits))[:, None]  # (K, A)
+    scores = (moved * spread)[:, None] * torch.linspace(-1, 1, points)[:, None]  # (K, T, A)
+    return Rehearsed(Readings(scores[:, :, None].expand(-1, -1, codes, -1)), costs)
 
 
 # --- the experiment ----------------------------------------------------------------------------------------------

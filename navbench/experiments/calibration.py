@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from navbench import seeds
-from navbench.discovery.calibration import EffectMeter, nearest_root
+from navbench.costs import Rehearsed, preparing, rehearses, rendering, seeing, times
+from navbench.discovery.calibration import TRIES, EffectMeter, nearest_root
 from navbench.errors import NavbenchError
 from navbench.experiments.edit import Edit, codes_for
 from navbench.metrics import estimate
@@ -30,6 +31,8 @@ _WIDEST = 4.0
 _WIDEST_EFFECT = 16.0
 """The same for an effect, which grows with the square of the shift at first."""
 _STEPS = 12
+_TRIES = 22
+"""How many changes of an attribute are measured for both ends of a range, typically; for plans."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,21 @@ def by_effect(edit: Edit, distance: PerceptualDistance, amount: float, codes: in
     return _range(ends, [meter.effects(offset * t) for t in ends])
 
 
+@rehearses(by_effect)
+def _by_effect_rehearsed(
+    edit: Edit, distance: PerceptualDistance, amount: float, codes: int, seed: int
+) -> Rehearsed[Range]:
+    """The direction's own range, which reaches the effect."""
+    meter = EffectMeter(edit.space, distance, edit.space.generator.sample(range(codes), seed=0), edit.compute)
+    return Rehearsed(_reached(edit, [amount, amount]), times(1 + TRIES, meter.costs), about=True)
+
+
+def _reached(edit: Edit, reached: list[float]) -> Range:
+    """The own range of a direction, for sketches."""
+    columns = ([edit.direction.t_min, edit.direction.t_max], reached, [0.0, 0.0])
+    return Range(*(torch.tensor(column, dtype=torch.float64) for column in columns))
+
+
 @pure(revision=2)
 def by_attribute(edit: Edit, scorer: Scorer, attribute: str, amount: float, codes: int, seed: int) -> Range:
     """The range over which a direction changes an attribute by `amount` at both ends, in the mean over `codes` codes.
@@ -110,6 +128,17 @@ def by_attribute(edit: Edit, scorer: Scorer, attribute: str, amount: float, code
     meter = _ChangeMeter(edit, scorer, index_of(scorer, attribute), range(codes), seed)
     ends = [meter.reach(end, amount) for end in (edit.direction.t_min, edit.direction.t_max)]
     return _range(ends, [meter.changes(t) for t in ends])
+
+
+@rehearses(by_attribute)
+def _by_attribute_rehearsed(
+    edit: Edit, scorer: Scorer, attribute: str, amount: float, codes: int, seed: int
+) -> Rehearsed[Range]:
+    """The direction's own range, which reaches the change."""
+    space, compute = edit.space, edit.compute
+    read = seeing("scorer", scorer.name, scorer, space.generator, compute)
+    costs = times(_TRIES * codes, {preparing(space, compute): 1, rendering(space, compute): 1, read: 1})
+    return Rehearsed(_reached(edit, [-amount, amount]), costs, about=True)
 
 
 def _range(ends: list[float], reached: list[Tensor]) -> Range:

@@ -19,6 +19,7 @@ from navbench.experiments.matched import Matched
 from navbench.experiments.overlap import Overlaps
 from navbench.experiments.pairs import Pairs
 from navbench.experiments.photos import Photos
+from navbench.experiments.racing import Racing
 from navbench.experiments.ranges import Calibration
 from navbench.experiments.ranking import Ranking
 from navbench.experiments.recognition import Recognitions
@@ -32,6 +33,7 @@ GROUP = "navbench.experiments"
 _RESERVED = (*Common.model_fields, "toml", "with_values", "cache_key")
 EXPERIMENTS: tuple[Experiment[Any, Any], ...] = (
     Calibration(),
+    Racing(),
     Screening(),
     Attributes(),
     Curves(),

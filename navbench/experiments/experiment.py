@@ -77,6 +77,10 @@ class Experiment(ABC, Generic[S, O]):
     def check_directions(self, on: "Measurement") -> None:
         """The same of what depends on the directions, which are there by then: found before, or by `rediscover`."""
 
+    def prepared(self, on: "Measurement") -> "Measurement":
+        """The measurement with a plan that it changes before anything is measured; of most experiments the same."""
+        return on
+
     def has_work(self, on: "Measurement") -> bool:
         """Whether the generator has what it is about."""
         return True

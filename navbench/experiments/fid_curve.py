@@ -14,6 +14,18 @@ import torch
 from torch import Tensor
 
 from navbench.compute import Compute
+from navbench.costs import (
+    Rehearsed,
+    blank,
+    generating,
+    in_batches,
+    preparing,
+    rehearses,
+    rendering,
+    seeing,
+    times,
+)
+from navbench.experiments.distances import distances_costs, extracting
 from navbench.experiments.edit import Edit, codes_for, unshifted
 from navbench.generators.base import Generator
 from navbench.metrics.embedding import Embedder
@@ -195,6 +207,16 @@ def unshifted_features(
     return Features(torch.cat(list(compute.over(indices, work))))
 
 
+@rehearses(unshifted_features)
+def _unshifted_rehearsed(
+    generator: Generator, role: Role, indices: Sequence[int], seed: int, extractor: Extractor, compute: Compute
+) -> Rehearsed[Features]:
+    """Blank."""
+    seen = extracting(extractor, generator, compute)
+    costs = {generating(generator, compute): len(indices), seen: len(indices)}
+    return Rehearsed(Features(blank(len(indices), extractor.dimensions)), costs)
+
+
 @pure()
 def curve_shard(
     edit: Edit, shifts: Sequence[float], indices: Sequence[int], seed: int, extractor: Extractor,
@@ -230,6 +252,30 @@ def curve_shard(
         return torch.stack(features).cpu(), *traced
 
     return Shard(*(torch.cat(each, dim=1) for each in zip(*compute.over(indices, work), strict=True)))
+
+
+@rehearses(curve_shard)
+def _shard_rehearsed(
+    edit: Edit, shifts: Sequence[float], indices: Sequence[int], seed: int, extractor: Extractor,
+    distance: PerceptualDistance, effect_codes: int, embed: Embedder | None = None,
+) -> Rehearsed[Shard]:  # fmt: skip
+    """Blank; the unshifted images are made in those batches alone whose effect is measured."""
+    space, compute, codes, points = edit.space, edit.compute, len(indices), len(shifts)
+    measured = max(0, min(indices[-1] + 1, effect_codes) - indices[0])
+    originals = min(in_batches(measured, compute.batch), codes)
+    generator = space.generator
+    costs = {
+        preparing(space, compute): codes,
+        rendering(space, compute): codes * points + originals,
+        extracting(extractor, generator, compute): codes * points,
+    }
+    if measured:
+        costs[seeing("distance", distance.name, distance.features, generator, compute)] = measured * (1 + points)
+    if measured and embed is not None:
+        costs[seeing("embedding", embed.name, embed, generator, compute)] = measured * (1 + points)
+    traced = torch.ones(()).expand(points, measured)
+    cosines = traced if embed is not None else blank(points, 0)
+    return Rehearsed(Shard(blank(points, codes, extractor.dimensions), traced, traced, cosines), costs)
 
 
 class _Trace:
@@ -301,3 +347,47 @@ def floor(
     """The distances at t = 0, which all curves of a generator share, as a curve of one point."""
     features = joined(unshifted, "features")
     return assemble([features], torch.zeros(1, effect_codes), prepared(reference, compute.device))
+
+
+@rehearses(reference_statistics)
+def _reference_rehearsed(
+    features: tuple[Features, ...], pairwise_samples: int, compute: Compute
+) -> Rehearsed[ReferenceStatistics]:
+    """Blank; its own distances cost about what those of one shift do."""
+    count, dimensions = sum(len(part.features) for part in features), features[0].features.shape[1]
+    sketch = blank_reference(count, min(count, pairwise_samples), dimensions, pairwise_samples)
+    return Rehearsed(sketch, distances_costs(count, sketch, dimensions, compute))
+
+
+def blank_reference(count: int, known: int, dimensions: int, pairwise_samples: int) -> ReferenceStatistics:
+    """Statistics of `count` images, negative if unknown, of which the features of the first ones are known."""
+    zero = torch.zeros((), dtype=torch.float64)
+    gaussian = (zero.expand(dimensions), zero, zero.expand(dimensions, dimensions))
+    pairwise = (zero.float().expand(known, dimensions), zero, zero.expand(known))
+    return ReferenceStatistics(torch.tensor(count), *gaussian, *pairwise, torch.tensor(pairwise_samples))
+
+
+@rehearses(curve)
+def _curve_rehearsed(shards: tuple[Shard, ...], reference: ReferenceStatistics, compute: Compute) -> Rehearsed[Curve]:
+    """Distances of 1, everywhere."""
+    points, _, dimensions = shards[0].features.shape
+    codes, measured = (sum(getattr(shard, name).shape[1] for shard in shards) for name in ("features", "effects"))
+    costs = distances_costs(codes, reference, dimensions, compute)
+    return Rehearsed(_blank_curve(points, codes, measured, reference), times(points, costs))
+
+
+@rehearses(floor)
+def _floor_rehearsed(
+    unshifted: tuple[Features, ...], effect_codes: int, reference: ReferenceStatistics, compute: Compute
+) -> Rehearsed[Curve]:
+    """A distance of 1."""
+    codes, dimensions = sum(len(part.features) for part in unshifted), unshifted[0].features.shape[1]
+    costs = distances_costs(codes, reference, dimensions, compute)
+    return Rehearsed(_blank_curve(1, codes, effect_codes, reference), costs)
+
+
+def _blank_curve(points: int, codes: int, measured: int, reference: ReferenceStatistics) -> Curve:
+    one, first = torch.ones((), dtype=torch.float64), min(codes, int(reference.pairwise_samples))
+    distances, shares = one.expand(points), one.expand(points, len(SHARES))
+    effects = one.float().expand(points, measured)
+    return Curve(distances, one.expand(points, codes), distances, one.expand(points, first), effects, shares, shares)

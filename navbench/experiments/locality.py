@@ -8,6 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from navbench.compute import Compute
+from navbench.costs import Pass, Rehearsed, Trial, blank, preparing, rehearses, rendering, seeing, tried_images
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.experiment import Experiment, File
@@ -18,6 +20,7 @@ from navbench.experiments.strips import to_bytes
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.locality import locality
+from navbench.metrics.segmentation import Segmenter
 from navbench.seeds import Role
 from navbench.settings import Settings
 from navbench.work import pure
@@ -83,13 +86,12 @@ def heat(
         images = unshifted
         for t in shifts:
             images = render(t)
-            squared = (images.double() - original).square().sum(dim=1)  # (N, H, W)
+            squared = _squared(images, original)
             single += squared[:shown] / len(shifts)
             change += squared.sum(dim=0)
             totals += squared.sum(dim=(1, 2))
             if segment is not None:
-                masks = (before + _masks(segment, images)) / 2
-                regions += (masks * squared[:, None]).sum(dim=(2, 3))
+                regions += _on_regions(squared, before, _masks(segment, images))
         examples = torch.stack([to_bytes(unshifted[:shown]), to_bytes(images[:shown])], dim=1)
         per_code = (totals, regions, before.mean(dim=(2, 3)), examples, single.float())
         return tuple(each.cpu() for each in (change, original.sum(dim=0), *per_code))
@@ -97,6 +99,54 @@ def heat(
     change, image, *per_code = zip(*edit.compute.over(indices, work), strict=True)
     count = torch.tensor([len(indices) * len(shifts), len(indices)], dtype=torch.float64)
     return Heat(torch.stack(change).sum(0), torch.stack(image).sum(0), count, *map(torch.cat, per_code))
+
+
+@rehearses(heat)
+def _heat_rehearsed(
+    edit: Edit, shifts: Sequence[float], indices: Sequence[int], seed: int, segment: Segmenter | None = None
+) -> Rehearsed[Heat]:
+    """A change that is the same everywhere."""
+    space, compute, codes = edit.space, edit.compute, len(indices)
+    images, size = codes * (1 + len(shifts)), space.generator.size
+    mapped = _mapping(0 if segment is None else len(segment.regions), size, compute)
+    costs = {preparing(space, compute): codes, rendering(space, compute): images, mapped: codes * len(shifts)}
+    if segment is not None:
+        costs[seeing("segmentation", segment.name, segment, space.generator, compute)] = images
+    shown, regions = sum(index < EXAMPLES for index in indices), len(segment.regions) if segment is not None else 0
+    one = torch.ones((), dtype=torch.float64)
+    count = torch.tensor([codes * len(shifts), codes], dtype=torch.float64)
+    parts = (blank(codes, regions, dtype=torch.float64), blank(codes, regions, dtype=torch.float64))
+    examples = blank(shown, 2, 3, *size, dtype=torch.uint8)
+    sums = (one.expand(size), one.expand(3, *size), count, one.expand(codes))
+    return Rehearsed(Heat(*sums, *parts, examples, blank(shown, *size)), costs)
+
+
+def _mapping(regions: int, size: tuple[int, int], compute: Compute) -> Pass:
+    """The arithmetic of one image's change, on so many regions."""
+
+    def trial() -> Trial:
+        images = torch.zeros(tried_images(compute), 3, *size, device=compute.device)
+        original, masks = images.double(), torch.zeros(len(images), regions, *size, device=compute.device)
+
+        def once() -> float:
+            squared = _squared(images, original)
+            if regions:
+                _on_regions(squared, masks.double(), masks.double())
+            return len(images)
+
+        return once
+
+    return Pass("heatmap", (regions, *size), trial)
+
+
+def _squared(images: Tensor, original: Tensor) -> Tensor:
+    """The squared change of each pixel, summed over channels, (N, H, W), float64."""
+    return (images.double() - original).square().sum(dim=1)
+
+
+def _on_regions(squared: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """How much of a change lies on each region, (N, R), from the masks (N, R, H, W) before and after."""
+    return ((before + after) / 2 * squared[:, None]).sum(dim=(2, 3))
 
 
 def _masks(segment: Callable[[Tensor], Tensor] | None, images: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from navbench.library import SetFile
 from navbench.metrics.attributes import Scorer
 from navbench.metrics.embedding import Embedder
 from navbench.metrics.perceptual import PerceptualDistance
+from navbench.metrics.racing import Lap
 from navbench.metrics.segmentation import Segmenter
 from navbench.once import Once
 from navbench.progress import Report
@@ -37,8 +38,6 @@ class Shared(Protocol):
 
 
 Kept = TypeVar("Kept", bound=Shared)
-SIDE_BY_SIDE = 16
-"""Pieces that are asked for at once where their results are not wanted: enough for that many workers."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ class Plan:
         sets: those that are measured, in the order of layers and latent spaces, then methods.
         further: those that single experiments asked for beside them, by the experiment's name.
         only: full names of the directions to measure; empty for all.
+        leaders: by set_id, the names of the directions that a race chose, best first; empty without a race.
     """
 
     layers: tuple[str, ...]
@@ -58,6 +58,7 @@ class Plan:
     sets: tuple[DirectionSet, ...]
     further: Mapping[str, tuple[DirectionSet, ...]]
     only: tuple[str, ...] = ()
+    leaders: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def all_directions(self) -> list[Direction]:
         """Every direction of every set, or those that the suite names."""
@@ -69,8 +70,15 @@ class Plan:
         return {direction.name: direction for direction in self.all_directions()}
 
     def leading(self, count: int) -> list[Direction]:
-        """The first `count` directions of each set, or those that the suite names."""
-        return [direction for direction in self.all_directions() if self.only or direction.index < count]
+        """The first `count` directions of each set, or the best of a race, or those that the suite names."""
+        return [one for found in self.sets for one in self._leading(found, count)]
+
+    def _leading(self, found: DirectionSet, count: int) -> list[Direction]:
+        if self.only:
+            return [one for one in found if one.name in self.only]
+        if not self.leaders:
+            return list(found)[:count]
+        return [one for one in found if one.name in self.leaders[found.set_id][:count]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +142,12 @@ class Measurement(Instruments):
     Attributes:
         ranges: what calibration reached, by the direction's name, where the suite asks for it; the plan has these
             ranges.
+        laps: of the race that chose the leading directions, where the suite asks for one.
     """
 
     plan: Plan
     ranges: Mapping[str, Range] = field(default_factory=dict)
+    laps: Sequence[Lap] = ()
     _outcomes: Once = field(default_factory=Once, init=False)
     _shared: Once = field(default_factory=Once, init=False)
 
@@ -192,10 +202,9 @@ class Measurement(Instruments):
             return self.bench.executor.results(pieces, own)
 
     def keep(self, pieces: Sequence[Piece[Any]], title: str) -> None:
-        """Make pieces that others will be made of, in a stage of their own; few results are in memory at a time."""
+        """Have pieces made that others will be made of, in a stage of their own."""
         with self.counted(title, len(pieces)) as tick:
-            for start in range(0, len(pieces), SIDE_BY_SIDE):
-                self.bench.executor.results(pieces[start : start + SIDE_BY_SIDE], tick)
+            self.bench.executor.ensure(pieces, tick)
 
     def edit(self, direction: Direction) -> Edit:
         """The direction on the generator."""
@@ -209,9 +218,9 @@ class Measurement(Instruments):
 
     def of_each_set(self, what: str, count: int) -> Iterator[str]:
         """A sentence for the report that `what` was measured for the first `count` directions of each set alone."""
-        total = sum(map(len, self.plan.sets))
-        measured = sum(min(count, len(directions)) for directions in self.plan.sets)
+        total, measured = sum(map(len, self.plan.sets)), len(self.plan.leading(count))
         if measured < total:
-            which = f"the first {count} directions of each set" if count > 1 else "the first direction of each set"
+            first = "best" if self.laps else "first"
+            which = f"the {first} {count} directions of each set" if count > 1 else f"the {first} direction of each set"
             of = f" of {self.generator.name}" if len(self.bench.suite.generators) > 1 else ""
             yield f"{what} measured for {which if count else 'no direction'}{of}: {measured} of {total}."

@@ -7,12 +7,17 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from navbench import seeds
+from navbench.costs import Pass, Rehearsed, Trial, rehearses
 from navbench.directions import DirectionSet
 from navbench.experiments.experiment import Experiment, NoSettings
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row
 from navbench.metrics.subspaces import Overlap, overlap
 from navbench.work import pure
+
+_TRIED = 2**16
+"""Dimensions of spans whose angles are tried for plans, at most; time grows with their number."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,32 @@ class Angles:
 def span_overlap(one: DirectionSet, other: DirectionSet) -> Angles:
     """Between the spans of two sets of one space."""
     return Angles.between(*(each.basis.combine(each.coefficients) for each in (one, other)))
+
+
+@rehearses(span_overlap)
+def _overlap_rehearsed(one: DirectionSet, other: DirectionSet) -> Rehearsed[Angles]:
+    """Right angles; the search for them is of a set's size, and counts as one."""
+
+    size = one.basis.shape.numel()
+    some = min(size, _TRIED)
+
+    def trial() -> Trial:
+        spans = [seeds.normal(number, range(len(each)), (some,)) for number, each in enumerate((one, other))]
+
+        def once() -> float:
+            Angles.between(*spans)
+            return some / size
+
+        return once
+
+    angles = Pass("principal angles", (len(one), len(other), size), trial)
+    return Rehearsed(blank_angles(len(one), len(other), size), {angles: 1})
+
+
+def blank_angles(rank: int, other: int, dimensions: int) -> Angles:
+    """Right angles between spans of two ranks, for sketches."""
+    rank, other = min(rank, dimensions), min(other, dimensions)
+    return Angles(torch.zeros(min(rank, other), dtype=torch.float64), torch.tensor([rank, other, dimensions]))
 
 
 # --- the experiment ----------------------------------------------------------------------------------------------

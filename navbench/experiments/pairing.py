@@ -10,6 +10,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from navbench.costs import Rehearsed, added, blank, preparing, rehearses, rendering, times
 from navbench.experiments.edit import Edit, codes_for, reduced
 from navbench.generators.base import Codes
 from navbench.metrics import estimate
@@ -80,9 +81,30 @@ def pairing(references: Sequence[Edit], candidates: Sequence[Edit], codes: int, 
     return Pairing(*(torch.cat(each) for each in zip(*compute.over(range(codes), work), strict=True)))
 
 
+@rehearses(pairing)
+def _pairing_rehearsed(
+    references: Sequence[Edit], candidates: Sequence[Edit], codes: int, seed: int
+) -> Rehearsed[Pairing]:
+    """Candidates that have nothing in common with the references."""
+    parts = []
+    for edits in (references, candidates):
+        for _, group in groupby(edits, key=_place):
+            first, *rest = group
+            space, compute, images = first.space, first.compute, 1 + 2 * (1 + len(rest))
+            parts.append(times(codes, {preparing(space, compute): 1, rendering(space, compute): images}))
+    products = blank(codes, len(references), len(candidates), 2, dtype=torch.float64)
+    norms = torch.ones((), dtype=torch.float64)
+    sketch = Pairing(products, norms.expand(codes, len(references)), norms.expand(codes, len(candidates), 2))
+    return Rehearsed(sketch, added(*parts))
+
+
+def _place(edit: Edit) -> tuple[str, str]:
+    return edit.direction.space, edit.direction.place
+
+
 def _changes(edits: Sequence[Edit], codes: Codes) -> Iterator[tuple[Tensor, Tensor]]:
     """Of each direction the changes at t_min and at t_max, (n, P) each; the work before a place is shared."""
-    for _, group in groupby(edits, key=lambda edit: (edit.direction.space, edit.direction.place)):
+    for _, group in groupby(edits, key=_place):
         state = before = None
         for edit in group:
             if before is None:

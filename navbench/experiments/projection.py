@@ -22,12 +22,14 @@ from torch import Tensor
 
 from navbench import seeds
 from navbench.compute import Compute
+from navbench.costs import Pass, Rehearsed, Trial, generating, preparing, rehearses, seeing
 from navbench.errors import NavbenchError, unknown
 from navbench.experiments.edit import reduced
 from navbench.experiments.strips import to_bytes, to_float
 from navbench.fingerprints import tensor_hash
 from navbench.generators.base import Codes, Generator, Layer, State
 from navbench.metrics.perceptual import PerceptualDistance
+from navbench.spaces import ActivationSpace, Space, create, describe
 from navbench.work import Stored, pure
 
 SPACES = ("w+", "w", "z", "z+activation")
@@ -355,6 +357,46 @@ def project_photo(
     return Projector(generator, distance, compute, steps, seed).project(photo[None], space)[0]
 
 
+@rehearses(project_photo)
+def _photo_rehearsed(
+    photo: Tensor, space: str, generator: Generator, distance: PerceptualDistance, compute: Compute, steps: int,
+    seed: int,
+) -> Rehearsed[Projection]:  # fmt: skip
+    """The mean latent."""
+    own = create(generator, latent_of(space))
+    costs = {preparing(own, compute): _MEAN_SAMPLES, _step(generator, distance, compute, own): steps}
+    if space == "z":
+        seen = seeing("distance", distance.name, distance.features, generator, compute)
+        costs |= {generating(generator, compute): _STARTS, seen: _STARTS}
+    return Rehearsed(_sketch(generator, photo, own.shape, torch.empty(0)), costs, about=True)
+
+
+def _sketch(generator: Generator, photo: Tensor, latent: torch.Size, activation: Tensor) -> Projection:
+    """A projection of a photo that is there, into nothing."""
+    label = getattr(generator.sample([0], seed=0), "label", None)
+    maps = torch.zeros(sum(side * side for side in generator.noise_inputs()))
+    image, pair = to_bytes(photo), torch.ones(2, dtype=torch.float64)
+    own = torch.empty(0).long() if label is None else label.cpu()
+    return Projection(image, torch.zeros(latent), own, maps, activation, image, pair, pair, pair[0])
+
+
+def _step(generator: Generator, distance: PerceptualDistance, compute: Compute, space: Space) -> Pass:
+    """One photo's part of a step: an image and its features under an offset of a space, and the gradient."""
+
+    def trial() -> Trial:
+        state = space.prepare(generator.sample([0], seed=0))
+
+        def once() -> float:
+            offset = torch.zeros(space.shape, device=compute.device, requires_grad=True)
+            images = space.render(state, offset)
+            distance.features(reduced(images, _LARGEST_SIDE)).square().sum().backward()
+            return 1
+
+        return once
+
+    return Pass("projection", (generator.name, describe(space)), trial, images=1)
+
+
 def _activated(many: Sequence[Mapping[str, Any]]) -> list[Projection]:
     """Of arguments of `project_into_activations` that differ in the projection alone."""
     projector = Projector(*(many[0][name] for name in ("generator", "distance", "compute", "steps", "seed")))
@@ -371,3 +413,14 @@ def project_into_activations(
     """A projection into z, with what must be added to the tensor that enters a layer to come closer to the photo."""
     projector = Projector(generator, distance, compute, steps, seed)
     return projector.into_activations([found.load()], generator.layer(layer))[0]
+
+
+@rehearses(project_into_activations)
+def _activations_rehearsed(
+    found: Projection, layer: str, generator: Generator, distance: PerceptualDistance, compute: Compute, steps: int,
+    seed: int,
+) -> Rehearsed[Projection]:  # fmt: skip
+    """Nothing is added."""
+    space = ActivationSpace(generator, generator.layer(layer))
+    costs = {_step(generator, distance, compute, space): steps}
+    return Rehearsed(replace(found, activation=torch.zeros(space.shape)), costs)

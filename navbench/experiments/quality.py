@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from navbench import seeds
+from navbench.costs import Pass, Rehearsed, Trial, rehearses
 from navbench.experiments.fid_curve import Features, ReferenceStatistics, Shard
 from navbench.metrics.coherence import coherence_of
 from navbench.metrics.dvn import MOST, dvn
@@ -70,3 +72,37 @@ def curve_quality(
     real, at = reference.read("features"), slices(shards, "features")
     ends = (at(0), at(len(shifts) - 2))
     return quality(steps, shifts, joined(unshifted, "features"), ends, real if len(real) else None, id_similarity)
+
+
+@rehearses(curve_quality)
+def _quality_rehearsed(
+    shards: tuple[Shard, ...], shifts: tuple[float, ...], unshifted: tuple[Features, ...],
+    reference: ReferenceStatistics,
+) -> Rehearsed[Quality]:  # fmt: skip
+    """Unsteady, and like no other."""
+    features = [shard.features for shard in shards]
+    codes, dimensions = sum(each.shape[1] for each in features), features[0].shape[2]
+    real = len(reference.features)
+    one = torch.ones((), dtype=torch.float64)
+    identity = sum(shard.id_similarity.shape[1] for shard in shards)
+    sketch = Quality(
+        one.expand(sum(shard.steps.shape[1] for shard in shards)), one.expand(2, 2), one.expand(2), torch.tensor(codes),
+        one.expand(len(shifts) - 1, identity),
+    )  # fmt: skip
+    return Rehearsed(sketch, {_classifying(codes, real, dimensions): 1} if real else {})
+
+
+def _classifying(codes: int, real: int, dimensions: int) -> Pass:
+    """The classifiers of one direction, whose effort grows with the number of images."""
+    most = min(codes, 1024), min(real, 1024)
+
+    def trial() -> Trial:
+        low, high, reference = (seeds.normal(0, range(count), (dimensions,)) for count in (most[0], most[0], most[1]))
+
+        def once() -> float:
+            dvn(low, high + 0.1, reference)
+            return sum(most) / (min(codes, MOST) + min(real, MOST))
+
+        return once
+
+    return Pass("classifiers", (codes, real, dimensions), trial)

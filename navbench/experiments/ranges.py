@@ -15,7 +15,7 @@ from navbench.work import Piece
 
 
 class Calibration(Experiment[NoSettings, Mapping[str, Range]]):
-    """Part of every run whose suite names a target; what it gives is in the plan already (see `calibrated`)."""
+    """Part of every run whose suite names a target; what it gives is in the plan already (see `prepared`)."""
 
     name = "calibration"
     always = True
@@ -30,6 +30,10 @@ class Calibration(Experiment[NoSettings, Mapping[str, Range]]):
         if on.bench.suite.calibrate:
             check_target(parse_target(on.bench.suite.calibrate), on.scorer, on.generator.name)
 
+    def prepared(self, on: Measurement) -> Measurement:
+        """Over the ranges that the suite asks for."""
+        return _calibrated(on)
+
     def has_work(self, on: Measurement) -> bool:
         """With a target."""
         return bool(on.bench.suite.calibrate)
@@ -43,8 +47,7 @@ class Calibration(Experiment[NoSettings, Mapping[str, Range]]):
         return {"calibration": _rows(on, outcome)}
 
 
-def calibrated(on: Measurement) -> Measurement:
-    """The measurement over the ranges that the suite asks for."""
+def _calibrated(on: Measurement) -> Measurement:
     suite, plan = on.bench.suite, on.plan
     if not suite.calibrate:
         return on

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from navbench import plugins, seeds
+from navbench.costs import Rehearsed, blank, preparing, rehearses, rendering, seeing
 from navbench.errors import NavbenchError, image_trouble
 from navbench.experiments.edit import Edit
 from navbench.experiments.projection import Projection, codes_of, with_activations
@@ -155,3 +156,16 @@ def photo_strip(
 
     images, scores = zip(*edit.compute.over(range(len(found)), work), strict=True)
     return PhotoStrip(torch.cat(images), torch.cat(scores))
+
+
+@rehearses(photo_strip)
+def _photo_strip_rehearsed(
+    edit: Edit, kind: str, found: Sequence[Projection], shifts: Sequence[float], scorer: Scorer | None = None
+) -> Rehearsed[PhotoStrip]:
+    """Blank."""
+    space, compute, columns = edit.space, edit.compute, 1 + len(shifts)
+    costs = {preparing(space, compute): len(found), rendering(space, compute): len(found) * len(shifts)}
+    if scorer is not None:
+        costs[seeing("scorer", scorer.name, scorer, space.generator, compute)] = len(found) * columns
+    images = blank(len(found), columns, 3, *space.generator.size, dtype=torch.uint8)
+    return Rehearsed(PhotoStrip(images, blank(len(found), columns, len(scorer.attributes) if scorer else 0)), costs)

@@ -14,8 +14,9 @@ from pydantic import Field
 from torch import Tensor
 
 from navbench import seeds
+from navbench.costs import Pass, Rehearsed, Trial, in_batches, rehearses, tried_images
 from navbench.directions import DirectionSet
-from navbench.discovery.learn import Reconstructor
+from navbench.discovery.learn import Reconstructor, evaluation_costs
 from navbench.errors import NavbenchError
 from navbench.experiments.common import Common, check_methods
 from navbench.experiments.edit import Edit
@@ -27,6 +28,7 @@ from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.progress import Report, silent
 from navbench.settings import Settings
+from navbench.spaces import describe
 from navbench.work import pure
 
 _LEAST = 0.25
@@ -78,15 +80,19 @@ class Recogniser:
     def run(self, steps: int, batch: int, pairs: int, report: Report = silent) -> Recognition:
         """Learn for some steps, then name `pairs` pairs of other codes."""
         for step in range(steps):
-            original, shifted, shown = self._pairs("recognition", step, batch)
-            with self.compute.autocast():
-                logits, _ = self.network(original, shifted)
-            loss = F.cross_entropy(logits.float(), shown)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
-            report(step + 1, steps, f"loss {float(loss.detach()):.2f}")
+            report(step + 1, steps, f"loss {self.train_step(step, batch):.2f}")
         return self._named(batch, pairs)
+
+    def train_step(self, step: int, batch: int) -> float:
+        """Learn from one batch of pairs; its loss."""
+        original, shifted, shown = self._pairs("recognition", step, batch)
+        with self.compute.autocast():
+            logits, _ = self.network(original, shifted)
+        loss = F.cross_entropy(logits.float(), shown)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return float(loss.detach())
 
     @torch.no_grad()
     def _named(self, batch: int, pairs: int) -> Recognition:
@@ -128,6 +134,28 @@ def recognise(
 ) -> Recognition:
     """Learn the directions of a set for some steps of Adam, then name `pairs` pairs of other codes."""
     return Recogniser(edits, seed, learning_rate).run(steps, batch, pairs, report)
+
+
+@rehearses(recognise)
+def _recognise_rehearsed(
+    edits: Sequence[Edit], seed: int, learning_rate: float, steps: int, batch: int, pairs: int
+) -> Rehearsed[Recognition]:
+    """Every pair is taken for the next direction."""
+
+    def trial() -> Trial:
+        recogniser, tried = Recogniser(edits, seed, learning_rate), min(batch, tried_images(edits[0].compute))
+
+        def once() -> float:
+            recogniser.train_step(0, tried)
+            return tried
+
+        return once
+
+    space = edits[0].space
+    learned = Pass("recogniser", (space.generator.name, describe(space), len(edits), batch), trial, images=2)
+    shown = torch.arange(pairs) % len(edits)
+    evaluated = evaluation_costs(space, len(edits), in_batches(pairs, batch), edits[0].compute)
+    return Rehearsed(Recognition(shown, (shown + 1) % len(edits)), {learned: steps * batch, **evaluated})
 
 
 # --- the experiment ----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from navbench import plugins, seeds
 from navbench.compute import Compute, finite_images
+from navbench.costs import Pass, Rehearsed, Trial, blank, rehearses, tried_images
 from navbench.errors import NavbenchError, image_trouble
 from navbench.experiments.fid_curve import Features
 from navbench.files import content_hash
@@ -228,6 +229,26 @@ def real_features(images: ReferenceImages, indices: Sequence[int], extractor: Ex
     return Features(torch.cat(list(compute.over(indices, work))))
 
 
+@rehearses(real_features)
+def _real_features_rehearsed(
+    images: ReferenceImages, indices: Sequence[int], extractor: Extractor, compute: Compute
+) -> Rehearsed[Features]:
+    """Blank."""
+    seen = Pass("extractor", (str(extractor.cache_key), images.description()), _seen(images, extractor, compute))
+    return Rehearsed(Features(blank(len(indices), extractor.dimensions)), {seen: len(indices)})
+
+
+def _seen(images: ReferenceImages, see: Callable[[Tensor], object], compute: Compute) -> Callable[[], Trial]:
+    """A trial of reading images of a reference, and seeing them."""
+
+    def once() -> float:
+        count = min(tried_images(compute), len(images))
+        see(images.images(range(count)).to(compute.device))
+        return count
+
+    return lambda: once
+
+
 @dataclass(frozen=True)
 class Scored:
     """What a scorer reads from images, (n, A), float32."""
@@ -239,3 +260,12 @@ class Scored:
 def real_scores(images: ReferenceImages, indices: Sequence[int], scorer: Scorer, compute: Compute) -> Scored:
     """What a scorer reads from images number `indices` of a reference."""
     return Scored(torch.cat(list(compute.over(indices, lambda chunk: scorer(images.images(chunk)).cpu()))))
+
+
+@rehearses(real_scores)
+def _real_scores_rehearsed(
+    images: ReferenceImages, indices: Sequence[int], scorer: Scorer, compute: Compute
+) -> Rehearsed[Scored]:
+    """Blank."""
+    seen = Pass("scorer", (scorer.name, images.description()), _seen(images, scorer, compute))
+    return Rehearsed(Scored(blank(len(indices), len(scorer.attributes))), {seen: len(indices)})

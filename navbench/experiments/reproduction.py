@@ -17,6 +17,19 @@ from scipy.optimize import OptimizeResult, minimize
 from torch import Tensor
 
 from navbench.compute import Compute
+from navbench.costs import (
+    Pass,
+    Rehearsed,
+    Trial,
+    added,
+    blank,
+    preparing,
+    rehearses,
+    rendering,
+    seeing,
+    times,
+    tried_images,
+)
 from navbench.directions import Direction, DirectionSet
 from navbench.errors import NavbenchError
 from navbench.experiments.edit import Edit, codes_for
@@ -36,6 +49,11 @@ from navbench.spaces import Space, describe
 from navbench.spaces import create as create_space
 from navbench.words import KINDS
 from navbench.work import pure
+
+ROWS = 3
+"""Of how many held-out codes the images are kept."""
+_EVALUATIONS = 1.25
+"""Gradients per step of L-BFGS, typically; for plans."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +94,7 @@ class Imitation:
     distance: PerceptualDistance
     seed: int
 
-    def solve(self, codes: int, held_out: int, steps: int, rows: int = 3, report: Report = silent) -> Reproduction:
+    def solve(self, codes: int, held_out: int, steps: int, rows: int = ROWS, report: Report = silent) -> Reproduction:
         """Find the best offset on `codes` codes and measure it on `held_out` others."""
         return solve([self], codes, held_out, steps, rows, report)[0]
 
@@ -150,6 +168,45 @@ def imitate(
 ) -> Reproduction:
     """Imitate an edit at shift t by one offset of a space, found on `codes` codes and measured on `held_out` others."""
     return Imitation(edit, t, space, distance, seed).solve(codes, held_out, steps)
+
+
+@rehearses(imitate)
+def _imitate_rehearsed(
+    space: Space, edit: Edit, t: float, distance: PerceptualDistance, seed: int, codes: int, held_out: int, steps: int
+) -> Rehearsed[Reproduction]:
+    """Nothing is imitated, in all steps that there are; the edit's images may be shared with other spaces."""
+    compute = edit.compute.at("float32")
+    descent = _descent(Imitation(edit, t, space, distance, seed), codes)
+    seen = seeing("distance", distance.name, distance.features, space.generator, compute)
+    costs = added(
+        times(codes + held_out, {preparing(edit.space, compute): 1, rendering(edit.space, compute): 2}),
+        times(held_out, {preparing(space, compute): 1, rendering(space, compute): 1, seen: 3}),
+        {preparing(space, compute): codes, descent: codes * _EVALUATIONS * steps},
+    )
+    curve, errors = torch.ones(steps + 1, dtype=torch.float64), torch.ones(held_out, dtype=torch.float64)
+    panel = blank(min(ROWS, held_out), 3, 3, *space.generator.size, dtype=torch.uint8)
+    perceptual = errors.float()
+    sketch = Reproduction(torch.zeros(space.shape), curve, errors, errors, perceptual, perceptual, panel)
+    return Rehearsed(sketch, costs, about=True)
+
+
+def _descent(imitation: Imitation, codes: int) -> Pass:
+    """One code's part of the squared error and its gradient."""
+    edit, space = imitation.edit, imitation.space
+
+    def trial() -> Trial:
+        compute = edit.compute.at("float32")
+        chunk = range(min(codes, tried_images(compute)))
+        problem = _LeastSquares(space, _Edited(imitation, compute, chunk))
+
+        def once() -> float:
+            problem._part(chunk, torch.zeros(space.shape, device=compute.device))
+            return len(chunk)
+
+        return once
+
+    key = (space.generator.name, describe(space), codes)
+    return Pass("imitation", key, trial, images=1)
 
 
 class _Edited:

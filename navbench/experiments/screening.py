@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from navbench.costs import Rehearsed, preparing, rehearses, rendering, seeing
 from navbench.directions import Direction
 from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.experiment import Experiment
@@ -51,6 +52,18 @@ def screen(edits: Sequence[Edit], distance: PerceptualDistance, indices: Sequenc
         return torch.stack([(distance.features(render(t)) - original).square().sum(1) for t in ends])
 
     return Effects(torch.cat(list(first.compute.over(indices, work)), dim=2))
+
+
+@rehearses(screen)
+def _screen_rehearsed(
+    edits: Sequence[Edit], distance: PerceptualDistance, indices: Sequence[int], seed: int
+) -> Rehearsed[Effects]:
+    """The same effect everywhere."""
+    space, compute, codes = edits[0].space, edits[0].compute, len(indices)
+    images = codes * (1 + 2 * len(edits))
+    seen = seeing("distance", distance.name, distance.features, space.generator, compute)
+    costs = {preparing(space, compute): codes, rendering(space, compute): images, seen: images}
+    return Rehearsed(Effects(torch.ones(()).expand(len(edits), 2, codes)), costs)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ from typing import Annotated
 from pydantic import Field
 
 from navbench.compute import Compute
+from navbench.costs import Rehearsed, Tally, rehearses
 from navbench.directions import DirectionSet
 from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings
 from navbench.experiments.common import Common, check_methods
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Measurement
-from navbench.experiments.overlap import Angles
+from navbench.experiments.overlap import Angles, blank_angles
 from navbench.experiments.rows import Row
 from navbench.generators.base import Generator
 from navbench.methods import METHODS, is_determined
@@ -46,6 +47,17 @@ def found_again(
     space = found[0].space_of(generator)
     again = Discovery(space, distance, settings, compute, seed).offsets(found.method)
     return Angles.between(found.basis.combine(found.coefficients), again)
+
+
+@rehearses(found_again)
+def _found_again_rehearsed(
+    found: DirectionSet, generator: Generator, settings: DiscoverySettings, distance: PerceptualDistance, seed: int,
+    compute: Compute,
+) -> Rehearsed[Angles]:  # fmt: skip
+    """The costs of the second search; its result is the first one's."""
+    tally, space = Tally(), found[0].space_of(generator)
+    again = Discovery(space, distance, settings, compute, seed, executor=tally).offsets(found.method)
+    return Rehearsed(blank_angles(len(found), len(again), space.shape.numel()), tally.costs, about=True)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from navbench.compute import Compute
+from navbench.costs import Rehearsed, rehearses
 from navbench.errors import NavbenchError
-from navbench.experiments.fid_curve import ReferenceStatistics
+from navbench.experiments.distances import distances_costs
+from navbench.experiments.fid_curve import ReferenceStatistics, blank_reference
 from navbench.files import content_hash
 from navbench.generators.pickles import read_torch
 from navbench.metrics.parts import Parts
@@ -86,6 +88,15 @@ class StatisticsFile:
 def statistics_of_file(file: StatisticsFile, pairwise_samples: int, compute: Compute) -> ReferenceStatistics:
     """What distances are measured against, from a file of statistics."""
     return prepare(read_statistics(file.source), pairwise_samples, compute.device).to("cpu")
+
+
+@rehearses(statistics_of_file)
+def _file_rehearsed(file: StatisticsFile, pairwise_samples: int, compute: Compute) -> Rehearsed[ReferenceStatistics]:
+    """Blank; if the file holds features, their own distances cost about what those of one shift do."""
+    statistics = read_statistics(file.source)
+    known = min(statistics.n or 0, pairwise_samples)
+    sketch = blank_reference(statistics.n or -1, known, statistics.dimensions, pairwise_samples)
+    return Rehearsed(sketch, distances_costs(statistics.n or 1, sketch, statistics.dimensions, compute))
 
 
 def prepare(statistics: Statistics, pairwise_samples: int, device: torch.device) -> ReferenceStatistics:

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from navbench.compute import Compute
+from navbench.costs import Rehearsed, blank, generating, preparing, rehearses, rendering
 from navbench.directions import Direction
 from navbench.experiments.common import OddCount
 from navbench.experiments.edit import Edit, codes_for, unshifted
@@ -48,6 +49,14 @@ def strip(edit: Edit, shifts: Sequence[float], codes: int, seed: int) -> Strip:
     return Strip(torch.cat(list(edit.compute.over(range(codes), work))))
 
 
+@rehearses(strip)
+def _strip_rehearsed(edit: Edit, shifts: Sequence[float], codes: int, seed: int) -> Rehearsed[Strip]:
+    """Blank."""
+    costs = {preparing(edit.space, edit.compute): codes, rendering(edit.space, edit.compute): codes * len(shifts)}
+    size = edit.space.generator.size
+    return Rehearsed(Strip(blank(codes, len(shifts), 3, *size, dtype=torch.uint8)), costs)
+
+
 @pure()
 def samples(generator: Generator, rows: int, columns: int, seed: int, compute: Compute) -> Strip:
     """Unshifted images, to show what the generator makes."""
@@ -57,6 +66,13 @@ def samples(generator: Generator, rows: int, columns: int, seed: int, compute: C
 
     images = torch.cat(list(compute.over(range(rows * columns), work)))
     return Strip(images.unflatten(0, (rows, columns)))
+
+
+@rehearses(samples)
+def _samples_rehearsed(generator: Generator, rows: int, columns: int, seed: int, compute: Compute) -> Rehearsed[Strip]:
+    """Blank."""
+    images = blank(rows, columns, 3, *generator.size, dtype=torch.uint8)
+    return Rehearsed(Strip(images), {generating(generator, compute): rows * columns})
 
 
 def strip_of(on: Measurement, direction: Direction, shifts: Sequence[float], codes: int) -> Piece[Strip]:

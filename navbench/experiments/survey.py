@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from navbench.costs import Rehearsed, preparing, rehearses, rendering
 from navbench.directions import Direction, DirectionSet
 from navbench.errors import NavbenchError
 from navbench.experiments.attributes import movements_of, readings_of
@@ -66,6 +67,16 @@ def changes(edit: Edit, samples: int, seed: int) -> Changes:
     scales, kinds = (torch.cat(each) for each in zip(*parts, strict=True))
     counts = torch.tensor([2 * len(group) for group in groups(samples)], dtype=torch.float64)
     return Changes(scales, kinds, torch.stack(heats), counts)
+
+
+@rehearses(changes)
+def _changes_rehearsed(edit: Edit, samples: int, seed: int) -> Rehearsed[Changes]:
+    """The same change everywhere."""
+    space, compute, counts = edit.space, edit.compute, [2.0 * len(group) for group in groups(samples)]
+    one = torch.ones((), dtype=torch.float64)
+    heat = one.expand(len(counts), *space.generator.size)
+    sketch = Changes(one.expand(samples, 3), one.expand(samples, 2), heat, torch.tensor(counts).double())
+    return Rehearsed(sketch, {preparing(space, compute): samples, rendering(space, compute): 3 * samples})
 
 
 # --- the experiment ----------------------------------------------------------------------------------------------

@@ -51,9 +51,14 @@ def mean(values: Tensor) -> Estimate:
 def ratio(numerators: Tensor, denominators: Tensor) -> Estimate:
     """The ratio of the means of two quantities of the same samples, (n,) each, by the delta method."""
     _same_length("ratio", len(numerators), len(denominators))
-    a, b = numerators.detach().double().cpu(), denominators.detach().double().cpu()
-    value = a.mean() / b.mean()
-    return Estimate(float(value), (a - value * b) / b.mean())
+    return quotient(mean(numerators), mean(denominators))
+
+
+def quotient(a: Estimate, b: Estimate) -> Estimate:
+    """The ratio a / b of two estimates on the same codes, in the same order, by the delta method."""
+    _same_length("ratio", a.n, b.n)
+    value = float(torch.tensor(a.value, dtype=torch.float64) / b.value)  # infinite or NaN where b is 0
+    return Estimate(value, (a.influence - value * b.influence) / b.value)
 
 
 def cosine(products: Tensor, a: Tensor, b: Tensor) -> Estimate:

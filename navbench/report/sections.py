@@ -15,6 +15,7 @@ from navbench.report import (
     photos,
     provenance,
     quality,
+    racing,
     reading,
     realism,
     reproduction,
@@ -42,6 +43,7 @@ SECTIONS: tuple[Section[Page], ...] = (
     Section("quality", "Quality and rankings", "Quality", quality.blocks),
     Section("photos", "Real images", "Real images", photos.blocks),
     Section("each", "Each direction", "Each direction", cards.blocks, _NOT_MEASURED),
+    Section("racing", "The race", "Race", racing.blocks),
     Section("layers", "The layers", "Layers", layers.blocks),
 )
 CLOSING: tuple[Section[Page], ...] = (

@@ -40,8 +40,8 @@ class _Batch:
         messages: for who asked: a piece that was made, how far a long one is, or the error that ends all.
     """
 
-    def __init__(self, pieces: Sequence[Piece[Any]], tick: Tick) -> None:
-        self.wanted = {piece.key: piece for piece in pieces}
+    def __init__(self, pieces: Sequence[Piece[Any]], tick: Tick, store: Store) -> None:
+        self.wanted, self.store = {piece.key: piece for piece in pieces}, store
         self.results: dict[str, Any] = {}
         self.messages: SimpleQueue[Piece[Any] | Progress | BaseException] = SimpleQueue()
         self._keys = {*self.wanted, *(part.key for piece in pieces for part in piece.parts() if part.transient)}
@@ -56,12 +56,36 @@ class _Batch:
         """Whether a piece was asked for, or is a transient part of one that was."""
         return piece.key in self._keys
 
+    def look(self, piece: Piece[Any]) -> bool:
+        """Whether a piece is in the store, whose result is read."""
+        if (result := self.store.find(piece)) is not None:
+            self.take(piece, result)
+        return result is not None
+
+    def take(self, piece: Piece[Any], result: Any) -> None:
+        """The result of a piece that was asked for."""
+        self.results[piece.key] = result
+
     def tell(self, piece: Piece[Any]) -> None:
         """Tick once for a piece that is there, after its transient parts."""
         for each in (*(part for part in piece.parts() if part.transient), piece):
             if self.concerns(each) and each.key not in self._told:
                 self._told.add(each.key)
                 self._tick(each.note)
+
+
+class _Presences(_Batch):
+    """Pieces whose results are not wanted now: `True` stands for each."""
+
+    def look(self, piece: Piece[Any]) -> bool:
+        """Whether there is a file of a piece; who reads it verifies it."""
+        if present := self.store.has(piece):
+            self.take(piece, None)
+        return present
+
+    def take(self, piece: Piece[Any], result: Any) -> None:
+        """A piece that is there."""
+        self.results[piece.key] = True
 
 
 class Tally(threading.local):
@@ -106,16 +130,23 @@ class StoreExecutor(ABC):
 
     def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
         """See `work.Executor`."""
-        batch = _Batch(pieces, tick)
+        batch = _Batch(pieces, tick, self.store)
+        self._complete(batch, report)
+        return [batch.results[piece.key] for piece in pieces]
+
+    def ensure(self, pieces: Sequence[Piece[Any]], tick: Tick = no_tick) -> None:
+        """See `work.Executor`."""
+        self._complete(_Presences(pieces, tick, self.store), silent)
+
+    def _complete(self, batch: _Batch, report: Report) -> None:
+        """Look all pieces up, and have those made that are missing."""
         for piece in batch.wanted.values():
-            if (result := self.store.find(piece)) is not None:
-                batch.results[piece.key] = result
+            batch.look(piece)
         self.tally.found += len(batch.results)
         self.tally.made += len(batch.missing)
         for piece in [piece for piece in batch.missing if piece.function.leads]:
-            batch.results[piece.key] = self._led(piece, report)
+            batch.take(piece, self._led(piece, report))
         self._make(batch, report)
-        return [batch.results[piece.key] for piece in pieces]
 
     def forget(self, pieces: Sequence[Piece[Any]]) -> None:
         """See `work.Executor`."""
@@ -157,7 +188,7 @@ class InProcess(StoreExecutor):
             self._count(len(pieces), time.monotonic() - begun)
             for piece, result in zip(pieces, results, strict=True):
                 if piece.key in batch.wanted:
-                    batch.results[piece.key] = result
+                    batch.take(piece, result)
                 for part in schedule.done(piece):
                     self._maker.drop(part)
                 batch.tell(piece)
@@ -267,15 +298,12 @@ class Workers(StoreExecutor):
 
     def _read(self, batch: _Batch, piece: Piece[Any]) -> None:
         """Read a result that a worker has kept."""
-        if piece.key in batch.wanted:
-            result = self.store.find(piece)
-            if result is None:  # damaged since
-                with self._changed:
-                    self._errand.schedule.add([piece])
-                    self._changed.notify_all()
-                return
-            batch.results[piece.key] = result
-        batch.tell(piece)
+        if piece.key in batch.wanted and not batch.look(piece):  # damaged since
+            with self._changed:
+                self._errand.schedule.add([piece])
+                self._changed.notify_all()
+        else:
+            batch.tell(piece)
 
     # --- in the thread that gives out
 

@@ -22,6 +22,8 @@ def executor_of(staff: Staff, store: Store, compute: Compute) -> StoreExecutor:
     if staff.ray is not None:
         return Workers(store, _ray_crew(store, staff))
     devices = [staff.device_of(number) for number in range(staff.count)]
+    for device in {*devices}:
+        compute.on(device)  # refuses one that does not exist, before anything is written
     return Workers(store, Processes(store, devices, threads_each(staff.count)))
 
 

@@ -91,6 +91,13 @@ def _sets(places: Places, generator: Generator, library: Library) -> tuple[SetFi
     return tuple(found.values())
 
 
+def prepared(on: Measurement) -> Measurement:
+    """The measurement with the plan that experiments change before anything is measured, one after the other."""
+    for experiment in on.bench.catalogue:
+        on = experiment.prepared(on)
+    return on
+
+
 def left_out(on: Measurement) -> Iterator[str]:
     """What a suite leaves out on one generator, in sentences for the report."""
     suite, plan_ = on.bench.suite, on.plan

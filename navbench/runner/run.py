@@ -16,7 +16,6 @@ from navbench.compute import Compute
 from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.experiments.catalogue import catalogue
 from navbench.experiments.measurement import Bench, Instruments, Measurement, probe
-from navbench.experiments.ranges import calibrated
 from navbench.experiments.rows import Row
 from navbench.files import explained
 from navbench.generators import zoo
@@ -32,7 +31,7 @@ from navbench.runner.executor import StoreExecutor
 from navbench.runner.executors import executor_of
 from navbench.runner.lease import LEASE, Lease, Leased
 from navbench.runner.manifest import MANIFEST, Manifest, earlier_manifest, environment
-from navbench.runner.plan import further_places, left_out, places_of, plan
+from navbench.runner.plan import further_places, left_out, places_of, plan, prepared
 from navbench.runner.store import Store
 from navbench.runner.tables import run_all
 from navbench.staff import Staff
@@ -58,7 +57,7 @@ class Run:
     def __post_init__(self) -> None:
         place = place_at(self.folder)
         self.lease = Lease(place)
-        self.place = Leased(place, self.lease)
+        self.place: Place = Leased(place, self.lease)
 
     def execute(self, *, fresh: bool = False) -> None:
         """Do all that is left, then write the tables, pictures and manifest; `fresh` starts over.
@@ -103,7 +102,7 @@ class Run:
         """Measure one generator after the other, and write the tables."""
         rows: dict[str, list[Row]] = {name: [] for name in tables.TABLES}
         while measurements:  # one generator's results are in memory at a time
-            for name, more in self._measured(calibrated(measurements.pop(0))).items():
+            for name, more in self._measured(prepared(measurements.pop(0))).items():
                 rows.setdefault(name, []).extend(more)
         with self._stage("tables") as report:
             tables.write(self.place.within("tables"), rows)

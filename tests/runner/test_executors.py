@@ -315,6 +315,12 @@ def test_devices_and_workers_say_who_computes(words, count, devices):
     assert [who.device_of(number) for number in range(len(devices))] == devices
 
 
+def test_a_device_that_does_not_exist_is_refused_before_anything_is_written(tmp_path, judged_sets):
+    with pytest.raises(NavbenchError, match="Device 'cuda' was asked for"):
+        judged_run(tmp_path / "run", judged_sets, staff("cpu,cuda"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_threads_times_workers_never_exceed_the_cores(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert all(threads_each(count) * count <= cores() for count in range(1, cores() + 1))

@@ -171,11 +171,11 @@ def write_latent_set(root, name="toy:make"):
     write_set(found, set_path(root, found.set_id))
 
 
-def write_sets(root, name="toy:make", layers=("up",), methods=("svd", "random")):
-    """Two directions of each method on each layer, in a folder of direction sets."""
+def write_sets(root, name="toy:make", layers=("up",), methods=("svd", "random"), count=2):
+    """Some directions of each method on each layer, in a folder of direction sets."""
     compute = Compute()
     generator, distance = zoo.create(name, compute), create_distance("stlpips-alex", compute)
-    settings = DiscoverySettings(directions=2, effect_codes=2, effect=0.01)
+    settings = DiscoverySettings(directions=count, effect_codes=2, effect=0.01)
     for layer in layers:
         discovery = Discovery(ParameterSpace(generator, generator.layer(layer)), distance, settings, compute, 0)
         for method in methods:

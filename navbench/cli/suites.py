@@ -1,0 +1,46 @@
+"""The options by which a command takes a whole suite, as one value."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from navbench.cli.common import calibrate_option, checkpoint_options, computing, directions_option
+from navbench.cli.running import overridden, with_subjects
+from navbench.words import RESAMPLING
+
+if TYPE_CHECKING:
+    from navbench.generators.options import Options
+    from navbench.suite import Suite
+
+
+def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add a suite, and the options whose values stand in place of its own; the command gets it as `chosen: Suite`."""
+    declared = (
+        click.argument("source", metavar="[SUITE]", default="quick"),
+        click.option("--generator", help="Measure this one instead of the suite's: a name, or a checkpoint's file."),
+        checkpoint_options,
+        click.option("--layer", "layers", multiple=True, help="Only these layers, by name or index."),
+        click.option("--reference", help="'unshifted', 'renderings', a folder or zip of images, or their statistics."),
+        click.option("--resize", type=click.Choice(RESAMPLING), help="How its images of another size are resized."),
+        click.option("--rediscover", is_flag=True, default=None, help="Find the directions anew."),
+        calibrate_option,
+        directions_option,
+        computing,
+    )
+
+    @functools.wraps(command)
+    def gathered(
+        source: str, generator: str | None, options: Options, layers: tuple[str, ...], reference: str | None,
+        resize: str | None, rediscover: bool | None, calibrate: str | None, precision: str | None, batch: int | None,
+        **others: Any,
+    ) -> Any:  # fmt: skip
+        survey = {"layers": list(layers)} if layers else None
+        chosen: Suite = overridden(source, precision, batch, rediscover=rediscover, calibrate=calibrate, survey=survey)
+        own = {"layers": list(layers) or None, "reference": reference, "resize": resize}
+        return command(chosen=with_subjects(chosen, generator, options, **own), **others)
+
+    return functools.reduce(lambda inner, option: option(inner), reversed(declared), gathered)

@@ -1,0 +1,66 @@
+"""What features, and distances from a reference, cost, for plans; distances are tried with few features."""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from navbench import seeds
+from navbench.compute import Compute
+from navbench.costs import Costs, Pass, Trial, seeing
+from navbench.generators.base import Generator
+from navbench.metrics.extractors import Extractor
+from navbench.metrics.frechet import FrechetReference, Moments
+from navbench.metrics.pairwise import PairwiseReference
+
+if TYPE_CHECKING:
+    from navbench.experiments.fid_curve import ReferenceStatistics
+
+_TRIED = 1024
+"""Features with which distances are tried at most."""
+
+
+def extracting(extractor: Extractor, generator: Generator, compute: Compute) -> Pass:
+    """One image of a generator through an extractor, at the extractor's own precision."""
+    return seeing("extractor", str(extractor.cache_key), extractor, generator, compute)
+
+
+def distances_costs(codes: int, reference: "ReferenceStatistics", dimensions: int, compute: Compute) -> Costs:
+    """Of all distances of the images of some codes, at one shift."""
+    frechet = _frechet(min(codes, _TRIED), dimensions, compute.device)
+    return {frechet: 1.0, **pair_costs(codes, reference, dimensions, compute)}
+
+
+def _frechet(codes: int, dimensions: int, device: torch.device) -> Pass:
+    """The Fréchet distance at one shift; with many dimensions, more codes cost little more."""
+
+    def trial() -> Trial:
+        features = seeds.normal(0, range(codes), (dimensions,)).to(device)
+        reference = FrechetReference.from_moments(Moments.of(features))
+
+        def once() -> float:
+            reference.estimate(features)
+            return 1
+
+        return once
+
+    return Pass("Fréchet distance", (codes, dimensions), trial)
+
+
+def pair_costs(codes: int, reference: "ReferenceStatistics", dimensions: int, compute: Compute) -> Costs:
+    """Of the numbers at one shift that are of pairs of features; of none where no features of a reference are known."""
+    if not len(reference.features):
+        return {}
+    codes, others, device = min(codes, int(reference.pairwise_samples)), len(reference.features), compute.device
+    few, some = min(codes, _TRIED), min(others, _TRIED)
+
+    def trial() -> Trial:
+        features, real = (seeds.normal(0, range(count), (dimensions,)).to(device) for count in (few, some))
+        tried = PairwiseReference.of(real)
+
+        def once() -> float:
+            tried.measure(features)
+            return few * (few + some) / codes / (codes + others)
+
+        return once
+
+    return {Pass("kernel distance", (codes, others, dimensions), trial): 1}

@@ -1,0 +1,194 @@
+"""A run without its work: the code that runs a suite names its pieces, and each is written down instead of made."""
+
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from navbench.compute import Compute
+from navbench.costs import Costs, UnrehearsedError, rehearse
+from navbench.errors import NavbenchWarning
+from navbench.experiments.catalogue import catalogue
+from navbench.experiments.experiment import Experiment
+from navbench.experiments.measurement import Bench, Measurement
+from navbench.library import Library
+from navbench.places import Folder, Place, place_at
+from navbench.progress import Report, silent
+from navbench.runner.run import CACHE, DIRECTIONS, Run
+from navbench.runner.store import Store
+from navbench.suite import Suite
+from navbench.work import Piece, Tick, no_tick
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A piece that a run would make.
+
+    Attributes:
+        experiment: that asks for it first; or 'discovery'.
+        generator: its name.
+        function: the name of the pure function.
+        batch: the number of the request for it.
+        after: the pieces of the request before, which must be there when it is asked for.
+        parts: the planned pieces that it is made of.
+        costs, about: see `PlannedRun`.
+        size: of the result, in bytes.
+        transient: whether the result is dropped in the end of its batch, or earlier.
+    """
+
+    experiment: str
+    generator: str
+    function: str
+    batch: int
+    after: "tuple[Planned, ...]"
+    parts: "tuple[Planned, ...]"
+    costs: Costs
+    about: bool
+    size: int
+    transient: bool
+
+
+class Rehearser:
+    """An executor that makes no piece, and writes down what it would make.
+
+    Attributes:
+        store: whose pieces are taken as they are, and cost nothing.
+        planned: the others, each after its parts.
+        subject: the generator and the experiment that pieces are asked for by.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.planned: list[Planned] = []
+        self.subject = ("", "")
+        self._results: dict[str, Any] = {}
+        self._planned: dict[str, Planned] = {}
+        self._after: tuple[Planned, ...] = ()
+        self._batches = 0
+
+    def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
+        """Results from the store, and sketches of those that are not there."""
+        self._batches += 1
+        begun = len(self.planned)
+        results = [self._result(piece) for piece in pieces]
+        self._after = tuple(self.planned[begun:]) or self._after
+        for part in {part.key: part for piece in pieces for part in piece.parts()}.values():
+            if part.transient:  # it is made anew if it is asked for later
+                self._results.pop(part.key, None)
+        return results
+
+    def ensure(self, pieces: Sequence[Piece[Any]], tick: Tick = no_tick) -> None:
+        """The same as `results`."""
+        self.results(pieces)
+
+    def forget(self, pieces: Sequence[Piece[Any]]) -> None:
+        """No-op: sketches take no room."""
+
+    def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
+        """One after the other; none waits for the pieces of another one."""
+        before, results, last = self._after, list[Result](), dict[Planned, None]()
+        for work in works:
+            self._after = before
+            results.append(work())
+            last |= dict.fromkeys(self._after)
+        self._after = tuple(last)
+        return results
+
+    def _result(self, piece: Piece[Result]) -> Result:
+        if piece.key not in self._results:
+            result = self.store.find(piece)
+            self._results[piece.key] = self._rehearsed(piece) if result is None else result
+        known: Result = self._results[piece.key]
+        return known
+
+    def _rehearsed(self, piece: Piece[Result]) -> Result:
+        rehearsed = rehearse(piece, self._result)
+        tensors = (getattr(rehearsed.result, field.name) for field in fields(rehearsed.result))  # type: ignore[arg-type]
+        generator, experiment = self.subject
+        planned = Planned(
+            experiment,
+            generator,
+            piece.function.name,
+            self._batches,
+            self._after,
+            tuple(self._planned[part.key] for part in piece.parts() if part.key in self._planned),
+            rehearsed.costs,
+            rehearsed.about,
+            sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+            piece.transient,
+        )
+        self.planned.append(planned)
+        self._planned[piece.key] = planned
+        return rehearsed.result
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """What a run would make.
+
+    Attributes:
+        pieces: each after its parts.
+        left_out: the experiments that do not say what they cost, each with the reason.
+    """
+
+    pieces: Sequence[Planned]
+    left_out: Sequence[str]
+
+
+class RehearsedRun(Run):
+    """A run whose pieces are written down instead of made; nothing is written but sets in a folder of its own."""
+
+    def __post_init__(self) -> None:
+        self.place = place_at(self.folder)  # without a lease
+
+    @contextmanager
+    def _stage(self, title: str) -> Iterator[Report]:
+        yield silent
+
+    def run(self, store: Store) -> PlannedRun:
+        """Go through the suite; what the store holds is not made."""
+        rehearser, left_out = Rehearser(store), list[str]()
+        bench = Bench(self.suite, self.compute, catalogue(), rehearser, self._distance(), self._stage)
+        subjects = [self._instruments(bench, subject) for subject in self.suite.generators]
+        library = self.library
+        if self.suite.rediscover:
+            rehearser.subject = (", ".join(on.generator.name for on in subjects), "discovery")
+            self._rediscover(subjects)
+            library = Library([Path(str(self.folder)) / DIRECTIONS])
+        for on in subjects:
+            left_out += _measured(self._measurement(on, library), rehearser)
+        return PlannedRun(rehearser.planned, left_out)
+
+
+def _measured(on: Measurement, rehearser: Rehearser) -> list[str]:
+    """Ask every experiment for its pieces; the sentences of those that do not say what they cost."""
+    left_out = []
+    for experiment in on.bench.catalogue:
+        rehearser.subject = (on.generator.name, experiment.name)
+        on = experiment.prepared(on)
+
+    def ask(experiment: Experiment[Any, Any]) -> None:
+        rehearser.subject = (on.generator.name, experiment.name)
+        try:
+            on.outcome(type(experiment))
+        except UnrehearsedError as error:
+            left_out.append(f"{experiment.name}: {error}")
+
+    rehearser.side_by_side([partial(ask, experiment) for experiment in on.bench.catalogue])
+    return left_out
+
+
+def rehearsed(suite: Suite, compute: Compute, library: Library, run: Place | None = None) -> PlannedRun:
+    """What a run of a suite would make; of a run at a place, what it has not made yet."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NavbenchWarning)  # the run itself tells them
+        store = Store((run or Folder(Path(folder).resolve())).within(CACHE))
+        return RehearsedRun(Path(folder), suite, compute, library, Console(quiet=True)).run(store)
