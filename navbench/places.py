@@ -103,6 +103,9 @@ class Place(ABC):
     def clear(self, folder: str) -> None:
         """Remove everything whose name begins with 'FOLDER/'."""
 
+    def tidy(self) -> None:  # noqa: B027 (an object is there whole or not at all)
+        """Remove what writers that were killed left half written; nobody may be writing."""
+
 
 @dataclass(frozen=True)
 class Folder(Place):
@@ -195,6 +198,11 @@ class Folder(Place):
     def clear(self, folder: str) -> None:
         """See `Place`."""
         self.delete(folder)
+
+    def tidy(self) -> None:
+        """See `Place`."""
+        for path in self.path.rglob(".*"):
+            self.delete(path.relative_to(self.path).as_posix())
 
 
 SCHEMES = ("s3", "gs", "az", "memory")

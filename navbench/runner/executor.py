@@ -258,8 +258,6 @@ class Workers(StoreExecutor):
         if self._foreman.is_alive():
             self._foreman.join()
         self.crew.close()
-        if self._packer.names:  # or they are those of another driver, who has refused this one
-            self.store.forget_things()
 
     def side_by_side(self, works: Sequence[Callable[[], Result]]) -> list[Result]:
         """A thread each; the first error ends all."""

@@ -269,6 +269,11 @@ class Leased(Place):
         self.lease.check()
         self.place.clear(folder)
 
+    def tidy(self) -> None:
+        """See `Place`."""
+        self.lease.check()
+        self.place.tidy()
+
 
 @cache
 def _machine() -> str:

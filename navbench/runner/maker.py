@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from safetensors import SafetensorError
 
 from navbench.progress import Report, silent
-from navbench.runner.store import Store
+from navbench.runner.store import Mark, Store
 from navbench.work import Executor, Piece, Stored
 
 Result = TypeVar("Result")
@@ -17,7 +17,7 @@ class Maker:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._verified: set[str] = set()
+        self._verified: dict[str, Mark | None] = {}
 
     def make(
         self, pieces: Sequence[Piece[Result]], report: Report = silent, executor: Executor | None = None
@@ -38,19 +38,22 @@ class Maker:
             results = self._computed(pieces, report, executor)  # a part was damaged after it had been verified
         for piece, result in zip(pieces, results, strict=True):
             self.store.put(piece, result)
-            self._verified.add(piece.key)
+            self._verified[piece.key] = self.store.mark(piece)
         return results
 
     def has(self, piece: Piece[Any]) -> bool:
-        """Whether a piece is in the store, as it was written; it is read once, as it may be large."""
-        if piece.key not in self._verified and self.store.find(piece) is not None:
-            self._verified.add(piece.key)
+        """Whether a piece is in the store, as it was written; it may be large, and is read again if it changed."""
+        mark = self.store.mark(piece)
+        if piece.key not in self._verified or self._verified[piece.key] != mark:
+            self._verified.pop(piece.key, None)
+            if self.store.find(piece) is not None:
+                self._verified[piece.key] = mark
         return piece.key in self._verified
 
     def drop(self, piece: Piece[Any]) -> None:
         """Remove a piece from the store."""
         self.store.drop(piece)
-        self._verified.discard(piece.key)
+        self._verified.pop(piece.key, None)
 
     def _computed(self, pieces: Sequence[Piece[Result]], report: Report, executor: Executor | None) -> list[Result]:
         first = pieces[0]

@@ -93,6 +93,7 @@ class Run:
                         self._measure([self._measurement(on, sets) for on in subjects])
                 else:
                     self._measure(measurements)
+                self.store.tidy()
                 accounts = sorted(self.executor.accounts.items())
                 self.manifest.facts["workers"] = {name: asdict(account) for name, account in accounts}
                 self.manifest.write(complete=True)

@@ -16,6 +16,8 @@ from navbench.work import Piece, Stored, tensors_of
 Result = TypeVar("Result")
 _HEADER = "navbench piece"
 _THINGS = "things"
+Mark = tuple[int, int, int]
+"""By which a file is known not to have changed: its number, its size, and when it was written."""
 
 
 class Store:
@@ -45,6 +47,16 @@ class Store:
     def has(self, piece: Piece[Any]) -> bool:
         """Whether there is a file of a piece, which may be damaged."""
         return self.place.exists(self.name(piece))
+
+    def mark(self, piece: Piece[Any]) -> Mark | None:
+        """What changes with the file of a piece; `None` if there is no file, or the place has none."""
+        if (path := self.place.file(self.name(piece))) is None:
+            return None
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns
 
     def find(self, piece: Piece[Result]) -> Result | None:
         """The result of a piece; `None` if it is not there, or not what was written."""
@@ -98,6 +110,7 @@ class Store:
         """
         return self.place.read(name)
 
-    def forget_things(self) -> None:
-        """Remove all that was kept for workers."""
+    def tidy(self) -> None:
+        """Remove what was kept for workers, and what killed ones left half written; for whoever alone writes here."""
         self.place.clear(_THINGS)
+        self.place.tidy()

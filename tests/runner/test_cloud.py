@@ -191,7 +191,7 @@ def test_what_workers_are_given_is_kept_once_and_forgotten(s3):
     again.keep("things/ab", b"content")
     assert again.kept("things/ab") == b"content"
     assert len(s3.asked("PUT")) == 1
-    store.forget_things()
+    store.tidy()
     with pytest.raises(FileNotFoundError):
         again.kept("things/ab")
 

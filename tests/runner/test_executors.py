@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import toy
+from mischief import born, descendants, wait_until_ended
 from pieces import breaks, dies, refuses, summed, waited, warns, where
 from rich.console import Console
 
@@ -136,6 +137,14 @@ def test_functions_that_ask_side_by_side_share_the_workers(pool):
     assert together < 1.7 * (time.monotonic() - begun)
 
 
+def test_workers_that_end_leave_what_another_driver_keeps_for_its_own(tmp_path):
+    """Theirs may have lost its lease to that one."""
+    with alone(tmp_path) as executor:
+        executor.results([waited.piece("done")])
+        executor.store.keep("things/ab", b"another's")
+    assert executor.store.kept("things/ab") == b"another's"
+
+
 def test_warnings_of_workers_are_told_to_the_user(pool):
     with pytest.warns(NavbenchWarning, match="the batch was halved"):
         pool.results([warns.piece("the batch")])
@@ -252,28 +261,13 @@ def test_a_killed_driver_leaves_no_worker_and_its_run_goes_on_to_the_same_tables
     while not list(cache.rglob("*.safetensors")):
         time.sleep(0.05)
         assert driver.poll() is None, driver.stderr.read().decode()
-    workers = [int(line) for line in _children(driver.pid)]
+    workers = {process: born(process) for process in descendants(driver.pid)}
     driver.kill()
     driver.wait()
-    deadline = time.monotonic() + 20
-    while any(_alive(each) for each in workers) and time.monotonic() < deadline:
-        time.sleep(0.05)
     assert workers
-    assert not [each for each in workers if _alive(each)]
+    assert not wait_until_ended(workers, 20)
     judged_run(tmp_path / "run", judged_sets, TWO)
     assert toy.table_bytes(tmp_path / "run") == toy.table_bytes(alone_run.folder)
-
-
-def _children(pid):
-    """The processes that any thread of a process has started."""
-    return [child for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
-
-
-def _alive(pid):
-    try:
-        return "zombie" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
 
 
 def test_workers_see_directions_that_were_found_a_moment_ago(tmp_path, judged_sets):

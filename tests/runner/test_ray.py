@@ -15,6 +15,7 @@ import pytest
 import torch
 import toy
 from click.testing import CliRunner
+from mischief import born, descendants, wait_until_ended
 from test_executors import judged_run
 
 from navbench.cli import main
@@ -286,32 +287,15 @@ def test_a_killed_driver_ends_its_cluster_and_its_run_goes_on_to_the_same_tables
     while not list((tmp_path / "run" / "cache").rglob("*.safetensors")):
         time.sleep(0.05)
         assert driver.poll() is None, driver.stdout.read().decode()
-    processes = descendants(driver.pid)
+    processes = {process: born(process) for process in descendants(driver.pid)}
     assert {os.getpriority(os.PRIO_PROCESS, process) for process in processes} == {0}
     assert listening(processes) <= {"127.0.0.1", "::ffff:127.0.0.1"}
     driver.kill()
     driver.wait()
-    deadline = time.monotonic() + 30
-    while (left := [process for process in processes if computes(process)]) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not left
+    assert not wait_until_ended(processes)
     assert not driver.stdout.read()
     judged_run(tmp_path / "run", sets, Staff(), rediscover=True)
     assert toy.table_bytes(tmp_path / "run") == alone
-
-
-def descendants(process):
-    children = [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    return [*children, *(inner for child in children for inner in descendants(child))]
-
-
-def computes(process):
-    """Whether a process is there, and none of Ray's agents, which notice only minutes later that their node is gone."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text()
-        return "zombie" not in status and b"Agent" not in Path(f"/proc/{process}/cmdline").read_bytes()
-    except OSError:
-        return False
 
 
 def listening(processes):

@@ -97,3 +97,13 @@ def test_a_suite_file_in_its_own_run_folder_is_not_rewritten(folder, sets):
     (folder / "suite.toml").write_text("# mine\n" + (folder / "suite.toml").read_text())
     toy.execute(folder, toy.tiny(), sets)
     assert (folder / "suite.toml").read_text().startswith("# mine")
+
+
+def test_what_killed_drivers_and_workers_left_is_gone_at_the_end_of_a_run(tmp_path, sets):
+    left = [tmp_path / "cache" / name for name in ("curve/.aa.safetensors.x7", "things/ab")]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"half")
+    toy.execute(tmp_path, toy.tiny(), sets)
+    assert not [path for path in left if path.exists()]
+    assert list((tmp_path / "cache" / "curve").glob("*.safetensors"))

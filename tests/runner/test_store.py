@@ -230,6 +230,19 @@ def test_a_piece_that_was_dropped_is_made_again(tmp_path):
     assert store.made == 2
 
 
+def test_a_part_that_changes_after_it_was_verified_is_made_again(tmp_path):
+    store, parts = Store(tmp_path), (pair.piece(1.0), pair.piece(2.0))
+    executor = InProcess(store)
+    executor.results(parts)
+    path = tmp_path / store.name(parts[0])
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.warns(NavbenchWarning, match="its content has changed"):
+        (whole,) = executor.results([joined.piece(parts)])
+    assert torch.equal(whole.first, torch.tensor([[1.0, 1, 1, 2, 2, 2]] * 2))
+
+
 def test_a_piece_that_cannot_be_made_leaves_no_file(tmp_path):
     with pytest.raises(TypeError):
         results(Store(tmp_path), joined.piece((pair.piece(), replace(pair.piece(), given={"value": "words"}))))
