@@ -7,6 +7,7 @@ share of each direction's own range, so that no one is known by its size.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -206,16 +207,10 @@ class Recognitions(Experiment[RecognitionSettings, Confusions]):
 
     def run(self, on: Measurement) -> Confusions:
         """One piece per set, each in a stage of its own that shows the steps."""
-        settings, sets = on.settings(Recognitions), []
-        how = (on.bench.suite.seed, settings.learning_rate, settings.steps, settings.batch, settings.pairs)
-        for found in on.plan.sets:
-            if len(found) > 1 and (not settings.methods or found.method in settings.methods):
-                piece = recognise.piece([on.edit(direction) for direction in found], *how)
-                with on.bench.stage(f"recognition of {found.set_id}") as report:
-                    (recognition,) = on.bench.executor.results([piece], report=report)
-                    report(settings.steps, settings.steps)
-                sets.append((found, recognition))
-        return Confusions(sets)
+        methods = on.settings(Recognitions).methods
+        sets = [one for one in on.plan.sets if len(one) > 1 and (not methods or one.method in methods)]
+        recognitions = on.bench.executor.side_by_side([partial(_recognised, on, directions) for directions in sets])
+        return Confusions(list(zip(sets, recognitions, strict=True)))
 
     def rows(self, on: Measurement, outcome: Confusions) -> Mapping[str, Iterable[Row]]:
         """Per direction the accuracy; per direction shown and direction named the share that was taken for it."""
@@ -225,6 +220,17 @@ class Recognitions(Experiment[RecognitionSettings, Confusions]):
             for direction in found
         )
         return {"quality": quality, "confusion": _confusion_rows(outcome)}
+
+
+def _recognised(on: Measurement, directions: DirectionSet) -> Recognition:
+    """Whether the directions of a set can be told apart."""
+    settings = on.settings(Recognitions)
+    how = (on.bench.suite.seed, settings.learning_rate, settings.steps, settings.batch, settings.pairs)
+    piece = recognise.piece([on.edit(direction) for direction in directions], *how)
+    with on.bench.stage(f"recognition of {directions.set_id}") as report:
+        (recognition,) = on.bench.executor.results([piece], report=report)
+        report(settings.steps, settings.steps)
+    return recognition
 
 
 def _confusion_rows(outcome: Confusions) -> Iterator[Row]:

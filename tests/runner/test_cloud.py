@@ -99,7 +99,7 @@ def test_a_run_that_was_killed_goes_on_from_another_machine(s3, sets, finished):
 
 def test_a_damaged_piece_is_told_and_made_again(s3, remote, sets):
     place = copied(remote, s3.bucket())
-    names = [next(iter(place.names(f"cache/{kind}"))) for kind in ("curve", "heat", "unshifted_features", "strip")]
+    names = [next(iter(place.names(f"cache/{kind}"))) for kind in ("curve", "heat", "floor", "strip")]
     whole = place.read(names[2])
     for name, content in zip(names, (b"", b"not a piece", whole[:-3], bytes(64)), strict=True):
         place.write(name, content)
