@@ -109,6 +109,17 @@ class Account:
     batch: int | None = None
     retries: int = 0
 
+    def after(self, earlier: "Account") -> "Account":
+        """What it did in an earlier run and in this one."""
+        peaks = [peak for peak in (earlier.peak_memory_mib, self.peak_memory_mib) if peak is not None]
+        return Account(
+            earlier.pieces + self.pieces,
+            round(earlier.seconds + self.seconds, 2),
+            max(peaks, default=None),
+            self.batch,
+            earlier.retries + self.retries,
+        )
+
 
 class StoreExecutor(ABC):
     """An executor over a store: it finds what is there, and has the rest made; used as a context.

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 
 from navbench.compute import Compute, peak_memory, reset_peak_memory
 from navbench.places import Place
-from navbench.runner.executor import Tally
+from navbench.runner.executor import Account, Tally
 
 MANIFEST = "manifest.json"
 STAGE = ("stage", "seconds", "peak_memory_mib", "cached")
@@ -78,16 +78,24 @@ class Manifest:
         }
         self.place.write(MANIFEST, json.dumps(content, indent=1))
 
+    def tell_workers(self, accounts: Mapping[str, Account]) -> None:
+        """Say what each worker did, in an interrupted run before this one, too."""
+        workers = {name: Account(**account) for name, account in self.earlier.get("workers", {}).items()}
+        for name, account in accounts.items():
+            workers[name] = account.after(workers[name]) if name in workers else account
+        self.facts["workers"] = {name: asdict(account) for name, account in sorted(workers.items())}
+
     def _earlier_stages(self) -> dict[str, dict[str, Any]]:
         return {stage["stage"]: stage for stage in self.earlier.get("stages", [])}
 
 
 def earlier_manifest(place: Place) -> dict[str, Any]:
-    """The seconds and stages of a manifest that is there already; `{}` if they cannot be read."""
+    """The seconds, stages and workers of a manifest that is there already; `{}` if they cannot be read."""
     try:
         content = json.loads(place.read(MANIFEST))
         stages = [{key: stage[key] for key in STAGE} for stage in content["stages"]]
-        return {"seconds": float(content["seconds"]), "stages": stages}
+        workers = {name: asdict(Account(**account)) for name, account in content.get("workers", {}).items()}
+        return {"seconds": float(content["seconds"]), "stages": stages, "workers": workers}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -4,7 +4,7 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -94,8 +94,7 @@ class Run:
                 else:
                     self._measure(measurements)
                 self.store.tidy()
-                accounts = sorted(self.executor.accounts.items())
-                self.manifest.facts["workers"] = {name: asdict(account) for name, account in accounts}
+                self.manifest.tell_workers(self.executor.accounts)
                 self.manifest.write(complete=True)
 
     def _measure(self, measurements: list[Measurement]) -> None:

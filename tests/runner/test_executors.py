@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 import toy
 from mischief import born, descendants, wait_until_ended
 from pieces import breaks, dies, refuses, summed, waited, warns, where
@@ -34,6 +35,15 @@ from navbench.staff import Staff, cores, staff, threads_each
 
 HERE = Path(__file__).parent
 TWO = Staff(workers=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_many_threads_as_a_worker():
+    """This process computes as workers do: numbers of other threads differ by rounding."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads_each(2))
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -294,6 +304,14 @@ def test_discovery_by_workers_finds_the_same_sets(tmp_path):
     for one, other in zip(paths["alone"], paths["workers"], strict=True):
         first, second = (load_set(open_set(path), generator) for path in (one, other))
         assert first.cache_key == second.cache_key
+
+
+def test_a_resumed_run_tells_what_all_its_workers_did(tmp_path, judged_sets):
+    first = judged_run(tmp_path, judged_sets, Staff()).manifest.facts["workers"]["driver"]
+    again = judged_run(tmp_path, judged_sets, Staff(), strips={"codes": 3}).manifest.facts["workers"]["driver"]
+    assert again["pieces"] > first["pieces"]
+    assert again["seconds"] >= first["seconds"]
+    assert again["batch"] == 16
 
 
 # --- who computes -------------------------------------------------------------------------------------------------
