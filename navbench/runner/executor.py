@@ -239,7 +239,7 @@ class _Errand:
                 f"{piece.function.name}{f' of {piece.note}' if piece.note else ''} lost its worker {LIVES} times (it "
                 f"{why}); if memory ran out, take fewer workers or a smaller --batch, then run the same again."
             )
-        for lost in pieces:
+        for lost in reversed(pieces):  # each becomes the first in line
             self.schedule.back(lost)
 
 
@@ -359,7 +359,8 @@ class Workers(StoreExecutor):
         account = self.accounts.setdefault(event.worker, Account())
         account.pieces += len(pieces)
         account.seconds = round(account.seconds + event.seconds, 2)
-        account.peak_memory_mib, account.batch = event.peak_memory_mib, event.batch
+        peaks = [peak for peak in (account.peak_memory_mib, event.peak_memory_mib) if peak is not None]
+        account.peak_memory_mib, account.batch = max(peaks, default=None), event.batch
         account.retries += sum(piece.key in self._errand.losses for piece in pieces)
         self.store.made += len(pieces)
 

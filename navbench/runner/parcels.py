@@ -98,7 +98,7 @@ class Unpacker:
 
     def __init__(self, store: Store, device: str) -> None:
         self.store, self.device = store, device
-        self.computes: dict[str, Compute] = {}
+        self.computes: dict[tuple[str, int], Compute] = {}
         self._tensors: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
         self._things: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
@@ -125,10 +125,10 @@ class Unpacker:
         return _once(self._things, named, lambda: self._unpickled(self._content(rest[0])))
 
     def _compute(self, precision: Any, batch: int) -> Compute:
-        """The worker's own compute of a precision, whose batch stays halved if memory ran out."""
-        if precision not in self.computes:
-            self.computes[precision] = Compute(self.device, precision, batch)
-        return self.computes[precision]
+        """The worker's own compute of a precision and batch, which stays halved if memory ran out."""
+        if (precision, batch) not in self.computes:
+            self.computes[precision, batch] = Compute(self.device, precision, batch)
+        return self.computes[precision, batch]
 
     def _content(self, name: str) -> bytes:
         content = self.store.kept(name)
@@ -145,6 +145,10 @@ class Unpacker:
         """Let go of what was not used for longest, beyond what is kept."""
         while len(self._things) > KEPT:
             self._things.popitem(last=False)
+        newest = {type(thing): name for name, thing in self._things.items() if isinstance(thing, SentOnce)}
+        for name, thing in list(self._things.items()):
+            if isinstance(thing, SentOnce) and newest[type(thing)] != name:
+                del self._things[name]  # what it has computed may be large
         size = sum(tensor.nbytes for tensor in self._tensors.values())
         while size > KEPT_BYTES:
             size -= self._tensors.popitem(last=False)[1].nbytes

@@ -20,6 +20,8 @@ from navbench.runner.worker import Place, Worker, versions
 
 _SPAWN = get_context("spawn")
 _READY = "ready"
+STARTS = 3
+"""How often a process may be killed while it starts."""
 
 
 @dataclass
@@ -29,6 +31,7 @@ class _Member:
     Attributes:
         ready: it has started, and is not known to have failed.
         busy: it has a parcel.
+        failures: how many before it were killed while they started.
     """
 
     place: Place
@@ -36,6 +39,7 @@ class _Member:
     pipe: Connection
     ready: bool = False
     busy: bool = False
+    failures: int = 0
 
 
 class Processes:
@@ -113,14 +117,14 @@ class Processes:
         except (EOFError, OSError):
             member.process.join()
         if member.process.exitcode is not None:
-            why = _ended(member.process.exitcode)
-            if not member.ready:
-                raise Failure(
-                    f"Worker {name} {why} while it started; in a script of your own, call navbench below "
-                    '`if __name__ == "__main__":`.'
-                )
+            why, killed = _ended(member.process.exitcode), member.process.exitcode < 0
+            failures = 0 if member.ready else member.failures + 1
+            if failures and (not killed or failures == STARTS):
+                hint = "free some memory" if killed else 'in a script, call navbench below `if __name__ == "__main__":`'
+                raise Failure(f"Worker {name} {why} while it started; {hint}, or run without --workers.")
             member.pipe.close()
             self._members[name] = self._started(member.place)
+            self._members[name].failures = failures
             if member.busy:
                 yield Lost(name, why)
 

@@ -113,6 +113,8 @@ class Run:
             _empty(self.place)
         else:
             self.manifest.earlier = earlier_manifest(self.place)
+            self.store.tidy()  # what a killed driver and its workers left, which may be damaged
+        self.manifest.tell_workers({})
         self.manifest.write(complete=False)
         if fresh or not self.place.exists(SUITE):
             self.place.write(SUITE, self.suite.toml())
@@ -165,6 +167,7 @@ class Run:
     def _stage(self, title: str) -> Iterator[Report]:
         with self.manifest.stage(title, self.compute, self.executor.tally), stage(self.console, title) as report:
             yield report
+            self.manifest.tell_workers(dict(self.executor.accounts))
 
     @contextmanager
     def _collected_warnings(self) -> Iterator[None]:

@@ -47,7 +47,9 @@ class Schedule:
         if first is None:
             return []
         others = self.pending.values() if first.function.together is not None else ()
-        chosen = [each for each in others if first.shares_a_pass(each) and self._ready(each)] or [first]
+        chosen = [
+            each for each in others if first.shares_a_pass(each) and self._ready(each) and self._admitted(each)
+        ] or [first]
         for piece in chosen:
             del self.pending[piece.key]
             self._running.add(piece.key)
@@ -95,6 +97,6 @@ class Schedule:
 
     def _admitted(self, piece: Piece[Any]) -> bool:
         """Whether a piece may be begun now: a transient one if its group is open, or another one may be opened."""
-        if not piece.transient or self._begun[self._group[piece.key]]:
+        if not piece.transient or not self._running or self._begun[self._group[piece.key]]:
             return True
         return sum(1 for group, begun in self._begun.items() if begun and self._left[group]) < self._width
