@@ -113,7 +113,6 @@ class Run:
             _empty(self.place)
         else:
             self.manifest.earlier = earlier_manifest(self.place)
-            self.store.tidy()  # what a killed driver and its workers left, which may be damaged
         self.manifest.tell_workers({})
         self.manifest.write(complete=False)
         if fresh or not self.place.exists(SUITE):

@@ -137,6 +137,7 @@ def test_content_that_has_changed_is_refused(store):
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(Failure, match="has changed since the driver wrote it; run the same command again"):
         sent(store, tensor, packer=packer)
+    assert torch.equal(sent(store, tensor)[0], tensor)  # a driver that begins anew keeps it again
 
 
 def test_a_compute_becomes_the_workers_own_which_keeps_its_halved_batch(store):
