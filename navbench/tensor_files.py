@@ -40,9 +40,12 @@ def open_tensors(place: Place, name: str) -> TensorFile:
 
     Raises:
         FileNotFoundError: there is no file of that name.
-        SafetensorError, ValueError, OSError: it holds no tensors.
+        SafetensorError, ValueError: it holds no tensors; IsADirectoryError: it is a folder.
+        OSError: it cannot be read.
     """
     if (path := place.file(name)) is not None:
+        if path.is_dir():  # of which safetensors tells the error of a device
+            raise IsADirectoryError(f"{path} is a folder")
         return _Mapped(path)
     return _Ranged(place, name)
 

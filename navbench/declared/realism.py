@@ -162,7 +162,7 @@ RACING = Table(
         count("stage", "the stage, from 1"),
         count("n", "latent codes of the stage, which no other stage has"),
         number("target", "the effect at which directions are compared", EFFECT),
-        count("ends", "ends of its range that reach that effect, which the number is a mean over"),
+        count("ends", "ends of its range that reach that effect; the number is a mean over both"),
         number("value", "how far the KID is above that of the unshifted images", empty=True, stderr="stderr"),
         number("stderr", "standard error of `value`", empty=True),
         count("rank", "its rank in its set, 1 for the lowest", empty=True),

@@ -31,7 +31,7 @@ class Linearised:
         def count(saved: Tensor) -> Tensor:
             storage = saved.untyped_storage()
             storages[storage.data_ptr()] = storage.nbytes()
-            return saved
+            return saved.detach()  # or a result that its own node saves keeps itself alive
 
         hooks = torch.autograd.graph.saved_tensors_hooks(count, lambda saved: saved)
         with torch.enable_grad(), hooks, FrozenKernels():

@@ -1,4 +1,4 @@
-"""What features, and distances from a reference, cost, for plans; distances are tried with few features."""
+"""What features, and distances from a reference, cost, for plans."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from navbench.experiments.fid_curve import ReferenceStatistics
 
 _TRIED = 1024
-"""Features with which distances are tried at most."""
+"""Features with which distances of pairs are tried at most."""
 
 
 def extracting(extractor: Extractor, generator: Generator, compute: Compute) -> Pass:
@@ -26,12 +26,13 @@ def extracting(extractor: Extractor, generator: Generator, compute: Compute) -> 
 
 def distances_costs(codes: int, reference: "ReferenceStatistics", dimensions: int, compute: Compute) -> Costs:
     """Of all distances of the images of some codes, at one shift."""
-    frechet = _frechet(min(codes, _TRIED), dimensions, compute.device)
-    return {frechet: 1.0, **pair_costs(codes, reference, dimensions, compute)}
+    few = min(codes, dimensions + 1)  # of more, nothing grows but sums over them
+    frechet = {_frechet(few, dimensions, compute.device): 1.0, _summing(dimensions, compute.device): codes - few}
+    return {**frechet, **pair_costs(codes, reference, dimensions, compute)}
 
 
 def _frechet(codes: int, dimensions: int, device: torch.device) -> Pass:
-    """The Fréchet distance at one shift; with many dimensions, more codes cost little more."""
+    """The Fréchet distance of few codes at one shift."""
 
     def trial() -> Trial:
         features = seeds.normal(0, range(codes), (dimensions,)).to(device)
@@ -44,6 +45,23 @@ def _frechet(codes: int, dimensions: int, device: torch.device) -> Pass:
         return once
 
     return Pass("Fréchet distance", (codes, dimensions), trial)
+
+
+def _summing(dimensions: int, device: torch.device) -> Pass:
+    """What one more code costs, where there are more than dimensions: its part of the moments, and its influence."""
+
+    def trial() -> Trial:
+        features = seeds.normal(0, range(dimensions), (dimensions,)).to(device, torch.float64)
+        outer = torch.zeros(dimensions, dimensions, dtype=torch.float64, device=device)
+
+        def once() -> float:
+            outer.addmm_(features.T, features)
+            (features @ outer).square().sum(dim=1)
+            return len(features)
+
+        return once
+
+    return Pass("Fréchet sums", (dimensions,), trial)
 
 
 def pair_costs(codes: int, reference: "ReferenceStatistics", dimensions: int, compute: Compute) -> Costs:

@@ -1,5 +1,7 @@
 """On what numbers of direction sets were taken: only numbers on one footing are compared."""
 
+from collections.abc import Iterable
+
 from navbench.directions import DirectionSet
 from navbench.experiments.calibration import parse_target
 from navbench.experiments.curves import curves_of
@@ -7,8 +9,9 @@ from navbench.experiments.measurement import Measurement
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 
-Footing = tuple[float | None, tuple[tuple[int, ...], ...]]
-"""What numbers of two sets must share to be compared: the effect, and of which directions they are, at which ends."""
+Footing = tuple[float | None, tuple[tuple[int, ...], ...], str]
+"""What numbers of two sets must share to be compared: the effect, of which directions they are at which ends, and who
+chose these: '', or the set's own race, whose winners stand for no method."""
 
 
 def effect_target(on: Measurement, found: DirectionSet) -> float | None:
@@ -40,5 +43,9 @@ def realism_of(on: Measurement, found: DirectionSet) -> tuple[Estimate, Estimate
 def footing(on: Measurement, found: DirectionSet) -> Footing:
     """On what the mean distances of a set were taken."""
     curves = curves_of(on)
-    ends = tuple((one.index, *fair_ends(on, one.name)) for one in found if one.name in curves)
-    return effect_target(on, found), ends
+    return footing_of(on, found, [(one.index, *fair_ends(on, one.name)) for one in found if one.name in curves])
+
+
+def footing_of(on: Measurement, found: DirectionSet, directions: Iterable[tuple[int, ...]]) -> Footing:
+    """On what a mean over some directions of a set was taken, each by its index, with its ends if they matter."""
+    return effect_target(on, found), tuple(directions), found.set_id if on.laps else ""

@@ -1,7 +1,8 @@
 """Racing: the directions that costly experiments measure are chosen by KID, at few codes first (see `metrics.racing`).
 
 What a direction costs is how far it raises the KID above that of the unshifted images of the same codes, where its
-effect is that of the other directions of its set, in the mean over the ends that reach the effect.
+effect is that of the other directions of its set, in the mean over both ends; an end that misses the effect takes it
+out of the race.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -71,14 +72,14 @@ class Sprint:
     effects: Tensor
 
     def value(self, target: float) -> tuple[Estimate | None, int]:
-        """The mean increase over the ends that reach an effect, as it is there, and how many ends these are."""
+        """The mean increase over both ends, as it is at an effect, and how many ends reach that; `None` if not both."""
         increases = map(Estimate, self.increase.tolist(), self.influence)
         ends = [
             at_equal_effect(increase, effect, target)
             for increase, effect in zip(increases, map(estimate.mean, self.effects), strict=True)
             if reaches(effect, target, TOLERANCE)
         ]
-        return (estimate.average(ends) if ends else None), len(ends)
+        return (estimate.average(ends) if len(ends) == 2 else None), len(ends)
 
 
 @pure()
@@ -249,5 +250,5 @@ def _rows(on: Measurement, laps: Sequence[Lap]) -> Iterator[Row]:
                 "kept": standing.kept,
                 "rule": standing.rule,
                 **realism(on).source,
-                "n_reference": realism(on).n_reference,
+                "n_reference": realism(on).n_reference_of("KID"),
             }

@@ -8,7 +8,7 @@ from itertools import combinations
 from navbench.directions import DirectionSet
 from navbench.experiments.curves import Curves, realism
 from navbench.experiments.experiment import Experiment, NoSettings
-from navbench.experiments.footing import Footing, effect_target, fair_ends, footing, realism_of
+from navbench.experiments.footing import Footing, effect_target, fair_ends, footing, footing_of, realism_of
 from navbench.experiments.locality import Heatmaps
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.reproduction import Reproductions
@@ -159,5 +159,5 @@ def _mean(
 ) -> Iterator[tuple[str, Number]]:
     """The mean of some directions' values, by their indices, and that they are of these; nothing of none."""
     if values:
-        footing_ = effect_target(on, found), tuple((index,) for index in values)
-        yield metric, Number(estimate.average(list(values.values())), footing_)
+        average = estimate.average(list(values.values()))
+        yield metric, Number(average, footing_of(on, found, [(index,) for index in values]))

@@ -45,7 +45,7 @@ class CurveSettings(Settings):
             moves distances (see `Rounding`).
         effect_samples: on how many of the codes the effect is measured along the curve.
         pairwise_samples: of how many images KID, precision, recall, density and coverage are at most, the first ones of
-            either kind: their cost grows with the square; a Fréchet distance is of all.
+            either kind, and DVN of the reference: their cost grows with the square; a Fréchet distance is of all.
     """
 
     directions: int = Field(2, ge=0)

@@ -63,5 +63,6 @@ class Rounding:
         judged = "below" if self.is_below_sampling else "not below"
         return (
             f"Extraction at {self.precision} moves {' and '.join(parts)} ({self.generator}, {self.n:,} images at both "
-            f"precisions): {judged} the sampling error, where the limit is {LARGEST:g} of it."
+            f"precisions): {judged} the sampling error there, where the limit is {LARGEST:g} of it. "
+            "Other shifts are not checked."
         )

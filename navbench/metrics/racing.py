@@ -9,6 +9,7 @@ that they were chosen by (the winner's curse), so no number of a stage, and none
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
@@ -43,23 +44,27 @@ class Standing:
 def standings(values: Mapping[str, Estimate | None], keep: int) -> list[Standing]:
     """The candidates of a stage, best first, of which `keep` go on; values are paired, on the same codes.
 
-    The differences of those dropped from the last one kept are a family (see `significance.decided`).
+    Who was the last one kept follows from the same values, so the family of its differences from those dropped is all
+    pairs (see `significance.decided`).
     """
     known = sorted(
         ((name, value) for name, value in values.items() if value is not None), key=lambda item: item[1].value
     )
-    best, others = known[:keep], known[keep:]
-    decisions = decided([Test.of(estimate.difference(value, best[-1][1])) for _, value in others])
-    rules = [KEPT] * len(best) + [WORSE if each.decided else CLOSE for each in decisions]
+    pairs = list(combinations(range(len(known)), 2))
+    tests = [Test.of(estimate.difference(known[behind][1], known[ahead][1])) for ahead, behind in pairs]
+    apart = {pair for pair, decision in zip(pairs, decided(tests), strict=True) if decision.decided}
+    rules = [KEPT if k < keep else WORSE if (keep - 1, k) in apart else CLOSE for k in range(len(known))]
     ranked = zip(known, rules, strict=True)
     missed = [Standing(name, None, None, MISSED) for name, value in values.items() if value is None]
     return [Standing(name, value, rank, rule) for rank, ((name, value), rule) in enumerate(ranked, start=1)] + missed
 
 
 def at_equal_effect(increase: Estimate, effect: Estimate, target: float) -> Estimate:
-    """An increase as it would be at another effect, on the line from no effect: near 0 both go with the square of t.
+    """An increase as it would be at another effect, on the line from no effect.
 
-    The error of the effect, which is of the same codes, is in that of the result.
+    Near 0 an effect goes with the square of t, and so does the rise of a KID in the mean over both ends; that of one
+    end has a part that goes with t, where the reference is not the unshifted images. The error of the effect, which is
+    of the same codes, is in that of the result.
     """
     ratio = estimate.quotient(increase, effect)
     return Estimate(target * ratio.value, target * ratio.influence)

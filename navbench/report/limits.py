@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from navbench.report.blocks import Block, Items
-from navbench.report.numbers import FID_EXTRACTOR, counts
+from navbench.report.numbers import FID_EXTRACTOR, counts, listed
 from navbench.report.page import Page
 from navbench.report.provenance import told_in
 from navbench.report.tables import RunTables
@@ -39,10 +39,15 @@ def blocks(page: Page) -> Iterator[Block]:
 def _capped(tables: RunTables) -> Iterator[str]:
     """That what is computed from all pairs is of fewer images than a Fréchet distance, where it is."""
     kernel = tables.curves["metric"] == "KID"
-    if tables.curves.loc[kernel, "n"].max() < tables.curves.loc[~kernel, "n"].max():
+    pairs, all_ = tables.curves[kernel], tables.curves[~kernel]
+    capped = [
+        f"{counts(pairs[column])} of {counts(all_[column])} {what}"
+        for column, what in (("n", "images"), ("n_reference", "images of the reference"))
+        if pairs[column].max() < all_[column].max()
+    ]
+    if capped:
         yield (
-            f"KID, precision, recall, density and coverage are of the first {counts(tables.curves.loc[kernel, 'n'])} "
-            f"images of {counts(tables.curves.loc[~kernel, 'n'])}, and of no more of the reference: their cost grows "
+            f"KID, precision, recall, density and coverage are of the first {listed(capped)}: their cost grows "
             "with the square."
         )
 

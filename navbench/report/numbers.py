@@ -131,6 +131,8 @@ def _setting(rows: pd.DataFrame) -> str:
         size += f" (reference {counts(rows['n_reference'])})"
     if "n_kid" in rows and (rows["n_kid"] < rows["n"]).any():
         size += f", KID of {counts(rows['n_kid'])}"
+    if "n_reference_kid" in rows and (rows["n_reference_kid"] < rows["n_reference"]).any():
+        size += f", KID's reference {counts(rows['n_reference_kid'])}"
     parts.append(size)
     if "resolution" in rows and (sides := sorted(set(rows["resolution"]) - {""})):
         parts.append(f"{' or '.join(sides)}{SPACE}px")

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
+from navbench.places import Folder
 from navbench.runner.crew import Crew
 from navbench.runner.executor import InProcess, StoreExecutor, Workers
+from navbench.runner.lease import LEASE, Lease, Leased
 from navbench.runner.processes import Processes
 from navbench.runner.store import Store
 from navbench.staff import Staff, threads_each
@@ -39,11 +41,20 @@ def _ray_crew(store: Store, staff: Staff) -> Crew:
 
 @contextmanager
 def discoverer(staff: Staff, out: Path, compute: Compute) -> Iterator[Executor]:
-    """Computes what discovery asks for; workers keep their results in a hidden folder of `out` until all is done."""
+    """Computes what discovery asks for; workers keep their results in a hidden folder of `out` until all is done.
+
+    Raises:
+        NavbenchError: another driver's workers do so now.
+    """
     if staff.alone:
         yield Unstored()
         return
-    folder = out / ".pieces"
-    with executor_of(staff, Store(folder), compute) as executor:
-        yield executor
-    shutil.rmtree(folder, ignore_errors=True)
+    folder = Folder(out / ".pieces")
+    lease = Lease(folder)
+    with lease.held():
+        with executor_of(staff, Store(Leased(folder, lease)), compute) as executor:
+            yield executor
+        for name in [*folder.names()]:
+            if name != LEASE:
+                folder.delete(name)
+    shutil.rmtree(folder.path, ignore_errors=True)

@@ -25,8 +25,8 @@ class Effort:
         images: that the generator makes, with and without gradients.
         passes: by the network, of what the probe tried; of the store bytes.
         flops: of convolutions and matrix products.
-        kept: bytes on disk in the end; disk: at the most, transient ones among them.
-        memory: the bytes of the largest result with what it is made of.
+        kept: bytes on disk in the end; disk: at the most, with the transient parts of `workers` + 1 results.
+        memory: the bytes of the largest result: what is made of parts reads one after the other.
         seconds: by one process; seconds_of_workers: by several.
         about: whether something depends on results on the way, and a typical amount stands for it.
     """
@@ -106,7 +106,7 @@ def _effort(
     costs, passes = added(*map(_costs, pieces)), dict[str, float]()
     for each, amount in costs.items():
         passes[each.network] = passes.get(each.network, 0.0) + amount
-    kept, disk = _disk(pieces)
+    kept, disk = _disk(pieces, workers)
     return Effort(
         name,
         len(pieces),
@@ -115,7 +115,7 @@ def _effort(
         sum(prices[each].flops * amount for each, amount in costs.items()),
         kept,
         disk,
-        max((piece.size + sum(part.size for part in piece.parts) for piece in pieces), default=0),
+        max((part.size for piece in pieces for part in (piece, *piece.parts)), default=0),
         sum(_seconds(piece, prices) for piece in pieces),
         _makespan(pieces, shared, workers),
         any(piece.about for piece in pieces),
@@ -131,11 +131,14 @@ def _seconds(piece: Planned, prices: Mapping[Pass, Price]) -> float:
     return sum(prices[each].seconds * amount for each, amount in _costs(piece).items())
 
 
-def _disk(pieces: Iterable[Planned]) -> tuple[int, int]:
+def _disk(pieces: Sequence[Planned], workers: int) -> tuple[int, int]:
     """Bytes that are kept in the end, and the most that there are on the way.
 
-    A transient piece is dropped as soon as all that is made of it is there.
+    A transient piece is dropped as soon as all that is made of it is there; several workers begin with the next ones
+    before.
     """
+    groups = [sum(part.size for part in piece.parts if part.transient) for piece in pieces]
+    ahead = heapq.nlargest(workers if workers > 1 else 0, groups)
     there = most = 0
     for _, batch in _batches(pieces):
         users = Counter(part for piece in batch for part in piece.parts)
@@ -145,7 +148,7 @@ def _disk(pieces: Iterable[Planned]) -> tuple[int, int]:
             for part in piece.parts:
                 users[part] -= 1
                 there -= part.size if part.transient and not users[part] else 0
-    return there, most
+    return there, most + sum(ahead)
 
 
 def _makespan(pieces: Sequence[Planned], prices: Mapping[Pass, Price], workers: int) -> float:

@@ -62,12 +62,14 @@ class Packer:
 
     def name_of(self, value: Thing | Tensor) -> str:
         """The name of a tensor or thing in the store, where it is kept when it is first sent."""
-        if value not in self.names:
+        version = value._version if isinstance(value, Tensor) and not value.is_inference() else 0
+        known, name = self.names.get(value, (None, ""))
+        if known != version:  # unknown, or changed in place since it was sent
             content = _tensor_bytes(value) if isinstance(value, Tensor) else self.pickled(value, root=value)
             name = f"things/{hashlib.sha256(content).hexdigest()}"
             self.store.keep(name, content)
-            self.names[value] = name
-        return self.names[value]
+            self.names[value] = version, name
+        return name
 
 
 class _Pickler(cloudpickle.Pickler):

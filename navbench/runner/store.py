@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from safetensors import SafetensorError
 from safetensors.torch import save
 
-from navbench.errors import NavbenchWarning
+from navbench.errors import Failure, NavbenchWarning
 from navbench.fingerprints import fingerprint_of
 from navbench.places import Where, place_at
 from navbench.tensor_files import read_tensors
@@ -64,11 +64,14 @@ class Store:
             result = self._verified(piece)
         except FileNotFoundError:
             return None
-        except (SafetensorError, OSError, ValueError) as error:
+        except (SafetensorError, IsADirectoryError, ValueError) as error:
             self.place.delete(self.name(piece))
             told = f"{self.place.address(self.name(piece))} is damaged ({error}); it is computed again."
             warnings.warn(told, NavbenchWarning, stacklevel=2)
             return None
+        except OSError as error:  # such as too many open files: nothing is wrong with the piece
+            address = self.place.address(self.name(piece))
+            raise Failure(f"{address} cannot be read ({error}); mend that, then run the same again.") from error
         self.found += 1
         return result
 

@@ -5,6 +5,7 @@ from analytic import Curved, noise, styled, wrapped
 from torch import nn
 
 from navbench import spaces
+from navbench.compute import peak_memory, reset_peak_memory
 from navbench.discovery.linearised import Linearised
 from navbench.generators.base import Codes
 
@@ -89,3 +90,17 @@ def test_the_bytes_of_a_linearisation_are_those_that_it_saves():
     small, large = (Linearised(torch.tanh, noise(0, n)).bytes for n in (1000, 10_000))
     assert large == 10 * small
     assert small >= 4000
+
+
+def test_a_linearisation_that_is_dropped_leaves_no_memory():
+    """A result that its own node saves, as that of a rectifier, would keep itself alive."""
+    point, cpu = torch.ones(8, 3, 64, 64), torch.device("cpu")
+
+    def peak_of(count):
+        reset_peak_memory(cpu)
+        for _ in range(count):
+            Linearised(lambda x: F.relu(2 * x), point)
+        return peak_memory(cpu)
+
+    before = peak_of(3)
+    assert peak_of(60) - before < 20 * point.nbytes / 2**20

@@ -109,6 +109,16 @@ def test_the_best_go_on_and_the_others_are_told_apart_by_significance():
     ]  # fmt: skip
 
 
+def test_equal_candidates_are_hardly_ever_called_significantly_worse():
+    """Although the one they are compared with was chosen among them by the same values."""
+    generator, worse = torch.Generator().manual_seed(3), 0
+    for _ in range(200):
+        noise = torch.randn(16, 64, generator=generator, dtype=torch.float64)
+        values = {str(k): estimate.mean(row) for k, row in enumerate(noise)}
+        worse += any(each.rule == WORSE for each in standings(values, 1))
+    assert worse <= 200 * 0.05 + 3 * (200 * 0.05 * 0.95) ** 0.5
+
+
 def test_all_go_on_where_there_are_no_more_than_are_kept():
     assert all(each.kept for each in standings({"a": exact(1.0), "b": exact(0.0)}, 2))
 

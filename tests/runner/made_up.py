@@ -37,14 +37,15 @@ def realism(floor=0.0, scores=None):
 
 
 def measurement(
-    outcomes=None, *, along=None, generator=None, sets=(), further=None, ranges=None, suite=None, plan=None, **networks
-):
+    outcomes=None, *, along=None, generator=None, sets=(), further=None, ranges=None, suite=None, plan=None, laps=(),
+    **networks,
+):  # fmt: skip
     """What experiments get: no experiment runs, and those of `outcomes` found what it says."""
     suite = suite or toy.tiny(experiments=[])
     bench = Bench(suite, Compute(), EXPERIMENTS, None, None, lambda title: nullcontext(lambda *_: None))
     plan = plan or Plan((), (), tuple(sets), further or {}, ())
     generator = generator or SimpleNamespace(name="cars", size=(8, 8))
-    on = Measurement(bench, suite.generators[0], generator, plan=plan, ranges=ranges or {}, **networks)
+    on = Measurement(bench, suite.generators[0], generator, plan=plan, ranges=ranges or {}, laps=laps, **networks)
     on._outcomes.values.update(outcomes or {})
     on._shared.values[curves._realism] = along or realism()
     return on

@@ -23,10 +23,12 @@ from navbench.discovery.settings import DiscoverySettings
 from navbench.errors import Failure, NavbenchError, NavbenchWarning
 from navbench.generators import zoo
 from navbench.library import Library, open_set
+from navbench.places import Folder
 from navbench.runner import worker
 from navbench.runner.discover import discover
 from navbench.runner.executor import LIVES, Workers
-from navbench.runner.executors import executor_of
+from navbench.runner.executors import discoverer, executor_of
+from navbench.runner.lease import LEASE, Lease
 from navbench.runner.processes import Processes
 from navbench.runner.run import Run
 from navbench.runner.store import Store
@@ -304,6 +306,17 @@ def test_discovery_by_workers_finds_the_same_sets(tmp_path):
     for one, other in zip(paths["alone"], paths["workers"], strict=True):
         first, second = (load_set(open_set(path), generator) for path in (one, other))
         assert first.cache_key == second.cache_key
+
+
+def test_two_discoveries_with_workers_do_not_share_a_folder(tmp_path):
+    pieces = tmp_path / ".pieces"
+    with Lease(Folder(pieces)).held():
+        with pytest.raises(NavbenchError, match="is in use by process"), discoverer(TWO, tmp_path, Compute()):
+            pass
+        assert Folder(pieces).exists(LEASE)
+    with discoverer(TWO, tmp_path, Compute()):
+        pass
+    assert not pieces.exists()
 
 
 def test_a_resumed_run_tells_what_all_its_workers_did(tmp_path, judged_sets):

@@ -57,7 +57,7 @@ def test_only_ends_that_reached_the_target_count(reached, ends, fd):
     assert fair_ends(on, "toy/set/0") == ends
     both = realism_of(on, FOUND)
     assert (both and [distance.value for distance in both]) == (fd and [fd, 10 * fd])
-    assert footing(on, FOUND) == (0.2, ((0, *ends),))
+    assert footing(on, FOUND) == (0.2, ((0, *ends),), "")
 
 
 def test_the_effect_is_of_the_suite_where_it_calibrates_to_one_and_else_of_the_set():

@@ -209,6 +209,19 @@ def test_methods_have_ranks_only_among_numbers_of_the_same_footing(generator):
         assert [(row.get("fd_rank_best"), row.get("fd_rank_worst")) for row in rows] == expected
 
 
+def test_winners_of_races_stand_for_no_method(generator):
+    sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "spectrum"))]
+    curves = {
+        found[0].name: curve(cost, cost, influence=influence(seed))
+        for seed, (found, cost) in enumerate(zip(sets, (40.0, 20.0), strict=True))
+    }
+    suite = toy.tiny(experiments=[], calibrate="effect=0.2")
+    for laps, compared in (((), True), (("a lap",), False)):
+        on = measurement({Curves: CurvesFound(curves, {})}, generator=generator, sets=sets, suite=suite, laps=laps)
+        rows = [Ranking().set_columns(on, Ranking().run(on), found) for found in sets]
+        assert [row.get("fd_rank_best") is not None for row in rows] == [compared] * 2
+
+
 # --- layers and pairs --------------------------------------------------------------------------------------------
 
 

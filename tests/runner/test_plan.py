@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from safetensors import safe_open
 from navbench.cli import main
 from navbench.compute import Compute
 from navbench.costs import REHEARSALS, Pass, Rehearsed, UnrehearsedError, rehearse
+from navbench.experiments.distances import distances_costs
 from navbench.experiments.strips import samples
 from navbench.experiments.survey import changes
 from navbench.generators import zoo
@@ -217,8 +219,22 @@ def test_transient_pieces_are_on_disk_until_all_that_is_made_of_them_is_there():
     users = [piece(0, 1, *parts, size=1), piece(0, 1, *parts, size=2)]
     again = piece(0, 1, size=50, transient=True)
     total = effort([*parts, *users, again, piece(0, 1, again, size=3)]).total
-    assert (total.kept, total.disk) == (6, 203)
-    assert total.memory == 202
+    assert (total.kept, total.disk) == (6, 203 + 200 + 200)  # with what two workers begin before that
+    assert total.memory == 100
+
+
+def test_one_process_has_the_parts_of_one_result_on_disk():
+    groups = [(part := piece(0, 1, size=size, transient=True), piece(0, 1, part, size=1)) for size in (10, 30, 20)]
+    pieces = [one for group in groups for one in group]
+    assert [effort(pieces, workers).total.disk for workers in (1, 2)] == [31 + 1, 31 + 1 + 30 + 20]
+
+
+@pytest.mark.parametrize(("codes", "further"), [(5, 0), (9, 0), (50, 41)])
+def test_a_frechet_distance_costs_a_fixed_amount_and_that_of_its_further_codes(codes, further):
+    no_features = SimpleNamespace(features=())
+    passes = distances_costs(codes, no_features, 8, Compute())
+    costs = {each.network: (each.key, amount) for each, amount in passes.items()}
+    assert costs == {"Fréchet distance": ((min(codes, 9), 8), 1), "Fréchet sums": ((8,), further)}
 
 
 def test_experiments_are_rows_of_the_total():

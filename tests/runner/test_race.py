@@ -30,7 +30,7 @@ def raced(tmp_path_factory, folder):
 
 
 def suite(**values):
-    return toy.tiny(racing={"stages": STAGES}, **values)
+    return toy.tiny(racing={"stages": STAGES}, calibrate="effect=0.02", **values)
 
 
 def table(run, name):

@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass
 
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -19,13 +20,13 @@ class Nothing:
 @pure()
 def shard(name: str) -> Nothing:
     """A part."""
-    raise NotImplementedError
+    return Nothing(torch.zeros(1))
 
 
 @pure()
 def whole(parts: tuple[Stored[Nothing], ...], name: str) -> Nothing:
     """What is made of parts."""
-    raise NotImplementedError
+    return Nothing(torch.zeros(1))
 
 
 def curves(groups: int, shards: int, wholes: int) -> list[Piece]:

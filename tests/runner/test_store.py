@@ -11,9 +11,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from navbench import tensor_files
 from navbench.compute import Compute
 from navbench.directions import write_set
-from navbench.errors import NavbenchError, NavbenchWarning
+from navbench.errors import Failure, NavbenchError, NavbenchWarning
 from navbench.experiments.reference import open_reference, real_features
 from navbench.fingerprints import tensor_hash
 from navbench.generators import zoo
@@ -353,6 +354,19 @@ def test_another_piece_or_a_folder_under_this_name_is_computed_again(tmp_path):
     with pytest.warns(NavbenchWarning, match="is damaged"):
         results(store, piece)
     assert path.is_file()
+
+
+def test_a_piece_that_cannot_be_read_now_is_kept(tmp_path, monkeypatch):
+    store, piece = Store(tmp_path), pair.piece(1.0)
+    results(store, piece)
+
+    def refuse(*_, **__):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(tensor_files, "safe_open", refuse)
+    with pytest.raises(Failure, match=r"cannot be read .*Too many open files"):
+        results(store, piece)
+    assert (tmp_path / store.name(piece)).is_file()
 
 
 def test_a_hash_of_a_tensor_is_of_its_values_not_its_strides():
