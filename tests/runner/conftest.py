@@ -18,6 +18,14 @@ def sets(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def judged_sets(tmp_path_factory):
+    """The same, with directions in z."""
+    root = toy.write_sets(tmp_path_factory.mktemp("judged") / "sets")
+    toy.write_latent_set(root)
+    return root
+
+
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory, sets):
     """A run that nothing interrupted; tests do not change its folder."""
     return toy.execute(tmp_path_factory.mktemp("runs") / "finished", toy.tiny(), sets)

@@ -1,10 +1,7 @@
 """A run in an object store is the run of a folder: its tables, its resumption, its repairs and its report."""
 
-import os
 import pickle
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -68,18 +65,7 @@ def test_a_piece_is_one_put_and_one_get(s3, sets):
 
 def test_a_run_that_was_killed_goes_on_from_another_machine(s3, sets, finished):
     url = f"{s3.bucket()}/run"
-    program = (
-        "import sys, toy, time\n"
-        "from navbench.runner.store import Store\n"
-        "put = Store.put\n"
-        "def slow(store, piece, result):\n"
-        "    put(store, piece, result)\n"
-        "    time.sleep(0.05)\n"
-        "Store.put = slow\n"
-        "toy.execute(sys.argv[1], toy.tiny(), sys.argv[2])\n"
-    )
-    search = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
-    process = subprocess.Popen([sys.executable, "-c", program, url, str(sets)], env=os.environ | {"PYTHONPATH": search})
+    process = toy.slow_run(url, sets)
     place = place_at(url)
     while len(list(place.names("cache"))) < 9 and process.poll() is None:
         time.sleep(0.02)

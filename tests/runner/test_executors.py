@@ -72,13 +72,6 @@ def judged_run(folder, sets, computing, **values):
 
 
 @pytest.fixture(scope="module")
-def judged_sets(tmp_path_factory):
-    root = toy.write_sets(tmp_path_factory.mktemp("judged") / "sets")
-    toy.write_latent_set(root)
-    return root
-
-
-@pytest.fixture(scope="module")
 def alone_run(tmp_path_factory, judged_sets):
     """What this process computes without workers."""
     return judged_run(tmp_path_factory.mktemp("runs") / "alone", judged_sets, Staff())

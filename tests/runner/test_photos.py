@@ -38,14 +38,6 @@ def album(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def sets(tmp_path_factory):
-    """Directions of weights and of z."""
-    folder = toy.write_sets(tmp_path_factory.mktemp("sets"))
-    toy.write_latent_set(folder)
-    return folder
-
-
 def with_photos(sources, **values):
     subject = toy.judged().generators[0].model_dump() | {"photos": [str(source) for source in sources]}
     chosen = toy.judged(generators=[subject], experiments=["photos"], photos=SIZES | values.pop("photos", {}))
@@ -53,8 +45,8 @@ def with_photos(sources, **values):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, sets, album):
-    return toy.execute(tmp_path_factory.mktemp("runs") / "photos", with_photos([album]), sets)
+def run(tmp_path_factory, judged_sets, album):
+    return toy.execute(tmp_path_factory.mktemp("runs") / "photos", with_photos([album]), judged_sets)
 
 
 def test_each_photo_is_projected_once_into_each_space(run):
@@ -93,22 +85,22 @@ def test_the_page_shows_them(run):
     assert "projected into z+activation" in page
 
 
-def test_codes_of_an_earlier_run_stand_for_the_photo(run, tmp_path, sets):
+def test_codes_of_an_earlier_run_stand_for_the_photo(run, tmp_path, judged_sets):
     codes = run.folder / "codes" / "one-z.safetensors"
-    again = toy.execute(tmp_path / "again", with_photos([codes], photos={"spaces": []}), sets)
+    again = toy.execute(tmp_path / "again", with_photos([codes], photos={"spaces": []}), judged_sets)
     one, other = (pd.read_csv(each.folder / "tables" / "photo_attributes.csv") for each in (run, again))
     one = one[(one["photo"] == "one") & (one["projected_into"] == "z")].reset_index(drop=True)
     pd.testing.assert_frame_equal(one, other, rtol=1e-4)
     assert not list((again.folder / "cache").glob("projection/*"))
 
 
-def test_what_is_left_of_an_interrupted_projection_alone_is_projected(run, tmp_path, sets, album, monkeypatch):
+def test_what_is_left_of_an_interrupted_projection_alone_is_projected(run, tmp_path, judged_sets, album, monkeypatch):
     shutil.copytree(run.folder / "cache", tmp_path / "run" / "cache")
     lost = sorted((tmp_path / "run" / "cache" / "project_photo").iterdir())[0]
     lost.unlink()
     made = []
     monkeypatch.setattr(Projector, "_pieces", lambda *arguments: made.append(len(arguments[1])) or PIECES(*arguments))
-    toy.execute(tmp_path / "run", with_photos([album]), sets)
+    toy.execute(tmp_path / "run", with_photos([album]), judged_sets)
     assert made == [1]
 
 
@@ -124,32 +116,32 @@ def test_a_latent_direction_edits_what_it_leaves_alone_at_zero(space, into):
     assert same == moves(made.direction, into, "")
 
 
-def test_a_direction_that_moves_no_photo_is_refused_before_any_is_projected(tmp_path, sets, album):
+def test_a_direction_that_moves_no_photo_is_refused_before_any_is_projected(tmp_path, judged_sets, album):
     subject = with_photos([album]).generators[0].model_dump() | {"layers": [], "methods": []}
     chosen = with_photos([album], photos={"spaces": ["z+activation"]}).with_values(generators=[subject])
     with pytest.raises(NavbenchError, match=r"cannot edit photos in z\+activation.*project the photos into z"):
-        toy.execute(tmp_path / "run", chosen, sets)
+        toy.execute(tmp_path / "run", chosen, judged_sets)
     assert not (tmp_path / "run" / "codes").exists()
 
 
-def test_activations_beside_codes_of_another_photo_are_those_of_the_photo_itself(run, tmp_path, sets, album):
+def test_activations_beside_codes_of_another_photo_are_those_of_the_photo_itself(run, tmp_path, judged_sets, album):
     sources = [album / "two.png", run.folder / "codes" / "one-z.safetensors"]
-    again = toy.execute(tmp_path / "run", with_photos(sources, photos={"spaces": ["z+activation"]}), sets)
+    again = toy.execute(tmp_path / "run", with_photos(sources, photos={"spaces": ["z+activation"]}), judged_sets)
     with safe_open(again.folder / "codes" / "two-z+activation-up.safetensors", framework="pt") as file:
         photo = file.get_tensor("photo")
     with Image.open(album / "two.png") as image:
         assert torch.equal(photo, torch.from_numpy(np.array(image)).permute(2, 0, 1))
 
 
-def test_all_codes_of_a_run_together_stand_for_its_photos(run, tmp_path, sets):
+def test_all_codes_of_a_run_together_stand_for_its_photos(run, tmp_path, judged_sets):
     sources = sorted((run.folder / "codes").iterdir())
-    again = toy.execute(tmp_path / "run", with_photos(sources), sets)
+    again = toy.execute(tmp_path / "run", with_photos(sources), judged_sets)
     one, other = (pd.read_csv(each.folder / "tables" / "projection.csv") for each in (run, again))
     order = ["space", "photo"]
     pd.testing.assert_frame_equal(*(each.sort_values(order).reset_index(drop=True) for each in (one, other)))
 
 
-def test_codes_of_other_weights_are_refused(run, tmp_path, sets, monkeypatch):
+def test_codes_of_other_weights_are_refused(run, tmp_path, judged_sets, monkeypatch):
     def other():
         module = toy.Toy()
         module.last.weight.data[0, 0, 0, 0] += 1e-3
@@ -157,11 +149,11 @@ def test_codes_of_other_weights_are_refused(run, tmp_path, sets, monkeypatch):
 
     monkeypatch.setattr(toy, "make", other)
     with pytest.raises(NavbenchError, match="other weights"):
-        toy.execute(tmp_path / "run", with_photos([run.folder / "codes" / "one-z.safetensors"]), sets)
+        toy.execute(tmp_path / "run", with_photos([run.folder / "codes" / "one-z.safetensors"]), judged_sets)
     assert not (tmp_path / "run" / "manifest.json").exists()
 
 
-def test_codes_that_enter_another_layer_are_refused_by_name(run, tmp_path, sets):
+def test_codes_that_enter_another_layer_are_refused_by_name(run, tmp_path, judged_sets):
     codes = run.folder / "codes" / "one-z+activation-up.safetensors"
     subject = with_photos([codes]).generators[0].model_dump() | {
         "layers": [],
@@ -170,14 +162,14 @@ def test_codes_that_enter_another_layer_are_refused_by_name(run, tmp_path, sets)
     }
     chosen = with_photos([codes]).with_values(generators=[subject])
     with pytest.raises(NavbenchError, match="enter up"):
-        toy.execute(tmp_path / "run", chosen, sets)
+        toy.execute(tmp_path / "run", chosen, judged_sets)
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors", bytes(200)])
-def test_files_that_hold_no_codes_are_refused(tmp_path, sets, content):
+def test_files_that_hold_no_codes_are_refused(tmp_path, judged_sets, content):
     (tmp_path / "bad.safetensors").write_bytes(content)
     with pytest.raises(NavbenchError, match="does not hold the codes"):
-        toy.execute(tmp_path / "run", with_photos([tmp_path / "bad.safetensors"]), sets)
+        toy.execute(tmp_path / "run", with_photos([tmp_path / "bad.safetensors"]), judged_sets)
 
 
 @pytest.mark.parametrize(
@@ -191,14 +183,14 @@ def test_files_that_hold_no_codes_are_refused(tmp_path, sets, content):
         ({"truth": 3}, {}, "does not hold the codes"),
     ],
 )
-def test_codes_that_do_not_fit_are_refused_by_what_is_wrong(run, tmp_path, sets, header, tensor, words):
+def test_codes_that_do_not_fit_are_refused_by_what_is_wrong(run, tmp_path, judged_sets, header, tensor, words):
     with safe_open(run.folder / "codes" / "one-z.safetensors", framework="pt") as file:
         kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         known = json.loads(file.metadata()["navbench codes"])
     bad = tmp_path / "bad.safetensors"
     save_file(kept | tensor, bad, {"navbench codes": json.dumps(known | header)})
     with pytest.raises(NavbenchError, match=words):
-        toy.execute(tmp_path / "run", with_photos([bad]), sets)
+        toy.execute(tmp_path / "run", with_photos([bad]), judged_sets)
 
 
 def test_codes_that_no_direction_moves_are_told_where_they_are():
@@ -212,16 +204,16 @@ def test_codes_that_no_direction_moves_are_told_where_they_are():
             edited_photos._check_edits(SimpleNamespace(), [made])
 
 
-def test_a_suite_goes_on_where_some_directions_move_no_photo_and_says_so(tmp_path, sets, album):
+def test_a_suite_goes_on_where_some_directions_move_no_photo_and_says_so(tmp_path, judged_sets, album):
     chosen = with_photos([album], photos={"spaces": ["z+activation"], "count": 1, "steps": 2})
-    made = toy.execute(tmp_path / "run", chosen, sets)
+    made = toy.execute(tmp_path / "run", chosen, judged_sets)
     assert "random/z/0 cannot edit photos in z+activation" in " ".join(made.manifest.warnings)
     table = pd.read_csv(made.folder / "tables" / "images.csv")
     assert set(table.loc[table["kind"] == "photos", "space"]) == {"parameter"}
 
 
 @pytest.mark.parametrize("with_photo", [False, True])
-def test_a_photo_and_codes_of_the_same_name_and_space_are_kept_apart(run, tmp_path, sets, album, with_photo):
+def test_a_photo_and_codes_of_the_same_name_and_space_are_kept_apart(run, tmp_path, judged_sets, album, with_photo):
     codes = run.folder / "codes" / "one-z.safetensors"
     with pytest.raises(NavbenchError, match="two of one in z"):
-        toy.execute(tmp_path / "run", with_photos([codes, album if with_photo else codes]), sets)
+        toy.execute(tmp_path / "run", with_photos([codes, album if with_photo else codes]), judged_sets)

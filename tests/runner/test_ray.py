@@ -241,21 +241,16 @@ def test_a_cluster_that_does_not_answer_is_told(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def sets(tmp_path_factory):
-    root = toy.write_sets(tmp_path_factory.mktemp("judged") / "sets")
-    toy.write_latent_set(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory, sets, one_thread):
+def alone(tmp_path_factory, judged_sets, one_thread):
     """The tables of a run that found its directions and measured them in this process."""
     folder = tmp_path_factory.mktemp("runs") / "alone"
-    judged_run(folder, sets, Staff(), rediscover=True)
+    judged_run(folder, judged_sets, Staff(), rediscover=True)
     return toy.table_bytes(folder)
 
 
-def test_a_run_gives_the_same_tables_byte_for_byte_though_a_node_is_lost_in_its_middle(tmp_path, cluster, sets, alone):
+def test_a_run_gives_the_same_tables_byte_for_byte_though_a_node_is_lost_in_its_middle(
+    tmp_path, cluster, judged_sets, alone
+):
     lost = next(iter(cluster.worker_nodes))
     events = RayCrew.events
 
@@ -266,21 +261,21 @@ def test_a_run_gives_the_same_tables_byte_for_byte_though_a_node_is_lost_in_its_
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RayCrew, "events", losing)
-        run = judged_run(tmp_path, sets, Staff(workers=2, ray=cluster.address), rediscover=True)
+        run = judged_run(tmp_path, judged_sets, Staff(workers=2, ray=cluster.address), rediscover=True)
     cluster.add_node(**NODE)
     assert lost not in cluster.worker_nodes
     assert toy.table_bytes(tmp_path) == alone
     assert set(run.manifest.facts["workers"]) == {"1 (cpu)", "2 (cpu)"}
 
 
-def test_a_killed_driver_ends_its_cluster_and_its_run_goes_on_to_the_same_tables(tmp_path, sets, alone):
+def test_a_killed_driver_ends_its_cluster_and_its_run_goes_on_to_the_same_tables(tmp_path, judged_sets, alone):
     script = tmp_path / "driver.py"
     script.write_text(
         textwrap.dedent(f"""
         import sys
         sys.path.insert(0, {str(HERE)!r})
         from test_executors import judged_run, Staff
-        judged_run({str(tmp_path / "run")!r}, {str(sets)!r}, Staff(workers=1, ray="local"), rediscover=True)
+        judged_run({str(tmp_path / "run")!r}, {str(judged_sets)!r}, Staff(workers=1, ray="local"), rediscover=True)
         """)
     )
     driver = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -294,7 +289,7 @@ def test_a_killed_driver_ends_its_cluster_and_its_run_goes_on_to_the_same_tables
     driver.wait()
     assert not wait_until_ended(processes)
     assert not driver.stdout.read()
-    judged_run(tmp_path / "run", sets, Staff(), rediscover=True)
+    judged_run(tmp_path / "run", judged_sets, Staff(), rediscover=True)
     assert toy.table_bytes(tmp_path / "run") == alone
 
 

@@ -16,17 +16,9 @@ from navbench.tables import TABLES
 
 
 @pytest.fixture(scope="module")
-def sets(tmp_path_factory):
-    """Direction sets of the toy generator, in its layer and in z."""
-    root = toy.write_sets(tmp_path_factory.mktemp("sets"))
-    toy.write_latent_set(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, sets):
+def finished(tmp_path_factory, judged_sets):
     """A finished run; tests do not change its folder."""
-    return toy.execute(tmp_path_factory.mktemp("runs") / "judged", toy.judged(), sets)
+    return toy.execute(tmp_path_factory.mktemp("runs") / "judged", toy.judged(), judged_sets)
 
 
 def table(run, name):
@@ -40,9 +32,9 @@ def directions(sets, suite=None):
     return generator, plan(suite, suite.generators[0], generator, Library([sets])).all_directions()
 
 
-def test_each_direction_has_a_row_per_attribute_with_the_change_from_end_to_end(finished, sets):
+def test_each_direction_has_a_row_per_attribute_with_the_change_from_end_to_end(finished, judged_sets):
     rows = table(finished, "attributes").set_index(["name", "attribute"])
-    generator, chosen = directions(sets)
+    generator, chosen = directions(judged_sets)
     assert len(rows) == 2 * len(chosen)
     for direction in chosen:
         render = Edit(generator, direction, Compute()).prepare(codes_for(generator, "attributes", range(5), 0))
@@ -78,9 +70,9 @@ def test_the_kernel_imitates_latent_directions_and_latents_imitate_the_kernels(f
     }
 
 
-def test_directions_are_matched_where_they_change_the_attribute_by_the_same_amount(finished, sets):
+def test_directions_are_matched_where_they_change_the_attribute_by_the_same_amount(finished, judged_sets):
     rows = table(finished, "matched")
-    generator, chosen = directions(sets)
+    generator, chosen = directions(judged_sets)
     by_name = {direction.name: direction for direction in chosen}
     assert len(rows)
     for row in rows[rows["metric"] == "FD"].to_dict("records"):
@@ -92,8 +84,8 @@ def test_directions_are_matched_where_they_change_the_attribute_by_the_same_amou
         assert row["is_reached"] == (abs(abs(change) / 0.002 - 1) <= 0.05)
 
 
-def test_every_range_reaches_the_effect_that_it_is_calibrated_to(tmp_path, sets):
-    run = toy.execute(tmp_path / "run", toy.judged(calibrate="effect=0.02", experiments=[]), sets)
+def test_every_range_reaches_the_effect_that_it_is_calibrated_to(tmp_path, judged_sets):
+    run = toy.execute(tmp_path / "run", toy.judged(calibrate="effect=0.02", experiments=[]), judged_sets)
     rows = table(run, "calibration")
     assert rows["is_reached"].all()
     np.testing.assert_allclose(rows["reached"], 0.02, rtol=0.05)
@@ -102,16 +94,16 @@ def test_every_range_reaches_the_effect_that_it_is_calibrated_to(tmp_path, sets)
         assert every.loc[row["name"], row["end"]] == pytest.approx(row["t"], rel=1e-6)
 
 
-def test_every_range_reaches_the_change_that_it_is_calibrated_to_or_says_how_far_it_got(tmp_path, sets):
+def test_every_range_reaches_the_change_that_it_is_calibrated_to_or_says_how_far_it_got(tmp_path, judged_sets):
     suite = toy.judged(calibrate="brightness=+0.001lx", experiments=[])
-    run = toy.execute(tmp_path / "run", suite, sets)
+    run = toy.execute(tmp_path / "run", suite, judged_sets)
     rows = table(run, "calibration")
     assert rows["is_reached"].any()
     reached = rows["reached"].abs()
     assert ((reached / 0.001 - 1).abs() <= 0.05)[rows["is_reached"]].all()
     sides = rows.groupby("name")["reached"].prod()
     assert (sides[rows.loc[rows["is_reached"], "name"]] < 0).all()  # up at one end and down at the other
-    generator, chosen = directions(sets)
+    generator, chosen = directions(judged_sets)
     by_name = {direction.name: direction for direction in chosen}
     for row in rows[rows["is_reached"]].head(3).to_dict("records"):
         render = Edit(generator, by_name[row["name"]], Compute()).prepare(
@@ -129,21 +121,21 @@ def test_every_range_reaches_the_change_that_it_is_calibrated_to_or_says_how_far
         ({"matched": {"attribute": "hue"}}, "Unknown attribute of scorer toy:scorer 'hue'"),
     ],
 )
-def test_an_attribute_that_the_scorer_does_not_know_is_refused_before_any_work(tmp_path, sets, values, words):
+def test_an_attribute_that_the_scorer_does_not_know_is_refused_before_any_work(tmp_path, judged_sets, values, words):
     with pytest.raises(NavbenchError, match=words):
-        toy.execute(tmp_path / "run", toy.judged(**values), sets)
+        toy.execute(tmp_path / "run", toy.judged(**values), judged_sets)
     assert not (tmp_path / "run").exists()
 
 
-def test_an_attribute_target_without_a_scorer_is_refused(tmp_path, sets):
+def test_an_attribute_target_without_a_scorer_is_refused(tmp_path, judged_sets):
     subject = toy.judged().generators[0].model_dump() | {"scorer": ""}
     with pytest.raises(NavbenchError, match="has no attribute scorer"):
-        toy.execute(tmp_path / "run", toy.judged(generators=[subject], calibrate="brightness=1"), sets)
+        toy.execute(tmp_path / "run", toy.judged(generators=[subject], calibrate="brightness=1"), judged_sets)
 
 
-def test_without_a_scorer_there_are_no_tables_of_attributes(tmp_path, sets):
+def test_without_a_scorer_there_are_no_tables_of_attributes(tmp_path, judged_sets):
     subject = toy.judged().generators[0].model_dump() | {"scorer": ""}
-    run = toy.execute(tmp_path / "run", toy.judged(generators=[subject]), sets)
+    run = toy.execute(tmp_path / "run", toy.judged(generators=[subject]), judged_sets)
     names = {path.stem for path in (run.folder / "tables").iterdir()}
     assert not names & {"attributes", "found", "matched", "claims", "calibration"}
     assert "verdict" not in table(run, "directions")
@@ -157,15 +149,15 @@ def test_the_tables_of_attributes_have_the_columns_that_the_report_reads(finishe
     load_run(finished.folder)
 
 
-def test_an_imitation_for_which_there_is_no_space_is_refused_before_any_work(tmp_path, sets):
+def test_an_imitation_for_which_there_is_no_space_is_refused_before_any_work(tmp_path, judged_sets):
     only = {"only": ["toy.make/svd/up/0"], "experiments": ["reproduction"], "reproduction": {"targets": ["w"]}}
     with pytest.raises(NavbenchError, match=r"cannot be imitated in w: generator toy\.make has the latent spaces z;"):
-        toy.execute(tmp_path / "run", toy.judged(**only), sets)
+        toy.execute(tmp_path / "run", toy.judged(**only), judged_sets)
 
 
-def test_methods_are_not_compared_on_ends_that_did_not_reach_the_target(tmp_path, sets):
+def test_methods_are_not_compared_on_ends_that_did_not_reach_the_target(tmp_path, judged_sets):
     values = {"calibrate": "brightness=0.001", "experiments": ["curves"]}
-    run = toy.execute(tmp_path / "run", toy.judged(**values), sets)
+    run = toy.execute(tmp_path / "run", toy.judged(**values), judged_sets)
     reached = table(run, "calibration").set_index(["name", "end"])["is_reached"]
     curves = table(run, "curves")
     curves = curves[(curves["metric"] == "FD") & (curves["t"] != 0)]

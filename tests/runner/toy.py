@@ -1,6 +1,9 @@
 """A generator and an extractor so small that a whole suite runs in a second; importing this registers the extractor."""
 
 import io
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -191,6 +194,23 @@ def execute(folder, chosen, sets, *, fresh=False):
     run = Run(where, chosen, compute, Library([Path(sets)]), Console(file=io.StringIO()))
     run.execute(fresh=fresh)
     return run
+
+
+def slow_run(folder, sets):
+    """A process that runs the tiny suite, and pauses after each piece, so that it can be killed on the way."""
+    program = (
+        "import sys, toy, time\n"
+        "from navbench.runner.store import Store\n"
+        "put = Store.put\n"
+        "def slow(store, piece, result):\n"
+        "    put(store, piece, result)\n"
+        "    time.sleep(0.05)\n"
+        "Store.put = slow\n"
+        "toy.execute(sys.argv[1], toy.tiny(), sys.argv[2])\n"
+    )
+    search = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-c", program, str(folder), str(sets)]
+    return subprocess.Popen(command, env=os.environ | {"PYTHONPATH": search})
 
 
 def table_bytes(folder):

@@ -1,0 +1,30 @@
+"""How a command line ends that is refused, and what these tests work with."""
+
+import shlex
+
+import torch
+import toy
+from click.testing import CliRunner
+
+from navbench.cli import main
+
+
+def gray(mode="RGB", side=24):
+    """A picture of one shade."""
+    return toy.picture(torch.full((side, side, 3), 128, dtype=torch.uint8)).convert(mode)
+
+
+def complaint(line, code):
+    """The one sentence on stderr with which a command line ends, and its exit code."""
+    result = CliRunner().invoke(main, shlex.split(line))
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    sentence = result.stderr.strip()
+    assert sentence.startswith("Error: "), sentence
+    assert "\n" not in sentence
+    assert sentence[-1] in ".?"
+    return sentence.removeprefix("Error: ")
+
+
+RUN = "run-all tiny.toml --directions sets --out run"
+FACES = "--preset tiny.toml --directions sets --out run"
