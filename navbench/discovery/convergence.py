@@ -9,7 +9,6 @@ from navbench.basis import Basis
 from navbench.discovery.learn import Learned
 from navbench.metrics import estimate
 
-CONVERGED, NOT_CONVERGED = "converged", "not converged"
 FEW, ACCURACY, ACCURACY_OF_MORE = 16, 0.95, 0.9
 """The least held-out accuracy of up to 16 directions, and of more, among which more pairs are alike.
 

@@ -17,7 +17,7 @@ from navbench.compute import Compute
 from navbench.directions import DirectionSet
 from navbench.discovery.bases import Eigenvectors, hessian_eigenvectors, principal_components
 from navbench.discovery.calibration import LARGEST, EffectMeter, Ends, calibrate
-from navbench.discovery.convergence import CONVERGED, NOT_CONVERGED, failed_criteria, recognition_of, training_of
+from navbench.discovery.convergence import failed_criteria, recognition_of, training_of
 from navbench.discovery.learn import Checkpoint, Learned, Pairs, learn, start_anywhere, start_near_axes
 from navbench.discovery.recogniser import name_edits
 from navbench.discovery.settings import DiscoverySettings, LearnSettings
@@ -26,6 +26,7 @@ from navbench.methods import METHODS, Maker, Method
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
+from navbench.words import CONVERGED, NOT_CONVERGED
 from navbench.work import Executor, Piece, Unstored
 
 Stages = Callable[[str], AbstractContextManager[Report]]
