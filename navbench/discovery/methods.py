@@ -89,7 +89,7 @@ class Discovery:
         found = self._found(row, spectrum, checkpoint)
         t_min, t_max = self._ranges(found, method)
         if row.learned:
-            found = self._judged(found, t_min, t_max)
+            found = self._judged(found, self._section(row).recognition_codes, t_min, t_max)
         generator = self.space.generator
         ran = {
             "seconds": round(time.monotonic() - begun + found.earlier, 1),
@@ -236,7 +236,7 @@ class Discovery:
             found, coefficients=coefficients, scores=scores, provenance=provenance, earlier=earlier, start=start
         )
 
-    def _judged(self, found: Found, t_min: Tensor, t_max: Tensor) -> Found:
+    def _judged(self, found: Found, codes: int, t_min: Tensor, t_max: Tensor) -> Found:
         """Learned directions with what a plain recogniser makes of them at equal effect, and whether they converged."""
         assert found.start is not None  # learned
         count, axes = len(found.start), found.basis.count
@@ -250,8 +250,8 @@ class Discovery:
             ranges = {name: self._calibrated(basis, rows, report) for name, rows in others.items()}
         compared = {"learned": (found.coefficients, t_min, t_max)}
         compared |= {name: (rows, *ranges[name]) for name, rows in others.items()}
-        common = (self.settings.recognition_codes, self.compute, self.seed)
-        pieces = [name_edits.piece(self.space, basis, *of, *common) for of in compared.values()]
+        common = (codes, self.compute, self.seed)
+        pieces = [name_edits.piece(self.space, basis, *rows, *common) for rows in compared.values()]
         named = self.executor.results(pieces)
         shares = {name: result.shares for name, result in zip(compared, named, strict=True)}
         provenance = found.provenance | recognition_of(shares)

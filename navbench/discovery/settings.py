@@ -59,6 +59,7 @@ class LearnSettings(Settings):
         regression: lambda * T, the weight of |t - t'| / T in the loss. The paper's lambda is 2.5e-3, which is
             8.75 at its T = 3500 for `optimization` and 0.2 at its T = 80 for `hybrid`.
         evaluation: pairs on which the reconstructor's accuracy is measured afterwards.
+        recognition_codes: codes on which a plain recogniser tells directions apart afterwards, by as many others.
     """
 
     directions: int = Field(0, ge=0)
@@ -73,6 +74,7 @@ class LearnSettings(Settings):
     shift_floor: float = Field(0.25, ge=0, lt=1)
     regression: float = Field(0.2, ge=0)
     evaluation: int = Field(1024, ge=1)
+    recognition_codes: int = Field(128, ge=2)
 
 
 class OptimizationSettings(LearnSettings):
@@ -101,15 +103,12 @@ class DiscoverySettings(Settings):
         distance: the perceptual distance of the Hessian and of effects.
         effect: the effect that every direction's t range is calibrated to reach on either side.
         effect_codes: over how many codes an effect is measured for that.
-        recognition_codes: over how many codes learned directions are told apart, and over how many others their means
-            are taken.
     """
 
     directions: int = Field(64, ge=1)
     distance: str = DISTANCE
     effect: float = Field(0.2, gt=0)
     effect_codes: int = Field(32, ge=1)
-    recognition_codes: int = Field(128, ge=2)
     spectrum: SpectrumSettings = SpectrumSettings()
     optimization: OptimizationSettings = OptimizationSettings()
     hybrid: HybridSettings = HybridSettings()
