@@ -32,6 +32,9 @@ NOISE = 0.05  # of coefficients that start near the axes of a basis
 ROW_BETAS = (0.9, 0.99)  # of Adam; gradients of coefficients grow by orders while the reconstructor learns
 RELEASE = 0.5
 """The running accuracy from which coefficients move: before, their gradient is noise, and Adam follows it."""
+PLATEAU, LEAST = 0.25, 0.05
+"""The last quarter of the steps goes at a constant twentieth of the rates: if the loss still falls there, that is not
+because the rates do."""
 RUNNING = 0.95  # of the running accuracy, what a step keeps
 
 
@@ -167,6 +170,12 @@ def retracted(rows: Tensor) -> Tensor:
     return (left @ right).to(rows.dtype)
 
 
+def rate_share(done: float) -> float:
+    """What share of the learning rates a step takes after a share of the steps: half a cosine, and then its least."""
+    falling = min(done / (1 - PLATEAU), 1.0)
+    return LEAST + (1 - LEAST) * 0.5 * (1 + math.cos(math.pi * falling))
+
+
 class Learner:
     """Coefficients and reconstructor in training, with their optimiser, as one thing that can be saved."""
 
@@ -219,8 +228,8 @@ class Learner:
         return self._prepared[indices.start]
 
     def _descend(self, loss: Tensor) -> None:
-        """One step of Adam, at rates that fall to zero as half a cosine, and the retraction of the rows."""
-        share = 0.5 * (1 + math.cos(math.pi * self.step / self.settings.steps))
+        """One step of Adam, and the retraction of the rows."""
+        share = rate_share(self.step / self.settings.steps)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = share * rate
         self.optimizer.zero_grad(set_to_none=True)

@@ -47,7 +47,7 @@ class LearnSettings(Settings):
 
     Attributes:
         directions: K; 0 for that of `DiscoverySettings`.
-        steps, batch: of Adam, whose rates fall to zero as half a cosine.
+        steps, batch: of Adam, whose rates fall as half a cosine, to a twentieth for the last quarter of the steps.
         learning_rate: the reconstructor's.
         row_learning_rate: the coefficients'; they need a higher one than the reconstructor, as they are few.
         start: near the first axes of the basis ('axes'), or anywhere ('random').
