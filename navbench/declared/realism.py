@@ -19,6 +19,7 @@ from navbench.declared.shared import (
     T,
     setting,
 )
+from navbench.words import CONVERGED, NOT_CONVERGED
 
 
 def _realism(short: str, words: str) -> tuple[Column, ...]:
@@ -93,6 +94,7 @@ METHODS = Table(
         count("directions", "directions of its set"),
         count("curves", "directions of it that have a curve"),
         number("accuracy", "of learned methods: how often directions are recognised from their edits", empty=True),
+        text("status", f"of learned methods: {CONVERGED}, or {NOT_CONVERGED}", empty=True),
         number("effect_target", "the effect to which its ranges were calibrated", EFFECT, empty=True),
         count("fd_rank_best", "its best rank by `fd_mean` among the methods of its place", empty=True),
         count("fd_rank_worst", "its worst rank likewise", empty=True),

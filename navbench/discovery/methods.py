@@ -12,18 +12,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from navbench import seeds
-from navbench.basis import Basis, DenseBasis, IdentityBasis, SvdBasis, random_basis
+from navbench.basis import Basis, DenseBasis, IdentityBasis, SvdBasis, random_basis, random_combinations
 from navbench.compute import Compute
 from navbench.directions import DirectionSet
 from navbench.discovery.bases import Eigenvectors, hessian_eigenvectors, principal_components
 from navbench.discovery.calibration import LARGEST, EffectMeter, Ends, calibrate
-from navbench.discovery.learn import Checkpoint, Learned, Pairs, learn
+from navbench.discovery.convergence import failed_criteria, recognition_of, training_of
+from navbench.discovery.learn import Checkpoint, Learned, Pairs, learn, start_anywhere, start_near_axes
+from navbench.discovery.recogniser import name_edits
 from navbench.discovery.settings import DiscoverySettings, LearnSettings
 from navbench.errors import NavbenchError, unknown
 from navbench.methods import METHODS, Maker, Method
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
+from navbench.words import CONVERGED, NOT_CONVERGED
 from navbench.work import Executor, Piece, Unstored
 
 Stages = Callable[[str], AbstractContextManager[Report]]
@@ -46,6 +49,7 @@ class Found:
     earlier: float = 0.0  # seconds spent before this process
     scores: dict[str, Tensor] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    start: Tensor | None = None  # of coefficients that were learned
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ class Discovery:
             )
         found = self._found(row, spectrum, checkpoint)
         t_min, t_max = self._ranges(found, method)
+        if row.learned:
+            found = self._judged(found, self._section(row).recognition_codes, t_min, t_max)
         generator = self.space.generator
         ran = {
             "seconds": round(time.monotonic() - begun + found.earlier, 1),
@@ -188,7 +194,9 @@ class Discovery:
 
     def _hessian(self) -> Found:
         """Leading eigenvectors of the perceptual Hessian."""
-        common = (self.space, self.distance, self.settings.spectrum, self.compute, self.seed)
+        settings = self.settings.spectrum
+        settings = settings.model_copy(update={"vectors": settings.vectors_of(self.space.shape.numel())})
+        common = (self.space, self.distance, settings, self.compute, self.seed)
         spectrum, earlier = self._timed(hessian_eigenvectors.piece(*common), f"spectrum of {describe(self.space)}")
         basis = DenseBasis(spectrum.vectors)
         scores = {"rayleigh": spectrum.values, "residual": spectrum.residuals}
@@ -207,19 +215,49 @@ class Discovery:
         settings: LearnSettings = self._section(row)
         basis = found.basis.to(self.compute.device)
         limit = settings.shift or self._typical_shift(basis)
-        pairs = Pairs(self.space, basis, limit, settings.shift_floor, self.seed)
-        piece = learn.piece(pairs, self.settings.directions, settings, self.compute, checkpoint=checkpoint)
-        learned, earlier = self._timed(piece, f"{row.name} in {describe(self.space)}")
-        provenance = {
-            "shift": limit,
-            "accuracy": float(learned.accuracy.nanmean()),
-            "shift_error": float(learned.shift_error),
-            "log": learned.rows(),
-        }
+        pairs = Pairs(self.space, basis, limit, settings.shift_floor, settings.codes, self.seed)
+        begin = {"axes": start_near_axes, "random": start_anywhere}[settings.start]
+        count = min(settings.directions or self.settings.directions, basis.count)
+        start = begin(count, basis.count, self.seed)
+        where = describe(self.space)
+        piece = learn.piece(pairs, start, settings, self.compute, checkpoint=checkpoint)
+        learned, earlier = self._timed(piece, f"{row.name} in {where}")
+        frozen = settings.model_copy(update={"row_learning_rate": 0.0})
+        piece = learn.piece(pairs, start, frozen, self.compute, checkpoint=checkpoint and checkpoint.of("control"))
+        control, before = self._timed(piece, f"{row.name} in {where}, the control")
+        provenance = {"reconstructor": settings.reconstructor, "shift": limit}
+        provenance |= training_of(learned, control, start, found.basis)
+        if len(start) == found.basis.count:
+            provenance["span"] = f"a rotation of the {row.basis} basis, whose span is that of the directions"
         order = learned.accuracy.nan_to_num(-1).argsort(descending=True, stable=True)
         coefficients, scores = learned.coefficients[order], {"accuracy": learned.accuracy[order]}
-        earlier += found.earlier
-        return replace(found, coefficients=coefficients, scores=scores, provenance=provenance, earlier=earlier)
+        earlier += before + found.earlier
+        return replace(
+            found, coefficients=coefficients, scores=scores, provenance=provenance, earlier=earlier, start=start
+        )
+
+    def _judged(self, found: Found, codes: int, t_min: Tensor, t_max: Tensor) -> Found:
+        """Learned directions with what a plain recogniser makes of them at equal effect, and whether they converged."""
+        assert found.start is not None  # learned
+        count, axes = len(found.start), found.basis.count
+        others = {
+            "start": found.start,
+            "basis": torch.eye(min(count, axes), axes),
+            "random in basis": random_combinations(count, axes, self.seed),
+        }
+        basis = found.basis.to(self.compute.device)
+        with self.stages(f"recognition in {describe(self.space)}") as report:
+            ranges = {name: self._calibrated(basis, rows, report) for name, rows in others.items()}
+        compared = {"learned": (found.coefficients, t_min, t_max)}
+        compared |= {name: (rows, *ranges[name]) for name, rows in others.items()}
+        common = (codes, self.compute, self.seed)
+        pieces = [name_edits.piece(self.space, basis, *rows, *common) for rows in compared.values()]
+        named = self.executor.results(pieces)
+        shares = {name: result.shares for name, result in zip(compared, named, strict=True)}
+        provenance = found.provenance | recognition_of(shares)
+        failed = failed_criteria(provenance, count)
+        provenance |= {"status": NOT_CONVERGED if failed else CONVERGED, "failed": failed}
+        return replace(found, provenance=provenance)
 
     def _section(self, row: Method) -> LearnSettings:
         """How the coefficients of a method are learned."""

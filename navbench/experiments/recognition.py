@@ -17,7 +17,8 @@ from torch import Tensor
 from navbench import seeds
 from navbench.costs import Pass, Rehearsed, Trial, in_batches, rehearses, tried_images
 from navbench.directions import DirectionSet
-from navbench.discovery.learn import Reconstructor, evaluation_costs
+from navbench.discovery.learn import evaluation_costs
+from navbench.discovery.reconstructor import Reconstructor
 from navbench.errors import NavbenchError
 from navbench.experiments.common import Common, check_methods
 from navbench.experiments.edit import Edit
@@ -129,7 +130,7 @@ class Recogniser:
         return t * self._offsets[which]
 
 
-@pure()
+@pure(revision=2)
 def recognise(
     edits: Sequence[Edit], seed: int, learning_rate: float, steps: int, batch: int, pairs: int, report: Report = silent
 ) -> Recognition:

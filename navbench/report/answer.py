@@ -17,6 +17,7 @@ from navbench.report.provenance import discovery_seconds
 from navbench.report.reproduction import best_of_kind
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, anchor, make_table
+from navbench.words import NOT_CONVERGED
 
 _MOST_LAYERS_TOLD = 3
 _OFF_TARGET = 0.1
@@ -24,15 +25,17 @@ _OFF_TARGET = 0.1
 
 def blocks(page: Page) -> Iterator[Block]:
     """The opening of the report."""
-    tables = page.tables
-    if realism := realism_sentences(tables):
+    tables, told = page.tables, page.tables.converged
+    if realism := realism_sentences(told):
         yield Words(" ".join(realism), "lead")
     else:
         yield Words("This run has not measured realism, so it does not say which method keeps it best.", "lead")
-    yield from map(Words, (*claim_sentences(tables), " ".join(found_sentences(tables))))
-    yield Words(" ".join([*_locality(tables.measured), *reproduction_sentences(tables)]))
+    yield from map(Words, (*claim_sentences(told), " ".join(found_sentences(told))))
+    yield Words(" ".join([*_locality(told.measured), *reproduction_sentences(told)]))
     if realism:
         yield Words(" ".join([*_off_target(tables), _caution(tables.methods)]), "note wide-note")
+    if unconverged := unconverged_sentence(tables):
+        yield Words(unconverged, "note wide-note")
     yield from _method_charts(tables)
     yield _methods_table(tables)
 
@@ -54,6 +57,18 @@ def footing(tables: RunTables, generator: str) -> str:
         return f"at the same change of {calibrated[0]}"
     methods = tables.methods[tables.methods["generator"] == generator]
     return "at equal effect" if methods["effect_target"].notna().any() else "at the ends of the ranges"
+
+
+def unconverged_sentence(tables: RunTables) -> str:
+    """Which learned sets have not converged, and that the sentences leave them out; '' if all have."""
+    rows = tables.methods[tables.methods["status"] == NOT_CONVERGED].to_dict("records")
+    named = [f"{row['generator']}/{row['method']}/{row['layer']}" for row in rows]
+    if not named:
+        return ""
+    return (
+        f"The learning of {listed(named)} has not converged by the criteria under Provenance, so the sentences above "
+        f"leave {'it' if len(named) == 1 else 'them'} out; tables and figures show what was measured."
+    )
 
 
 def realism_sentences(tables: RunTables) -> list[str]:
@@ -252,6 +267,7 @@ def _methods_table(tables: RunTables) -> Table:
         views.number("area50", "area50_mean"),
         *(views.number(kind, f"unexplained_fraction_{kind}_mean", "Unexplained fraction") for kind in IMITATORS),
         views.number("Reconstructor accuracy", "accuracy"),
+        *([views.word("Learning", "status")] if methods["status"].notna().any() else []),
         Column("Discovery", lambda row: Cell(duration(row["seconds"]), row["seconds"]), ("seconds",)),
     ]
     target = ", ".join(sorted({significant(value) for value in methods["effect_target"].dropna()}))

@@ -12,9 +12,12 @@ from navbench.errors import NavbenchError, unknown
 from navbench.places import Where, mirrored, place_at
 from navbench.report.numbers import FID_EXTRACTOR, place, short_place
 from navbench.tables import TABLES, read
+from navbench.words import NOT_CONVERGED
 
 REPORTED = ("manifest.json", "suite.toml")
 """The files that a report reads beside tables and pictures."""
+_SET = ["generator", "layer", "method"]
+"""The columns that say which direction set a row is about."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,17 @@ class RunTables:
     def measured(self) -> pd.DataFrame:
         """The directions of which there is a curve, a heatmap, an imitation or a picture."""
         return self.directions[self.directions["measured"]]
+
+    @property
+    def converged(self) -> "RunTables":
+        """The same run without the sets whose learning has not converged: what headlines may speak of."""
+        failed = self.methods[self.methods["status"] == NOT_CONVERGED]
+        keys = pd.MultiIndex.from_frame(failed[_SET])
+
+        def kept(frame: pd.DataFrame) -> pd.DataFrame:
+            return frame[~pd.MultiIndex.from_frame(frame[_SET]).isin(keys)] if {*_SET} <= {*frame} else frame
+
+        return self.with_tables(**{name: kept(frame) for name, frame in self.frames.items()})
 
     @property
     def several_generators(self) -> bool:

@@ -80,7 +80,8 @@ class _Sets:
             if _learns_on_spectrum(method) and (other := self._path("spectrum")).exists():
                 spectrum = open_set(other).load(space.generator)
             write_set(self.discovery.run(method, spectrum, checkpoint), path, overwrite=self.overwrite)
-        checkpoint.remove()
+        for state in (checkpoint, checkpoint.of("control")):
+            state.remove()
         return path
 
     def _path(self, method: str) -> Path:

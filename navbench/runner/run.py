@@ -203,7 +203,7 @@ def _described_sets(on: Measurement) -> list[dict[str, Any]]:
             "sha256": file.sha256,
             "directions": file.count,
             "settings": file.header["settings"],
-            "provenance": {key: value for key, value in file.header["provenance"].items() if key != "log"},
+            "provenance": file.header["provenance"],
         }
         for file in on.plan.files
     ]

@@ -82,6 +82,7 @@ def _method_rows(on: Measurement, outcomes: Outcomes) -> Iterator[Row]:
             "method": directions.method,
             "directions": len(directions),
             "accuracy": directions.provenance.get("accuracy"),
+            "status": directions.provenance.get("status"),
         }
         for experiment, outcome in outcomes.items():
             row |= experiment.set_columns(on, outcome, directions)

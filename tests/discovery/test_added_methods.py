@@ -86,7 +86,7 @@ def installed(monkeypatch):
 class Blind(nn.Module):
     """A reconstructor that says the same of every pair, but can be trained."""
 
-    def __init__(self, directions):
+    def __init__(self, directions, trunk="small"):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(directions + 1))
 

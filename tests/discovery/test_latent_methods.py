@@ -76,7 +76,7 @@ class Mapped(analytic.LinearGenerator):
 class Tiny(nn.Module):
     """A reconstructor of one layer."""
 
-    def __init__(self, directions: int) -> None:
+    def __init__(self, directions: int, trunk: str = "small") -> None:
         super().__init__()
         self.net = nn.Sequential(nn.Flatten(), nn.Linear(96, directions + 1))
 

@@ -33,7 +33,7 @@ SETTINGS = DiscoverySettings(
 class Tiny(nn.Module):
     """A reconstructor of one layer."""
 
-    def __init__(self, directions):
+    def __init__(self, directions, trunk="small"):
         super().__init__()
         self.net = nn.Sequential(nn.Flatten(), nn.Linear(384, directions + 1))
 
