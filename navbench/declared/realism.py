@@ -1,6 +1,6 @@
 """Directions, methods, and the realism of edits: curves, precision and recall, and asymmetry."""
 
-from navbench.columns import Column, Table, count, estimated, flag, number, text
+from navbench.columns import Column, Table, count, drawn, estimated, flag, number, text
 from navbench.declared.shared import (
     CURVE_N,
     DISTANCE,
@@ -12,9 +12,7 @@ from navbench.declared.shared import (
     REFERENCE_N,
     RESOLUTION,
     SQUARED,
-    STDERR,
     UNIT,
-    VALUE,
     WHO,
     T,
     setting,
@@ -24,9 +22,9 @@ from navbench.words import CONVERGED, NOT_CONVERGED
 
 def _realism(short: str, words: str) -> tuple[Column, ...]:
     return (
-        *estimated(f"{short}_at_min", f"{words} at t_min", empty=True),
-        *estimated(f"{short}_floor", f"{words} at t = 0, of unshifted images", empty=True),
-        *estimated(f"{short}_at_max", f"{words} at t_max", empty=True),
+        *drawn(f"{short}_at_min", f"{words} at t_min", empty=True),
+        *drawn(f"{short}_floor", f"{words} at t = 0, of unshifted images", empty=True),
+        *drawn(f"{short}_at_max", f"{words} at t_max", empty=True),
     )
 
 
@@ -99,8 +97,8 @@ METHODS = Table(
         count("fd_rank_best", "its best rank by `fd_mean` among the methods of its place", empty=True),
         count("fd_rank_worst", "its worst rank likewise", empty=True),
         *setting(empty=True),
-        *estimated("fd_mean", "mean Fréchet distance over the ends of its directions", empty=True),
-        *estimated("kid_mean", "mean KID over the ends of its directions", empty=True),
+        *drawn("fd_mean", "mean Fréchet distance over the ends of its directions", empty=True),
+        *drawn("kid_mean", "mean KID over the ends of its directions", empty=True),
         count("n", "images of the generator that the Fréchet distances are of", empty=True),
         REFERENCE_N,
         *KID_N,
@@ -134,8 +132,7 @@ CURVES = Table(
         REFERENCE_N,
         RESOLUTION,
         text("precision", "number format of the generator's computation", empty=True),
-        VALUE,
-        STDERR,
+        *drawn("value", "the number", stderr="stderr"),
     ),
 )
 
@@ -150,9 +147,13 @@ PRDC = Table(
         *setting(),
         CURVE_N,
         REFERENCE_N,
-        count("neighbours", "nearest neighbours that span the manifold around each image", empty=True),
-        VALUE,
-        STDERR,
+        count(
+            "neighbours",
+            "k, nearest neighbours that span the manifold around each image: 3 of precision and recall, 5 of density "
+            "and coverage, as their authors have it",
+            empty=True,
+        ),
+        *drawn("value", "the number", stderr="stderr"),
     ),
 )
 

@@ -12,7 +12,7 @@ from navbench.experiments.footing import Footing, effect_target, fair_ends, foot
 from navbench.experiments.locality import Heatmaps
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.reproduction import Reproductions
-from navbench.experiments.rows import Row, estimated
+from navbench.experiments.rows import Row, drawn
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.ranking import comparisons, ranks
@@ -73,7 +73,7 @@ class Ranking(Experiment[NoSettings, Numbers]):
         fd, kid = both
         along = realism(on)
         own = {"metric": along.extractor.metric, **along.source, "n": fd.n, "n_reference": along.n_reference}
-        row |= {**own, **estimated("fd_mean", fd), **estimated("kid_mean", kid)}
+        row |= {**own, **drawn("fd_mean", fd, along.is_drawn), **drawn("kid_mean", kid, along.is_drawn)}
         row |= {"n_kid": kid.n, "n_reference_kid": along.n_reference_of("KID")}
         of_method = outcome.of_place[directions.place].get(along.extractor.metric, {})
         if len({number.footing for number in of_method.values()}) == 1 and directions.method in of_method:
