@@ -114,3 +114,13 @@ def estimated(name: str, words: str, unit: str = "", empty: bool = False, stderr
         number(name, words, unit, empty, stderr),
         number(stderr, f"standard error of `{name}`", unit, empty),
     )
+
+
+def levelled(name: str, words: str, unit: str = "") -> tuple[Column, ...]:
+    """A mean over directions, its standard error, and that of either of its levels; they may be empty."""
+    return (
+        number(name, words, unit, empty=True, stderr=f"{name}_stderr"),
+        number(f"{name}_stderr", f"standard error of `{name}`: other directions on other codes", unit, empty=True),
+        number(f"{name}_stderr_directions", "the same of other directions on the same codes", unit, empty=True),
+        number(f"{name}_stderr_codes", "the same of the same directions on other codes", unit, empty=True),
+    )
