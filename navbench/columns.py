@@ -1,7 +1,7 @@
 """What a table of a run folder is: its name, what a row is, and its columns with kind, unit and meaning."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from navbench.errors import NavbenchError
@@ -124,3 +124,11 @@ def levelled(name: str, words: str, unit: str = "") -> tuple[Column, ...]:
         number(f"{name}_stderr_directions", "the same of other directions on the same codes", unit, empty=True),
         number(f"{name}_stderr_codes", "the same of the same directions on other codes", unit, empty=True),
     )
+
+
+def drawn(name: str, words: str, unit: str = "", empty: bool = False, stderr: str = "") -> tuple[Column, ...]:
+    """A number from a reference that may be drawn: with the standard error of both, in a column `..._both`."""
+    value, error = estimated(name, words, unit, empty, stderr)
+    alone = f"standard error of `{name}` under other codes, the reference held fixed"
+    both = f"standard error of `{name}` under other codes and another draw of the reference; empty if it is not drawn"
+    return value, replace(error, words=alone), number(f"{error.name}_both", both, unit, empty=True)

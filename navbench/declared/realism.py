@@ -1,6 +1,6 @@
 """Directions, methods, and the realism of edits: curves, precision and recall, and asymmetry."""
 
-from navbench.columns import Column, Table, count, estimated, flag, levelled, number, text
+from navbench.columns import Column, Table, count, drawn, estimated, flag, levelled, number, text
 from navbench.declared.shared import (
     CURVE_N,
     DISTANCE,
@@ -12,22 +12,20 @@ from navbench.declared.shared import (
     REFERENCE_N,
     RESOLUTION,
     SQUARED,
-    STDERR,
     UNIT,
-    VALUE,
     WHO,
     T,
     setting,
 )
 
-SHARES = ("precision", "recall", "density", "coverage")
+_SHARES = ("precision", "recall", "density", "coverage")
 
 
 def _realism(short: str, words: str) -> tuple[Column, ...]:
     return (
-        *estimated(f"{short}_at_min", f"{words} at t_min", empty=True),
-        *estimated(f"{short}_floor", f"{words} at t = 0, of unshifted images", empty=True),
-        *estimated(f"{short}_at_max", f"{words} at t_max", empty=True),
+        *drawn(f"{short}_at_min", f"{words} at t_min", empty=True),
+        *drawn(f"{short}_floor", f"{words} at t = 0, of unshifted images", empty=True),
+        *drawn(f"{short}_at_max", f"{words} at t_max", empty=True),
     )
 
 
@@ -102,7 +100,7 @@ METHODS = Table(
         count("fd_directions", "directions that it is of: those with curves that reach the effect", empty=True),
         *levelled("kid_mean", "mean KID at that effect of all its directions, over both sides"),
         count("kid_directions", "directions that it is of: those that reach the effect", empty=True),
-        *(column for share in SHARES for column in levelled(f"{share}_mean", f"mean {share}, as `kid_mean`")),
+        *(column for share in _SHARES for column in levelled(f"{share}_mean", f"mean {share}, as `kid_mean`")),
         count("n", "images of the generator that the Fréchet distances are of", empty=True),
         REFERENCE_N,
         *KID_N,
@@ -134,8 +132,7 @@ ENDS = Table(
         REFERENCE_N,
         RESOLUTION,
         count("neighbours", "nearest neighbours that span the manifold around each image", empty=True),
-        VALUE,
-        STDERR,
+        *estimated("value", "the number", stderr="stderr"),
     ),
 )
 
@@ -149,8 +146,7 @@ EQUAL = Table(
         REFERENCE_N,
         number("effect", "the effect, the same for all directions of the generator", EFFECT),
         count("n", "latent codes that the number is of", empty=True),
-        number("value", "the number", empty=True, stderr="stderr"),
-        number("stderr", "standard error of `value`", empty=True),
+        *estimated("value", "the number", empty=True, stderr="stderr"),
         flag("reached", "whether it reaches the effect at both ends"),
     ),
 )
@@ -170,8 +166,7 @@ CURVES = Table(
         REFERENCE_N,
         RESOLUTION,
         text("precision", "number format of the generator's computation", empty=True),
-        VALUE,
-        STDERR,
+        *drawn("value", "the number", stderr="stderr"),
     ),
 )
 
@@ -186,9 +181,13 @@ PRDC = Table(
         *setting(),
         CURVE_N,
         REFERENCE_N,
-        count("neighbours", "nearest neighbours that span the manifold around each image", empty=True),
-        VALUE,
-        STDERR,
+        count(
+            "neighbours",
+            "k, nearest neighbours that span the manifold around each image: 3 of precision and recall, 5 of density "
+            "and coverage, as their authors have it",
+            empty=True,
+        ),
+        *drawn("value", "the number", stderr="stderr"),
     ),
 )
 

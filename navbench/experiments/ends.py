@@ -19,11 +19,12 @@ from navbench.experiments.curves import check_reference, realism
 from navbench.experiments.distances import extracting, pair_costs
 from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.experiment import Experiment, Order
-from navbench.experiments.fid_curve import SHARES, Features, ReferenceStatistics, prepared, unshifted_features
+from navbench.experiments.fid_curve import Features, ReferenceStatistics, prepared, unshifted_features
 from navbench.experiments.footing import EqualEffect
 from navbench.experiments.measurement import Instruments, Measurement
 from navbench.experiments.rows import Row, estimated, resolution, who
-from navbench.metrics import estimate
+from navbench.metrics import by_code, estimate
+from navbench.metrics.by_code import METRICS
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.extractors import Extractor
 from navbench.metrics.interpolation import Point, Sides, at_both_sides, reach, unshifted
@@ -33,7 +34,6 @@ from navbench.seeds import Role
 from navbench.settings import Settings
 from navbench.work import Piece, Stored, pure
 
-METRICS = ("KID", *SHARES)
 _GROUP = 8
 """Directions of one space that share the work before the layer, and a piece."""
 
@@ -46,7 +46,7 @@ class EndsSettings(Settings):
         points: of each direction, odd, t = 0 inside; 3 are both ends, more are for the interpolation to one effect.
     """
 
-    samples: int = Field(32, ge=4)
+    samples: int = Field(32, ge=6)
     points: OddCount = Field(3, ge=3)
 
 
@@ -118,18 +118,9 @@ def _measured(reference: ReferenceStatistics, features: Tensor) -> tuple[Tensor,
         return torch.full((count, len(METRICS)), math.nan).double(), torch.full(
             (count, len(METRICS), n), math.nan
         ).double()
-    values, influence = [], []
-    for sample in features:
-        kernel, shares = reference.pairwise.measure(sample)
-        numbers = [kernel, *(getattr(shares, name) for name in SHARES)]
-        values.append(torch.tensor([number.value for number in numbers], dtype=torch.float64))
-        influence.append(torch.stack([_of_codes(number, n) for number in numbers]))
-    return torch.stack(values), torch.stack(influence)
-
-
-def _of_codes(number: Estimate, n: int) -> Tensor:
-    """The influence of each code; NaN of a number whose influence is of the reference's images."""
-    return number.influence.cpu() if number.n == n else torch.full((n,), math.nan, dtype=torch.float64)
+    numbers = [by_code.measure(reference.pairwise, sample) for sample in features]
+    values = torch.tensor([[number.value for number in point] for point in numbers], dtype=torch.float64)
+    return values, torch.stack([torch.stack([number.influence.cpu() for number in point]) for point in numbers])
 
 
 @rehearses(end_points)
@@ -270,7 +261,7 @@ def _rows(on: Measurement, outcome: Measured) -> Iterator[Row]:
                         "n": settings.samples,
                         "n_reference": along.n_reference_of(metric),
                         "resolution": resolution(on.generator),
-                        "neighbours": None if metric == "KID" else NEIGHBOURS,
+                        "neighbours": NEIGHBOURS.get(metric),
                         "value": point.value.value,
                         "stderr": point.value.stderr,
                     }

@@ -12,11 +12,12 @@ from torch import Tensor
 
 from navbench.directions import Direction
 from navbench.experiments.curves import curves_of, realism
-from navbench.experiments.ends import METRICS, measured_ends
+from navbench.experiments.ends import measured_ends
 from navbench.experiments.fid_curve import Curve
 from navbench.experiments.footing import EqualEffect
 from navbench.experiments.measurement import Measurement
 from navbench.metrics import estimate
+from navbench.metrics.by_code import METRICS
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.interpolation import Point, Sides, at_both_sides, reach, unshifted
 

@@ -11,7 +11,7 @@ from itertools import combinations
 
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.curves import Curves, curves_of, realism
-from navbench.experiments.ends import METRICS, Ends
+from navbench.experiments.ends import Ends
 from navbench.experiments.equal import Equal, equal
 from navbench.experiments.experiment import Experiment, NoSettings
 from navbench.experiments.footing import effect_target, fair_ends
@@ -20,6 +20,7 @@ from navbench.experiments.measurement import Measurement
 from navbench.experiments.reproduction import Reproductions
 from navbench.experiments.rows import Row, Tested, levelled, who
 from navbench.metrics import estimate, levels
+from navbench.metrics.by_code import METRICS
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.levels import Levelled
 from navbench.metrics.significance import Decision

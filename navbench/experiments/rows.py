@@ -67,6 +67,12 @@ def levelled(name: str, value: Levelled) -> Row:
     return {name: value.value, **{f"{name}_stderr{level}": error for level, error in errors.items()}}
 
 
+def drawn(name: str, value: Estimate, is_drawn: bool) -> Row:
+    """The same, and the standard error of other samples and another reference where the reference is drawn."""
+    both = value.stderr_both if is_drawn else None
+    return {**estimated(name, value), f"{name}_stderr_both": both}
+
+
 def resolution(generator: Generator) -> int | str:
     """The side of square images, or height and width."""
     height, width = generator.size

@@ -21,7 +21,7 @@ from navbench.metrics.extractors import Extractor
 from navbench.metrics.pairwise import PairwiseReference
 from navbench.metrics.parts import Parts
 from navbench.metrics.perceptual import PerceptualDistance
-from navbench.metrics.precision_recall import NEIGHBOURS
+from navbench.metrics.precision_recall import NARROW, Share
 from navbench.metrics.wasserstein import wasserstein
 from navbench.progress import Report, silent
 from navbench.seeds import Role
@@ -60,10 +60,10 @@ class Distances:
 
     frechet: Estimate
     kernel: Estimate
-    precision: Estimate
-    recall: Estimate
-    perceptual_precision: Estimate
-    perceptual_recall: Estimate
+    precision: Share
+    recall: Share
+    perceptual_precision: Share
+    perceptual_recall: Share
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def evaluate(
 
     Codes and renderings are drawn for this alone, so none was seen in training.
     """
-    if n <= NEIGHBOURS:
-        raise NavbenchError(f"Quality needs more than {NEIGHBOURS} images of each kind, and {n} were asked for.")
+    if n <= NARROW:
+        raise NavbenchError(f"Quality needs more than {NARROW} images of each kind, and {n} were asked for.")
 
     @torch.no_grad()
     def generated(indices: Sequence[int]) -> Tensor:
