@@ -116,6 +116,16 @@ def estimated(name: str, words: str, unit: str = "", empty: bool = False, stderr
     )
 
 
+def levelled(name: str, words: str, unit: str = "") -> tuple[Column, ...]:
+    """A mean over directions, its standard error, and that of either of its levels; they may be empty."""
+    return (
+        number(name, words, unit, empty=True, stderr=f"{name}_stderr"),
+        number(f"{name}_stderr", f"standard error of `{name}`: other directions on other codes", unit, empty=True),
+        number(f"{name}_stderr_directions", "the same of other directions on the same codes", unit, empty=True),
+        number(f"{name}_stderr_codes", "the same of the same directions on other codes", unit, empty=True),
+    )
+
+
 def drawn(name: str, words: str, unit: str = "", empty: bool = False, stderr: str = "") -> tuple[Column, ...]:
     """A number from a reference that may be drawn: with the standard error of both, in a column `..._both`."""
     value, error = estimated(name, words, unit, empty, stderr)

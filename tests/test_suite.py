@@ -300,7 +300,7 @@ def another(path, value):
         return not value
     if isinstance(value, list):
         return [*value, *value] if path[-1] != "spaces" else ["w+"]
-    if path[-1] == "shifts":
+    if path[-1] in ("shifts", "points"):
         return value + 2
     return value + "x" if isinstance(value, str) else value + 1
 

@@ -1,6 +1,6 @@
 """Directions, methods, and the realism of edits: curves, precision and recall, and asymmetry."""
 
-from navbench.columns import Column, Table, count, drawn, estimated, flag, number, text
+from navbench.columns import Column, Table, count, drawn, estimated, flag, levelled, number, text
 from navbench.declared.shared import (
     CURVE_N,
     DISTANCE,
@@ -18,6 +18,8 @@ from navbench.declared.shared import (
     setting,
 )
 from navbench.words import CONVERGED, NOT_CONVERGED
+
+_SHARES = ("precision", "recall", "density", "coverage")
 
 
 def _realism(short: str, words: str) -> tuple[Column, ...]:
@@ -94,11 +96,13 @@ METHODS = Table(
         number("accuracy", "of learned methods: how often directions are recognised from their edits", empty=True),
         text("status", f"of learned methods: {CONVERGED}, or {NOT_CONVERGED}", empty=True),
         number("effect_target", "the effect to which its ranges were calibrated", EFFECT, empty=True),
-        count("fd_rank_best", "its best rank by `fd_mean` among the methods of its place", empty=True),
-        count("fd_rank_worst", "its worst rank likewise", empty=True),
+        number("effect", "the effect at which its directions are compared", EFFECT, empty=True),
         *setting(empty=True),
-        *drawn("fd_mean", "mean Fréchet distance over the ends of its directions", empty=True),
-        *drawn("kid_mean", "mean KID over the ends of its directions", empty=True),
+        *levelled("fd_mean", "mean Fréchet distance at that effect of its directions with curves, over both sides"),
+        count("fd_directions", "directions that it is of: those with curves that reach the effect", empty=True),
+        *levelled("kid_mean", "mean KID at that effect of all its directions, over both sides"),
+        count("kid_directions", "directions that it is of: those that reach the effect", empty=True),
+        *(column for share in _SHARES for column in levelled(f"{share}_mean", f"mean {share}, as `kid_mean`")),
         count("n", "images of the generator that the Fréchet distances are of", empty=True),
         REFERENCE_N,
         *KID_N,
@@ -115,6 +119,38 @@ METHODS = Table(
         ),
     ),
     required=True,
+)
+
+ENDS = Table(
+    "ends",
+    "with `ends` in the suite: a direction at one end, or between, and a number of realism on few codes",
+    (
+        *WHO,
+        T,
+        *estimated("effect", "mean perceptual distance of the edit", EFFECT),
+        DISTANCE,
+        *setting(),
+        CURVE_N,
+        REFERENCE_N,
+        RESOLUTION,
+        count("neighbours", "nearest neighbours that span the manifold around each image", empty=True),
+        *estimated("value", "the number", stderr="stderr"),
+    ),
+)
+
+EQUAL = Table(
+    "equal",
+    "a direction and a number of realism at the effect of the comparison, interpolated on either side of t = 0, in the "
+    "mean over both: what methods are compared by",
+    (
+        *WHO,
+        *setting(),
+        REFERENCE_N,
+        number("effect", "the effect, the same for all directions of the generator", EFFECT),
+        count("n", "latent codes that the number is of", empty=True),
+        *estimated("value", "the number", empty=True, stderr="stderr"),
+        flag("reached", "whether it reaches the effect at both ends"),
+    ),
 )
 
 CURVES = Table(

@@ -12,6 +12,7 @@ from navbench.experiments.asymmetry import Asymmetry
 from navbench.experiments.attributes import Attributes
 from navbench.experiments.common import Common
 from navbench.experiments.curves import Curves
+from navbench.experiments.ends import Ends
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heatmaps
@@ -34,8 +35,9 @@ _RESERVED = (*Common.model_fields, "toml", "with_values", "cache_key")
 EXPERIMENTS: tuple[Experiment[Any, Any], ...] = (
     Calibration(),
     Racing(),
-    Screening(),
     Attributes(),
+    Ends(),
+    Screening(),
     Curves(),
     Matched(),
     Heatmaps(),

@@ -59,7 +59,7 @@ class Curves(Experiment[CurveSettings, CurvesFound]):
 
     def has_work(self, on: Measurement) -> bool:
         """With directions."""
-        return bool(on.plan.leading(on.settings(Curves).directions))
+        return bool(on.plan.first(on.settings(Curves).directions))
 
     def gaps(self, on: Measurement) -> Iterator[str]:
         """Directions without curves."""
@@ -68,7 +68,7 @@ class Curves(Experiment[CurveSettings, CurvesFound]):
     def run(self, on: Measurement) -> CurvesFound:
         """Two pieces per direction, of the same shards."""
         settings, along = on.settings(Curves), realism(on)
-        directions = on.plan.leading(settings.directions)
+        directions = on.leading(settings.directions)
         with on.counted("curves", len(directions) * (len(along.shards) + 2)) as tick:
             results = along.curves_and_qualities(directions, settings.shifts, tick)
         by_name = dict(zip((direction.name for direction in directions), results, strict=True))

@@ -6,6 +6,7 @@ The paper's claims about realism are tested there, each as a paired difference o
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 
 from pydantic import Field
@@ -17,11 +18,11 @@ from navbench.experiments.curves import check_reference, realism
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.fid_curve import Curve
 from navbench.experiments.measurement import Instruments, Measurement
-from navbench.experiments.rows import Row, who
+from navbench.experiments.rows import Row, Tested, who
 from navbench.metrics import estimate
 from navbench.metrics.attributes import LEAST_CHANGE, Movement, index_of
 from navbench.metrics.estimate import Estimate
-from navbench.metrics.significance import Decision, Test, decided
+from navbench.metrics.significance import Decision, Test
 from navbench.settings import Settings
 
 LEAST_PURITY = 0.1
@@ -97,7 +98,7 @@ class Matched(Experiment[MatchedSettings, Sequence[Match]]):
             curves = along.curves(matched, 3, tick)
         return [Match(*each) for each in zip(matched, ranges, curves, strict=True)]
 
-    def rows(self, on: Measurement, outcome: Sequence[Match]) -> Mapping[str, Iterable[Row]]:
+    def rows(self, on: Measurement, outcome: Sequence[Match]) -> Mapping[str, Iterable[Row | Tested]]:
         """Per match, end and metric; per claim and comparison."""
         return {"matched": _rows(on, outcome), "claims": _claim_rows(on, outcome)}
 
@@ -181,18 +182,17 @@ def _cost(on: Measurement, found: Match, side: str) -> _Cost | None:
     return None
 
 
-def _claim_rows(on: Measurement, matches: Sequence[Match]) -> Iterator[Row]:
+def _claim_rows(on: Measurement, matches: Sequence[Match]) -> Iterator[Tested]:
     """The paper's claims at an equal change of the attribute, each as a paired difference on the same codes.
 
-    All comparisons of one claim are a family (see `significance.decided`).
+    They are of the family of all tests of a run (see `rows.settled`).
     """
     for claim, compared in (
-        ("svd loses realism faster", list(_against_baseline(on, matches))),
-        ("less costs more than more", list(_both_sides(on, matches))),
+        ("svd loses realism faster", _against_baseline(on, matches)),
+        ("less costs more than more", _both_sides(on, matches)),
     ):
-        decisions = decided([Test.of(cost.estimate, cost.solving) for _, cost in compared])
-        for (subject, cost), decision in zip(compared, decisions, strict=True):
-            yield _claim(on, claim, subject, cost, decision)
+        for subject, cost in compared:
+            yield _claim(on, claim, subject, cost)
 
 
 def _both_sides(on: Measurement, matches: Sequence[Match]) -> Iterator[tuple[Row, _Cost]]:
@@ -219,11 +219,10 @@ def _against_baseline(on: Measurement, matches: Sequence[Match]) -> Iterator[tup
                 yield subject, _Cost(mean, math.hypot(*(each.solving for each in both)) / len(both))
 
 
-def _claim(on: Measurement, claim: str, subject: Row, cost: _Cost, decision: Decision) -> Row:
+def _claim(on: Measurement, claim: str, subject: Row, cost: _Cost) -> Tested:
     """One claim about one pair: it holds if the difference is positive and significant."""
     difference = cost.estimate
-    holds = ("yes" if difference.value > 0 else "no") if decision.decided else "undecided"
-    return {
+    row = {
         "generator": on.generator.name,
         "claim": claim,
         **subject,
@@ -235,5 +234,10 @@ def _claim(on: Measurement, claim: str, subject: Row, cost: _Cost, decision: Dec
         "difference": difference.value,
         "stderr": cost.stderr,
         "stderr_of_change": cost.solving,
-        "holds": holds,
     }
+    sign = "yes" if difference.value > 0 else "no"
+    return Tested(row, (Test.of(difference, cost.solving),), partial(_holds, sign))
+
+
+def _holds(sign: str, decision: Decision) -> Row:
+    return {"holds": sign if decision.decided else "undecided"}

@@ -359,7 +359,7 @@ class Reproductions(Experiment[ReproductionSettings, Imitations]):
         """One piece per direction and target space."""
         settings, pieces = on.settings(Reproductions), {}
         sizes = (settings.codes, settings.held_out, settings.steps)
-        for direction in on.plan.leading(settings.directions):
+        for direction in on.leading(settings.directions):
             for space in _imitators(on, direction):
                 problem = (space, on.edit(direction), direction.t_max, on.bench.distance, on.bench.suite.seed)
                 note = f"{direction.name} into {describe(space)}"

@@ -133,6 +133,12 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(value, torch.stack([part.influence for part in estimates]).mean(0), reference=draw)
 
 
+def of_first(value: Estimate, n: int) -> Estimate:
+    """An estimate on the first of n codes as one on all of them, on which the others have no influence."""
+    rest = value.influence.new_zeros(n - value.n)
+    return Estimate(value.value, torch.cat([value.influence * (n / value.n), rest]))
+
+
 def jackknife(value: float, without: Tensor) -> Estimate:
     """The estimate whose samples are groups: `without` (G,) holds the value with each group left out in turn.
 

@@ -11,6 +11,7 @@ from navbench.experiments import curves
 from navbench.experiments.catalogue import EXPERIMENTS
 from navbench.experiments.fid_curve import Curve
 from navbench.experiments.measurement import Bench, Measurement, Plan
+from navbench.experiments.rows import settled
 
 CODES = 50
 
@@ -49,3 +50,8 @@ def measurement(
     on._outcomes.values.update(outcomes or {})
     on._shared.values[curves._realism] = along or realism()
     return on
+
+
+def rows(experiment, on, outcome, table):
+    """The rows of a table, decided among each other."""
+    return settled({table: list(experiment.rows(on, outcome)[table])})[table]

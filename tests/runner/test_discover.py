@@ -168,8 +168,10 @@ def library(folder, *sets):
 
 
 def left_out(made):
-    """What the suite `quick` leaves out of a plan."""
-    return list(sentences_of(measurement(plan=made, generator=GENERATOR, suite=suite.read("quick"))))
+    """What a suite with heatmaps of one direction and with strips of two leaves out of a plan."""
+    chosen = suite.read("quick").with_values(experiments=["locality", "strips"], strips={"directions": 2})
+    outcomes = {Ranking: Numbers({}, None)}
+    return list(sentences_of(measurement(outcomes, plan=made, generator=GENERATOR, suite=chosen)))
 
 
 def planned(folder, *sets, only=(), **subject):
@@ -189,9 +191,9 @@ def test_a_plan_has_the_sets_of_layers_then_those_of_latent_spaces(tmp_path):
     assert [file.set_id for file in made.files] == [each.set_id for each in made.sets]
     assert made.layers == ("convs.1", "conv1")
     assert len(made.all_directions()) == 14
-    assert [each.name for each in made.leading(1)] == [f"{each.set_id}/0" for each in made.sets]
-    assert "Curves were measured for the first 2 directions of each set" not in " ".join(left_out(made))
-    assert "Reproduction was measured for the first direction of each set of styled: 7 of 14." in left_out(made)
+    assert [each.name for each in made.first(1)] == [f"{each.set_id}/0" for each in made.sets]
+    assert "Strips were" not in " ".join(left_out(made))
+    assert "Heatmaps were measured for the first direction of each set of styled: 7 of 14." in left_out(made)
     assert (
         "Layers of styled of which no directions are measured: convs.0, convs.2, convs.3, convs.4, convs.5."
         in left_out(made)
@@ -226,7 +228,7 @@ def test_only_the_named_directions_are_planned(tmp_path):
         tmp_path, "random/w", "random/z", only=["random/w/1"], latents=("w", "z"), latent_methods=("random",)
     )
     assert [each.name for each in made.all_directions()] == ["styled/random/w/1"]
-    assert [each.name for each in made.leading(1)] == ["styled/random/w/1"]
+    assert [each.name for each in made.first(1)] == ["styled/random/w/1"]
 
 
 def test_a_latent_space_that_the_generator_lacks_is_refused():

@@ -8,7 +8,7 @@ import pytest
 import torch
 import toy
 from analytic import LinearGenerator, direction_set, noise
-from made_up import curve, measurement
+from made_up import curve, measurement, rows
 from PIL import Image
 
 from navbench.experiments import pairs
@@ -18,7 +18,7 @@ from navbench.experiments.curves import Curves, CurvesFound
 from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heat, Heatmaps, Heats
 from navbench.experiments.matched import _best
-from navbench.experiments.measurement import Measurement
+from navbench.experiments.measurement import Measurement, Plan
 from navbench.experiments.ranking import Ranking
 from navbench.experiments.reproduction import Imitations, Reproduction, Reproductions
 from navbench.experiments.screening import Screened, Screening
@@ -162,29 +162,48 @@ def test_a_panel_shows_the_image_the_edit_and_every_imitation(generator):
 # --- rankings ----------------------------------------------------------------------------------------------------
 
 
+COUNT = 4
+EFFECTS = (0.2, 0.2)
+
+
 def influence(seed):
     values = torch.randn(2, CODES, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return values - values.mean(1, keepdim=True)
 
 
-def ranked(generator, *costs, reproduced=(), ranges=None):
-    sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "spectrum"))]
-    names = [found[0].name for found in sets]
+def ranked(generator, *costs, reproduced=(), ranges=None, count=COUNT, spread=1.0, **more):
+    """The rows of two methods whose directions cost so much in the mean, with a spread."""
+    sets = [made(generator, method, seed, count) for seed, method in enumerate(("svd", "spectrum"))]
     curves = {
-        name: curve(cost, cost, influence=influence(seed))
-        for seed, (name, cost) in enumerate(zip(names, costs, strict=True))
+        one.name: curve(*[cost + spread * (k - (count - 1) / 2)] * 2, influence=influence(10 * m + k), effects=EFFECTS)
+        for m, (found, cost) in enumerate(zip(sets, costs, strict=True))
+        for k, one in enumerate(found)
     }
-    imitations = {(name, "z"): imitation(left) for name, left in zip(names, reproduced, strict=False)}
+    imitations = {
+        (one.name, "z"): imitation(left) for found, left in zip(sets, reproduced, strict=False) for one in found
+    }
     outcomes = {Curves: CurvesFound(curves, {}), Reproductions: Imitations(imitations)}
-    reached = {names[0]: ranges} if ranges is not None else {}
-    suite = None if ranges is None else toy.tiny(experiments=[], calibrate="effect=0.2")
-    on = measurement(outcomes, generator=generator, sets=sets, ranges=reached, suite=suite)
-    return {row["metric"]: row for row in Ranking().rows(on, Ranking().run(on))["ranking"]}
+    reached = {one.name: ranges for one in sets[0]} if ranges is not None else {}
+    suite = toy.tiny(experiments=[], calibrate="effect=0.2")
+    on = measurement(outcomes, generator=generator, sets=sets, ranges=reached, suite=suite, **more)
+    return {row["metric"]: row for row in rows(Ranking(), on, Ranking().run(on), "ranking")}
 
 
 @pytest.mark.parametrize(("costs", "lower"), [((20.0, 40.0), "svd"), ((40.0, 20.0), "spectrum"), ((20.0, 20.1), "")])
 def test_the_method_whose_distance_is_significantly_lower_is_named(generator, costs, lower):
     assert ranked(generator, *costs)["FD"]["lower"] == lower
+
+
+def test_directions_that_differ_among_themselves_decide_nothing_however_many_codes(generator):
+    near, far = (ranked(generator, 20.0, 25.0, spread=spread)["FD"] for spread in (0.5, 10.0))
+    assert (near["lower"], far["lower"]) == ("svd", "")
+    assert far["stderr_codes"] == pytest.approx(near["stderr_codes"])
+    assert far["stderr"] > far["stderr_directions"] / 1.01 > 5 * near["stderr_directions"]
+
+
+def test_one_direction_of_each_method_is_not_compared(generator):
+    row = ranked(generator, 20.0, 40.0, count=1)["FD"]
+    assert (row["status"], row["lower"], row["p"]) == ("measured of fewer than two directions", "", None)
 
 
 def test_an_imitation_of_an_end_that_was_not_reached_is_not_ranked(generator):
@@ -193,33 +212,25 @@ def test_an_imitation_of_an_end_that_was_not_reached_is_not_ranked(generator):
     assert "unexplained fraction in z" not in ranked(generator, 20.0, 40.0, reproduced=(0.2, 0.3), ranges=only_low)
 
 
-def test_methods_have_ranks_only_among_numbers_of_the_same_footing(generator):
-    sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "spectrum"))]
-    names = [found[0].name for found in sets]
-    curves = {
-        name: curve(cost, cost, influence=influence(seed))
-        for seed, (name, cost) in enumerate(zip(names, (40.0, 20.0), strict=True))
-    }
-    missed = Range(torch.tensor([-1.0, 1.0]), torch.tensor([0.2, 0.1]), torch.zeros(2))
-    for ranges, expected in (({}, [(2, 2), (1, 1)]), ({names[0]: missed}, [(None, None)] * 2)):
-        suite = toy.tiny(experiments=[], calibrate="effect=0.2")
-        outcomes = {Curves: CurvesFound(curves, {})}
-        on = measurement(outcomes, generator=generator, sets=sets, ranges=ranges, suite=suite)
-        rows = [Ranking().set_columns(on, Ranking().run(on), found) for found in sets]
-        assert [(row.get("fd_rank_best"), row.get("fd_rank_worst")) for row in rows] == expected
+def test_a_race_orders_the_directions(generator):
+    found = made(generator, "svd", count=3)
+    plan = Plan((), (), (found,), {}, leaders={found.set_id: [found[2].name, found[0].name]})
+    on = measurement(generator=generator, plan=plan, laps=("a lap",))
+    assert [[one.index for one in on.leading(count)] for count in (1, 2)] == [[2], [0, 2]]
 
 
-def test_winners_of_races_stand_for_no_method(generator):
-    sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "spectrum"))]
+def test_the_best_directions_stand_for_no_method(generator):
+    """Curves of a part of a set are of its method only if that part was not chosen."""
+    sets = [made(generator, method, seed, 4) for seed, method in enumerate(("svd", "spectrum"))]
     curves = {
-        found[0].name: curve(cost, cost, influence=influence(seed))
-        for seed, (found, cost) in enumerate(zip(sets, (40.0, 20.0), strict=True))
+        one.name: curve(20.0 + k, 20.0 + k, influence=influence(k), effects=EFFECTS)
+        for found in sets
+        for k, one in enumerate(list(found)[:2])
     }
     suite = toy.tiny(experiments=[], calibrate="effect=0.2")
-    for laps, compared in (((), True), (("a lap",), False)):
+    for laps, status in (((), ""), (("a lap",), "measured of the best directions, which stand for no method")):
         on = measurement({Curves: CurvesFound(curves, {})}, generator=generator, sets=sets, suite=suite, laps=laps)
-        rows = [Ranking().set_columns(on, Ranking().run(on), found) for found in sets]
-        assert [row.get("fd_rank_best") is not None for row in rows] == [compared] * 2
+        assert {row["status"] for row in rows(Ranking(), on, Ranking().run(on), "ranking")} == {status}
 
 
 # --- layers and pairs --------------------------------------------------------------------------------------------

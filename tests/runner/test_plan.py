@@ -148,7 +148,7 @@ def test_the_command_prints_a_row_per_experiment_and_writes_all_of_it_as_json(tm
     assert done.exit_code == 0, done.output
     content = json.loads((tmp_path / "plan.json").read_text())
     names = [row["experiment"] for row in content["experiments"]]
-    assert {"screening", "curves", "reproduction"} <= set(names)
+    assert {"ends", "curves", "reproduction"} <= set(names)
     assert all(name in done.output for name in (*names, "in all", "on 2 workers"))
     assert content["total"]["pieces"] == len(rehearsal_of(toy.tiny(), sets).pieces)
 

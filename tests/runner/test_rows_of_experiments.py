@@ -6,7 +6,7 @@ import pytest
 import torch
 import toy
 from analytic import LinearGenerator, direction, direction_set, noise
-from made_up import CODES, curve, measurement, realism
+from made_up import CODES, curve, measurement, realism, rows
 
 from navbench.experiments.curves import Curves, CurvesFound
 from navbench.experiments.layers import Layers
@@ -157,33 +157,66 @@ def reproduction(unexplained):
 
 
 def ranked(generator, first, second):
-    """The rows of two methods, each with a curve, a heatmap and an imitation."""
+    """The rows of two methods, whose directions each have a curve, a heatmap and an imitation."""
     curves, hot_pixels, imitations = {}, {}, {}
     for found, cost, hot, unexplained in ((first, 20.0, 8, 0.2), (second, 40.0, 4, 0.7)):
-        name = found[0].name
-        curves[name], hot_pixels[name], imitations[name, "z"] = curve(cost, cost), heats(hot), reproduction(unexplained)
+        for one in found:
+            curves[one.name], hot_pixels[one.name] = curve(cost, cost), heats(hot)
+            imitations[one.name, "z"] = reproduction(unexplained)
     outcomes = {Curves: CurvesFound(curves, {}), Heatmaps: Heats(hot_pixels), Reproductions: Imitations(imitations)}
     on = measurement(outcomes, generator=generator, sets=(first, second))
-    return {row["metric"]: row for row in Ranking().rows(on, Ranking().run(on))["ranking"]}
+    return {row["metric"]: row for row in rows(Ranking(), on, Ranking().run(on), "ranking")}
+
+
+def two(generator, method, seed, **settings):
+    return direction_set(generator, "map", noise(seed, 2, 4, 3, 4, 4), method=method, settings=settings)
 
 
 def test_a_ranking_has_each_number_of_both_methods(generator):
-    rows = ranked(generator, made(generator, "svd"), made(generator, "spectrum", seed=1))
-    numbers = {metric: (row["value"], row["value_against"], row["difference"]) for metric, row in rows.items()}
+    table = ranked(generator, two(generator, "svd", 0), two(generator, "spectrum", 1))
+    numbers = {metric: (row["value"], row["value_against"], row["difference"]) for metric, row in table.items()}
     assert numbers == {
         "FD": pytest.approx((20.0, 40.0, -20.0)),
         "KID": pytest.approx((0.2, 0.4, -0.2)),
         "area50": pytest.approx((0.25, 0.125, 0.125)),  # half of the pixels that change
         "unexplained fraction in z": pytest.approx((0.2, 0.7, -0.5)),
     }
-    assert all(row["status"] == "" for row in rows.values())
+    assert all(row["status"] == "" for row in table.values())
+    assert all((row["directions"], row["directions_against"]) == (2, 2) for row in table.values())
 
 
-def test_sets_that_were_calibrated_to_different_effects_are_not_ranked(generator):
-    near = direction_set(generator, "map", noise(0, 1, 4, 3, 4, 4), method="svd", settings={"effect": 0.1})
-    far = direction_set(generator, "map", noise(1, 1, 4, 3, 4, 4), method="spectrum", settings={"effect": 0.2})
-    rows = ranked(generator, near, far)
-    assert {row["status"] for row in rows.values()} == {"on different footings"}
-    assert {(row["lower"], row["difference"], row["p"]) for row in rows.values()} == {("", None, None)}
+def test_sets_that_were_calibrated_to_different_effects_are_compared_only_at_one_effect(generator):
+    near, far = two(generator, "svd", 0, effect=0.1), two(generator, "spectrum", 1, effect=0.2)
+    table = ranked(generator, near, far)
+    assert {metric for metric, row in table.items() if row["status"] == ""} == {"FD", "KID"}
+    others = [row for row in table.values() if row["status"]]
+    assert {row["status"] for row in others} == {"on different footings"}
+    assert {(row["lower"], row["difference"], row["p"]) for row in others} == {("", None, None)}
     needed = set(TABLES["ranking"].names)  # of a table that has no other rows, too
-    assert all(needed <= row.keys() for row in rows.values())
+    assert all(needed <= row.keys() for row in others)
+
+
+def test_numbers_of_a_method_are_at_the_effect_of_the_comparison(generator):
+    """Of 0.1 and 0.2 at 20 and 30 over unshifted images at 10, an effect of 0.1 is at 20 and at 20."""
+    found = two(generator, "svd", 0, effect=0.1)
+    curves = {one.name: curve(20.0, 30.0, effects=EFFECTS) for one in found}
+    on = measurement({Curves: CurvesFound(curves, {})}, along=realism(10.0), generator=generator, sets=[found])
+    outcome = Ranking().run(on)
+    row = Ranking().set_columns(on, outcome, found)
+    assert (row["effect"], row["fd_mean"], row["kid_mean"]) == pytest.approx((0.1, 20.0, 0.2))
+    assert (row["fd_directions"], row["kid_directions"]) == (2, 2)
+    (first, *_) = rows(Ranking(), on, outcome, "equal")
+    assert (first["effect"], first["value"], first["reached"]) == (pytest.approx(0.1), pytest.approx(20.0), True)
+
+
+def test_a_direction_that_does_not_reach_the_effect_is_not_compared_and_is_told(generator):
+    found = direction_set(generator, "map", noise(0, 10, 4, 3, 4, 4), method="svd", settings={"effect": 0.2})
+    effects = [(0.2, 0.2)] * 9 + [(0.2, 0.15)]
+    curves = {one.name: curve(20.0, 20.0, effects=pair) for one, pair in zip(found, effects, strict=True)}
+    on = measurement({Curves: CurvesFound(curves, {})}, generator=generator, sets=[found])
+    outcome = Ranking().run(on)
+    on._outcomes.values[Ranking] = outcome
+    assert Ranking().set_columns(on, outcome, found)["kid_directions"] == 9
+    told = " ".join(Ranking().gaps(on))
+    assert "1 of 10 directions of linear do not reach an effect of 0.2" in told
+    assert [row["reached"] for row in rows(Ranking(), on, outcome, "equal")][9::10] == [False, False]

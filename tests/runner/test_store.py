@@ -27,8 +27,8 @@ from navbench.runner.store import Store
 from navbench.work import Stored, content_of, pure, slices, steps
 
 CURVE = {"curve_shard", "curve", "curve_quality"}
-CURVES = CURVE | {"unshifted_features", "reference_statistics", "floor"}
-ALL = CURVES | {"screen", "heat", "imitate", "strip", "samples", "pairing"}
+CURVES = CURVE | {"unshifted_features", "reference_statistics", "floor", "end_points", "end_floor"}
+ALL = CURVES | {"heat", "imitate", "strip", "samples", "pairing"}
 SUBJECT = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "random"]}
 
 
@@ -81,7 +81,7 @@ def kinds(monkeypatch):
     [
         ({"seed": 1}, ALL),
         ({"precision": "bf16"}, ALL),
-        ({"screening": {"samples": 5}}, {"screen"}),
+        ({"screening": {"samples": 5}}, set()),  # the effects are those of the ends
         ({"curves": {"samples": 21}}, CURVES),
         ({"curves": {"shifts": 5}}, CURVE),
         ({"curves": {"effect_samples": 5}}, CURVE | {"floor"}),

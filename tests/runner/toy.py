@@ -125,6 +125,8 @@ effect = 0.01
 effect_codes = 2
 [screening]
 samples = 4
+[ends]
+samples = 6
 [curves]
 directions = 1
 shifts = 3
