@@ -13,6 +13,7 @@ from navbench.experiments.attributes import Attributes
 from navbench.experiments.common import Common
 from navbench.experiments.curves import Curves
 from navbench.experiments.experiment import Experiment
+from navbench.experiments.instrument import Instrument
 from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heatmaps
 from navbench.experiments.matched import Matched
@@ -36,6 +37,7 @@ EXPERIMENTS: tuple[Experiment[Any, Any], ...] = (
     Racing(),
     Screening(),
     Attributes(),
+    Instrument(),
     Curves(),
     Matched(),
     Heatmaps(),

@@ -10,6 +10,7 @@ from navbench.report import views
 from navbench.report.attributes import found_sentences
 from navbench.report.blocks import Block, Cell, Chart, Table, Words
 from navbench.report.charts import BANDS, axis_name, by_generator, make_chart, method_dots
+from navbench.report.instrument import headline_tables, refusals
 from navbench.report.matched import claim_sentences
 from navbench.report.numbers import LATENT, capital, counts, duration, listed, setting, significant, span, with_stderr
 from navbench.report.page import Page
@@ -24,15 +25,16 @@ _OFF_TARGET = 0.1
 
 def blocks(page: Page) -> Iterator[Block]:
     """The opening of the report."""
-    tables = page.tables
-    if realism := realism_sentences(tables):
-        yield Words(" ".join(realism), "lead")
+    tables, sound = page.tables, headline_tables(page.tables)
+    realism, refused = realism_sentences(sound), list(refusals(page.tables))
+    if realism or refused:
+        yield Words(" ".join([*refused, *realism]), "lead")
     else:
         yield Words("This run has not measured realism, so it does not say which method keeps it best.", "lead")
-    yield from map(Words, (*claim_sentences(tables), " ".join(found_sentences(tables))))
+    yield from map(Words, (*claim_sentences(sound), " ".join(found_sentences(tables))))
     yield Words(" ".join([*_locality(tables.measured), *reproduction_sentences(tables)]))
     if realism:
-        yield Words(" ".join([*_off_target(tables), _caution(tables.methods)]), "note wide-note")
+        yield Words(" ".join([*_off_target(sound), _caution(sound.methods)]), "note wide-note")
     yield from _method_charts(tables)
     yield _methods_table(tables)
 

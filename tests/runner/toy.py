@@ -122,6 +122,8 @@ effect = 0.01
 effect_codes = 2
 [screening]
 samples = 4
+[instrument]
+samples = 12
 [curves]
 directions = 1
 shifts = 3
