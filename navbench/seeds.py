@@ -15,6 +15,7 @@ class Role(StrEnum):
     ATTRIBUTES = "attributes"
     CALIBRATION = "calibration"
     RACING = "racing"
+    INSTRUMENT = "instrument"
     CURVE = "curve"
     REFERENCE = "reference"
     LOCALITY = "locality"

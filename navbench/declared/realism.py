@@ -5,6 +5,7 @@ from navbench.declared.shared import (
     CURVE_N,
     DISTANCE,
     EFFECT,
+    GENERATOR,
     IMITATORS,
     KID_N,
     OWN,
@@ -190,6 +191,28 @@ PRDC = Table(
             empty=True,
         ),
         *drawn("value", "the number", stderr="stderr"),
+    ),
+)
+
+INSTRUMENT = Table(
+    "instrument",
+    "a check of the instrument, a strength and a metric: what the extractor's distances say of known damage, and "
+    "whether that is right",
+    (
+        GENERATOR,
+        text("extractor", "the feature extractor"),
+        text("reference", "what the images are measured against"),
+        text("check", "a kind of damage; the floor of the generator, or of the reference; or the overlap at t = 0"),
+        number("strength", "how strong the damage is, 0 for none"),
+        text("unit", "what the strength is in", empty=True),
+        text("metric", "FID, FD (a Fréchet distance that is no FID), KID, or a share of images"),
+        VALUE,
+        STDERR,
+        count("n", "images of the generator, or of the other half of the reference"),
+        REFERENCE_N,
+        RESOLUTION,
+        flag("passed", "whether the instrument passes the check in this metric; True of what is only shown"),
+        text("reason", "why not", empty=True),
     ),
 )
 

@@ -14,6 +14,7 @@ from navbench.experiments.common import Common
 from navbench.experiments.curves import Curves
 from navbench.experiments.ends import Ends
 from navbench.experiments.experiment import Experiment
+from navbench.experiments.instrument import Instrument
 from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heatmaps
 from navbench.experiments.matched import Matched
@@ -36,6 +37,7 @@ EXPERIMENTS: tuple[Experiment[Any, Any], ...] = (
     Calibration(),
     Racing(),
     Attributes(),
+    Instrument(),
     Ends(),
     Screening(),
     Curves(),

@@ -10,6 +10,7 @@ from navbench.report import views
 from navbench.report.attributes import found_sentences
 from navbench.report.blocks import Block, Cell, Chart, Table, Words
 from navbench.report.charts import BANDS, axis_name, by_generator, make_chart, method_dots
+from navbench.report.instrument import headline_tables, refusals
 from navbench.report.matched import claim_sentences
 from navbench.report.numbers import LATENT, capital, counts, duration, listed, setting, significant, span, with_stderr
 from navbench.report.page import Page
@@ -25,15 +26,17 @@ _OFF_TARGET = 0.1
 
 def blocks(page: Page) -> Iterator[Block]:
     """The opening of the report."""
-    tables, told = page.tables, page.tables.converged
-    if realism := realism_sentences(told):
-        yield Words(" ".join(realism), "lead")
+    tables = page.tables
+    told = headline_tables(tables.converged)
+    realism, refused = realism_sentences(told), list(refusals(tables))
+    if realism or refused:
+        yield Words(" ".join([*refused, *realism]), "lead")
     else:
         yield Words("This run has not measured realism, so it does not say which method keeps it best.", "lead")
-    yield from map(Words, (*claim_sentences(told), " ".join(found_sentences(told))))
-    yield Words(" ".join([*_locality(told.measured), *reproduction_sentences(told)]))
+    yield from map(Words, (*claim_sentences(told), " ".join(found_sentences(tables.converged))))
+    yield Words(" ".join([*_locality(tables.converged.measured), *reproduction_sentences(tables.converged)]))
     if realism:
-        yield Words(" ".join([*_off_target(tables), _caution(tables.methods)]), "note wide-note")
+        yield Words(" ".join([*_off_target(told), _caution(told.methods)]), "note wide-note")
     if unconverged := unconverged_sentence(tables):
         yield Words(unconverged, "note wide-note")
     yield from _method_charts(tables)

@@ -127,6 +127,8 @@ effect_codes = 2
 samples = 4
 [ends]
 samples = 6
+[instrument]
+samples = 12
 [curves]
 directions = 1
 shifts = 3
