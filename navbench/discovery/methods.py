@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from navbench import seeds
-from navbench.basis import Basis, DenseBasis, IdentityBasis, SvdBasis, random_basis
+from navbench.basis import Basis, DenseBasis, IdentityBasis, SvdBasis, random_basis, random_combinations
 from navbench.compute import Compute
 from navbench.directions import DirectionSet
 from navbench.discovery.bases import Eigenvectors, hessian_eigenvectors, principal_components
@@ -119,7 +119,9 @@ class Discovery:
 
     def _found(self, row: Method, spectrum: DirectionSet | None, checkpoint: Checkpoint | None) -> Found:
         found = self._basis(row, spectrum)
-        return self._learn(found, row, checkpoint) if row.learned else found
+        if row.learned:
+            return self._learn(found, row, checkpoint)
+        return self._draw(found) if row.drawn else found
 
     def _basis(self, row: Method, spectrum: DirectionSet | None) -> Found:
         """The basis, with its vectors themselves as the directions."""
@@ -220,6 +222,11 @@ class Discovery:
         coefficients, scores = learned.coefficients[order], {"accuracy": learned.accuracy[order]}
         earlier += found.earlier
         return replace(found, coefficients=coefficients, scores=scores, provenance=provenance, earlier=earlier)
+
+    def _draw(self, found: Found) -> Found:
+        """Coefficients drawn at random on a basis: the control of what is learned on it."""
+        drawn = random_combinations(self.settings.directions, found.basis.count, self.seed)
+        return replace(found, coefficients=drawn, scores={})
 
     def _section(self, row: Method) -> LearnSettings:
         """How the coefficients of a method are learned."""

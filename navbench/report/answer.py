@@ -10,6 +10,7 @@ from navbench.report import views
 from navbench.report.attributes import found_sentences
 from navbench.report.blocks import Block, Cell, Chart, Table, Words
 from navbench.report.charts import BANDS, axis_name, by_generator, make_chart, method_dots
+from navbench.report.controls import control_sentences
 from navbench.report.matched import claim_sentences
 from navbench.report.numbers import LATENT, capital, counts, duration, listed, setting, significant, span, with_stderr
 from navbench.report.page import Page
@@ -30,6 +31,7 @@ def blocks(page: Page) -> Iterator[Block]:
     else:
         yield Words("This run has not measured realism, so it does not say which method keeps it best.", "lead")
     yield from map(Words, (*claim_sentences(tables), " ".join(found_sentences(tables))))
+    yield Words(" ".join(control_sentences(tables)))
     yield Words(" ".join([*_locality(tables.measured), *reproduction_sentences(tables)]))
     if realism:
         yield Words(" ".join([*_off_target(tables), _caution(tables.methods)]), "note wide-note")
@@ -244,7 +246,8 @@ def _methods_table(tables: RunTables) -> Table:
     fd, kid = views.metric_names(methods)
     columns = [
         views.place_column(methods),
-        views.word("Method", "method"),
+        views.method_column(),
+        views.word("Control", "control"),
         views.whole("found", "directions", "Directions"),
         views.whole("with curves", "curves", "Directions"),
         views.measured(fd, "fd_mean"),
