@@ -92,9 +92,9 @@ def text(name: str, words: str, empty: bool = False) -> Column:
     return Column(name, "text", words, empty=empty)
 
 
-def flag(name: str, words: str) -> Column:
-    """A column of True and False."""
-    return Column(name, "flag", words)
+def flag(name: str, words: str, empty: bool = False) -> Column:
+    """A column of True and False; one that may be left out is False in every row of a file that does."""
+    return Column(name, "flag", words, empty=empty)
 
 
 def count(name: str, words: str, empty: bool = False) -> Column:

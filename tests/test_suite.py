@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from navbench import suite
 from navbench.errors import NavbenchError
+from navbench.methods import METHODS
 from navbench.suite import PRESETS, Subject, Suite
 
 MINIMAL = 'name = "mine"\n[[generators]]\nname = "faces"\n'
@@ -69,6 +70,14 @@ def test_the_paper_preset_holds_the_values_of_the_paper():
     assert (paper.locality.samples, paper.locality.shifts) == (1600, 20)
     assert (paper.curves.samples, paper.curves.extractor) == (50_000, "inception-v3-compat")
     assert set(paper.generators[0].methods) >= {"svd", "optimization", "spectrum", "hybrid"}
+
+
+@pytest.mark.parametrize("name", suite.PRESETS)
+def test_a_preset_has_the_control_of_every_method(name):
+    for subject in suite.read(name).generators:
+        assert {"random", "random-in-svd", "random-in-spectrum"} <= set(subject.methods)
+        for methods in (subject.methods, subject.latent_methods if subject.latents else ()):
+            assert {METHODS[method].control for method in methods} - {""} <= set(methods)
 
 
 def test_the_default_preset_needs_no_weights_but_those_of_the_package_index():

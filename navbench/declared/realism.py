@@ -2,6 +2,7 @@
 
 from navbench.columns import Column, Table, count, drawn, estimated, flag, levelled, number, text
 from navbench.declared.shared import (
+    CONTROL,
     CURVE_N,
     DISTANCE,
     EFFECT,
@@ -49,6 +50,7 @@ DIRECTIONS = Table(
     "a direction, with every summary number",
     (
         *WHO,
+        *CONTROL,
         *_RANGE,
         *_EFFECTS,
         DISTANCE,
@@ -92,6 +94,7 @@ METHODS = Table(
     "a method on a layer or in a latent space",
     (
         *PLACE,
+        *CONTROL,
         count("directions", "directions of its set"),
         count("curves", "directions of it that have a curve"),
         number("accuracy", "of learned methods: how often directions are recognised from their edits", empty=True),

@@ -125,7 +125,9 @@ class Discovery:
 
     def _found(self, row: Method, spectrum: DirectionSet | None, checkpoint: Checkpoint | None) -> Found:
         found = self._basis(row, spectrum)
-        return self._learn(found, row, checkpoint) if row.learned else found
+        if row.learned:
+            return self._learn(found, row, checkpoint)
+        return self._draw(found) if row.drawn else found
 
     def _basis(self, row: Method, spectrum: DirectionSet | None) -> Found:
         """The basis, with its vectors themselves as the directions."""
@@ -258,6 +260,11 @@ class Discovery:
         failed = failed_criteria(provenance, count)
         provenance |= {"status": NOT_CONVERGED if failed else CONVERGED, "failed": failed}
         return replace(found, provenance=provenance)
+
+    def _draw(self, found: Found) -> Found:
+        """Coefficients drawn at random on a basis: the control of what is learned on it."""
+        drawn = random_combinations(self.settings.directions, found.basis.count, self.seed)
+        return replace(found, coefficients=drawn, scores={})
 
     def _section(self, row: Method) -> LearnSettings:
         """How the coefficients of a method are learned."""

@@ -10,6 +10,7 @@ from navbench.report import views
 from navbench.report.attributes import found_sentences
 from navbench.report.blocks import Block, Cell, Chart, Table, Words
 from navbench.report.charts import BANDS, axis_name, by_generator, make_chart, method_dots
+from navbench.report.controls import control_sentences
 from navbench.report.instrument import headline_tables, refusals
 from navbench.report.matched import claim_sentences
 from navbench.report.numbers import LATENT, capital, counts, duration, listed, setting, significant, span, with_stderr
@@ -34,6 +35,7 @@ def blocks(page: Page) -> Iterator[Block]:
     else:
         yield Words("This run has not measured realism, so it does not say which method keeps it best.", "lead")
     yield from map(Words, (*claim_sentences(told), " ".join(found_sentences(tables.converged))))
+    yield Words(" ".join(control_sentences(told)))
     yield Words(" ".join([*_locality(tables.converged.measured), *reproduction_sentences(tables.converged)]))
     if realism:
         yield Words(" ".join([*_off_target(told), _caution(told.methods)]), "note wide-note")
@@ -262,7 +264,8 @@ def _methods_table(tables: RunTables) -> Table:
     fd, kid = views.metric_names(methods)
     columns = [
         views.place_column(methods),
-        views.word("Method", "method"),
+        views.method_column(),
+        views.word("Control", "control"),
         views.whole("found", "directions", "Directions"),
         views.whole("with curves", "curves", "Directions"),
         views.measured(fd, "fd_mean"),

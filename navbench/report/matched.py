@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from navbench.report import views
 from navbench.report.blocks import Block, Cell, Chart, Details, Table, Words
-from navbench.report.charts import BANDS, axis_name, make_chart, name_methods
+from navbench.report.charts import BANDS, axis_name, make_chart, method_names, name_methods
 from navbench.report.drawing import MUTED, colour, finish, known_first, label_edges, panels, styled
 from navbench.report.numbers import (
     BAND,
@@ -51,7 +51,11 @@ def blocks(page: Page) -> Iterator[Block]:
 
 
 def claim_sentences(tables: RunTables) -> Iterator[str]:
-    """A paragraph per generator, attribute and claim: in how many comparisons it holds, and the clearest of them."""
+    """A paragraph per generator, attribute and claim: in how many comparisons it holds, and the clearest of them.
+
+    Comparisons with controls say nothing of a claim about methods.
+    """
+    tables = tables.without_controls
     for (generator, attribute, _, claim), rows in tables.claims.groupby(_OF_ONE_KIND, sort=False):
         amount = with_unit(tables, str(generator), str(attribute), rows["change"].iloc[0])
         tell = {_BASELINE: _baseline, _ASYMMETRY: _asymmetry}.get(str(claim), _other)
@@ -198,7 +202,7 @@ def _claims_table(tables: RunTables) -> Table:
     columns = [
         views.word("Claim", "claim"),
         views.place_column(frame),
-        views.word("Method", "method"),
+        views.method_column(),
         views.word("Against", "against"),
         views.measured("Difference", "difference", stderr="stderr"),
         views.word("Holds", "holds"),
@@ -226,7 +230,7 @@ def _matched_dots(ends: pd.DataFrame) -> Figure:
     for axes, place in zip(grid, places, strict=True):
         for row in ends[ends["place"] == place].to_dict("records"):
             _end(axes, order.index(row["method"]), row)
-        name_methods(axes, order, place)
+        name_methods(axes, method_names(ends, order), place)
     label_edges(grid, axis_name(ends), "")
     figure.legend(handles=_side_handles(ends), loc="outside upper left", ncols=3)
     return finish(figure)

@@ -10,7 +10,7 @@ from navbench.report.drawing import known_first
 from navbench.report.numbers import capital, listed, metric_name, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Column, make_table, measured, number, who_columns, whole, word
+from navbench.report.views import Column, make_table, measured, method_column, number, who_columns, whole, word
 
 _COLUMNS = {
     "path_speed_cv ": "Path speed CV",
@@ -109,7 +109,7 @@ def ranking_table(tables: RunTables) -> Table:
     columns = [
         views.place_column(frame),
         Column("Number", lambda row: Cell(metric_name(row["metric"], row["extractor"]))),
-        word("Method", "method"),
+        method_column(),
         word("Against", "against"),
         measured("Difference", "difference", stderr="stderr"),
         number("p", "p", digits=2),
@@ -129,7 +129,7 @@ def _stability_table(tables: RunTables) -> Table:
     frame = tables.stability
     columns = [
         views.place_column(frame),
-        word("Method", "method"),
+        method_column(),
         word("Varied", "varied"),
         whole("to", "value"),
         number("Share of the span found again", "share"),

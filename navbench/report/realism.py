@@ -95,7 +95,7 @@ def _curves_by_effect(curves: pd.DataFrame) -> Figure:
     label_edges(
         grid, f"effect{f' ({distances})' if distances else ''}, signed as t", axis_name(curves), numbers_inside=True
     )
-    method_legend(figure, curves["method"])
+    method_legend(figure, curves)
     return finish(figure)
 
 

@@ -117,7 +117,7 @@ def _unexplained_steps(steps: pd.DataFrame) -> Figure:
         axes.set_ylim(bottom=0)
         axes.set_title(f"best {plain(target)}")
     label_edges(grid, "optimiser step", "unexplained fraction on training codes", numbers_inside=True)
-    method_legend(figure, steps["method"])
+    method_legend(figure, steps)
     return finish(figure)
 
 

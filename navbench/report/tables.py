@@ -25,7 +25,7 @@ class RunTables:
     """Everything the report reads of a run but its images; each declared table is an attribute, too: `tables.curves`.
 
     Tables with a generator and a layer have two columns more than their files: `place`, how headings and sentences
-    call the layer or the latent space, and `where`, the same in short.
+    call the layer or the latent space, and `where`, the same in short. Those with a method have `is_control`.
 
     Attributes:
         run: the folder, which lasts as long as its mirror where the run lies in an object store.
@@ -82,6 +82,18 @@ class RunTables:
         return self.with_tables(**{name: kept(frame) for name, frame in self.frames.items()})
 
     @property
+    def without_controls(self) -> "RunTables":
+        """The same run without the rows of controls: what headlines may call found, or the best."""
+        controls = self.methods.loc[self.methods["is_control"], "method"]
+
+        def kept(frame: pd.DataFrame) -> pd.DataFrame:
+            for column in {"method", "against"} & {*frame}:
+                frame = frame[~frame[column].isin(controls)]
+            return frame
+
+        return self.with_tables(**{name: kept(frame) for name, frame in self.frames.items()})
+
+    @property
     def several_generators(self) -> bool:
         """Whether sentences and headings must name the generator."""
         return self.directions["generator"].nunique() > 1
@@ -109,6 +121,12 @@ def _read(run: Path, address: str) -> RunTables:
     _check_names(tables["directions"], run / "tables" / "directions.csv")
     spaces = tables["methods"].drop_duplicates(["generator", "layer"]).set_index(["generator", "layer"])["space"]
     tables |= {name: _placed(table, spaces) for name, table in tables.items() if {"generator", "layer"} <= {*table}}
+    controls = set(tables["methods"].loc[tables["methods"]["is_control"], "method"])
+    tables |= {
+        name: table.assign(is_control=table["method"].isin(controls))
+        for name, table in tables.items()
+        if "method" in table
+    }
     for name in ("directions", "methods", "curves"):
         _check_fid(tables[name], run / "tables" / f"{name}.csv")
     suite = run / "suite.toml"

@@ -7,7 +7,7 @@ from typing import Any
 from navbench.directions import Direction
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Measurement
-from navbench.experiments.rows import Row, Tested, who
+from navbench.experiments.rows import Row, Tested, control_columns, who
 from navbench.places import Place
 
 SCORES = {
@@ -66,7 +66,8 @@ def score_columns(direction: Direction) -> Row:
 def _direction_rows(on: Measurement, outcomes: Outcomes, measured: set[str]) -> Iterator[Row]:
     """Per direction, every summary number that an experiment gives."""
     for direction in on.plan.all_directions():
-        row = {**who(direction), "t_min": direction.t_min, "t_max": direction.t_max, **score_columns(direction)}
+        row = {**who(direction), **control_columns(direction.method)}
+        row |= {"t_min": direction.t_min, "t_max": direction.t_max, **score_columns(direction)}
         for experiment, outcome in outcomes.items():
             row |= experiment.direction_columns(on, outcome, direction)
         yield row | {"measured": direction.name in measured}
@@ -80,6 +81,7 @@ def _method_rows(on: Measurement, outcomes: Outcomes) -> Iterator[Row]:
             "layer": directions.place,
             "space": directions.space,
             "method": directions.method,
+            **control_columns(directions.method),
             "directions": len(directions),
             "accuracy": directions.provenance.get("accuracy"),
             "status": directions.provenance.get("status"),

@@ -1,6 +1,7 @@
 """Methods that other packages add: two images of unit norm, added to every image of a linear generator."""
 
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -17,7 +18,7 @@ from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings, HybridSettings
 from navbench.errors import NavbenchError
 from navbench.library import open_set, set_path
-from navbench.methods import BUILT_IN, GROUP, METHODS, Method, admitted, effort, is_determined
+from navbench.methods import BUILT_IN, GROUP, METHODS, Method, admitted, control_of, effort, is_determined
 
 GENERATOR = LinearGenerator(latent_dim=3, side=4)
 HALVES = torch.zeros(2, 3, 4, 4)
@@ -62,6 +63,8 @@ ROWS = {
     "baseless": Method("baseless", "halves", False, ("parameter",), "a test"),
     "ambiguous": Method("ambiguous", "svd", False, ("parameter",), "a test", halves),
     "no-method": lambda: 3,
+    "uncontrolled": replace(fixed("uncontrolled", halves), control="chance"),
+    "own-control": replace(fixed("own-control", halves), control="halves"),
 }
 
 
@@ -159,6 +162,13 @@ def test_the_table_names_added_methods_and_loads_those_that_are_asked_for():
 def test_a_misspelt_added_method_is_answered_with_the_nearest():
     with pytest.raises(NavbenchError, match="Unknown method 'halfes'; did you mean 'halves'"):
         found("halfes")
+
+
+def test_an_added_method_names_a_control_among_all_methods():
+    assert control_of("halves") == "random"
+    assert control_of("own-control") == "halves"
+    with pytest.raises(NavbenchError, match=r"^Entry point 'uncontrolled' .* names 'chance' as its control, which is"):
+        control_of("uncontrolled")
 
 
 @pytest.mark.parametrize("name", ["misnamed", "baseless", "ambiguous", "no-method"])

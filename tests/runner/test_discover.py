@@ -4,6 +4,7 @@ import pytest
 import torch
 from analytic import direction_set, noise, styled
 from made_up import measurement
+from safetensors.torch import load_file
 
 from navbench import suite
 from navbench.compute import Compute
@@ -68,6 +69,20 @@ def test_hybrid_learns_on_the_spectrum_that_is_found_before_it(tmp_path):
     assert hybrid.header["basis"] == "set:../spectrum/convs.0.safetensors"
     assert hybrid.header["basis_sha256"] == spectrum.header["basis_sha256"]
     assert abs(float((hybrid.load(GENERATOR)[0].offset * spectrum.load(GENERATOR)[0].offset).sum())) > 0.999
+
+
+def test_the_controls_of_hybrid_and_optimization_are_of_the_bases_that_these_take(tmp_path):
+    found([(layer("convs.0"), ("random-in-spectrum", "random-in-svd", "spectrum"))], tmp_path)
+    spectrum, in_spectrum, in_svd = (
+        open_set(tmp_path / f"styled/{name}/convs.0.safetensors")
+        for name in ("spectrum", "random-in-spectrum", "random-in-svd")
+    )
+    assert in_spectrum.header["basis"] == "set:../spectrum/convs.0.safetensors"
+    assert in_spectrum.header["basis_sha256"] == spectrum.header["basis_sha256"]
+    assert (in_svd.header["basis"], in_svd.header["basis_sha256"]) == ("svd", "")
+    for file in (in_spectrum, in_svd):
+        assert "basis" not in load_file(file.path)
+        assert float(file.load(GENERATOR)[0].offset.norm()) == pytest.approx(1, abs=1e-5)
 
 
 def test_sets_that_are_there_are_kept_unless_told_otherwise(tmp_path):

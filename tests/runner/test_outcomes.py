@@ -70,6 +70,15 @@ def test_the_purest_direction_of_an_attribute_is_the_best_among_methods(generato
     assert rows["spectrum"]["share"] == pytest.approx(1 / 1.01)
 
 
+def test_a_control_is_never_the_best_however_pure(generator):
+    sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "random"))]
+    found = {sets[0][0].name: moved(1.0, 0.3), sets[1][0].name: moved(1.0, 0.1)}
+    outcome = Movements(SimpleNamespace(name="reader", attributes=ATTRIBUTES), found, {})
+    on = measurement({Screening: Screened({name: torch.ones(2, 4) for name in found})}, sets=sets, generator=generator)
+    rows = {row["method"]: row for row in Attributes().rows(on, outcome)["found"]}
+    assert {method: row["best"] for method, row in rows.items()} == {"svd": True, "random": False}
+
+
 def test_a_set_counts_its_directions_by_what_they_were_found_to_be(generator):
     sets = made(generator, "svd", count=3)
     found = [moved(1.0, 0.1), moved(1.0, 0.9), moved(1e-4, 0.0)]

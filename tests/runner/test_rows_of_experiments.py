@@ -1,5 +1,6 @@
 """What the tables say of photos, pairs, quality, layers and rankings, from results whose numbers are made up."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -85,6 +86,14 @@ def test_among_latent_sets_the_closest_is_chosen_on_the_codes_that_measure_nothi
     rows = list(Pairs().rows(measurement(), found)["pairs"])
     assert [row["closest"] for row in rows] == [False, True]
     assert [row["cosine"] for row in rows] == pytest.approx([0.9, 0.4])
+
+
+def test_the_closest_latent_direction_is_none_of_a_control(generator):
+    one = next(iter(made(generator, "svd")))
+    latent = direction(generator, noise(1, 3), space="z")
+    drawn = replace(direction(generator, noise(2, 3), space="z"), method="random")
+    found = PairsFound([pair(one, latent, 1, 0.4, 0.3), pair(one, drawn, 1, 0.9, 0.6)], [])
+    assert [row["closest"] for row in Pairs().rows(measurement(), found)["pairs"]] == [True, False]
 
 
 # --- quality -----------------------------------------------------------------------------------------------------
