@@ -53,7 +53,12 @@ QUALITY = (
         "DVN, identity similarity, RCA",
         (
             *WHO,
-            text("metric", "the number"),
+            text(
+                "metric",
+                "path_speed_cv (no PPL, which is a mean of squared speed); attribute or feature coherence; dvn, by "
+                "logistic regressions on features where Voynov & Babenko train networks; rca, of a fresh network for "
+                "every method where theirs learned with the directions; id_similarity",
+            ),
             text("end", "t_min or t_max; empty for the whole range", empty=True),
             text("by", "the network that judges", empty=True),
             count("n", "codes or images that the number is of"),

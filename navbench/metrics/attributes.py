@@ -152,8 +152,9 @@ class Movement:
         share: of the squared magnitudes of all: changes of independent attributes add up in squares, and twelve that
             move by a reading's error do not outweigh one that moves.
         coherence: the mean cosine of the standardised changes of two codes (see `coherence`).
-        dependency: the mean magnitude of the other attributes over that of the dominant one: the attribute
-            dependency of StyleSpace (Wu, Lischinski, Shechtman, CVPR 2021); NaN where nothing moves.
+        dependency: the mean magnitude of the other attributes over that of the dominant one; NaN where nothing moves.
+            The attribute dependency of StyleSpace (Wu, Lischinski, Shechtman, CVPR 2021, section 5) is the former at a
+            fixed change of a target attribute; the ratio compares directions that reach different changes.
     """
 
     change: tuple[Estimate, ...]

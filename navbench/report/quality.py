@@ -23,6 +23,13 @@ _COLUMNS = {
     "rca ": "RCA",
 }
 """Numbers by metric and end, and their headings."""
+UNLIKE_PUBLISHED = (
+    "DVN and RCA differ from Voynov & Babenko's (2020, section 4.1). DVN: logistic regressions on features stand in "
+    "for networks on images, the images are of both ends of each direction's own range, and its value is of codes that "
+    "trained neither. RCA: a fresh network learns the finished directions of every method, as theirs does for random "
+    "directions alone; shifts are shares of each direction's own range, and it does not predict them."
+)
+"""What is not as its authors define it."""
 _GROUPS = {"feature coherence": "Feature coherence", "id_similarity": "ID similarity"}
 
 
@@ -31,12 +38,14 @@ def blocks(page: Page) -> Iterator[Block]:
     tables = page.tables
     if quality := _quality_table(tables):
         yield Words(
-            "Path speed CV: the coefficient of variation of the perceptual speed along t, 0 for a steady change. "
+            "Path speed CV: the coefficient of variation of the perceptual speed along t, 0 for a steady change; it is "
+            "not StyleGAN's path length (PPL), which is the mean squared speed of random paths. "
             "Coherence: the mean cosine of the changes of two codes, of attributes or of features; 1 if a direction "
             "does the same to all. DVN (direction variation naturalness): near 1 if the images of the reference vary "
             f"in the same way, 0.5 if they do not.{dvn_words(tables)} RCA (reconstructor classification accuracy): "
             "of pairs of images with and without the shift, the share whose direction a network names correctly among "
-            "those of the set. ID similarity: the cosine of identity embeddings with and without the shift."
+            "those of the set. ID similarity: the cosine of identity embeddings with and without the shift. "
+            f"{UNLIKE_PUBLISHED}"
         )
         yield quality
     if len(tables.ranking):
