@@ -11,7 +11,9 @@ from navbench.errors import NavbenchError
 from navbench.experiments.asymmetry import Asymmetry
 from navbench.experiments.attributes import Attributes
 from navbench.experiments.common import Common
+from navbench.experiments.composition import Composition
 from navbench.experiments.curves import Curves
+from navbench.experiments.disentangling import Disentangling
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heatmaps
@@ -47,6 +49,8 @@ EXPERIMENTS: tuple[Experiment[Any, Any], ...] = (
     Pairs(),
     Recognitions(),
     Stability(),
+    Disentangling(),
+    Composition(),
     Photos(),
     Asymmetry(),
     Ranking(),

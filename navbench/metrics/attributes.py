@@ -139,6 +139,12 @@ def changes(scores: Tensor, zero: int, attributes: Sequence[Attribute]) -> Tenso
     return path - path[zero]
 
 
+def standardised_changes(before: Tensor, after: Tensor, attributes: Sequence[Attribute]) -> Tensor:
+    """Changes (n, A), float64, in sigmas, between two scores (n, A) of the same codes."""
+    spread = torch.tensor([attribute.spread for attribute in attributes], dtype=torch.float64, device=before.device)
+    return changes(torch.stack([before, after]), 0, attributes)[1] / spread
+
+
 @dataclass(frozen=True)
 class Movement:
     """What a direction does to each attribute from the first shift to the last; (A,) each, float64.
