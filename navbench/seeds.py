@@ -25,6 +25,8 @@ class Role(StrEnum):
     QUALITY = "quality"
     SURVEY = "survey"
     PAIRS = "pairs"
+    DISENTANGLING = "disentangling"
+    COMPOSITION = "composition"
 
 
 def derived(seed: int, *role: str | int) -> int:

@@ -1,5 +1,7 @@
 """Suites: what their files may say, what is said of one that is wrong, and when two are the same benchmark."""
 
+import re
+from importlib.resources import files
 from itertools import pairwise
 
 import pytest
@@ -62,11 +64,10 @@ def test_the_paper_preset_holds_the_values_of_the_paper():
     assert (spectrum.vectors, spectrum.codes, spectrum.solver) == (64, 512, "power")
     assert (spectrum.epsilon, spectrum.iterations) == (0.1, 10)
     optimization, hybrid = discovery.optimization, discovery.hybrid
-    assert (optimization.shift, optimization.batch, optimization.steps) == (3500, 32, 100_000)
-    assert (hybrid.shift, hybrid.batch, hybrid.steps) == (80, 16, 100_000)
+    assert (optimization.batch, optimization.steps) == (32, 100_000)
+    assert (hybrid.batch, hybrid.steps) == (16, 100_000)
     for learned in (optimization, hybrid):
         assert learned.learning_rate == 1e-4
-        assert learned.regression == pytest.approx(2.5e-3 * learned.shift)  # lambda * T
     assert (paper.locality.samples, paper.locality.shifts) == (1600, 20)
     assert (paper.curves.samples, paper.curves.extractor) == (50_000, "inception-v3-compat")
     assert set(paper.generators[0].methods) >= {"svd", "optimization", "spectrum", "hybrid"}
@@ -78,6 +79,25 @@ def test_a_preset_has_the_control_of_every_method(name):
         assert {"random", "random-in-svd", "random-in-spectrum"} <= set(subject.methods)
         for methods in (subject.methods, subject.latent_methods if subject.latents else ()):
             assert {METHODS[method].control for method in methods} - {""} <= set(methods)
+
+
+def test_the_paper_preset_takes_its_t_from_the_effect_and_has_that_of_the_paper_in_comments():
+    text = files("navbench").joinpath("presets", "paper.toml").read_text()
+    theirs = re.sub(r"\n(?:optimization|hybrid) = .*", "", text).replace("\n# optimization", "\noptimization")
+    theirs = suite.parse(theirs.replace("\n# hybrid", "\nhybrid"), "the paper's T").discovery
+    ours = suite.read("paper").discovery
+    for method, shift in (("optimization", 3500), ("hybrid", 80)):
+        learned = getattr(theirs, method)
+        assert learned.shift == shift
+        assert learned.regression == pytest.approx(2.5e-3 * shift)  # lambda * T
+        assert getattr(ours, method) == learned.model_copy(update={"shift": None})
+
+
+def test_every_preset_takes_principal_components_of_a_hundred_thousand_codes():
+    for preset in ("smoke", "quick", "standard", "paper"):
+        chosen = suite.read(preset)
+        efforts = [chosen.discovery, *(subject.discovery for subject in chosen.generators if subject.discovery)]
+        assert all(effort.ganspace.samples == 100_000 for effort in efforts)
 
 
 def test_the_default_preset_needs_no_weights_but_those_of_the_package_index():

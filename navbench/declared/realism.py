@@ -61,7 +61,12 @@ DIRECTIONS = Table(
         *estimated("attribute_change", "change of that attribute from t_min to t_max", OWN, empty=True),
         number("attribute_share", "its share of the squared change of all attributes, in sigmas", empty=True),
         number("monotonicity", "mean Spearman correlation of the attribute with t", empty=True),
-        number("attribute_dependency", "mean magnitude of the other attributes over that of this one", empty=True),
+        number(
+            "attribute_dependency",
+            "mean magnitude of the other attributes over that of this one; StyleSpace takes the former at a fixed "
+            "change of this one",
+            empty=True,
+        ),
         number("rayleigh", "of `spectrum`: the Rayleigh quotient of the Hessian", empty=True),
         number("solver_residual", "of `spectrum`: the relative residual of the eigenvector", empty=True),
         number("accuracy", "of learned methods: how often the direction is recognised from its edits", empty=True),

@@ -187,9 +187,13 @@ class Discovery:
         return Found(basis, "stored", torch.eye(basis.count), scores={"variance": components.shares})
 
     def _sefa(self) -> Found:
-        """Right singular vectors of the linear maps that a latent enters first."""
+        """Right singular vectors of the linear maps that a latent enters first, each row of them scaled to unit norm.
+
+        Shen & Zhou's closed form (CVPR 2021, section 3.2) with the scaling of their code, genforce/sefa at 69467f2
+        (`factorize_weight`). A row of zeros stays one.
+        """
         latent_weights = self.space.generator.latent_weights(self.space.kind).detach().double().cpu()
-        _, values, rows = torch.linalg.svd(latent_weights, full_matrices=False)
+        _, values, rows = torch.linalg.svd(F.normalize(latent_weights, dim=1), full_matrices=False)
         count = min(self.settings.directions, len(values))
         basis = DenseBasis(rows[:count].unflatten(1, self.space.shape).float())
         return Found(basis, "stored", torch.eye(count), scores={"singular_value": values[:count].float()})

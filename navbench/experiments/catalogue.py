@@ -11,7 +11,9 @@ from navbench.errors import NavbenchError
 from navbench.experiments.asymmetry import Asymmetry
 from navbench.experiments.attributes import Attributes
 from navbench.experiments.common import Common
+from navbench.experiments.composition import Composition
 from navbench.experiments.curves import Curves
+from navbench.experiments.disentangling import Disentangling
 from navbench.experiments.ends import Ends
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.instrument import Instrument
@@ -51,6 +53,8 @@ EXPERIMENTS: tuple[Experiment[Any, Any], ...] = (
     Pairs(),
     Recognitions(),
     Stability(),
+    Disentangling(),
+    Composition(),
     Photos(),
     Asymmetry(),
     Ranking(),

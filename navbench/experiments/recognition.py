@@ -1,8 +1,9 @@
 """Whether the directions of a set can be told apart: reconstructor accuracy (RCA) and its confusion matrix.
 
-RCA is Voynov & Babenko's (ICML 2020, section 4.1), who take it from the reconstructor that learned with the directions.
-Here a new one learns on the directions as they are, so that methods that learned none are judged alike; a shift is a
-share of each direction's own range, so that no one is known by its size.
+RCA is Voynov & Babenko's (ICML 2020, section 4.1), who take it from the reconstructor that learned with the directions,
+and for random directions from one that learned on them as they are. Here a new one learns on the directions of every
+method as they are, so that all are judged alike; a shift is a share of each direction's own range, so that no one is
+known by its size, and it is not predicted.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -115,7 +115,8 @@ def _methods_found(tables: RunTables) -> Table:
     ]
     caption = (
         "How many directions of each set are directions of an attribute; the mean dependency is over those that are "
-        "interpretable or entangled (lower is purer)."
+        "interpretable or entangled (lower is purer): the mean change of the other attributes over that of the "
+        "dominant one, where StyleSpace's attribute dependency is the former at a fixed change of the latter."
     )
     return make_table(frame, columns, caption)
 

@@ -23,20 +23,29 @@ _COLUMNS = {
     "rca ": "RCA",
 }
 """Numbers by metric and end, and their headings."""
+UNLIKE_PUBLISHED = (
+    "DVN and RCA differ from Voynov & Babenko's (2020, section 4.1). DVN: logistic regressions on features stand in "
+    "for networks on images, the images are of both ends of each direction's own range, and its value is of codes that "
+    "trained neither. RCA: a fresh network learns the finished directions of every method, as theirs does for random "
+    "directions alone; shifts are shares of each direction's own range, and it does not predict them."
+)
+"""What is not as its authors define it."""
 _GROUPS = {"feature coherence": "Feature coherence", "id_similarity": "ID similarity"}
 
 
 def blocks(page: Page) -> Iterator[Block]:
-    """Qualities, rankings, stability and confusions."""
+    """Qualities, rankings, stability, directions as a code, compositions and confusions."""
     tables = page.tables
     if quality := _quality_table(tables):
         yield Words(
-            "Path speed CV: the coefficient of variation of the perceptual speed along t, 0 for a steady change. "
+            "Path speed CV: the coefficient of variation of the perceptual speed along t, 0 for a steady change; it is "
+            "not StyleGAN's path length (PPL), which is the mean squared speed of random paths. "
             "Coherence: the mean cosine of the changes of two codes, of attributes or of features; 1 if a direction "
             "does the same to all. DVN (direction variation naturalness): near 1 if the images of the reference vary "
             f"in the same way, 0.5 if they do not.{dvn_words(tables)} RCA (reconstructor classification accuracy): "
             "of pairs of images with and without the shift, the share whose direction a network names correctly among "
-            "those of the set. ID similarity: the cosine of identity embeddings with and without the shift."
+            "those of the set. ID similarity: the cosine of identity embeddings with and without the shift. "
+            f"{UNLIKE_PUBLISHED}"
         )
         yield quality
     if len(tables.ranking):
@@ -46,6 +55,12 @@ def blocks(page: Page) -> Iterator[Block]:
     if len(tables.stability):
         yield Heading("Are they found again?")
         yield _stability_table(tables)
+    if len(tables.disentanglement):
+        yield Heading("Are they a disentangled code?")
+        yield _code_table(tables)
+    if len(tables.composition):
+        yield Heading("Do two of them add up?")
+        yield _composition_table(tables)
     if len(tables.confusion):
         yield Heading("Can they be told apart?")
         yield Words("A reconstructor learned the directions of each set, as they are, and named pairs of other codes.")
@@ -137,8 +152,77 @@ def _stability_table(tables: RunTables) -> Table:
         number("smallest", "smallest_angle", "Principal angles (degrees)"),
         number("median", "median_angle", "Principal angles (degrees)"),
         number("largest", "largest_angle", "Principal angles (degrees)"),
+        whole("Directions", "labelled", "Automatic labels"),
+        measured("found again", "labels_kept", "Automatic labels"),
+        number("by chance", "labels_chance", "Automatic labels"),
     ]
-    return make_table(frame, columns, "Sets that were found again, with one thing changed.")
+    caption = (
+        "Sets that were found again, with one thing changed; more of the span and more of the labels is better. Each "
+        "direction is matched to one of the second search by the cosine of their offsets, which is read over the same "
+        "range: the share of automatic labels that this one has, too, ± one standard error over directions."
+    )
+    return make_table(frame, columns, caption)
+
+
+def _code_table(tables: RunTables) -> Table:
+    """One row per set, with the measures of its shifts as a code."""
+    keys = ["generator", "layer", "space", "method"]
+    frame = tables.disentanglement
+    frame = frame.assign(name=frame[keys].agg("/".join, axis=1))
+    columns = [
+        views.place_column(frame),
+        word("Method", "method"),
+        whole("Directions", "directions"),
+        measured("Disentanglement", "disentanglement"),
+        measured("Completeness", "completeness"),
+        measured("Informativeness", "informativeness"),
+        measured("MIG", "mig"),
+    ]
+    caption = (
+        "The directions of each set as a code: all are shifted together, at random, and the changes of the attributes "
+        "are predicted from the shifts by lasso (DCI, Eastwood & Williams 2018). Disentanglement: each direction moves "
+        "one attribute; completeness: each attribute is moved by one direction (both weighed by importance); "
+        "informativeness: the share of the "
+        "changes' variance that is predicted (one minus their error); MIG (Chen et al. 2018): how much more the best "
+        "direction tells of an attribute than the next, in bins of equal counts. 1 is best; ± one standard error over "
+        "codes. `random` is the control."
+    )
+    return make_table(views.widened(frame, "metric", "value", "stderr"), columns, caption)
+
+
+def _composition_table(tables: RunTables) -> Table:
+    """One row per relation of two places and methods, a mean over pairs."""
+    frame = tables.composition
+    methods = [row["method"] if row["method"] == row["other_method"] else f"{row['method']} and {row['other_method']}"
+               for row in frame.to_dict("records")]  # fmt: skip
+    groups = frame.assign(methods=methods).groupby(["generator", "relation", "methods"], sort=False)
+    rows = pd.DataFrame([
+        {"generator": generator, "relation": relation, "methods": names, "pairs": len(pairs),
+         **_over_pairs(pairs, "interaction"), **_over_pairs(pairs, "interaction_attributes"),
+         "order": pairs["order"].max()}
+        for (generator, relation, names), pairs in groups
+    ])  # fmt: skip
+    columns = [
+        word("Where", "relation"),
+        word("Methods", "methods"),
+        whole("Pairs", "pairs"),
+        measured("of pixels", "interaction", "Interaction"),
+        measured("of attributes", "interaction_attributes", "Interaction"),
+        number("Effect of the order, at most", "order", digits=2),
+    ]
+    caption = (
+        "Two directions at t max together: what their change lacks of the sum of the changes by either, squared, over "
+        "the squared change by both; 0 if two edits add up, lower is better. Means over pairs ± one standard error "
+        "over pairs, or over codes for a single one. The order of two edits does not matter where both are offsets of "
+        "one tensor or of two: what is left is rounding."
+    )
+    return make_table(rows, columns, caption)
+
+
+def _over_pairs(pairs: pd.DataFrame, column: str) -> dict[str, float]:
+    """The mean of a column over pairs of directions and its standard error."""
+    spread = pairs[column].sem() if len(pairs) > 1 else pairs[f"{column}_stderr"].iloc[0]
+    return {column: pairs[column].mean(), f"{column}_stderr": spread}
 
 
 def confusion_tables(tables: RunTables) -> Iterator[Table]:

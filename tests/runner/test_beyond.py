@@ -12,12 +12,17 @@ from navbench.errors import NavbenchError
 from navbench.experiments.stability import variants
 from navbench.report.html import write_report
 
-EVERYTHING = ["attributes", "curves", "matched", "locality", "strips", "survey", "pairs", "recognition", "stability"]
+EVERYTHING = [
+    *("attributes", "curves", "matched", "locality", "strips", "survey", "pairs", "recognition", "stability"),
+    *("disentanglement", "composition"),
+]
 SIZES = {
     "survey": {"method": "svd", "directions": 2, "samples": 6},
     "pairs": {"method": "svd", "codes": 6, "shown": 1},
     "recognition": {"steps": 2, "batch": 4, "pairs": 24, "methods": ["svd"]},
     "stability": {"methods": ["svd", "random"], "seeds": 2},
+    "disentanglement": {"samples": 50},
+    "composition": {"samples": 4},
 }
 
 
@@ -127,6 +132,32 @@ def test_a_random_basis_is_not_found_again_and_one_that_the_weights_determine_is
     assert "weights alone determine svd" in " ".join(run.manifest.facts["left_out"])
 
 
+def test_labels_are_compared_where_a_scorer_gave_some(run):
+    stability, methods = table(run, "stability"), table(run, "methods")
+    keys = ["layer", "space", "method"]
+    interpretable = methods.set_index(keys)["interpretable"]
+    assert stability["labelled"].tolist() == [interpretable[tuple(row)] for row in stability[keys].to_numpy()]
+    assert stability["labels_kept"].notna().tolist() == (stability["labelled"] > 0).tolist()
+
+
+def test_every_set_is_measured_as_a_code_of_the_attributes(run):
+    code = table(run, "disentanglement")
+    assert set(zip(code["layer"], code["method"], strict=True)) == {("up", "svd"), ("up", "random"), ("z", "random")}
+    assert set(code["metric"]) == {"disentanglement", "completeness", "informativeness", "mig"}
+    assert (code[["directions", "attributes"]] == 2).all(axis=None)
+    assert code["value"].dropna().max() <= 1
+
+
+def test_directions_are_composed_in_pairs(run):
+    composition = table(run, "composition")
+    assert composition["relation"].value_counts().to_dict() == {
+        "same layer": 2, "same latent": 1, "layer and latent": 2,
+    }  # fmt: skip
+    assert (composition["interaction"] > 0).all()
+    assert (composition["order"] < 1e-6).all()
+    assert composition["interaction_attributes"].notna().all()
+
+
 def test_other_numbers_of_codes_are_tried_where_a_method_has_codes():
     sets = {
         method: SimpleNamespace(method=method, seed=5, settings={})
@@ -151,6 +182,8 @@ def test_the_page_shows_all_of_it(run):
         "The closest latent direction",
         "not significant",
         "Are they found again?",
+        "Are they a disentangled code?",
+        "Do two of them add up?",
         "Coarse is up to 4 cycles",
     ):
         assert words in page

@@ -26,7 +26,10 @@ from navbench.runner.rehearsal import Planned, rehearsed
 from navbench.runner.store import Store
 from navbench.work import FUNCTIONS
 
-MANY = ["attributes", "curves", "locality", "strips", "pairs", "recognition", "stability"]
+MANY = [
+    *("attributes", "curves", "locality", "strips", "pairs", "recognition", "stability"),
+    *("disentanglement", "composition"),
+]
 """Experiments whose number of images does not depend on results."""
 
 
@@ -80,6 +83,8 @@ def test_counted_images_and_pieces_and_bytes_are_those_of_the_run(tmp_path, monk
         batch=5,
         recognition={"steps": 3, "batch": 4, "pairs": 6},
         stability={"methods": ["random"]},
+        disentanglement={"samples": 50},
+        composition={"samples": 3},
         pairs={"codes": 4, "shown": 1, "curves": 1},
         curves={"directions": 2},
     )
