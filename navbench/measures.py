@@ -13,7 +13,7 @@ from torch import Tensor
 
 from navbench.directions import Direction
 from navbench.errors import unknown
-from navbench.experiments import fid_curve, locality, reproduction
+from navbench.experiments import fid_curve, imitation, locality
 from navbench.experiments.edit import Edit
 from navbench.experiments.reference import RESAMPLING, open_reference, real_features
 from navbench.experiments.rows import resolution, who
@@ -208,7 +208,7 @@ def imitate(
     space = create_space(direction.space.generator, target, layer or direction.direction.layer)
     perceptual = create_distance(distance, direction.compute)
     t = direction.direction.t_max
-    found = reproduction.imitate(space, direction, t, perceptual, seed, codes, held_out, steps)
+    found = imitation.imitate(space, direction, t, perceptual, seed, codes, held_out, steps)
     left = found.unexplained_fraction
     numbers = {"unexplained_fraction": left.value, "unexplained_fraction_stderr": left.stderr, "n": left.n}
     rest = {"unexplained_fraction_train": float(found.steps[-1]), "steps": len(found.steps) - 1}

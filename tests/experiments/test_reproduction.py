@@ -7,8 +7,8 @@ from analytic import Curved, LinearGenerator, Quadratic, edit, noise, wrapped
 from navbench import spaces
 from navbench.compute import Compute
 from navbench.experiments.edit import codes_for
-from navbench.experiments.reproduction import Imitation
-from navbench.experiments.reproduction import solve as solve_all
+from navbench.experiments.imitation import Imitation
+from navbench.experiments.imitation import solve as solve_all
 from navbench.experiments.strips import to_bytes
 
 LINEAR = LinearGenerator(latent_dim=3, side=4)

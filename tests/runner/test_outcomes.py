@@ -15,12 +15,13 @@ from navbench.experiments import pairs
 from navbench.experiments.attributes import Attributes, Movements, Readings, movements_of
 from navbench.experiments.calibration import Range
 from navbench.experiments.curves import Curves, CurvesFound
+from navbench.experiments.imitation import Reproduction
 from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heat, Heatmaps, Heats
 from navbench.experiments.matched import _best
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.ranking import Ranking
-from navbench.experiments.reproduction import Imitations, Reproduction, Reproductions
+from navbench.experiments.reproduction import Imitations, Reproductions
 from navbench.experiments.screening import Screened, Screening
 from navbench.experiments.survey import Changes, Survey, Surveyed, SurveyedLayer, SurveyedLayers
 from navbench.metrics.attributes import Attribute, movement

@@ -9,6 +9,7 @@ from analytic import LinearGenerator, direction, direction_set, noise
 from made_up import CODES, curve, measurement, realism
 
 from navbench.experiments.curves import Curves, CurvesFound
+from navbench.experiments.imitation import Reproduction
 from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heat, Heatmaps, Heats
 from navbench.experiments.pairs import Pair, Pairs, PairsFound
@@ -16,7 +17,7 @@ from navbench.experiments.photos import Album, EditedPhotos, Photos
 from navbench.experiments.quality import Quality
 from navbench.experiments.ranking import Ranking
 from navbench.experiments.real_images import Photo
-from navbench.experiments.reproduction import Imitations, Reproduction, Reproductions
+from navbench.experiments.reproduction import Imitations, Reproductions
 from navbench.experiments.survey import Changes, Survey, Surveyed, SurveyedLayer, SurveyedLayers
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Attribute
