@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 import toy
+from analytic import ranged
 from made_up import measurement
 
 from navbench.experiments.asymmetry import beyond, difference_of, share_of
-from navbench.experiments.calibration import Range
 from navbench.experiments.curves import Curves, CurvesFound
 from navbench.experiments.footing import effect_target, fair_ends, footing, realism_of
 from navbench.metrics.estimate import Estimate
@@ -36,7 +36,7 @@ class Ends:
 
 def results(*reached):
     """One curve of direction 0, whose ends reached these effects; none without a calibration."""
-    ends = Range(torch.tensor([-1.0, 1.0]), torch.tensor(reached), torch.zeros(2)) if reached else None
+    ends = ranged(*reached) if reached else None
     curves = CurvesFound({"toy/set/0": Ends(), "toy/other/0": Ends()}, {})
     ranges = {"toy/set/0": ends} if reached else {}
     return measurement({Curves: curves}, ranges=ranges, suite=toy.tiny(experiments=[], calibrate="effect=0.2"))

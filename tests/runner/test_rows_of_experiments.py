@@ -154,7 +154,8 @@ def heats(hot):
 
 def reproduction(unexplained):
     errors = torch.full((CODES,), unexplained)
-    return Reproduction(*[torch.zeros(0)] * 2, errors, torch.ones(CODES), *[torch.zeros(0)] * 3)
+    nothing = torch.zeros(0)
+    return Reproduction(nothing, nothing, torch.tensor(True), errors, torch.ones(CODES), *[nothing] * 4)
 
 
 def ranked(generator, first, second):
