@@ -13,7 +13,7 @@ from torch import Tensor
 
 from navbench.directions import Direction
 from navbench.errors import unknown
-from navbench.experiments import fid_curve, locality, reproduction
+from navbench.experiments import fid_curve, imitation, locality
 from navbench.experiments.edit import Edit
 from navbench.experiments.reference import RESAMPLING, open_reference, real_features
 from navbench.experiments.rows import resolution, who
@@ -180,8 +180,8 @@ def heatmap(direction: Edit, *, samples: int = 64, shifts: int = 8, seed: int = 
 
 
 def imitate(
-    direction: Edit, target: str, *, layer: str | None = None, codes: int = 32, held_out: int = 64, steps: int = 30,
-    distance: str = DISTANCE, seed: int = 0,
+    direction: Edit, target: str, *, layer: str | None = None, codes: int = 32, held_out: int = 64, steps: int = 200,
+    bound: int = 4, distance: str = DISTANCE, seed: int = 0,
 ) -> pd.Series:  # fmt: skip
     """Whether one offset in another space does the same as a direction at t_max (eq. 5).
 
@@ -191,27 +191,30 @@ def imitate(
         layer: of an activation or a kernel; by default the direction's own.
         codes: on which the offset is found.
         held_out: others, on which it is measured.
-        steps: of L-BFGS.
+        steps: of L-BFGS at most; it ends when the unexplained fraction has stopped falling.
+        bound: of how many of the held-out codes the best offset of each is sought; 0, or at least 2.
         distance: the perceptual one that is reported beside the unexplained fraction.
         seed: of the codes.
 
     Returns:
         Numbers of a run's table `reproduction`: target, unexplained_fraction (0 for a perfect imitation, 1 for none)
-        with its standard error and n, unexplained_fraction_train, steps; and the mean perceptual distance of the
-        imitation from the edit, and of the unshifted image from it.
+        with its standard error and n, unexplained_fraction_train, steps, bound, what the best offset per image leaves,
+        and status, '' where the search has converged and both kinds of codes agree; and the mean perceptual distance
+        of the imitation from the edit, and of the unshifted image from it.
 
     >>> found = nb.imitate(nb.load_direction("faces/svd/main.6/0"), "z", codes=2, held_out=2, steps=1)
     >>> 0 < found["unexplained_fraction"] < 2
     True
     """
-    check_counts(codes=(codes, 1), held_out=(held_out, 2), steps=(steps, 1))
+    check_counts(codes=(codes, 1), held_out=(held_out, 2), steps=(steps, 1), bound=(bound, 0))
     space = create_space(direction.space.generator, target, layer or direction.direction.layer)
     perceptual = create_distance(distance, direction.compute)
     t = direction.direction.t_max
-    found = reproduction.imitate(space, direction, t, perceptual, seed, codes, held_out, steps)
+    found = imitation.imitate(space, direction, t, perceptual, seed, codes, held_out, steps, min(bound, held_out))
     left = found.unexplained_fraction
     numbers = {"unexplained_fraction": left.value, "unexplained_fraction_stderr": left.stderr, "n": left.n}
     rest = {"unexplained_fraction_train": float(found.steps[-1]), "steps": len(found.steps) - 1}
+    rest |= {"bound": found.bound.value if found.bound else math.nan, "status": found.status}
     seen = {"perceptual": found.perceptual, "perceptual_edit": found.perceptual_sizes}
     rest |= {column: float(distances.double().mean()) for column, distances in seen.items()}
     about = {"name": direction.direction.name, "target": describe(space), "t": t}

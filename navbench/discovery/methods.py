@@ -87,9 +87,9 @@ class Discovery:
                 f"it is in {', '.join(row.spaces)}."
             )
         found = self._found(row, spectrum, checkpoint)
-        t_min, t_max = self._ranges(found, method)
+        ranges = self._ranges(found, method)
         if row.learned:
-            found = self._judged(found, self._section(row).recognition_codes, t_min, t_max)
+            found = self._judged(found, self._section(row).recognition_codes, ranges.t_min, ranges.t_max)
         generator = self.space.generator
         ran = {
             "seconds": round(time.monotonic() - begun + found.earlier, 1),
@@ -106,14 +106,14 @@ class Discovery:
             basis_name=found.basis_name,
             basis=found.basis,
             coefficients=found.coefficients.cpu(),
-            t_min=t_min,
-            t_max=t_max,
-            labels=("",) * len(t_min),
+            t_min=ranges.t_min,
+            t_max=ranges.t_max,
+            labels=("",) * len(ranges.t_min),
             seed=self.seed,
             basis_sha256=found.basis_sha256,
             scores={name: values.cpu() for name, values in found.scores.items()},
             settings=self.settings.model_dump(),
-            provenance=found.provenance | ran,
+            provenance=found.provenance | {"saturated_ends": ranges.saturated(self.settings.effect)} | ran,
         )
 
     def offsets(self, method: str) -> Tensor:
@@ -286,16 +286,16 @@ class Discovery:
     def _typical_shift(self, basis: Basis) -> float:
         """T: the median shift at which random unit combinations of the basis reach the effect."""
         coefficients = seeds.normal(seeds.derived(self.seed, "typical"), range(8), (basis.count,))
-        low, high = self._calibrated(basis, F.normalize(coefficients, dim=1))
-        return float(torch.cat([-low, high]).median())
+        ranges = self._calibrated(basis, F.normalize(coefficients, dim=1))
+        return float(torch.cat([-ranges.t_min, ranges.t_max]).median())
 
-    def _ranges(self, found: Found, method: str) -> tuple[Tensor, Tensor]:
+    def _ranges(self, found: Found, method: str) -> Ends:
         """The t range of every direction."""
         with self.stages(f"calibration of {method} in {describe(self.space)}") as report:
             return self._calibrated(found.basis.to(self.compute.device), found.coefficients, report)
 
-    def _calibrated(self, basis: Basis, coefficients: Tensor, report: Report = silent) -> tuple[Tensor, Tensor]:
-        """Ranges (t_min, t_max), (K,) each; the searches for all but the first start where the first one ended."""
+    def _calibrated(self, basis: Basis, coefficients: Tensor, report: Report = silent) -> Ends:
+        """Ranges, (K,) each; the searches for all but the first start where the first one ended."""
         meter, target, done = self._meter(), self.settings.effect, 0
 
         def tick(note: str) -> None:
@@ -310,4 +310,4 @@ class Discovery:
         (first,) = ends(coefficients[:1])
         guess = float(first.t_max) if float(first.t_max) < LARGEST else 1.0
         every = [first, *ends(coefficients[1:], guess, float(first.power))]
-        return torch.stack([each.t_min for each in every]), torch.stack([each.t_max for each in every])
+        return Ends.stacked(every)

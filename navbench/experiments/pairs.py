@@ -197,8 +197,10 @@ def _sheets(on: Measurement, pairs: Sequence[Pair]) -> Iterator[Sheet]:
 
 def _matched_sheets(on: Measurement) -> Iterator[Sheet]:
     """Every method at the same change of an attribute, up at the right; those that do not get there are left out."""
-    target = on.settings(Matched).target
-    reached = [match for match in on.outcome(Matched) or () if bool(match.range.is_reached(target).all())]
+    found = on.outcome(Matched)
+    if found is None or found.target is None:
+        return
+    reached = [match for match in found.matches if bool(match.range.is_reached(found.target).all())]
     if len(reached) > 1:
         yield _sheet(on, "matched", [(match.direction, int(match.range.reached[1] > 0)) for match in reached])
 

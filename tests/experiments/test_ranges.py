@@ -12,7 +12,7 @@ from torch import Tensor
 
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
-from navbench.experiments.calibration import Range, Target, by_attribute, by_effect, check_target, parse_target
+from navbench.experiments.calibration import Target, by_attribute, by_effect, check_target, parse_target
 from navbench.experiments.edit import codes_for
 from navbench.metrics.attributes import Attribute
 
@@ -86,7 +86,8 @@ def test_the_uncertainty_of_the_change_is_that_of_its_mean_over_codes():
     codes = codes_for(edit.space.generator, "calibration", range(count), 3)
     means = edit.space.generator(codes).mean(dim=(1, 2, 3)).double()
     moved = found.t[:, None] * PER_SHIFT  # (m + s)^2 - m^2 = 2 m s + s^2, whose second term all codes share
-    torch.testing.assert_close(found.stderr, (2 * means * moved).std(dim=1) / count**0.5, rtol=1e-4, atol=1e-7)
+    stderr = torch.tensor([end.stderr for end in found.at], dtype=torch.float64)
+    torch.testing.assert_close(stderr, (2 * means * moved).std(dim=1) / count**0.5, rtol=1e-4, atol=1e-7)
 
 
 def test_the_batch_size_changes_nothing():
@@ -139,5 +140,5 @@ def test_an_attribute_that_no_scorer_knows_is_refused():
     [((2.0, 2.0), "brightness", False), ((2.0, -2.0), "brightness", True), ((2.0, 2.0), "effect", True)],
 )
 def test_an_attribute_that_goes_the_same_way_at_both_ends_is_reached_at_neither(reached, quantity, is_reached):
-    ends = Range(torch.tensor([-1.0, 1.0]), torch.tensor(reached), torch.zeros(2))
+    ends = analytic.ranged(*reached)
     assert ends.is_reached(Target(quantity, 2.0)).tolist() == [is_reached, is_reached]

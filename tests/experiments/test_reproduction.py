@@ -7,8 +7,8 @@ from analytic import Curved, LinearGenerator, Quadratic, edit, noise, wrapped
 from navbench import spaces
 from navbench.compute import Compute
 from navbench.experiments.edit import codes_for
-from navbench.experiments.reproduction import Imitation
-from navbench.experiments.reproduction import solve as solve_all
+from navbench.experiments.imitation import Imitation, Sizes
+from navbench.experiments.imitation import solve as solve_all
 from navbench.experiments.strips import to_bytes
 
 LINEAR = LinearGenerator(latent_dim=3, side=4)
@@ -16,11 +16,11 @@ IMAGES = LINEAR.map.weight  # (4, 3, 4, 4): what a unit of each input adds
 T = 1.7
 
 
-def solve(offset, kind="z", batch=16, t=T, steps=40, codes=12, held_out=8, rows=3):
+def solve(offset, kind="z", batch=16, t=T, steps=40, codes=12, held_out=8, rows=3, bound=3):
     """Imitate an edit of the linear generator's kernel in another of its spaces."""
     made = edit(LINEAR, offset, Compute(batch=batch), layer="map")
     problem = Imitation(made, t, spaces.create(LINEAR, kind, None if kind == "z" else "map"), Quadratic(), seed=3)
-    return problem.solve(codes, held_out, steps, rows)
+    return problem.solve(Sizes(codes, held_out, steps, bound), rows)
 
 
 def unexplained_fraction(found):
@@ -62,9 +62,9 @@ def test_spaces_that_imitate_one_edit_together_find_what_each_finds_alone():
     made = edit(LINEAR, LINEAR.row(3, reachable() + unreachable()), Compute(batch=5), layer="map")
     targets = [spaces.create(LINEAR, "z"), spaces.create(LINEAR, "activation", "map")]
     problems = [Imitation(made, T, space, Quadratic(), seed=3) for space in targets]
-    for together, problem in zip(solve_all(problems, 12, 8, 5), problems, strict=True):
-        alone = problem.solve(12, 8, 5)
-        for name in ("offset", "steps", "errors", "sizes", "perceptual", "perceptual_sizes", "panel"):
+    for together, problem in zip(solve_all(problems, Sizes(12, 8, 5, 3)), problems, strict=True):
+        alone = problem.solve(Sizes(12, 8, 5, 3))
+        for name in ("offset", "steps", "errors", "sizes", "perceptual", "perceptual_sizes", "best_errors", "panel"):
             torch.testing.assert_close(getattr(together, name), getattr(alone, name), rtol=1e-4, atol=1e-5)
 
 
@@ -126,7 +126,7 @@ def curved():
     generator = wrapped()
     made = edit(generator, noise(0, 8, 8, 3, 3), Compute(batch=4), layer="wide")
     return {
-        kind: Imitation(made, 3.0, spaces.create(generator, kind, "wide"), Curved(), seed=0).solve(10, 4, 25)
+        kind: Imitation(made, 3.0, spaces.create(generator, kind, "wide"), Curved(), seed=0).solve(Sizes(10, 4, 25, 2))
         for kind in ("z", "activation")
     }
 
@@ -152,7 +152,7 @@ def test_reproduction_does_not_depend_on_the_batch():
 def test_equal_seeds_give_equal_reproductions(curved):
     generator = wrapped()
     made = edit(generator, noise(0, 8, 8, 3, 3), Compute(batch=4), layer="wide")
-    again = Imitation(made, 3.0, spaces.create(generator, "z"), Curved(), seed=0).solve(10, 4, 25)
+    again = Imitation(made, 3.0, spaces.create(generator, "z"), Curved(), seed=0).solve(Sizes(10, 4, 25, 2))
     assert torch.equal(again.offset, curved["z"].offset)
     assert torch.equal(again.steps, curved["z"].steps)
 

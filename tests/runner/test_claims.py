@@ -6,22 +6,29 @@ import made_up
 import pytest
 import torch
 import toy
+from analytic import ranged
 from made_up import CODES, measurement, realism
 from made_up import curve as made_up_curve
 
-from navbench.experiments.calibration import Range
-from navbench.experiments.matched import Match, Matched
+from navbench.experiments.calibration import Target
+from navbench.experiments.fid_curve import Curve
+from navbench.experiments.matched import Match, Matched, Matches
 
 FLOOR = 2.0
 
 
 def curve(shrunk, grown, noise=0.0, seed=0):
-    """Distances at both ends, with influences of mean zero that all curves of a seed share."""
+    """Distances that go with t² up to those at both ends, with influences of mean zero that curves of a seed share."""
+    halves = [FLOOR + (distance - FLOOR) / 4 for distance in (shrunk, grown)]
     shared = torch.randn(2, CODES, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     own = torch.randn(2, CODES, generator=torch.Generator().manual_seed(int(100 * grown)), dtype=torch.float64)
     influence = shared * 30 + own * noise
     influence -= influence.mean(1, keepdim=True)
-    return made_up_curve(shrunk, grown, influence=influence)
+    ends = made_up_curve(shrunk, grown, influence=influence)
+    values = torch.tensor([shrunk, *halves, grown], dtype=torch.float64)
+    spread = influence[[0, 0, 1, 1]]
+    effects = ends.effects[[0, 0, 1, 1]]
+    return Curve(values, spread, values / 100, spread / 100, effects, *torch.zeros(2, 4, 4))
 
 
 def match(method, shrunk, grown, *, place="convs.3", reached=(-1.0, 1.0), noise=0.0, solved=0.0):
@@ -30,14 +37,15 @@ def match(method, shrunk, grown, *, place="convs.3", reached=(-1.0, 1.0), noise=
         place=place, method=method, name=f"cars/{method}/{place}/0", generator="cars", space="parameter", index=0,
         label="",
     )  # fmt: skip
-    ends = Range(torch.tensor([-2.0, 3.0]), torch.tensor(reached), torch.tensor([solved, solved]))
-    return Match(direction, ends, curve(shrunk, grown, noise))
+    solving = {"stderr": solved, "slope": reached[1], "seed": sum(map(ord, method)) % 20}  # the ends are at -1 and 1
+    return Match(direction, ranged(*reached, **solving), curve(shrunk, grown, noise))
 
 
 def rows(table, *matches):
     suite = toy.tiny(experiments=[], matched={"attribute": "wheel radius", "change": 1.0})
-    on = measurement({Matched: matches}, along=realism(FLOOR), suite=suite)
-    return made_up.rows(Matched(), on, matches, table)
+    outcome = Matches(Target("wheel radius", 1.0), False, matches)
+    on = measurement({Matched: outcome}, along=realism(FLOOR), suite=suite)
+    return made_up.rows(Matched(), on, outcome, table)
 
 
 def claims(*matches):

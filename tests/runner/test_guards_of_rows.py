@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 import toy
+from analytic import ranged
 from made_up import measurement
 
 from navbench.experiments.asymmetry import beyond, difference_of, share_of
-from navbench.experiments.calibration import Range
 from navbench.experiments.footing import EqualEffect, effect_target, fair_ends
 
 
@@ -22,8 +22,7 @@ def found(effect):
     ("reached", "ends"), [((0.2, 0.2), [0, -1]), ((0.1, 0.2), [-1]), ((0.2, 0.1), [0]), ((0.1, 0.1), []), ((), [0, -1])]
 )
 def test_only_ends_that_reached_the_target_count(reached, ends):
-    span = Range(torch.tensor([-1.0, 1.0]), torch.tensor(reached), torch.zeros(2)) if reached else None
-    ranges = {"toy/set/0": span} if reached else {}
+    ranges = {"toy/set/0": ranged(*reached)} if reached else {}
     on = measurement(ranges=ranges, suite=toy.tiny(experiments=[], calibrate="effect=0.2"))
     assert fair_ends(on, "toy/set/0") == ends
 

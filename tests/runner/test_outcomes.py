@@ -7,26 +7,28 @@ import numpy as np
 import pytest
 import torch
 import toy
-from analytic import LinearGenerator, direction_set, noise
+from analytic import LinearGenerator, direction_set, noise, ranged
 from made_up import curve, measurement, rows
 from PIL import Image
 
 from navbench.experiments import pairs
 from navbench.experiments.attributes import Attributes, Movements, Readings, movements_of
-from navbench.experiments.calibration import Range
+from navbench.experiments.calibration import Target
 from navbench.experiments.curves import Curves, CurvesFound
+from navbench.experiments.imitation import Reproduction
 from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heat, Heatmaps, Heats
-from navbench.experiments.matched import _best
+from navbench.experiments.matched import _best, _target
 from navbench.experiments.measurement import Measurement, Plan
 from navbench.experiments.ranking import Ranking
-from navbench.experiments.reproduction import Imitations, Reproduction, Reproductions
+from navbench.experiments.reproduction import Imitations, Reproductions
 from navbench.experiments.screening import Screened, Screening
 from navbench.experiments.survey import Changes, Survey, Surveyed, SurveyedLayer, SurveyedLayers
 from navbench.metrics.attributes import Attribute, movement
 
 CODES, SHIFTS = 50, [-1.0, 0.0, 1.0]
 ATTRIBUTES = (Attribute("wheel radius", "px", 1.0), Attribute("height", "px", 1.0))
+SPREADS = {attribute.name: attribute.spread for attribute in ATTRIBUTES}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,11 @@ def scores(radius, height, signs=1.0):
 
 def moved(*amounts, **more):
     return movement(scores(*amounts, **more), SHIFTS, ATTRIBUTES)
+
+
+def read_as(moves):
+    """What the attributes' experiment tells of directions that move so."""
+    return Movements(SimpleNamespace(name="reader", attributes=ATTRIBUTES), moves, {})
 
 
 # --- effects and attributes --------------------------------------------------------------------------------------
@@ -107,9 +114,41 @@ def test_a_direction_that_moves_codes_either_way_or_another_attribute_more_is_no
     steady, either, other = made(generator, "svd", count=3)
     signs = torch.tensor([1.0, -1.0] * 4)
     found = {steady.name: moved(1.0, 0.0), either.name: moved(1.0, 0.0, signs=signs), other.name: moved(1.0, 5.0)}
-    assert _best([other, steady, either], found, 0) is steady
-    assert _best([either], found, 0) is None
-    assert _best([other], found, 0) is None
+    outcome, radius = read_as(found), Target("wheel radius", 1.0)
+    assert _best([other, steady, either], outcome, radius) is steady
+    assert _best([either], outcome, radius) is None
+    assert _best([other], outcome, radius) is None
+
+
+def test_of_two_directions_of_the_attribute_that_with_the_larger_share_is_matched(generator):
+    mixed, pure, entangled = made(generator, "svd", count=3)
+    found = {mixed.name: moved(1.0, 0.4), pure.name: moved(0.5, 0.1), entangled.name: moved(9.0, 8.0)}
+    assert _best([mixed, pure, entangled], read_as(found), Target("wheel radius", 1.0)) is pure
+
+
+@pytest.mark.parametrize(
+    ("amounts", "attribute"),
+    [
+        ({"svd": [(1, 0)], "spectrum": [(0, 1)], "hybrid": [(0, 1)]}, "height"),
+        ({"svd": [(1, 0)], "spectrum": [(0, 1), (0, 2)]}, "wheel radius"),  # a tie: the scorer's first
+        ({"svd": [(1, 0), (0, 1)], "spectrum": [(0.9, 1), (0, 1)]}, "height"),  # what is entangled is of none
+        ({"svd": [(1, 0.9)], "spectrum": [(0, 0)]}, None),
+    ],
+)
+def test_the_attribute_that_most_methods_have_a_direction_of_picks_itself(generator, amounts, attribute):
+    sets = [made(generator, method, seed, len(every)) for seed, (method, every) in enumerate(amounts.items())]
+    found = {
+        one.name: moved(*each)
+        for group, every in zip(sets, amounts.values(), strict=True)
+        for one, each in zip(group, every, strict=True)
+    }
+    on = measurement(sets=sets, suite=toy.tiny(experiments=[], matched={"change": 2.0}))
+    assert _target(on, read_as(found)) == (attribute and Target(attribute, 2.0 * SPREADS[attribute]))
+
+
+def test_an_attribute_that_the_suite_names_is_taken_in_its_unit(generator):
+    on = measurement(suite=toy.tiny(experiments=[], matched={"attribute": "height", "change": 3.0}))
+    assert _target(on, read_as({})) == Target("height", 3.0)
 
 
 # --- heatmaps and imitations -------------------------------------------------------------------------------------
@@ -141,7 +180,9 @@ def test_arrays_are_means_over_shifted_and_over_unshifted_images(generator):
 def imitation(unexplained, panel=None):
     panel = torch.zeros(1, 3, 3, 16, 16).byte() if panel is None else panel
     errors, nothing = torch.full((CODES,), unexplained), torch.zeros(1)
-    return Reproduction(nothing, nothing, errors, torch.ones(CODES), nothing, nothing, panel)
+    told = {"offset": nothing, "steps": nothing, "converged": torch.tensor(True), "best_errors": nothing[:0]}
+    perceptual = {"perceptual": nothing, "perceptual_sizes": nothing}
+    return Reproduction(errors=errors, sizes=torch.ones(CODES), panel=panel, **told, **perceptual)
 
 
 def test_of_several_layers_the_one_that_explains_most_counts(generator):
@@ -216,7 +257,7 @@ def test_one_direction_of_each_method_is_not_compared(generator):
 
 
 def test_an_imitation_of_an_end_that_was_not_reached_is_not_ranked(generator):
-    only_low = Range(torch.tensor([-1.0, 1.0]), torch.tensor([0.2, 0.1]), torch.zeros(2))
+    only_low = ranged(0.2, 0.1)
     assert "unexplained fraction in z" in ranked(generator, 20.0, 40.0, reproduced=(0.2, 0.3))
     assert "unexplained fraction in z" not in ranked(generator, 20.0, 40.0, reproduced=(0.2, 0.3), ranges=only_low)
 
@@ -251,7 +292,7 @@ def test_a_layer_has_an_effect_only_if_every_end_reached_it(generator, reached, 
     ones = torch.ones(CODES, 3).double()
     changes = Changes(ones, ones[:, :2], torch.ones(10, 4, 4).double(), torch.full((10,), 4.0).double())
     outcome = SurveyedLayers({"map": SurveyedLayer(found, [Surveyed(found[0], changes)], None)})
-    ranges = {found[0].name: Range(torch.tensor([-1.0, 1.0]), torch.tensor(reached), torch.zeros(2))}
+    ranges = {found[0].name: ranged(*reached)}
     suite = toy.tiny(experiments=[], calibrate="effect=0.2")
     on = measurement({Survey: outcome}, generator=generator, ranges=ranges, suite=suite)
     (row,) = Layers().rows(on, Layers().run(on))["layers"]

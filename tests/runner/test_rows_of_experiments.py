@@ -10,6 +10,7 @@ from analytic import LinearGenerator, direction, direction_set, noise
 from made_up import CODES, curve, measurement, realism, rows
 
 from navbench.experiments.curves import Curves, CurvesFound
+from navbench.experiments.imitation import Reproduction
 from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heat, Heatmaps, Heats
 from navbench.experiments.pairs import Pair, Pairs, PairsFound
@@ -17,7 +18,7 @@ from navbench.experiments.photos import Album, EditedPhotos, Photos
 from navbench.experiments.quality import Quality
 from navbench.experiments.ranking import Ranking
 from navbench.experiments.real_images import Photo
-from navbench.experiments.reproduction import Imitations, Reproduction, Reproductions
+from navbench.experiments.reproduction import Imitations, Reproductions
 from navbench.experiments.survey import Changes, Survey, Surveyed, SurveyedLayer, SurveyedLayers
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Attribute
@@ -162,7 +163,8 @@ def heats(hot):
 
 def reproduction(unexplained):
     errors = torch.full((CODES,), unexplained)
-    return Reproduction(*[torch.zeros(0)] * 2, errors, torch.ones(CODES), *[torch.zeros(0)] * 3)
+    nothing = torch.zeros(0)
+    return Reproduction(nothing, nothing, torch.tensor(True), errors, torch.ones(CODES), *[nothing] * 4)
 
 
 def ranked(generator, first, second):

@@ -40,10 +40,10 @@ def test_each_direction_has_a_row_per_attribute_with_the_change_from_end_to_end(
         render = Edit(generator, direction, Compute()).prepare(codes_for(generator, "attributes", range(5), 0))
         ends = [toy.scorer()(render(t)) for t in (direction.t_min, direction.t_max)]
         change = (ends[1] - ends[0]).mean(0)
-        for index, name in enumerate(("brightness", "redness")):
+        for index, (name, spread) in enumerate((("brightness", 0.05), ("redness", 1.0))):
             row = rows.loc[(direction.name, name)]
             assert row["change"] == pytest.approx(float(change[index]), rel=1e-3, abs=1e-7)
-            assert row["standardised"] == pytest.approx(row["change"] / 0.05, rel=1e-5)
+            assert row["standardised"] == pytest.approx(row["change"] / spread, rel=1e-5)
             assert row["n"] == 5
 
 
