@@ -89,7 +89,7 @@ class Discovery:
         found = self._found(row, spectrum, checkpoint)
         ranges = self._ranges(found, method)
         if row.learned:
-            found = self._judged(found, self._section(row).recognition_codes, ranges.t_min, ranges.t_max)
+            found = self._judged(found, self._section(row).recognition_codes, ranges)
         generator = self.space.generator
         ran = {
             "seconds": round(time.monotonic() - begun + found.earlier, 1),
@@ -231,7 +231,7 @@ class Discovery:
         frozen = settings.model_copy(update={"row_learning_rate": 0.0})
         piece = learn.piece(pairs, start, frozen, self.compute, checkpoint=checkpoint and checkpoint.of("control"))
         control, before = self._timed(piece, f"{row.name} in {where}, the control")
-        provenance = {"reconstructor": settings.reconstructor, "shift": limit}
+        provenance: dict[str, Any] = {"reconstructor": settings.reconstructor, "shift": limit}
         provenance |= training_of(learned, control, start, found.basis)
         if len(start) == found.basis.count:
             provenance["span"] = f"a rotation of the {row.basis} basis, whose span is that of the directions"
@@ -242,7 +242,7 @@ class Discovery:
             found, coefficients=coefficients, scores=scores, provenance=provenance, earlier=earlier, start=start
         )
 
-    def _judged(self, found: Found, codes: int, t_min: Tensor, t_max: Tensor) -> Found:
+    def _judged(self, found: Found, codes: int, own: Ends) -> Found:
         """Learned directions with what a plain recogniser makes of them at equal effect, and whether they converged."""
         assert found.start is not None  # learned
         count, axes = len(found.start), found.basis.count
@@ -254,8 +254,8 @@ class Discovery:
         basis = found.basis.to(self.compute.device)
         with self.stages(f"recognition in {describe(self.space)}") as report:
             ranges = {name: self._calibrated(basis, rows, report) for name, rows in others.items()}
-        compared = {"learned": (found.coefficients, t_min, t_max)}
-        compared |= {name: (rows, *ranges[name]) for name, rows in others.items()}
+        compared = {"learned": (found.coefficients, own.t_min, own.t_max)}
+        compared |= {name: (rows, ranges[name].t_min, ranges[name].t_max) for name, rows in others.items()}
         common = (codes, self.compute, self.seed)
         pieces = [name_edits.piece(self.space, basis, *rows, *common) for rows in compared.values()]
         named = self.executor.results(pieces)

@@ -145,7 +145,7 @@ class Composition(Experiment[CompositionSettings, Interactions]):
     def run(self, on: Measurement) -> Interactions:
         """One piece per pair."""
         settings, seed = on.settings(Composition), on.bench.suite.seed
-        pairs = list(paired(on.by_set(on.plan.leading(settings.directions))))
+        pairs = list(paired(on.by_set(on.leading(settings.directions))))
         pieces = [
             interaction.piece(on.edit(one), on.edit(other), range(settings.samples), seed, on.scorer).but(
                 note=f"{one.name} and {other.name}"

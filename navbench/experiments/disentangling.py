@@ -178,7 +178,7 @@ class Disentangling(Experiment[DisentanglingSettings, CodeQualities]):
         """Two pieces per set: the images, and what is made of their readings."""
         assert on.scorer is not None
         settings, seed = on.settings(Disentangling), on.bench.suite.seed
-        leading = {direction.name for direction in on.plan.leading(settings.directions)}
+        leading = {direction.name for direction in on.leading(settings.directions)}
         groups = [[direction for direction in found if direction.name in leading] for found in on.plan.sets]
         chosen = [(found, group) for found, group in zip(on.plan.sets, groups, strict=True) if len(group) > 1]
         pieces = []
