@@ -26,7 +26,7 @@ _OFF_TARGET = 0.1
 def blocks(page: Page) -> Iterator[Block]:
     """The opening of the report."""
     tables = page.tables
-    if realism := realism_sentences(tables):
+    if realism := realism_sentences(tables.without_controls):
         yield Words(" ".join(realism), "lead")
     else:
         yield Words("This run has not measured realism, so it does not say which method keeps it best.", "lead")
