@@ -32,7 +32,7 @@ PAIRS = (
             *estimated("cosine", "mean cosine of the two changes of the image"),
             number("cosine_of_choice", "the cosine by which it was chosen, on other codes"),
             flag("by_label", "whether it was chosen by its label"),
-            flag("closest", "whether it is the closest latent one of all sets but controls"),
+            flag("closest", "whether it is the closest latent one of all sets, controls last"),
             count("n", "codes that `cosine` is a mean over"),
         ),
     ),

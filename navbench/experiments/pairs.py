@@ -163,15 +163,18 @@ def _paired(on: Measurement, own: Sequence[DirectionSet]) -> list[Pair]:
 
 
 def closest_latent(pairs: Sequence[Pair]) -> dict[str, Pair]:
-    """For each direction by its name, the latent one most like it on the codes of the choice, controls left out."""
+    """For each direction by its name, the latent one that is most like it, on the codes of the choice.
+
+    One of a control is taken only where no other method has any.
+    """
+
+    def preference(pair: Pair) -> tuple[bool, float]:
+        return not is_control(pair.other.method), pair.choice
+
     best: dict[str, Pair] = {}
     for pair in pairs:
         known = best.get(pair.direction.name)
-        if (
-            pair.other.space in LATENTS
-            and not is_control(pair.other.method)
-            and (known is None or pair.choice > known.choice)
-        ):
+        if pair.other.space in LATENTS and (known is None or preference(pair) > preference(known)):
             best[pair.direction.name] = pair
     return best
 
@@ -219,7 +222,7 @@ def _with_curves(on: Measurement, pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _rows(pairs: Sequence[Pair]) -> Iterator[Row]:
-    """`closest` marks the latent direction that does most nearly the same, of all sets but controls.
+    """`closest` marks the latent direction that does most nearly the same, of all sets; controls come last.
 
     It was chosen by `cosine_of_choice`, on other codes than `cosine` is of.
     """

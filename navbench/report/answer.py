@@ -29,7 +29,7 @@ def blocks(page: Page) -> Iterator[Block]:
     """The opening of the report."""
     tables = page.tables
     told = headline_tables(tables.converged)
-    realism, refused = realism_sentences(told), list(refusals(tables))
+    realism, refused = realism_sentences(told.without_controls), list(refusals(tables))
     if realism or refused:
         yield Words(" ".join([*refused, *realism]), "lead")
     else:

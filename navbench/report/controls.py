@@ -88,12 +88,12 @@ def _without_control(tables: RunTables) -> Iterator[str]:
     """Methods that are compared, but whose control is not part of the run in their place."""
     if tables.ranking.empty:
         return
-    control = _control_of(tables)
-    measured = set(control.index)
+    methods = tables.methods
+    measured = set(zip(methods["generator"], methods["layer"], methods["method"], strict=True))
     lone = [
-        f"{method} ({generator}, {layer})" if tables.several_generators else f"{method} ({layer})"
-        for (generator, layer, method), name in control.items()
-        if name and (generator, layer, name) not in measured
+        f"{row['method']} ({row['where']}{tables.of(row['generator'])})"
+        for row in methods.to_dict("records")
+        if row["control"] and (row["generator"], row["layer"], row["control"]) not in measured
     ]
     if lone:
-        yield f"Nothing says whether {listed(lone)} is better than chance, as its control is not part of this run."
+        yield f"Their controls are not part of this run, so nothing tells these from chance: {listed(lone)}."

@@ -89,7 +89,7 @@ def test_among_latent_sets_the_closest_is_chosen_on_the_codes_that_measure_nothi
     assert [row["cosine"] for row in rows] == pytest.approx([0.9, 0.4])
 
 
-def test_the_closest_latent_direction_is_none_of_a_control(generator):
+def test_the_closest_latent_direction_is_none_of_a_control_where_there_is_another(generator):
     one = next(iter(made(generator, "svd")))
     latent = direction(generator, noise(1, 3), space="z")
     drawn = replace(direction(generator, noise(2, 3), space="z"), method="random")
