@@ -225,7 +225,7 @@ class Discovery:
         frozen = settings.model_copy(update={"row_learning_rate": 0.0})
         piece = learn.piece(pairs, start, frozen, self.compute, checkpoint=checkpoint and checkpoint.of("control"))
         control, before = self._timed(piece, f"{row.name} in {where}, the control")
-        provenance = {"reconstructor": settings.reconstructor, "shift": limit}
+        provenance: dict[str, Any] = {"reconstructor": settings.reconstructor, "shift": limit}
         provenance |= training_of(learned, control, start, found.basis)
         if len(start) == found.basis.count:
             provenance["span"] = f"a rotation of the {row.basis} basis, whose span is that of the directions"
