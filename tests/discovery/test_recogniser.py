@@ -39,8 +39,8 @@ def test_edits_of_different_colours_are_all_named_rightly():
 
 
 def test_equal_edits_are_named_by_chance():
-    first, second = halves()
-    shares = named([first, first], channel=0, codes=200)  # the edit is the same, and its size varies with the code
+    upper, _ = halves()
+    shares = named([upper, upper], channel=0, codes=200)  # the edit is the same, and its size varies with the code
     assert float(shares.mean()) == 0.5
 
 
