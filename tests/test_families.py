@@ -31,7 +31,7 @@ SMALL = {
     "recognition": {"steps": 2, "batch": 4, "pairs": 8},
     "stability": {"codes": [5]},
 }
-LEARNING = {"steps": 2, "batch": 4, "evaluation": 4}
+LEARNING = {"steps": 2, "batch": 4, "evaluation": 4, "recognition_codes": 4}
 FETCHED = {"distance": "stlpips-alex", "extractor": "efficientnet-lite0"}
 """In place of networks whose weights are not in the package index."""
 

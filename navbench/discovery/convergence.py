@@ -61,19 +61,17 @@ def failed_criteria(provenance: Mapping[str, Any], directions: int) -> list[str]
     """A sentence for each criterion that a learned set of so many directions fails by its provenance."""
     least = ACCURACY if directions <= FEW else ACCURACY_OF_MORE
     before, last = provenance["losses"][-2:][0], provenance["losses"][-1]
-    failed = {
-        f"The held-out accuracy is {provenance['accuracy']:.2f}, below {least}.": provenance["accuracy"] < least,
-        f"The loss still fell by {1 - last / before:.0%} between the last two eighths.": last < (1 - FALL) * before,
+    met = {
+        f"The held-out accuracy is {provenance['accuracy']:.2f}, below {least}.": provenance["accuracy"] >= least,
+        f"The loss still fell by {1 - last / before:.0%} between the last two eighths.": last > (1 - FALL) * before,
         f"The loss, {last:.3g}, is not below that of the control, {provenance['control_loss']:.3g}.":
-            last >= provenance["control_loss"],
-        f"Directions overlap by up to {provenance['overlap']:.2f}.": provenance["overlap"] >= OVERLAP,
+            last < provenance["control_loss"],
+        f"Directions overlap by up to {provenance['overlap']:.2f}.": provenance["overlap"] < OVERLAP,
         f"The rows are at their start: their mean cosine to it is {provenance['cosine_to_start']:.2f}.":
-            provenance["cosine_to_start"] >= COSINE,
+            provenance["cosine_to_start"] < COSINE,
     }  # fmt: skip
     for rival in RIVALS:
         difference, stderr = provenance["advantage"][rival]
         beyond = f"{rival} by {STANDARD_ERRORS:g} standard errors ({difference:+.3f} ± {stderr:.3f})"
-        failed[f"Recognition at equal effect is not above that of {beyond}."] = (
-            not difference > STANDARD_ERRORS * stderr
-        )
-    return [sentence for sentence, fails in failed.items() if fails]
+        met[f"Recognition at equal effect is not above that of {beyond}."] = difference > STANDARD_ERRORS * stderr
+    return [complaint for complaint, fine in met.items() if not fine]

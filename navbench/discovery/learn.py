@@ -310,7 +310,7 @@ class Learner:
     @property
     def cache_key(self) -> str:
         """What a checkpoint must share with this training, as JSON."""
-        settings = self.settings.model_dump(exclude={"evaluation"})
+        settings = self.settings.model_dump(exclude={"evaluation", "recognition_codes"})
         return json.dumps(content_of([self.pairs, self.start, settings, self.compute]), sort_keys=True)
 
 

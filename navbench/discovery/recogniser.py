@@ -4,6 +4,7 @@ It has no training that could be blamed or saturate, as a network's does, and kn
 effect, as each is shown at the ends of its calibrated range.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,7 +47,7 @@ def name_edits(
     offsets = ends[:, None] * coefficients.repeat_interleave(2, dim=0)
 
     @torch.no_grad()
-    def differences(indices: range) -> Tensor:
+    def differences(indices: Sequence[int]) -> Tensor:
         batch = space.generator.sample(indices, seeds.derived(seed, "recogniser"))
         with compute.autocast():
             state = space.prepare(batch)

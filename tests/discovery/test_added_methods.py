@@ -26,7 +26,10 @@ HALVES[0, :, :2], HALVES[1, :, 2:] = 1, 1
 IMAGES = torch.stack([unit(half) for half in HALVES])
 OFFSETS = torch.stack([GENERATOR.row(3, image) for image in IMAGES])
 SETTINGS = DiscoverySettings(
-    directions=2, effect=0.25, effect_codes=3, hybrid=HybridSettings(steps=2, batch=4, evaluation=8, shift=1.0)
+    directions=2,
+    effect=0.25,
+    effect_codes=3,
+    hybrid=HybridSettings(steps=2, batch=4, evaluation=8, recognition_codes=4, shift=1.0),
 )
 
 

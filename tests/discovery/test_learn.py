@@ -358,7 +358,7 @@ def regions(count):
 def test_learning_recovers_the_directions_that_there_are_from_a_random_start(seed):
     generator, vectors = regions(4)
     space = spaces.create(generator, "parameter", "map")
-    recipe = LearnSettings(steps=300, start="random", evaluation=128)
+    recipe = LearnSettings(steps=400, start="random", evaluation=128)
     pairs = Pairs(space, DenseBasis(vectors), 12.0, recipe.shift_floor, recipe.codes, seed)
     begun = start_anywhere(4, 4, seed)
     learned = learn(pairs, begun, recipe, Compute())

@@ -25,8 +25,8 @@ SETTINGS = DiscoverySettings(
     effect=0.3,
     effect_codes=6,
     spectrum=SpectrumSettings(vectors=5, codes=6, tolerance=1e-4),
-    optimization=OptimizationSettings(steps=3, batch=4, evaluation=8),
-    hybrid=HybridSettings(steps=3, batch=4, evaluation=8, shift=2.0),
+    optimization=OptimizationSettings(steps=3, batch=4, evaluation=8, recognition_codes=4),
+    hybrid=HybridSettings(steps=3, batch=4, evaluation=8, recognition_codes=4, shift=2.0),
 )
 
 

@@ -33,7 +33,7 @@ SETTINGS = DiscoverySettings(
     effect_codes=2,
     spectrum=SpectrumSettings(vectors=1, codes=2, products=2, block=1),
     ganspace=GanspaceSettings(samples=64),
-    hybrid=HybridSettings(steps=1, batch=2, evaluation=2, shift=1.0),
+    hybrid=HybridSettings(steps=1, batch=2, evaluation=2, recognition_codes=2, shift=1.0),
 )
 
 
@@ -128,8 +128,6 @@ PLACES = [(layer("convs.0"), ("spectrum", "hybrid")), (LatentSpace(GENERATOR, "w
 MORE = SETTINGS.model_copy(
     update={"directions": 2, "spectrum": SpectrumSettings(vectors=2, codes=2, products=2, block=2)}
 )
-ENDS = 2 * (2 + 2 + 2)
-"""Ends of ranges: of two directions each of spectrum, hybrid and ganspace."""
 
 
 def sets(folder):
@@ -139,30 +137,34 @@ def sets(folder):
     return [each for found in made for each in (found.coefficients, found.t_min, found.t_max, *found.scores.values())]
 
 
-@pytest.mark.parametrize("killed", [0, 3, 6, ENDS - 1])
+@pytest.mark.parametrize("killed", [0, 3, 6, 11])
 def test_a_killed_discovery_goes_on_where_it_was_and_finds_the_same(tmp_path, monkeypatch, killed):
     common = (GENERATOR, PLACES, MORE, Compute(), 0)
-    discover(*common, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        every = calls(patch, EffectMeter, "reach_by", 100)
+        discover(*common, tmp_path / "whole", executor=InProcess(Store(tmp_path / "other")))
     with monkeypatch.context() as patch:
         calls(patch, EffectMeter, "reach_by", killed)
         with pytest.raises(Killed):
             discover(*common, tmp_path / "sets", executor=InProcess(Store(tmp_path / "cache")))
     store = Store(tmp_path / "cache")
     eigenvectors = calls(monkeypatch, bases, "krylov", 1)
-    ends = calls(monkeypatch, EffectMeter, "reach_by", ENDS)
-    steps = calls(monkeypatch, learn.Learner, "train_step", 1)
+    ends = calls(monkeypatch, EffectMeter, "reach_by", 100)
+    steps = calls(monkeypatch, learn.Learner, "train_step", 2)  # one of the training, one of its control
     discover(*common, tmp_path / "sets", executor=InProcess(store))
     assert eigenvectors == [], "they were found before the first range was"
-    assert len(ends) == ENDS - killed // 2 * 2
-    assert len(steps) == (killed < 4)
+    assert len(ends) == len(every) - killed // 2 * 2
+    assert len(steps) == 2 * (killed < 4)
     for ours, theirs in zip(sets(tmp_path / "sets"), sets(tmp_path / "whole"), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
 
 
 def test_equal_work_on_other_codes_or_another_space_is_not_taken_from_the_store(tmp_path):
     store = Store(tmp_path / "cache")
-    for seed, places in ((0, PLACES[:1]), (1, PLACES[:1]), (0, [(layer("convs.1"), ("spectrum",))])):
+    methods = ("spectrum", "random")  # what is learned asks for some ranges twice
+    for seed, name in ((0, "convs.0"), (1, "convs.0"), (0, "convs.1")):
         made = store.made
+        places = [(layer(name), methods)]
         discover(GENERATOR, places, MORE, Compute(), seed, tmp_path / f"{made}", executor=InProcess(store))
         assert store.made >= made + 3
     assert store.found == 0

@@ -100,7 +100,7 @@ def test_counted_images_and_pieces_and_bytes_are_those_of_the_run(tmp_path, monk
 
 def test_pieces_of_a_discovery_are_counted(tmp_path, monkeypatch):
     subject = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "spectrum", "hybrid"]}
-    learning = {"steps": 2, "batch": 2, "evaluation": 2}
+    learning = {"steps": 2, "batch": 2, "evaluation": 2, "recognition_codes": 2}
     discovery = {"spectrum": {"vectors": 3, "codes": 4, "products": 6, "block": 2}, "hybrid": learning}
     chosen = toy.tiny(generators=[subject], discovery=discovery, rediscover=True, calibrate="effect=0.01")
     planned = rehearsal_of(chosen, tmp_path)
