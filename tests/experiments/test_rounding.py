@@ -15,7 +15,11 @@ def floor(frechet, kernel, stderr=1.0):
     influence = influence * stderr / Estimate(0.0, influence[0]).stderr
     shares = torch.zeros(1, 4)
     values = [torch.tensor([value], dtype=torch.float64) for value in (frechet, kernel)]
-    return Curve(values[0], influence, values[1], influence, torch.zeros(1, n), shares, shares)
+    nothing, excess = torch.empty(1, 0), torch.zeros(1, 2)
+    of_shares = (shares, shares, shares)
+    return Curve(
+        values[0], influence, values[1], influence, torch.zeros(1, n), *of_shares, nothing, nothing, excess, excess
+    )
 
 
 def rounding(frechet, kernel, stderr=1.0):
