@@ -456,9 +456,7 @@ def _blank_curve(points: int, codes: int, measured: int, reference: ReferenceSta
     one, first = torch.ones((), dtype=torch.float64), min(codes, int(reference.pairwise_samples))
     distances, shares, known = one.expand(points), one.expand(points, len(SHARES)), len(reference.features)
     values = (distances, one.expand(points, codes), distances, one.expand(points, first))
-    of_reference, excess = (
-        (one.expand(points, min(known, SAMPLES)), one.expand(points, known)),
-        0 * one.expand(points, 2),
-    )
+    of_reference = (one.expand(points, min(known, SAMPLES)), one.expand(points, known))
+    excess = torch.zeros(points, 2, dtype=torch.float64)
     effects = one.float().expand(points, measured)
     return Curve(*values, effects, shares, shares, shares, *of_reference, excess, excess)

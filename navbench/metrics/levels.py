@@ -5,9 +5,9 @@ A method is a distribution over directions.  D of them, each measured on the sam
     Y[d, c] = μ + a[d] + b[c] + e[d, c],   with   Var(mean) = σa²/D + σb²/n + σe²/(D·n)
 
 (Searle, Casella & McCulloch, Variance Components, 1992, ch. 4).  The spread of the directions' values estimates
-(σa² + σe²/n) / D, and the influence of the codes on the mean (σb² + σe²/D) / n.  What both hold, σe²/(D·n), follows from
-the residuals and is taken off once.  Samples need not be values Y: the influence of each code on each direction's value
-takes their place (see `Estimate`), so that distances between distributions have both levels, too.
+(σa² + σe²/n) / D, and the influence of the codes on the mean (σb² + σe²/D) / n.  What both hold, σe²/(D·n), follows
+from the residuals and is taken off once.  Samples need not be values Y: the influence of each code on each direction's
+value takes their place (see `Estimate`), so that distances between distributions have both levels, too.
 """
 
 import math

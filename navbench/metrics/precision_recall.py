@@ -40,7 +40,7 @@ class Share(Estimate):
     both: float = math.nan
 
     @property
-    def stderr_both(self) -> float:  # type: ignore[override]
+    def stderr_both(self) -> float:
         """As given."""
         return self.both
 

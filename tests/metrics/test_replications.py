@@ -1,38 +1,41 @@
 """Reported errors against the spread over draws, few of them; `tox -e replications` has many."""
 
 import pytest
-from replications import GAUSSIAN, MIXED, SAME, TAILS, calibrations, distances, false_reports, two_levels
+from replications import DECAY, GAUSSIAN, MIXED, SAME, TAILS, calibrations, distances, false_reports, two_levels
 
 SHARES_AND_KID = ["KID", "precision", "recall", "density", "coverage"]
 AWAY = (0.9, 0.5)
 
 
-def calibrated(features, where, draws=80, **options):
-    """By the number; so many draws tell a true error to 8 %."""
+def calibrated(features, where, draws, **options):
+    """By the number; 100 draws tell a true error to 7 %."""
     return {row.what: row for row in calibrations(features.name, distances(features, 128, *where, **options), draws)}
 
 
 @pytest.fixture(scope="module")
 def between_seeds():
-    return {"away": calibrated(GAUSSIAN, AWAY), "floor": calibrated(GAUSSIAN, SAME)}
+    return calibrated(DECAY, AWAY, draws=100)
 
 
 @pytest.mark.parametrize("what", SHARES_AND_KID)
-@pytest.mark.parametrize("where", ["away", "floor"])
-def test_the_error_of_both_is_the_spread_between_seeds(between_seeds, where, what):
-    row = between_seeds[where][what]
-    assert 0.85 < row.ratio < 1.25, row
-    assert row.covered > 0.85, row
+def test_the_error_of_both_is_the_spread_between_seeds(between_seeds, what):
+    assert 0.85 < between_seeds[what].ratio < 1.3, between_seeds[what]
+    assert between_seeds[what].covered >= 0.82, between_seeds[what]
 
 
-def test_the_error_of_a_frechet_distance_is_right_at_the_floor_and_a_bound_elsewhere(between_seeds):
-    assert 0.85 < between_seeds["floor"]["FD"].ratio < 1.25
-    assert 0.85 < between_seeds["away"]["FD"].ratio < 1.5
+def test_the_error_of_both_is_an_upper_bound_for_a_frechet_distance(between_seeds):
+    assert 0.95 < between_seeds["FD"].ratio < 1.5
+
+
+def test_errors_of_distances_are_right_at_the_floor_where_the_first_order_vanishes():
+    rows = calibrated(GAUSSIAN, SAME, draws=80)
+    for what in ("FD", "KID"):
+        assert 0.85 < rows[what].ratio < 1.25, rows[what]
 
 
 @pytest.fixture(scope="module")
 def with_one_reference():
-    return calibrated(TAILS, AWAY, reference=0)
+    return calibrated(TAILS, AWAY, draws=80, reference=0)
 
 
 @pytest.mark.parametrize("what", SHARES_AND_KID)

@@ -21,9 +21,8 @@ def curve(low, high, *, influence=None, effects=(1.0, 1.0)):
     influence = torch.zeros(2, CODES, dtype=torch.float64) if influence is None else influence
     effect = torch.tensor(effects)[:, None].expand(2, 4)
     of_reference, excess = (torch.empty(2, 0),) * 2, (torch.zeros(2, 2),) * 2
-    return Curve(
-        values, influence, values / 100, influence / 100, effect, *torch.zeros(3, 2, 4), *of_reference, *excess
-    )
+    of_samples = (values, influence, values / 100, influence / 100, effect)
+    return Curve(*of_samples, *torch.zeros(3, 2, 4), *of_reference, *excess)
 
 
 def realism(floor=0.0, scores=None):
