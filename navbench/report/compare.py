@@ -5,10 +5,10 @@ layer that was surveyed.  Two numbers are compared only where they rest on the s
 images, what is measured at an end of a range on the same end, and so on (`FOOTINGS`).
 
 The two errors are combined as if the runs were independent; where both used the same codes, as one suite and seed
-give, that is cautious.  Another seed draws the reference `unshifted` anew, so that the errors of distances from it are
-then those of samples and reference together; all other references are the same in both runs.  A difference is said to
-be real if it is significant: by `metrics.significance`, with as many degrees of freedom as the less certain of the two
-errors has, which is cautious as well, all numbers being one family.
+give, that is cautious.  Another seed draws the reference `unshifted` anew, so errors of distances from it are then of
+samples and reference together; every other reference is the same in both runs.  A difference is said to be real if it
+is significant: by `metrics.significance`, with as many degrees of freedom as the less certain of the two errors has,
+which is cautious as well, all numbers being one family.
 """
 
 import math
