@@ -11,14 +11,13 @@ from navbench.declared.shared import (
     PLACE,
     REFERENCE_N,
     RESOLUTION,
+    SHARES,
     SQUARED,
     UNIT,
     WHO,
     T,
     setting,
 )
-
-_SHARES = ("precision", "recall", "density", "coverage")
 
 
 def _realism(short: str, words: str) -> tuple[Column, ...]:
@@ -100,7 +99,8 @@ METHODS = Table(
         count("fd_directions", "directions that it is of: those with curves that reach the effect", empty=True),
         *levelled("kid_mean", "mean KID at that effect of all its directions, over both sides"),
         count("kid_directions", "directions that it is of: those that reach the effect", empty=True),
-        *(column for share in _SHARES for column in levelled(f"{share}_mean", f"mean {share}, as `kid_mean`")),
+        *estimated("kid_floor", "KID of unshifted images on the same codes", empty=True),
+        *(column for share in SHARES for column in levelled(f"{share}_mean", f"mean {share}, as `kid_mean`")),
         count("n", "images of the generator that the Fréchet distances are of", empty=True),
         REFERENCE_N,
         *KID_N,
