@@ -13,6 +13,7 @@ from navbench.declared.shared import (
     PLACE,
     REFERENCE_N,
     RESOLUTION,
+    SHARES,
     SQUARED,
     STDERR,
     UNIT,
@@ -22,8 +23,6 @@ from navbench.declared.shared import (
     setting,
 )
 from navbench.words import CONVERGED, NOT_CONVERGED
-
-_SHARES = ("precision", "recall", "density", "coverage")
 
 
 def _realism(short: str, words: str) -> tuple[Column, ...]:
@@ -113,7 +112,8 @@ METHODS = Table(
         count("fd_directions", "directions that it is of: those with curves that reach the effect", empty=True),
         *levelled("kid_mean", "mean KID at that effect of all its directions, over both sides"),
         count("kid_directions", "directions that it is of: those that reach the effect", empty=True),
-        *(column for share in _SHARES for column in levelled(f"{share}_mean", f"mean {share}, as `kid_mean`")),
+        *estimated("kid_floor", "KID of unshifted images on the same codes", empty=True),
+        *(column for share in SHARES for column in levelled(f"{share}_mean", f"mean {share}, as `kid_mean`")),
         count("n", "images of the generator that the Fréchet distances are of", empty=True),
         REFERENCE_N,
         *KID_N,

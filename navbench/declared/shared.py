@@ -5,6 +5,8 @@ from navbench.columns import Column, count, flag, number, text
 IMITATORS = ("z", "w", "w+", "activation", "parameter")
 """The kinds of spaces in which imitations may be sought."""
 
+SHARES = ("precision", "recall", "density", "coverage")
+"""Numbers of how images and their reference overlap; higher is better."""
 EFFECT, SQUARED, OWN = "distance", "squared change", "of the attribute"
 GENERATOR = text("generator", "the generator's name")
 LAYER = text("layer", "the layer that is shifted; of a latent direction, the latent space")

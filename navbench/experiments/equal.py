@@ -40,6 +40,11 @@ class Equal:
         both = {one.name: at_both_sides(sides[one.name], self.at.effect) for one in directions if one.name in sides}
         return {name: value for name, value in both.items() if value is not None and math.isfinite(value.value)}
 
+    def floor(self, metric: str) -> Estimate:
+        """The number at t = 0, which all directions share."""
+        low, _ = next(iter(self.sides[metric].values()))
+        return low[0].value
+
 
 def equal(on: Measurement) -> Equal | None:
     """Of all directions by `ends`, and of those with curves a Fréchet distance; `None` without either.

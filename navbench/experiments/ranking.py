@@ -18,7 +18,7 @@ from navbench.experiments.footing import effect_target, fair_ends
 from navbench.experiments.locality import Heatmaps
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.reproduction import Reproductions
-from navbench.experiments.rows import Row, Tested, levelled, who
+from navbench.experiments.rows import Row, Tested, estimated, levelled, who
 from navbench.metrics import estimate, levels
 from navbench.metrics.by_code import METRICS
 from navbench.metrics.estimate import Estimate
@@ -115,16 +115,18 @@ class Ranking(Experiment[NoSettings, Numbers]):
         along = realism(on)
         row |= {"effect": outcome.equal.at.effect, "metric": along.extractor.metric, **along.source}
         numbers = outcome.of_place[directions.place]
-        for metric, short in ((along.extractor.metric, "fd"), *((each, each.lower()) for each in METRICS)):
-            number = numbers.get(metric, {}).get(directions.method)
-            if number is not None:
-                row |= levelled(f"{short}_mean", number.mean)
-                row |= (
-                    {f"{short}_directions": number.mean.count[0]} if metric in ("KID", along.extractor.metric) else {}
-                )
-                counts = ("n", "n_reference") if short == "fd" else ("n_kid", "n_reference_kid")
-                row |= dict(zip(counts, (number.mean.n, along.n_reference_of(metric)), strict=True))
-        return row
+        for metric in (along.extractor.metric, *METRICS):
+            if (number := numbers.get(metric, {}).get(directions.method)) is not None:
+                row |= _mean_columns("fd" if metric == along.extractor.metric else metric.lower(), number.mean)
+                of = "" if metric == along.extractor.metric else "_kid"
+                row |= {f"n{of}": number.mean.n, f"n_reference{of}": along.n_reference_of(metric)}
+        return row | estimated("kid_floor", outcome.equal.floor("KID"))
+
+
+def _mean_columns(short: str, mean: Levelled) -> Row:
+    """A mean, and of a distance also the number of directions that it is of."""
+    count = {f"{short}_directions": mean.count[0]} if short in ("fd", "kid") else {}
+    return {**levelled(f"{short}_mean", mean), **count}
 
 
 def _setting(on: Measurement, metric: str) -> Row:

@@ -78,6 +78,38 @@ def method_dots(rows: pd.DataFrame, column: str, stderr: str, axis: str, at_zero
     return finish(figure)
 
 
+@styled
+def method_spread(rows: pd.DataFrame, points: pd.DataFrame, column: str, axis: str, at_zero: float) -> Figure:
+    """One number of every direction as a small point, and of every method its mean, a panel per layer.
+
+    The thin bar is the 95 % band of other directions on other codes, the thick one that of other codes alone.
+
+    Args:
+        rows: of the table of methods, with the mean in `column` and its errors beside it.
+        points: of the table `equal`, of the same number.
+        column: of the mean.
+        axis: the name of the axis.
+        at_zero: the number of unshifted images; NaN if unknown.
+    """
+    places, order = list(rows["place"].unique()), known_first(rows["method"])
+    figure, grid = panels(len(places), 2, 0.95 + 0.29 * len(order), sharex=True, sharey=True)
+    for axes, place in zip(grid, places, strict=True):
+        for row in rows[rows["place"] == place].to_dict("records"):
+            line, shade, mean = order.index(row["method"]), colour(row["method"]), row[column]
+            own = points[(points["place"] == place) & (points["method"] == row["method"])]["value"].dropna()
+            axes.plot(own, [line + 0.22] * len(own), "o", color=shade, markersize=2.2, alpha=0.45, markeredgewidth=0)
+            for level, width in (("", 1.1), ("_codes", 3.0)):
+                reach = BAND * np.nan_to_num(row[f"{column}_stderr{level}"])
+                face = "none" if row["is_control"] else shade
+                style = {"color": shade, "markerfacecolor": face, "elinewidth": width, "markersize": 4.5}
+                axes.errorbar(mean, line, xerr=reach, fmt="o", capsize=0, **style)
+        if np.isfinite(at_zero):
+            axes.axvline(at_zero, color=MUTED, linestyle=":", linewidth=1.1)
+        name_methods(axes, method_names(rows, order), place)
+    label_edges(grid, axis, "")
+    return finish(figure)
+
+
 def name_methods(axes: Axes, names: list[str], title: str) -> None:
     """Methods from the top down at the left of a panel."""
     axes.set_yticks(range(len(names)), names)

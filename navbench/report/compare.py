@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from navbench.declared.shared import SHARES
 from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
 from navbench.metrics.significance import Test, decided
@@ -67,7 +68,7 @@ class Footing:
 _REALISM = ("metric", "extractor", "reference", "n", "n_reference", "resolution")
 _KID = ("metric", "extractor", "reference", "n_kid", "n_reference_kid", "resolution")
 _LOCALITY = ("area50", "area90", "participation", "entropy_area", "mean_change")
-_MEAN = ("effect_target", "distance", "curves")
+_MEAN = ("effect", "distance")
 _SURVEY = ("survey_method", "survey_effect", "distance")
 FOOTINGS = {
     "directions": (
@@ -84,8 +85,11 @@ FOOTINGS = {
         Footing(("attribute_change",), "n_attributes", ("attribute", "scorer", "t_min", "t_max", "n_attributes")),
     ),
     "methods": (
-        Footing(("fd_mean",), "n", (*_REALISM, *_MEAN)),
-        Footing(("kid_mean",), "n_kid", (*_KID, *_MEAN)),
+        Footing(("fd_mean",), "fd_directions", (*_REALISM, *_MEAN, "fd_directions")),
+        Footing(("kid_floor",), "n_kid", _KID),
+        Footing(
+            ("kid_mean", *(f"{share}_mean" for share in SHARES)), "kid_directions", (*_KID, *_MEAN, "kid_directions")
+        ),
     ),
     "layers": (
         Footing(("coarse", "middle", "fine", "geometry"), "n_survey", (*_SURVEY, "survey_directions", "n_survey")),

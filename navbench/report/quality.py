@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from navbench.declared.shared import SHARES
 from navbench.report import views
 from navbench.report.blocks import Block, Cell, Details, Heading, Items, Table, Words
 from navbench.report.drawing import known_first
@@ -49,7 +50,7 @@ def blocks(page: Page) -> Iterator[Block]:
         )
         yield quality
     if len(tables.ranking):
-        yield Heading("Whose numbers are lower, where that can be told")
+        yield Heading("Whose numbers are better, where that can be told")
         yield Items(tuple(ranking_sentences(tables)))
         yield Details("Every pair of methods", (ranking_table(tables),))
     if len(tables.stability):
@@ -92,7 +93,7 @@ def dvn_words(tables: RunTables) -> str:
 
 
 def ranking_sentences(tables: RunTables) -> Iterator[str]:
-    """Per generator, place and number: whose is lowest, or that the differences are not significant."""
+    """Per generator, place and number: whose is lowest, or highest, or that the differences are not significant."""
     for (generator, place), rows in tables.ranking.groupby(["generator", "place"], sort=False):
         parts = []
         for metric, pairs in rows.groupby("metric", sort=False):
@@ -102,20 +103,20 @@ def ranking_sentences(tables: RunTables) -> Iterator[str]:
                 parts.append(f"{name}: not compared, as the methods are {pairs['status'].iloc[0]}")
                 continue
             decided = int((alike["lower"] != "").sum())
-            parts.append(f"{name}: {_leaders(alike)} ({decided} of {len(alike)} pairs decided)")
+            parts.append(f"{name}: {_leaders(alike, metric in SHARES)} ({decided} of {len(alike)} pairs decided)")
         yield f"{capital(str(place))}{tables.of(generator)}. {'; '.join(parts)}."
 
 
-def _leaders(pairs: pd.DataFrame) -> str:
-    """The methods than which none is decidedly lower."""
+def _leaders(pairs: pd.DataFrame, is_higher_better: bool) -> str:
+    """The methods than which none is decidedly lower; higher, where that is better."""
     methods = known_first([*pairs["method"], *pairs["against"]])
     beaten = {
-        row["against"] if row["lower"] == row["method"] else row["method"]
+        row["against"] if (row["lower"] == row["method"]) != is_higher_better else row["method"]
         for row in pairs.to_dict("records")
         if row["lower"]
     }
-    leaders = [method for method in methods if method not in beaten]
-    return f"{listed(leaders)} lowest" if len(leaders) == 1 else f"none lower than {listed(leaders)}"
+    leaders, way = [method for method in methods if method not in beaten], "high" if is_higher_better else "low"
+    return f"{listed(leaders)} {way}est" if len(leaders) == 1 else f"none {way}er than {listed(leaders)}"
 
 
 def ranking_table(tables: RunTables) -> Table:
@@ -131,10 +132,11 @@ def ranking_table(tables: RunTables) -> Table:
         Column("Lower", lambda row: Cell(row["lower"] or row["status"] or "not significant")),
     ]
     caption = (
-        "Paired differences on the same codes, ± one standard error. A lower distance is more real and a lower area50 "
+        "Differences of means over directions on the same codes, ± one standard error of other directions on other "
+        "codes. A lower distance, a higher precision, recall, density or coverage is more real, and a lower area50 "
         "more local; a lower unexplained fraction says that another space imitates the edits better. p is of Student's "
-        "t test, adjusted for all pairs of a place after Holm; a difference is significant below 0.05. It covers the "
-        "choice of codes, not that of directions or of the seed of discovery."
+        "t test, adjusted for all tests of the run after Holm; a difference is significant below 0.05. It does not "
+        "cover the seed of discovery."
     )
     return make_table(frame, columns, caption)
 

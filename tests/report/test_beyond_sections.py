@@ -33,7 +33,7 @@ def ranked(metric, method, against, difference, p, lower, status=""):
     realism = metric == "FD"
     return {
         "generator": "faces", "layer": "main.6", "metric": metric, "method": method, "against": against,
-        "extractor": SETTING["extractor"] if realism else "", "reference": "r" if realism else "", "n": 128,
+        "extractor": SETTING["extractor"] if realism else "", "reference": "r" if realism else "", "n": 128, "directions": 4, "directions_against": 4,
         "value": 1.0, "value_against": 1.0 - difference, "difference": difference, "stderr": 0.5, "p": p,
         "lower": lower, "status": status,
     }  # fmt: skip
@@ -52,6 +52,14 @@ def test_a_ranking_names_the_lowest_and_never_calls_an_easy_imitation_better(run
     assert "best" not in words
     table = quality.ranking_table(tables)
     assert [row[-1].text for row in table.rows] == ["spectrum", "hybrid", "not significant", "spectrum"]
+
+
+@pytest.mark.parametrize(("metric", "words"), [("recall", "recall: spectrum highest"), ("KID", "KID: svd lowest")])
+def test_a_share_is_better_the_higher_and_a_distance_the_lower(run, metric, words):
+    (told,) = quality.ranking_sentences(
+        tables_with(run, "ranking", [ranked(metric, "svd", "spectrum", -1, 0.01, "svd")])
+    )
+    assert words in told
 
 
 def test_methods_on_different_footings_are_not_ranked(run):
