@@ -1,13 +1,17 @@
 """What the page says of the instrument, and what it leaves out if the instrument fails."""
 
+from itertools import takewhile
+
 import pandas as pd
 import pytest
 
-from navbench.report.html import write_report
+from navbench.report import answer, instrument
+from navbench.report.blocks import Chart, Details, Words
 from navbench.report.instrument import headline_tables, refusals, trusted, verdict_sentences
+from navbench.report.page import Page
+from navbench.report.sections import SECTIONS
 from navbench.report.tables import load_run
 
-SECTION = "Can the distances be read?"
 REASONS = ("precision of unshifted images is 0, below 0.05", "FD falls under more blur (from 127 to 114)")
 
 
@@ -40,82 +44,90 @@ def rows(generator, failing=()):
 
 @pytest.fixture
 def told(make_builder, tmp_path):
-    """A function from rows of the table, of a run on `faces` and `cars`, to the tables and the page."""
+    """A function from rows of the table, of a run on `faces` and `cars`, to the tables."""
+    run = make_builder().add_cars().write(tmp_path / "run")
+    tables = load_run(run)
+    frame = tables.instrument
 
     def tell(*checks):
-        run = make_builder().add_cars().write(tmp_path / "run")
-        if checks:
-            pd.DataFrame([row for rows_of in checks for row in rows_of]).to_csv(
-                run / "tables" / "instrument.csv", index=False
-            )
-        return load_run(run), write_report(run).read_text(encoding="utf-8")
+        every = [row for rows_of in checks for row in rows_of]
+        return tables.with_tables(instrument=pd.DataFrame(every) if every else frame)
 
     return tell
 
 
-def lead(page):
-    """The first paragraph of the answer."""
-    return page.split('class="lead">', 1)[1].split("</p>", 1)[0]
+def opening(tables):
+    """The lead of the answer, and the words below it that come before a chart."""
+    lead, *words = takewhile(lambda block: isinstance(block, Words), answer.blocks(Page(tables)))
+    return lead.text, " ".join(block.text for block in words)
 
 
 def test_an_instrument_that_passes_is_told_in_figures_before_the_results(told):
-    tables, page = told(rows("faces"), rows("cars"))
+    tables = told(rows("faces"), rows("cars"))
     assert next(iter(verdict_sentences(tables))) == (
         "The instrument passes on faces (efficientnet-lite0 against renderings, n = 128): every damage raises FD and "
         "KID steadily, at its strongest to 10 to 20 times the floor in FD; at t = 0, precision is 0.93 and recall is "
         "0.91."
     )
-    assert page.index(f">{SECTION}<") < page.index(">Realism along the shift<")
-    assert "figures/instrument-cars.svg" not in page  # pictures are inside
-    assert (tables.run / "figures" / "instrument-cars.svg").exists()
     assert not list(refusals(tables))
 
 
+def test_the_section_stands_before_the_results_with_a_figure_per_generator(told):
+    names = [section.anchor for section in SECTIONS]
+    assert names.index("instrument") < names.index("realism")
+    tables = told(rows("faces"), rows("cars", REASONS))
+    shown = list(instrument.blocks(Page(tables)))
+    charts = [block for block in shown if isinstance(block, Chart)]
+    assert len(charts) == 2
+    assert "at the strongest, FD under blur 20.0, KID under blur 0.100, FD under grain 40.0" in charts[0].picture.alt
+    assert (tables.run / "figures" / "instrument-cars.svg").exists()
+    assert isinstance(shown[-1], Details)
+
+
 def test_an_instrument_that_fails_is_refused_in_the_answer_with_the_reason(told):
-    tables, page = told(rows("faces"), rows("cars", REASONS))
+    tables = told(rows("faces"), rows("cars", REASONS))
     (sentence,) = refusals(tables)
     assert sentence == (
         "The instrument fails on cars (efficientnet-lite0 against renderings, n = 128): FD falls under more blur (from "
         "127 to 114); precision of unshifted images is 0, below 0.05. No headline is written of the realism of its "
         "edits."
     )
-    assert sentence in lead(page)
+    assert sentence in opening(tables)[0]
     assert [trusted(tables, name) for name in ("faces", "cars")] == [True, False]
 
 
 def test_headlines_of_a_generator_stand_and_fall_with_its_instrument(told):
-    _, unchecked = told()
-    _, trusting = told(rows("faces"), rows("cars"))
-    _, doubting = told(rows("faces"), rows("cars", REASONS[:1]))
-    assert "of cars" in lead(trusting)
-    assert "of cars" in lead(unchecked)
-    assert "of cars" not in lead(doubting)
-    assert "layer main.6 of faces" in lead(doubting)
+    unchecked, trusting = opening(told()), opening(told(rows("faces"), rows("cars")))
+    doubting = opening(told(rows("faces"), rows("cars", REASONS[:1])))
+    assert "layer convs.3 of cars" in unchecked[0]
+    assert trusting == unchecked
+    assert "of cars" not in doubting[0]
+    assert "layer main.6 of faces" in doubting[0]
     claim = "loses realism faster"
-    assert (claim in trusting, claim in doubting) == (True, False)
+    assert (claim in trusting[1], claim in doubting[1]) == (True, False)
 
 
 def test_where_every_instrument_fails_only_that_is_told(told):
-    _, page = told(rows("faces", REASONS[:1]), rows("cars", REASONS[:1]))
-    assert lead(page).count("The instrument fails on") == 2
-    assert "keep realism best" not in lead(page)
-    assert "keeps realism best" not in lead(page)
-    assert "has not measured realism" not in page
+    lead, _ = opening(told(rows("faces", REASONS[:1]), rows("cars", REASONS[:1])))
+    assert lead.count("The instrument fails on") == 2
+    assert "realism best" not in lead
+    assert "has not measured realism" not in lead
+    assert "Unshifted images score" not in lead
 
 
 def test_many_reasons_are_counted(told):
-    tables, _ = told(rows("cars", [f"reason {index}" for index in range(5)]))
+    tables = told(rows("cars", [f"reason {index}" for index in range(5)]))
     assert "reason 4; reason 3; reason 2; and 2 more." in next(iter(refusals(tables)))
 
 
 def test_a_run_without_checks_has_no_such_section(told):
-    tables, page = told()
-    assert SECTION not in page
+    tables = told()
+    assert not list(instrument.blocks(Page(tables)))
     assert trusted(tables, "cars")
 
 
 def test_tables_of_headlines_lack_the_distances_of_failing_instruments_alone(told):
-    tables, _ = told(rows("faces"), rows("cars", REASONS[:1]))
+    tables = told(rows("faces"), rows("cars", REASONS[:1]))
     methods = headline_tables(tables).methods.set_index("generator")
     assert methods.loc["cars", ["fd_mean", "kid_mean"]].isna().all(axis=None)
     assert methods.loc["faces", "fd_mean"].notna().all()
