@@ -69,7 +69,7 @@ def shuffled(images: Tensor, strength: float, indices: Sequence[int], seed: int)
 
 
 def blanked(images: Tensor, strength: float, indices: Sequence[int], seed: int) -> Tensor:
-    """A share of the images replaced by their mean colour; more strength replaces these and others."""
+    """A share of the images replaced by their mean colour, up to all; more strength replaces these and others."""
     place = torch.tensor([(index + 1) * _GOLDEN % 1 for index in indices], device=images.device)
     blank = images.mean(dim=(2, 3), keepdim=True).expand_as(images)
     return torch.where((place < strength)[:, None, None, None], blank, images)
@@ -79,7 +79,7 @@ DAMAGES = (
     Damage("blur", "standard deviation, share of the side", (1 / 128, 1 / 64, 1 / 32), blurred),
     Damage("grain", "standard deviation, grey levels", (6.0, 12.0, 24.0), grained),
     Damage("block shuffle", "blocks along a side", (2.0, 4.0, 8.0), shuffled),
-    Damage("blank images", "share of the images", (0.125, 0.25, 0.5), blanked),
+    Damage("blank images", "share of the images", (0.25, 0.5, 1.0), blanked),
 )
 STEPS = tuple((damage.name, strength) for damage in DAMAGES for strength in damage.strengths)
 """Every damage at each of its strengths."""

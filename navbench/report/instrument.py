@@ -47,7 +47,7 @@ def headline_tables(tables: RunTables) -> RunTables:
     failing = {name for name in tables.instrument["generator"].unique() if not trusted(tables, name)}
 
     def without(frame: pd.DataFrame) -> pd.DataFrame:
-        numbers = [name for name in frame if name.startswith(("fd_", "kid_"))]
+        numbers = [str(name) for name in frame if str(name).startswith(("fd_", "kid_"))]
         return frame.assign(**{name: frame[name].mask(frame["generator"].isin(failing)) for name in numbers})
 
     claims = tables.claims[~tables.claims["generator"].isin(failing)]
@@ -114,10 +114,9 @@ def _floors(rows: pd.DataFrame) -> pd.Series:
 
 
 def _chart(tables: RunTables, generator: str, rows: pd.DataFrame) -> Chart:
-    ends = _damages(rows).sort_values("strength").groupby(["metric", "check"], sort=False)["value"].last()
-    words = f"Distances of {generator} against damage; at the strongest, " + ", ".join(
-        f"{metric} under {check} {significant(value)}" for (metric, check), value in ends.items()
-    )
+    ends = _damages(rows).sort_values("strength").groupby(["metric", "check"], sort=False).last().reset_index()
+    told = [f"{row['metric']} under {row['check']} {significant(row['value'])}" for row in ends.to_dict("records")]
+    words = f"Distances of {generator} against damage; at the strongest, {', '.join(told)}."
     caption = (
         f"Distances{tables.of(generator)} under known damage in four steps, from none to the strongest, on a scale "
         f"that is linear below the floor and logarithmic above. {BANDS}; the dotted line is the floor."
