@@ -55,13 +55,13 @@ def blocks(page: Page) -> Iterator[Block]:
         yield Details("Every pair of methods", (ranking_table(tables),))
     if len(tables.stability):
         yield Heading("Are they found again?")
-        yield _stability_table(tables)
+        yield stability_table(tables)
     if len(tables.disentanglement):
         yield Heading("Are they a disentangled code?")
-        yield _code_table(tables)
+        yield code_table(tables)
     if len(tables.composition):
         yield Heading("Do two of them add up?")
-        yield _composition_table(tables)
+        yield composition_table(tables)
     if len(tables.confusion):
         yield Heading("Can they be told apart?")
         yield Words("A reconstructor learned the directions of each set, as they are, and named pairs of other codes.")
@@ -141,7 +141,7 @@ def ranking_table(tables: RunTables) -> Table:
     return make_table(frame, columns, caption)
 
 
-def _stability_table(tables: RunTables) -> Table:
+def stability_table(tables: RunTables) -> Table:
     """One row per set and time that it was found again."""
     frame = tables.stability
     columns = [
@@ -166,7 +166,7 @@ def _stability_table(tables: RunTables) -> Table:
     return make_table(frame, columns, caption)
 
 
-def _code_table(tables: RunTables) -> Table:
+def code_table(tables: RunTables) -> Table:
     """One row per set, with the measures of its shifts as a code."""
     keys = ["generator", "layer", "space", "method"]
     frame = tables.disentanglement
@@ -184,26 +184,21 @@ def _code_table(tables: RunTables) -> Table:
         "The directions of each set as a code: all are shifted together, at random, and the changes of the attributes "
         "are predicted from the shifts by lasso (DCI, Eastwood & Williams 2018). Disentanglement: each direction moves "
         "one attribute; completeness: each attribute is moved by one direction (both weighed by importance); "
-        "informativeness: the share of the "
-        "changes' variance that is predicted (one minus their error); MIG (Chen et al. 2018): how much more the best "
-        "direction tells of an attribute than the next, in bins of equal counts. 1 is best; ± one standard error over "
-        "codes. `random` is the control."
+        "informativeness: the share of the changes' variance that is predicted (one minus their error); MIG (Chen et "
+        "al. 2018): how much more the best direction tells of an attribute than the next, in bins of equal counts. 1 "
+        "is best; ± one standard error over codes. 'random' is the control."
     )
     return make_table(views.widened(frame, "metric", "value", "stderr"), columns, caption)
 
 
-def _composition_table(tables: RunTables) -> Table:
+def composition_table(tables: RunTables) -> Table:
     """One row per relation of two places and methods, a mean over pairs."""
     frame = tables.composition
-    methods = [row["method"] if row["method"] == row["other_method"] else f"{row['method']} and {row['other_method']}"
-               for row in frame.to_dict("records")]  # fmt: skip
-    groups = frame.assign(methods=methods).groupby(["generator", "relation", "methods"], sort=False)
-    rows = pd.DataFrame([
-        {"generator": generator, "relation": relation, "methods": names, "pairs": len(pairs),
-         **_over_pairs(pairs, "interaction"), **_over_pairs(pairs, "interaction_attributes"),
-         "order": pairs["order"].max()}
-        for (generator, relation, names), pairs in groups
-    ])  # fmt: skip
+    both = frame["method"] + " and " + frame["other_method"]
+    methods = frame["method"].where(frame["method"] == frame["other_method"], both)
+    keys = ["generator", "relation", "methods"]
+    groups = frame.assign(methods=methods).groupby(keys, sort=False)
+    rows = pd.DataFrame([dict(zip(keys, key, strict=True)) | _over_pairs(pairs) for key, pairs in groups])
     columns = [
         word("Where", "relation"),
         word("Methods", "methods"),
@@ -215,16 +210,19 @@ def _composition_table(tables: RunTables) -> Table:
     caption = (
         "Two directions at t max together: what their change lacks of the sum of the changes by either, squared, over "
         "the squared change by both; 0 if two edits add up, lower is better. Means over pairs ± one standard error "
-        "over pairs, or over codes for a single one. The order of two edits does not matter where both are offsets of "
-        "one tensor or of two: what is left is rounding."
+        "over pairs, some of which share a direction, or over codes for a single one. The order of two edits does not "
+        "matter where both are offsets of one tensor or of two: what is left is rounding."
     )
     return make_table(rows, columns, caption)
 
 
-def _over_pairs(pairs: pd.DataFrame, column: str) -> dict[str, float]:
-    """The mean of a column over pairs of directions and its standard error."""
-    spread = pairs[column].sem() if len(pairs) > 1 else pairs[f"{column}_stderr"].iloc[0]
-    return {column: pairs[column].mean(), f"{column}_stderr": spread}
+def _over_pairs(pairs: pd.DataFrame) -> dict[str, float]:
+    """The number of pairs, means over them with their standard errors, and the largest effect of the order."""
+    numbers = {"pairs": len(pairs), "order": pairs["order"].max()}
+    for column in ("interaction", "interaction_attributes"):
+        numbers[column] = pairs[column].mean()
+        numbers[f"{column}_stderr"] = pairs[column].sem() if len(pairs) > 1 else pairs[f"{column}_stderr"].iloc[0]
+    return numbers
 
 
 def confusion_tables(tables: RunTables) -> Iterator[Table]:
