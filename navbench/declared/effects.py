@@ -66,11 +66,12 @@ LOCAL = (
             ),
             *estimated("bound", "what the best offset per image leaves", empty=True),
             count("n_bound", "held-out codes whose best offset was sought", empty=True),
-            *estimated("control", "the unexplained fraction of a random direction of the same space", empty=True),
-            number("control_effect", "mean effect of the control's edit", EFFECT, empty=True),
-            text("control_status", "what limits the control's imitation", empty=True),
+            *estimated("control", "mean unexplained fraction of random directions of the same space", empty=True),
+            count("n_control", "these random directions", empty=True),
+            number("control_effect", "mean effect of their edits", EFFECT, empty=True),
+            text("control_status", "what limits their imitation", empty=True),
             *estimated(
-                "control_difference", "the unexplained fraction less the control's, on the same codes", empty=True
+                "control_difference", "the unexplained fraction less theirs, by codes and their spread", empty=True
             ),
             number("control_p", "p of that difference, adjusted for all of the generator after Holm", empty=True),
             text(

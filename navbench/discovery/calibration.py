@@ -184,6 +184,11 @@ class Ends:
         """From both ends of a range."""
         return cls(*map(torch.tensor, (low.t, high.t, low.effect, high.effect, high.power)))
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """Both ends of one direction."""
+        return float(self.t_min), float(self.t_max)
+
     @classmethod
     def stacked(cls, every: Sequence["Ends"]) -> "Ends":
         """Those of several directions."""

@@ -7,16 +7,13 @@ L-BFGS with a line search until it stops falling; what is reported is measured o
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from scipy.optimize import OptimizeResult, minimize
 from torch import Tensor
 
-from navbench.compute import Compute
 from navbench.costs import (
     Pass,
     Rehearsed,
@@ -31,8 +28,8 @@ from navbench.costs import (
     tried_images,
 )
 from navbench.experiments.edit import Edit, codes_for
+from navbench.experiments.least_squares import BestOfEach, Edited, Imitation, LeastSquares
 from navbench.experiments.strips import to_bytes
-from navbench.generators.base import Codes
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.perceptual import PerceptualDistance
@@ -43,16 +40,10 @@ from navbench.work import pure
 
 ROWS = 3
 """Of how many held-out codes the images are kept."""
-PLATEAU = 0.005
-"""A search has converged when the residual falls by less than this share of itself ..."""
-PATIENCE = 5
-"""... over so many steps."""
 AGREEMENT = 0.05
 """Training and held-out codes agree when their unexplained fractions differ by no more than this."""
 NOT_CONVERGED, MORE_CODES = "not converged", "more codes needed"
 """What limits an imitation: it was still improving at the last step, or held-out codes tell that it is overfitted."""
-CORRECTIONS = 20
-"""Pairs of steps and gradients that L-BFGS keeps of an offset."""
 _EVALUATIONS = 1.1
 """Gradients per step of L-BFGS, typically; for plans."""
 _STEPS = 30
@@ -135,40 +126,19 @@ class Sizes:
     bound: int = 0
 
 
-@dataclass(frozen=True)
-class Imitation:
-    """The problem: an edit at shift t, and the space in which it is to be imitated."""
-
-    edit: Edit
-    t: float
-    space: Space
-    distance: PerceptualDistance
-    seed: int
-
-    def solve(self, sizes: Sizes, rows: int = ROWS, report: Report = silent) -> Reproduction:
-        """Find the best offset, and measure it on other codes."""
-        return solve([self], sizes, rows, report)[0]
-
-    def images(self, codes: Codes) -> tuple[Tensor, Tensor]:
-        """The unshifted images and the edit."""
-        state = self.edit.space.prepare(codes)
-        offset = self.edit.offset
-        return self.edit.space.render(state, torch.zeros_like(offset)), self.edit.space.render(state, self.t * offset)
-
-
 def solve(problems: Sequence[Imitation], sizes: Sizes, rows: int = ROWS, report: Report = silent) -> list[Reproduction]:
     """Solve problems that differ in their spaces alone; the images of the edit are made once for all of them."""
     first = problems[0]
     compute = first.edit.compute.at("float32")
-    edited = _Edited(first, compute, range(sizes.codes))
-    searches = [_LeastSquares(problem.space, edited).minimise(sizes.steps, report) for problem in problems]
+    edited = Edited(first, compute, range(sizes.codes))
+    searches = [LeastSquares(problem.space, edited).minimise(sizes.steps, report) for problem in problems]
     offsets = [search.offset for search in searches]
     held_out = range(sizes.held_out)
     parts = compute.over(held_out, lambda chunk: _measure(problems, offsets, chunk, rows))
     errors, changes, perceptual, perceptual_changes, panels = map(torch.cat, zip(*parts, strict=True))
-    singly = _Edited(first, compute, held_out[: sizes.bound], Role.HELD_OUT)
+    singly = Edited(first, compute, held_out[: sizes.bound], Role.HELD_OUT)
     bests = [
-        _BestOfEach(problem.space, singly).minimise(offset, sizes.steps)
+        BestOfEach(problem.space, singly).minimise(offset, sizes.steps)
         for problem, offset in zip(problems, offsets, strict=True)
     ]
     return [
@@ -225,7 +195,8 @@ def imitate(
     bound: int,
 ) -> Reproduction:  # fmt: skip
     """Imitate an edit at shift t by one offset of a space (see `Sizes`)."""
-    return Imitation(edit, t, space, distance, seed).solve(Sizes(codes, held_out, steps, bound))
+    problem = Imitation(edit, t, space, distance, seed)
+    return solve([problem], Sizes(codes, held_out, steps, bound))[0]
 
 
 @rehearses(imitate)
@@ -259,7 +230,7 @@ def _descent(imitation: Imitation, codes: int) -> Pass:
     def trial() -> Trial:
         compute = edit.compute.at("float32")
         chunk = range(min(codes, tried_images(compute)))
-        problem = _LeastSquares(space, _Edited(imitation, compute, chunk))
+        problem = LeastSquares(space, Edited(imitation, compute, chunk))
 
         def once() -> float:
             problem.part(chunk, torch.zeros(space.shape, device=compute.device))
@@ -269,161 +240,3 @@ def _descent(imitation: Imitation, codes: int) -> Pass:
 
     key = (space.generator.name, describe(space), codes)
     return Pass("imitation", key, trial, images=1)
-
-
-class _Edited:
-    """The edit on the codes on which offsets are found, batch by batch, made once.
-
-    Attributes:
-        size: the sum of its squared changes of pixels.
-    """
-
-    def __init__(
-        self, imitation: Imitation, compute: Compute, indices: Sequence[int], role: Role = Role.REPRODUCTION
-    ) -> None:
-        self.imitation, self.compute, self.indices, self.role = imitation, compute, indices, role
-        self._batches: dict[tuple[int, int], tuple[Codes, Tensor, Tensor]] = {}
-        self.size = float(sum(compute.over(indices, lambda chunk: self._batch(chunk)[2])))
-
-    def images(self, chunk: Sequence[int]) -> tuple[Codes, Tensor]:
-        """Codes, and their images under the edit."""
-        codes, edit, _ = self._batch(chunk)
-        return codes, edit
-
-    @torch.no_grad()
-    def _batch(self, chunk: Sequence[int]) -> tuple[Codes, Tensor, Tensor]:
-        key = (chunk[0], len(chunk))
-        if key not in self._batches:
-            problem = self.imitation
-            codes = codes_for(problem.space.generator, self.role, chunk, problem.seed)
-            original, edit = problem.images(codes)
-            self._batches[key] = codes, edit, (original - edit).double().square().sum()
-        return self._batches[key]
-
-
-@dataclass(frozen=True)
-class _Search:
-    """The offset at the end, the residual before the first and after each step, and whether that stopped falling."""
-
-    offset: Tensor
-    curve: list[float]
-    converged: bool
-
-
-Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
-
-
-def has_stopped_falling(curve: Sequence[float]) -> bool:
-    """Whether a residual fell by less than `PLATEAU` of itself over the last `PATIENCE` steps."""
-    if len(curve) <= PATIENCE:
-        return False
-    before, now = curve[-1 - PATIENCE], curve[-1]
-    return before - now < PLATEAU * before
-
-
-def _descend(
-    objective: Objective, start: np.ndarray, first: float, steps: int, corrections: int, report: Report
-) -> tuple[np.ndarray, list[float], bool]:
-    """L-BFGS from `start`, whose residual is `first`: the end, the residual along the way, whether it has converged."""
-    curve = [first]
-
-    def log(intermediate_result: OptimizeResult) -> None:
-        curve.append(float(intermediate_result.fun))
-        report(len(curve) - 1, steps, f"unexplained fraction {curve[-1]:.3f}")
-        if has_stopped_falling(curve):
-            raise StopIteration
-
-    options = {"maxiter": steps, "maxcor": corrections, "ftol": 1e-7, "gtol": 0.0}
-    end = minimize(objective, start, jac=True, method="L-BFGS-B", callback=log, options=options)
-    report(steps, steps, f"unexplained fraction {curve[-1]:.3f}")
-    return end.x, curve, has_stopped_falling(curve) or bool(end.success)
-
-
-class _Residual:
-    """||B_h(z) - A(z)||^2 of some codes, over the sum of ||G(z) - A(z)||^2 of all."""
-
-    def __init__(self, space: Space, edited: _Edited) -> None:
-        self.space, self.edited = space, edited
-        self.compute, self.codes = edited.compute, edited.indices
-        self._states: dict[tuple[int, int], Any] = {}
-
-    @torch.no_grad()
-    def _state(self, chunk: Sequence[int], codes: Codes) -> Any:
-        """The work of space B that no h changes, made once for a batch."""
-        key = (chunk[0], len(chunk))
-        if key not in self._states:
-            self._states[key] = self.space.prepare(codes)
-        return self._states[key]
-
-    def _error(self, chunk: Sequence[int]) -> Callable[[Tensor], Tensor]:
-        """Of a batch the error of each image, (n,), float64, as a function of one offset, or of one per image."""
-        codes, edit = self.edited.images(chunk)
-        state = self._state(chunk, codes)
-
-        def error(offset: Tensor) -> Tensor:
-            images = self.space.render(state, offset)
-            return (images - edit).square().sum(dim=(1, 2, 3)).double() / self.edited.size
-
-        return error
-
-
-class _LeastSquares(_Residual):
-    """One offset for all codes: E ||B_h(z) - A(z)||^2 / E ||G(z) - A(z)||^2 and its gradient in h, batch by batch."""
-
-    def part(self, chunk: Sequence[int], offset: Tensor) -> Tensor:
-        """Of a batch the error and its gradient, (1 + numel,), float64, on the device."""
-        error = self._error(chunk)
-        gradient, value = torch.func.grad_and_value(lambda h: error(h).sum())(offset)
-        return torch.cat([value[None], gradient.flatten().double()])
-
-    def minimise(self, steps: int, report: Report) -> _Search:
-        """The best offset, and the unexplained fraction before the first and after each step of L-BFGS."""
-        shape, device = self.space.shape, self.compute.device
-
-        def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            offset = torch.from_numpy(flat).float().view(shape).to(device)
-            parts = list(self.compute.over(self.codes, lambda chunk: self.part(chunk, offset)))
-            value, gradient = torch.stack(parts).sum(0).cpu().split([1, offset.numel()])  # the one copy from the device
-            return float(value), gradient.numpy()
-
-        start = np.zeros(shape.numel())  # h = 0 is the unshifted generator, in any space, which leaves all
-        end, curve, converged = _descend(objective, start, 1.0, steps, CORRECTIONS, report)
-        return _Search(torch.from_numpy(end).float().view(shape).to(device), curve, converged)
-
-
-class _BestOfEach(_Residual):
-    """An offset for each code: a bound of what one offset for all codes can do."""
-
-    def minimise(self, start: Tensor, steps: int) -> Tensor:
-        """Of each code, (n,), float64, the least mean squared difference of a pixel that was met from `start` on."""
-        count = len(self.codes)
-        if not count or not self.edited.size:
-            return torch.zeros(count, dtype=torch.float64)
-        shape, device = torch.Size((count, *self.space.shape)), self.compute.device
-        least = torch.full((count,), math.inf, dtype=torch.float64)
-
-        def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            offsets = torch.from_numpy(flat).float().view(shape).to(device)
-            parts = list(self.compute.over(self.codes, lambda chunk: self._parts(chunk, offsets)))
-            errors, gradients = (torch.cat(each).cpu() for each in zip(*parts, strict=True))
-            torch.minimum(least, errors, out=least)
-            return float(errors.sum()), gradients.flatten().double().numpy()
-
-        flat = start.double().cpu().expand(shape).flatten().numpy()
-        first = objective(flat)[0]
-        # All codes descend together, so the corrections of all take as much memory as those of one offset.
-        _descend(objective, flat, first, steps, max(CORRECTIONS // count, 3), silent)
-        pixels = math.prod(self.space.generator.size) * 3
-        return least * self.edited.size / pixels
-
-    def _parts(self, chunk: Sequence[int], offsets: Tensor) -> tuple[Tensor, Tensor]:
-        """Of a batch each code's error, (n,), and its gradient, (n, *shape)."""
-        error = self._error(chunk)
-        own = offsets[chunk[0] : chunk[0] + len(chunk)]
-
-        def total(h: Tensor) -> tuple[Tensor, Tensor]:
-            errors = error(h)
-            return errors.sum(), errors
-
-        gradients, (_, errors) = torch.func.grad_and_value(total, has_aux=True)(own)
-        return errors.detach(), gradients

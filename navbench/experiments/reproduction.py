@@ -1,13 +1,13 @@
 """Reproduction: whether another space can do the same as an edit (see `imitation`)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from pydantic import Field
 
-from navbench.basis import DenseBasis, random_basis
+from navbench.basis import random_basis
 from navbench.directions import Direction, DirectionSet
 from navbench.discovery.calibration import EffectMeter, Ends, calibrate
 from navbench.errors import NavbenchError
@@ -35,7 +35,7 @@ EQUAL_EFFECT = 0.25
 
 
 class ReproductionSettings(Settings):
-    """The test of eq. 5, of the first `directions` of each set at t_max, beside a random direction of their space.
+    """The test of eq. 5, of the first `directions` of each set at t_max, beside random directions of their space.
 
     Attributes:
         targets: the spaces that are to imitate: of a parameter direction, latent spaces and 'activation', the tensor
@@ -45,6 +45,7 @@ class ReproductionSettings(Settings):
         steps: of L-BFGS at most. It ends when the unexplained fraction has stopped falling; what is still falling at
             the last step is told as not converged, and not compared.
         bound: of how many held-out codes the best offset of each is sought; 0 for none.
+        controls: random directions of each place that are imitated beside them, of the suite's sets or drawn.
     """
 
     directions: int = Field(1, ge=0)
@@ -59,19 +60,19 @@ class ReproductionSettings(Settings):
     held_out: int = Field(64, ge=2)
     steps: int = Field(200, ge=1)
     bound: int = Field(4, ge=0)
+    controls: int = Field(4, ge=2)
 
 
 @dataclass(frozen=True)
 class Control:
-    """A random direction of the space that some edits lie in, and how well it is imitated, by the target in words.
+    """Random directions of the space that some edits lie in, and how well they are imitated, by the target in words.
 
     Attributes:
-        effect: the mean of its edit at t_max, on the codes of the screening.
+        effect: the mean of their edits at t_max, on the codes of the screening.
     """
 
-    direction: Direction
     effect: float
-    reproductions: Mapping[str, Reproduction]
+    reproductions: Mapping[str, Sequence[Reproduction]]
 
 
 @dataclass(frozen=True)
@@ -119,19 +120,20 @@ class Reproductions(Experiment[ReproductionSettings, Imitations]):
         """One piece per direction and target space."""
         edits = on.leading(on.settings(Reproductions).directions)
         random = _random_directions(on, edits)
-        directions = {one.name: one for one in (*edits, *(one for one, _ in random.values()))}
+        every = (*edits, *(one for directions, _ in random.values() for one in directions))
+        directions = {one.name: one for one in every}
         pieces = {
             (name, describe(space)): _piece(on, one, space)
             for name, one in directions.items()
             for space in _imitators(on, one)
         }
-        found = dict(zip(pieces, on.pieces(list(pieces.values()), "reproduction"), strict=True))
+        results = dict(zip(pieces, on.pieces(list(pieces.values()), "reproduction"), strict=True))
+        imitated = {one.name for one in edits}
         controls = {
-            place: Control(one, effect, {target: piece for (name, target), piece in found.items() if name == one.name})
-            for place, (one, effect) in random.items()
+            place: Control(effect, _of_targets({one.name for one in ones}, results))
+            for place, (ones, effect) in random.items()
         }
-        names = {one.name for one in edits}
-        return Imitations({key: piece for key, piece in found.items() if key[0] in names}, controls)
+        return Imitations({key: piece for key, piece in results.items() if key[0] in imitated}, controls)
 
     def rows(self, on: Measurement, outcome: Imitations) -> Mapping[str, Iterable[Row]]:
         """Per direction and target space; per step of each search."""
@@ -192,28 +194,28 @@ def _imitators(on: Measurement, direction: Direction) -> list[Space]:
 # --- the control -------------------------------------------------------------------------------------------------
 
 
-def _random_directions(on: Measurement, edits: Sequence[Direction]) -> dict[str, tuple[Direction, float]]:
-    """By place a random direction and its effect at t_max: of the plan's set if it is imitated, else drawn.
+def _random_directions(on: Measurement, edits: Sequence[Direction]) -> dict[str, tuple[Sequence[Direction], float]]:
+    """By place some random directions and their mean effect at t_max: the plan's, or else drawn ones.
 
-    A drawn one has the mean effect of the place's edits, on the same codes.
+    The drawn ones have the mean effect of the place's edits, on the same codes.
     """
     groups: dict[str, list[Direction]] = {}
     for one in edits:
         groups.setdefault(one.place, []).append(one)
-    known = {place: one for place, group in groups.items() for one in reversed(group) if one.method == CONTROL}
-    others = {place: group for place, group in groups.items() if place not in known}
-    drawn = {
-        place: random_basis(group[0].space_of(on.generator).shape, 1, on.bench.suite.seed)
-        for place, group in others.items()
-    }
-    pieces = [_calibration(on, group, drawn[place]) for place, group in others.items()]
-    found = {place: (one, _effect(on, one)) for place, one in known.items()}
-    for (place, group), ends in zip(others.items(), on.pieces(pieces), strict=True):
-        first, ones = group[0], torch.ones(1)
-        where = (on.generator.name, CONTROL, first.space, first.layer, 0, "")
-        random = Direction(*where, drawn[place], ones, float(ends.t_min), float(ends.t_max))
-        found[place] = random, float(ends.effect_max)
-    return found
+    count, random = on.settings(Reproductions).controls, {}
+    drawn: dict[str, list[Piece[Ends]]] = {}
+    for place, group in groups.items():
+        known = [one for one in on.plan.all_directions() if (one.place, one.method) == (place, CONTROL)][:count]
+        if len(known) > 1:
+            random[place] = known, sum(_effect(on, one) for one in known) / len(known)
+        else:
+            drawn[place] = _calibrations(on, group, count)
+    results = iter(on.pieces([piece for pieces in drawn.values() for piece in pieces]))
+    for place, pieces in drawn.items():
+        ends = [next(results) for _ in pieces]
+        effect = sum(float(each.effect_max) for each in ends) / count
+        random[place] = _drawn(on, groups[place][0], ends), effect
+    return random
 
 
 def _effect(on: Measurement, direction: Direction) -> float:
@@ -223,26 +225,66 @@ def _effect(on: Measurement, direction: Direction) -> float:
     return float(screened.effects[direction.name][1].double().mean())
 
 
-def _calibration(on: Measurement, group: Sequence[Direction], basis: DenseBasis) -> Piece[Ends]:
-    """The piece that gives the only direction of a basis the mean effect of some directions."""
-    bench, generator = on.bench, on.generator
+def _calibrations(on: Measurement, group: Sequence[Direction], count: int) -> list[Piece[Ends]]:
+    """The pieces that give random directions of a place the mean effect of some of its directions."""
+    bench, generator, space = on.bench, on.generator, group[0].space_of(on.generator)
     codes = codes_for(generator, Role.SCREENING, range(on.settings(Screening).samples), bench.suite.seed)
-    meter = EffectMeter(group[0].space_of(generator), bench.distance, codes, bench.compute)
+    meter = EffectMeter(space, bench.distance, codes, bench.compute)
     target = sum(_effect(on, one) for one in group) / len(group)
     device = bench.compute.device
-    piece = calibrate.piece(meter, basis.to(device), torch.ones(1, device=device), target, group[0].t_max)
-    return piece.but(note=f"{CONTROL} in {group[0].place}")
+    basis = random_basis(space.shape, count, bench.suite.seed).to(device)
+    rows = torch.eye(count, device=device)
+    return [calibrate.piece(meter, basis, row, target, group[0].t_max).but(note=CONTROL) for row in rows]
 
 
-def _against(outcome: Imitations, direction: Direction, target: str, effect: float) -> Estimate | None:
-    """What is left of an edit less what is left of its control, on the same codes; `None` if not comparable."""
+def _drawn(on: Measurement, like: Direction, ends: Sequence[Ends]) -> list[Direction]:
+    """The same as directions of the space of another one."""
+    basis = random_basis(like.space_of(on.generator).shape, len(ends), on.bench.suite.seed)
+    return [
+        Direction(
+            on.generator.name,
+            CONTROL,
+            like.space,
+            like.layer,
+            index,
+            "",
+            basis,
+            row,
+            float(each.t_min),
+            float(each.t_max),
+        )
+        for index, (row, each) in enumerate(zip(torch.eye(len(ends)), ends, strict=True))
+    ]
+
+
+def _against(outcome: Imitations, direction: Direction, target: str, effect: float) -> Test | None:
+    """What is left of an edit less what is left of random ones; `None` if they are not comparable.
+
+    The edit is compared with a random direction, not with the mean of those that were drawn: their spread is part of
+    the error, beside that of the codes, on which both are paired.
+    """
     control, piece = outcome.controls.get(direction.place), outcome.reproductions[direction.name, target]
-    if control is None or control.direction.name == direction.name or abs(effect / control.effect - 1) > EQUAL_EFFECT:
+    if control is None or direction.method == CONTROL or abs(effect / control.effect - 1) > EQUAL_EFFECT:
         return None
-    beside = control.reproductions[target]
-    if not (bool(piece.converged) and bool(beside.converged)):
+    random = control.reproductions[target]
+    if not all(bool(each.converged) for each in (piece, *random)):
         return None
-    return estimate.difference(piece.unexplained_fraction, beside.unexplained_fraction)
+    left = [each.unexplained_fraction for each in random]
+    paired = estimate.difference(piece.unexplained_fraction, estimate.average(left))
+    spread = torch.tensor([each.value for each in left], dtype=torch.float64).var() * (1 + 1 / len(left))
+    variances = {paired.n - 1: paired.stderr**2, len(left) - 1: float(spread)}
+    return Test(paired.value, *_summed(variances))
+
+
+def _summed(variances: Mapping[int, float]) -> tuple[float, float]:
+    """The standard error of a sum of independent parts, whose variances are given by their degrees of freedom.
+
+    And its own degrees of freedom (Welch and Satterthwaite).
+    """
+    total = sum(variances.values())
+    if not total > 0:
+        return 0.0, 1.0
+    return total**0.5, total**2 / sum(part**2 / freedom for freedom, part in variances.items())
 
 
 # --- rows --------------------------------------------------------------------------------------------------------
@@ -251,9 +293,9 @@ def _against(outcome: Imitations, direction: Direction, target: str, effect: flo
 def _rows(on: Measurement, outcome: Imitations) -> Iterator[Row]:
     directions = on.plan.by_name()
     keys = [(directions[name], target) for name, target in outcome.reproductions]
-    against = [_against(outcome, one, target, _effect(on, one)) for one, target in keys]
-    decisions = iter(decided([Test.of(difference) for difference in against if difference is not None]))
-    for (direction, target), difference in zip(keys, against, strict=True):
+    tests = [_against(outcome, one, target, _effect(on, one)) for one, target in keys]
+    decisions = iter(decided([test for test in tests if test is not None]))
+    for (direction, target), test in zip(keys, tests, strict=True):
         piece = outcome.reproductions[direction.name, target]
         unexplained = piece.unexplained_fraction
         yield {
@@ -270,11 +312,22 @@ def _rows(on: Measurement, outcome: Imitations) -> Iterator[Row]:
             **(estimated("bound", piece.bound) if piece.bound is not None else {}),
             "n_bound": len(piece.best_errors),
             **_control_columns(outcome, direction, target),
-            **(_decided(difference, next(decisions)) if difference is not None else {"than_control": ""}),
+            **(_decided(test, next(decisions)) if test is not None else {"than_control": ""}),
             "perceptual": float(piece.perceptual.double().mean()),
             "perceptual_edit": float(piece.perceptual_sizes.double().mean()),
             "distance": on.bench.suite.distance,
         }
+
+
+def _of_targets(
+    names: Container[str], results: Mapping[tuple[str, str], Reproduction]
+) -> dict[str, list[Reproduction]]:
+    """The imitations of some directions by the target space."""
+    groups: dict[str, list[Reproduction]] = {}
+    for (name, target), piece in results.items():
+        if name in names:
+            groups.setdefault(target, []).append(piece)
+    return groups
 
 
 def _control_columns(outcome: Imitations, direction: Direction, target: str) -> Row:
@@ -282,15 +335,17 @@ def _control_columns(outcome: Imitations, direction: Direction, target: str) -> 
     control = outcome.controls.get(direction.place)
     if control is None:
         return {}
-    beside = control.reproductions[target]
-    told = {"control_effect": control.effect, "control_status": beside.status}
-    return {**estimated("control", beside.unexplained_fraction), **told}
+    random = control.reproductions[target]
+    statuses = dict.fromkeys(words for piece in random for words in piece.status.split("; ") if words)
+    told = {"control_effect": control.effect, "n_control": len(random), "control_status": "; ".join(statuses)}
+    return {**estimated("control", estimate.average([piece.unexplained_fraction for piece in random])), **told}
 
 
-def _decided(difference: Estimate, decision: Decision) -> Row:
-    """Whether an imitation leaves more or less than that of the control."""
-    words = ("more" if difference.value > 0 else "less") if decision.decided else "undecided"
-    return {**estimated("control_difference", difference), "control_p": decision.p, "than_control": words}
+def _decided(test: Test, decision: Decision) -> Row:
+    """Whether an imitation leaves more or less than those of the control."""
+    words = ("more" if test.value > 0 else "less") if decision.decided else "undecided"
+    difference = {"control_difference": test.value, "control_difference_stderr": test.stderr}
+    return {**difference, "control_p": decision.p, "than_control": words}
 
 
 def _step_rows(on: Measurement, outcome: Imitations) -> Iterator[Row]:

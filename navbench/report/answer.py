@@ -16,7 +16,7 @@ from navbench.report.matched import claim_sentences
 from navbench.report.numbers import LATENT, capital, duration, listed, setting, significant, span, with_stderr
 from navbench.report.page import Page
 from navbench.report.provenance import discovery_seconds
-from navbench.report.reproduction import best_of_kind
+from navbench.report.reproduction import best_of_kind, control_sentences, offset_of
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, anchor, make_table
 from navbench.words import NOT_CONVERGED
@@ -204,14 +204,14 @@ def reproduction_sentences(tables: RunTables) -> Iterator[str]:
     if latent.any():
         left = _unexplained_fractions(rows[latent])
         yield f"Imitating latent edits left an unexplained fraction of {left}{scale}."
+    yield from control_sentences(tables)
 
 
 def _unexplained_fractions(rows: pd.DataFrame) -> str:
     """The least and greatest by kind of target, and by generator; of several layers, each edit's best."""
-    names = {"activation": "the activation", "parameter": "one layer's kernel"}
     several = rows["generator"].nunique() > 1
     return listed(
-        f"{span(part['unexplained_fraction'])} with one offset of {names.get(str(kind), kind)}"
+        f"{span(part['unexplained_fraction'])} with one offset of {offset_of(str(kind))}"
         + (f" of {generator}" if several else "")
         for (generator, kind), part in best_of_kind(rows).groupby(["generator", "kind"], sort=False)
     )

@@ -58,6 +58,15 @@ def discovery_seconds(manifest: dict[str, Any]) -> dict[str, float]:
     return {set_id: _number(seconds) for set_id, seconds in found.items()}
 
 
+def saturated_ends(manifest: dict[str, Any]) -> dict[str, int]:
+    """How many ends of each direction set fall short of its effect, by its id, if its discovery has told."""
+    told = {
+        _text(entry.get("set_id", "")): _dict(entry.get("provenance")).get("saturated_ends")
+        for entry in _direction_sets(manifest)
+    }
+    return {set_id: ends for set_id, ends in told.items() if isinstance(ends, int)}
+
+
 def told_in(manifest: dict[str, Any], key: str) -> list[str]:
     """The sentences of a list of the manifest: 'warnings', 'left_out'."""
     return [_text(entry) for entry in _list(manifest.get(key))]
