@@ -7,6 +7,7 @@ import analytic
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from navbench import seeds, spaces
