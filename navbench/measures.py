@@ -213,7 +213,7 @@ def imitate(
     found = imitation.imitate(space, direction, t, perceptual, seed, codes, held_out, steps, min(bound, held_out))
     left = found.unexplained_fraction
     numbers = {"unexplained_fraction": left.value, "unexplained_fraction_stderr": left.stderr, "n": left.n}
-    rest = {"unexplained_fraction_train": float(found.steps[-1]), "steps": len(found.steps) - 1}
+    rest: dict[str, Any] = {"unexplained_fraction_train": float(found.steps[-1]), "steps": len(found.steps) - 1}
     rest |= {"bound": found.bound.value if found.bound else math.nan, "status": found.status}
     seen = {"perceptual": found.perceptual, "perceptual_edit": found.perceptual_sizes}
     rest |= {column: float(distances.double().mean()) for column, distances in seen.items()}

@@ -16,7 +16,7 @@ from navbench.report.matched import claim_sentences
 from navbench.report.numbers import LATENT, capital, duration, listed, setting, significant, span, with_stderr
 from navbench.report.page import Page
 from navbench.report.provenance import discovery_seconds
-from navbench.report.reproduction import best_of_kind, control_sentences, offset_of
+from navbench.report.reproduction import best_of_kind, chance_sentences, offset_of
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, anchor, make_table
 from navbench.words import NOT_CONVERGED
@@ -204,7 +204,7 @@ def reproduction_sentences(tables: RunTables) -> Iterator[str]:
     if latent.any():
         left = _unexplained_fractions(rows[latent])
         yield f"Imitating latent edits left an unexplained fraction of {left}{scale}."
-    yield from control_sentences(tables)
+    yield from chance_sentences(tables)
 
 
 def _unexplained_fractions(rows: pd.DataFrame) -> str:

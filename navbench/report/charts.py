@@ -101,8 +101,10 @@ def method_spread(rows: pd.DataFrame, points: pd.DataFrame, column: str, axis: s
             for level, width in (("", 1.1), ("_codes", 3.0)):
                 reach = BAND * np.nan_to_num(row[f"{column}_stderr{level}"])
                 face = "none" if row["is_control"] else shade
-                style = {"color": shade, "markerfacecolor": face, "elinewidth": width, "markersize": 4.5}
-                axes.errorbar(mean, line, xerr=reach, fmt="o", capsize=0, **style)
+                axes.errorbar(
+                    mean, line, xerr=reach, fmt="o", color=shade, markerfacecolor=face, elinewidth=width, capsize=0,
+                    markersize=4.5,
+                )  # fmt: skip
         if np.isfinite(at_zero):
             axes.axvline(at_zero, color=MUTED, linestyle=":", linewidth=1.1)
         name_methods(axes, method_names(rows, order), place)

@@ -42,13 +42,13 @@ def blocks(page: Page) -> Iterator[Block]:
             f"imitates it best{below}. A small unexplained fraction says that this kernel can do what the latent "
             "direction does."
         )
-    yield from map(Words, (*control_sentences(tables), *bound_sentences(tables)))
+    yield from map(Words, (*chance_sentences(tables), *bound_sentences(tables)))
     yield from charts
     if charts:
         yield Details("All imitations", (_imitations_table(tables),))
 
 
-def control_sentences(tables: RunTables) -> Iterator[str]:
+def chance_sentences(tables: RunTables) -> Iterator[str]:
     """Per generator and kind of target, which edits leave more than a random direction does, and what limits that.
 
     That a space cannot imitate an edit is said against this control alone.
