@@ -318,6 +318,8 @@ CHOICES = {
     "stages": [{"codes": 8, "keep": 2}],
     "method": "svd",
     "shift_floor": 0.5,
+    "start": "random",
+    "reconstructor": "resnet18",
 }
 
 

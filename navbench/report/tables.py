@@ -77,7 +77,11 @@ class RunTables:
         keys = pd.MultiIndex.from_frame(failed[_SET])
 
         def kept(frame: pd.DataFrame) -> pd.DataFrame:
-            return frame[~pd.MultiIndex.from_frame(frame[_SET]).isin(keys)] if {*_SET} <= {*frame} else frame
+            for method in {"method", "against"} & {*frame}:
+                columns = ["generator", "layer", method]
+                if {*columns} <= {*frame}:
+                    frame = frame[~pd.MultiIndex.from_frame(frame[columns]).isin(keys)]
+            return frame
 
         return self.with_tables(**{name: kept(frame) for name, frame in self.frames.items()})
 
