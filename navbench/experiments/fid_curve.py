@@ -355,17 +355,24 @@ def _squared(a: Tensor, b: Tensor) -> Tensor:
 def assemble(features: Iterable[Parts], effects: Tensor, reference: ReferenceStatistics) -> Curve:
     """The curve, from the features (n, D) of each shift in turn."""
     distances, kernel, shares = zip(*map(reference.measure, features), strict=True)
-    of_shares = [[getattr(point, name) for name in SHARES] for point in shares]
-    errors = ([[getattr(share, name) for share in point] for point in of_shares] for name in ("stderr", "stderr_both"))
+    of_shares = torch.tensor(
+        [
+            [[share.value, share.stderr, share.stderr_both] for share in (getattr(point, name) for name in SHARES)]
+            for point in shares
+        ],
+        dtype=torch.float64,
+    )  # (T, 4, 3)
     return Curve(
         *_distances(distances),
         *_distances(kernel),
         effects,
-        torch.tensor([[share.value for share in point] for point in of_shares], dtype=torch.float64),
-        *(torch.tensor(each, dtype=torch.float64) for each in errors),
+        of_shares[..., 0].clone(),
+        of_shares[..., 1].clone(),
+        of_shares[..., 2].clone(),
         _of_reference(distances),
         _of_reference(kernel),
-        *map(_excess, (distances, kernel)),
+        _excess(distances),
+        _excess(kernel),
     )
 
 

@@ -29,7 +29,8 @@ def blocks(page: Page) -> Iterator[Block]:
         "others, from disjoint parts of the images. Where the reference is drawn, `stderr_both` in the tables is of "
         "images and reference together, which differ between seeds; that of a Fréchet distance is an upper bound. "
         "Numbers of locality use a jackknife over ten groups of codes instead. Means of area50 and of unexplained "
-        "fractions over the directions of a method carry none. Bands and bars in plots are ± 1.96 of them, 95 % if errors are normal.",
+        "fractions over the directions of a method carry none. Bands and bars in plots are ± 1.96 "
+        "of them, 95 % if errors are normal.",
     }
     yield Terms(tuple(terms.items()), "")
 
