@@ -185,7 +185,8 @@ def _rows(table: str, first: RunTables, second: RunTables) -> Iterator[tuple]:
         other = _other(next(row for row in rows if row is not None), *hashes)
         for column, footing in footings.items():
             pairs = [
-                (math.nan, math.nan) if row is None else (row[column], _error(row, column, redrawn)) for row in rows
+                (math.nan, math.nan) if row is None else (row[column], number_error(row, column, redrawn))
+                for row in rows
             ]
             there = [math.isfinite(value) for value, _ in pairs]
             if any(there):
@@ -193,7 +194,7 @@ def _rows(table: str, first: RunTables, second: RunTables) -> Iterator[tuple]:
                 yield (table, where, column, *pairs[0], *pairs[1], freedom, _status(footing, rows, there), other)
 
 
-def _error(row: Row, column: str, redrawn: bool) -> float:
+def number_error(row: Row, column: str, redrawn: bool) -> float:
     """The standard error of a number: of samples and reference, if it is known, where the reference was drawn anew."""
     alone, both = row[f"{column}_stderr"], row.get(f"{column}_stderr_both", math.nan)
     return both if redrawn and row.get("reference") == "unshifted" and math.isfinite(both) else alone

@@ -157,9 +157,8 @@ def test_the_influence_of_the_reference_is_that_of_samples_with_both_sides_excha
 
 
 def test_some_samples_of_the_reference_stand_for_all():
-    y, x = torch.randn(2, 4000, 5, generator=torch.Generator().manual_seed(0)).double() * torch.tensor(
-        [1.0, 2, 3, 4, 5]
-    )
+    generator, scales = torch.Generator().manual_seed(0), torch.arange(1.0, 6.0)
+    y, x = torch.randn(2, 4000, 5, generator=generator).double() * scales
     moments = Moments.of(y)
     some = FrechetReference.from_moments(moments).drawn(y).estimate(x + 1.0)
     whole = FrechetReference.from_moments(Moments.of(x + 1.0)).estimate(y)
