@@ -33,7 +33,8 @@ def ranked(metric, method, against, difference, p, lower, status=""):
     realism = metric == "FD"
     return {
         "generator": "faces", "layer": "main.6", "metric": metric, "method": method, "against": against,
-        "extractor": SETTING["extractor"] if realism else "", "reference": "r" if realism else "", "n": 128, "directions": 4, "directions_against": 4,
+        "extractor": SETTING["extractor"] if realism else "", "reference": "r" if realism else "", "n": 128,
+        "directions": 4, "directions_against": 4,
         "value": 1.0, "value_against": 1.0 - difference, "difference": difference, "stderr": 0.5, "p": p,
         "lower": lower, "status": status,
     }  # fmt: skip
