@@ -12,6 +12,7 @@ from navbench.discovery import bases, learn
 from navbench.discovery.calibration import EffectMeter
 from navbench.discovery.settings import DiscoverySettings, GanspaceSettings, HybridSettings, SpectrumSettings
 from navbench.errors import NavbenchError
+from navbench.experiments.ranking import Numbers, Ranking
 from navbench.library import Library, open_set, set_path
 from navbench.methods import METHODS
 from navbench.runner.discover import discover
