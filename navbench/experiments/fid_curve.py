@@ -7,7 +7,7 @@ are read a shift and a shard at a time, so that the memory of a curve does not d
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 
 import torch
@@ -28,7 +28,7 @@ from navbench.costs import (
 from navbench.experiments.distances import distances_costs, extracting
 from navbench.experiments.edit import Edit, codes_for, unshifted
 from navbench.generators.base import Generator
-from navbench.metrics import splits
+from navbench.metrics import frechet, splits
 from navbench.metrics.embedding import Embedder
 from navbench.metrics.estimate import Estimate, ReferenceDraw
 from navbench.metrics.extractors import Extractor
@@ -74,9 +74,10 @@ class Curve:
 
     Attributes:
         frechet: (T,), float64; frechet_influence: (T, n); frechet_reference: (T, r), of the reference's samples, 0 of
-            them where only a mean and a covariance are known.
+            them where only a mean and a covariance are known; frechet_excess: (T, 2), of samples, and of samples and
+            reference.
         kernel: (T,), float64; kernel_influence: (T, m), of the first m codes; kernel_reference: (T, r), as above;
-            kernel_excess: (T, 2), of samples, and of samples and reference. The kernel distance is NaN where of the
+            kernel_excess: (T, 2). The kernel distance is NaN where of the
             reference only a mean and a covariance are known.
         effects: (T, m), per code.
         shares, shares_stderr, shares_stderr_both: (T, 4), of `SHARES`, of the same first codes; NaN where they are not
@@ -85,20 +86,22 @@ class Curve:
 
     frechet: Tensor
     frechet_influence: Tensor
-    frechet_reference: Tensor
     kernel: Tensor
     kernel_influence: Tensor
-    kernel_reference: Tensor
-    kernel_excess: Tensor
     effects: Tensor
     shares: Tensor
     shares_stderr: Tensor
     shares_stderr_both: Tensor
+    frechet_reference: Tensor
+    kernel_reference: Tensor
+    frechet_excess: Tensor
+    kernel_excess: Tensor
 
     def frechet_at(self, index: int) -> Estimate:
         """The Fréchet distance at one shift."""
-        draw = _draw(self.frechet_reference[index])
-        return Estimate(float(self.frechet[index]), self.frechet_influence[index], reference=draw)
+        of_samples, of_both = self.frechet_excess[index].tolist()
+        draw = _draw(self.frechet_reference[index], of_both)
+        return Estimate(float(self.frechet[index]), self.frechet_influence[index], of_samples, draw)
 
     def kernel_at(self, index: int) -> Estimate:
         """The kernel distance at one shift."""
@@ -107,7 +110,7 @@ class Curve:
         return Estimate(float(self.kernel[index]), self.kernel_influence[index], of_samples, draw)
 
 
-def _draw(influence: Tensor, excess: float = 0.0) -> ReferenceDraw | None:
+def _draw(influence: Tensor, excess: float) -> ReferenceDraw | None:
     return ReferenceDraw(influence, excess) if len(influence) else None
 
 
@@ -143,9 +146,9 @@ class ReferenceStatistics:
         moments = Moments.empty(features.dimensions, device)
         for part in features:
             moments.update(part)
-        frechet = FrechetReference.from_moments(moments)
+        gaussian = FrechetReference.from_moments(moments)
         first = features.first(pairwise_samples).to(device)
-        return cls._joined(frechet, first, PairwiseReference.of(first).neighbourhood, pairwise_samples)
+        return cls._joined(gaussian, first, PairwiseReference.of(first).neighbourhood, pairwise_samples)
 
     @classmethod
     def of_gaussian(cls, mean: Tensor, covariance: Tensor, pairwise_samples: int = MOST) -> "ReferenceStatistics":
@@ -200,10 +203,11 @@ class ReferenceStatistics:
 
     def measure(self, features: Parts) -> tuple[Estimate, Estimate, PrecisionRecall]:
         """The Fréchet and the kernel distance of features (n, D), and the shares; the latter two NaN if not known."""
-        frechet, first = self.frechet.estimate_of(features), features.first(int(self.pairwise_samples))
+        distance, first = self.frechet.estimate_of(features), features.first(int(self.pairwise_samples))
         if self.pairwise is None:
-            return frechet, Estimate(math.nan, torch.full((len(first),), math.nan, dtype=torch.float64)), unknown()
-        return frechet, *self.pairwise.measure(first)
+            nothing = unknown(len(first))
+            return distance, nothing.precision, nothing
+        return distance, *self.pairwise.measure(first)
 
 
 def _nobody(mean: Tensor) -> Neighbourhood:
@@ -350,25 +354,50 @@ def _squared(a: Tensor, b: Tensor) -> Tensor:
 
 def assemble(features: Iterable[Parts], effects: Tensor, reference: ReferenceStatistics) -> Curve:
     """The curve, from the features (n, D) of each shift in turn."""
-    frechet, kernel, shares = zip(*map(reference.measure, features), strict=True)
-    of_shares = [[getattr(point, name) for name in SHARES] for point in shares]
-    excess = [[point.excess, 0.0 if point.reference is None else point.reference.excess] for point in kernel]
-    errors = ([[getattr(share, name) for share in point] for point in of_shares] for name in ("stderr", "stderr_both"))
+    distances, kernel, shares = zip(*map(reference.measure, features), strict=True)
+    of_shares = torch.tensor(
+        [
+            [[share.value, share.stderr, share.stderr_both] for share in (getattr(point, name) for name in SHARES)]
+            for point in shares
+        ],
+        dtype=torch.float64,
+    )  # (T, 4, 3)
     return Curve(
-        *_distances(frechet),
+        *_distances(distances),
         *_distances(kernel),
-        torch.tensor(excess, dtype=torch.float64),
         effects,
-        torch.tensor([[share.value for share in point] for point in of_shares], dtype=torch.float64),
-        *(torch.tensor(each, dtype=torch.float64) for each in errors),
+        of_shares[..., 0].clone(),
+        of_shares[..., 1].clone(),
+        of_shares[..., 2].clone(),
+        _of_reference(distances),
+        _of_reference(kernel),
+        _excess(distances),
+        _excess(kernel),
     )
 
 
-def _distances(along: Sequence[Estimate]) -> tuple[Tensor, Tensor, Tensor]:
-    """Values (T,), influences (T, n), and those of the reference's samples (T, r)."""
-    draws = [torch.empty(0) if point.reference is None else point.reference.influence for point in along]
+def _distances(along: Sequence[Estimate]) -> tuple[Tensor, Tensor]:
+    """Values (T,) and influences (T, n)."""
     values = torch.tensor([point.value for point in along], dtype=torch.float64)
-    return values, torch.stack([point.influence for point in along]), torch.stack(draws).double()
+    return values, torch.stack([point.influence for point in along])
+
+
+def _excess(along: Sequence[Estimate]) -> Tensor:
+    """Of samples, and of samples and reference, (T, 2)."""
+    both = [[point.excess, 0.0 if point.reference is None else point.reference.excess] for point in along]
+    return torch.tensor(both, dtype=torch.float64)
+
+
+def of_one_distribution(curve: Curve, n_reference: int) -> Curve:
+    """A curve of unshifted images against others of the same generator (see `frechet.of_one_distribution`)."""
+    points = [frechet.of_one_distribution(curve.frechet_at(index), n_reference) for index in range(len(curve.frechet))]
+    return replace(curve, frechet_excess=_excess(points))
+
+
+def _of_reference(along: Sequence[Estimate]) -> Tensor:
+    """The influences of the reference's samples (T, r)."""
+    draws = [torch.empty(0) if point.reference is None else point.reference.influence for point in along]
+    return torch.stack(draws).double()
 
 
 @pure(revision=3)
@@ -433,6 +462,8 @@ def _floor_rehearsed(
 def _blank_curve(points: int, codes: int, measured: int, reference: ReferenceStatistics) -> Curve:
     one, first = torch.ones((), dtype=torch.float64), min(codes, int(reference.pairwise_samples))
     distances, shares, known = one.expand(points), one.expand(points, len(SHARES)), len(reference.features)
-    frechet = (distances, one.expand(points, codes), one.expand(points, min(known, SAMPLES)))
-    kernel = (distances, one.expand(points, first), one.expand(points, known), torch.zeros(points, 2).double())
-    return Curve(*frechet, *kernel, one.float().expand(points, measured), shares, shares, shares)
+    values = (distances, one.expand(points, codes), distances, one.expand(points, first))
+    of_reference = (one.expand(points, min(known, SAMPLES)), one.expand(points, known))
+    excess = torch.zeros(points, 2, dtype=torch.float64)
+    effects = one.float().expand(points, measured)
+    return Curve(*values, effects, shares, shares, shares, *of_reference, excess, excess)

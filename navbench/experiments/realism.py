@@ -148,6 +148,8 @@ class Realism:
         reference = self._prepared(real)
         how = (self._settings.effect_samples, reference, self._on.bench.compute)
         (floor,) = self._on.pieces([fid_curve.floor.piece(tuple(unshifted), *how)])
+        if self.name == "unshifted":
+            floor = fid_curve.of_one_distribution(floor, self._reference_count)
         return reference, floor
 
     def _rounding(self) -> Rounding:

@@ -57,17 +57,18 @@ class Estimate:
     @cached_property
     def stderr(self) -> float:
         """The standard error of other samples, by Σ influence² / (n·(n-1)); NaN for fewer than two samples."""
-        return _root(_variance(self.influence), self.excess)
+        return _root(variance(self.influence), self.excess)
 
     @cached_property
     def stderr_both(self) -> float:
         """The standard error of other samples and another draw of the reference; NaN if unknown."""
         if self.reference is None:
             return math.nan
-        return _root(_variance(self.influence) + _variance(self.reference.influence), self.reference.excess)
+        return _root(variance(self.influence) + variance(self.reference.influence), self.reference.excess)
 
 
-def _variance(influence: Tensor) -> float:
+def variance(influence: Tensor) -> float:
+    """The variance of a number by the influence of its samples, (n,); NaN for fewer than two."""
     n = len(influence)
     return float(influence.square().sum() / (n * (n - 1))) if n > 1 else math.nan
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from navbench.errors import NavbenchError
-from navbench.metrics.estimate import Estimate, ReferenceDraw
+from navbench.metrics.estimate import Estimate, ReferenceDraw, variance
 from navbench.metrics.parts import Parts
 
 SAMPLES = 512
@@ -210,6 +210,20 @@ class FrechetReference:
         x = features.detach().to(self.factor)
         mean = x.mean(dim=0)
         return mean, (x - mean) / (len(x) - 1) ** 0.5
+
+
+def of_one_distribution(distance: Estimate, m: int) -> Estimate:
+    """A distance of n samples from m of a reference that is known to be of the same distribution.
+
+    It then has terms of the second order alone, of pairs of any two of n + m alike, which influences hold twice: of the
+    variance of both that is a half.  Those of the samples hold their own pairs twice, and those with the reference,
+    n : m as many, once for every sample, which is right while that is held fixed.
+    """
+    if distance.reference is None:
+        return distance
+    alone, other = variance(distance.influence), variance(distance.reference.influence)
+    draw = replace(distance.reference, excess=(alone + other) / 2)
+    return replace(distance, excess=alone / (1 + distance.n / m) / 2, reference=draw)
 
 
 def _root_of_product(factor: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from navbench.metrics.estimate import Estimate, mean
+
 NARROW, WIDE = 3, 5
 """k of precision and recall, and of density and coverage, as their authors have it."""
 NEIGHBOURS = {"precision": NARROW, "recall": NARROW, "density": WIDE, "coverage": WIDE}
@@ -22,19 +24,25 @@ _SAME = 1e-10
 """Squared distances below this share of the squared norms are rounding: the features are the same."""
 
 
-@dataclass(frozen=True)
-class Share:
-    """A share and its uncertainty.
+@dataclass(frozen=True, eq=False)
+class Share(Estimate):
+    """A share, with the influence of each sample.
+
+    Given the reference, precision and density are means over samples.  Of recall and coverage the influence is what the
+    share would lose without the sample, the balls of the others held fixed, scaled to the variance that parts of the
+    samples tell (see `splits`).
 
     Attributes:
-        value: the share itself.
-        stderr: the standard error of other samples, the reference held fixed.
-        stderr_both: that of other samples and another draw of the reference; NaN of fewer than 24 samples.
+        both: the standard error of other samples and another draw of the reference, never below that of samples alone;
+            NaN if unknown.
     """
 
-    value: float
-    stderr: float
-    stderr_both: float
+    both: float = math.nan
+
+    @property
+    def stderr_both(self) -> float:
+        """As given."""
+        return self.both
 
 
 @dataclass(frozen=True)
@@ -55,9 +63,10 @@ class PrecisionRecall:
     coverage: Share
 
 
-def unknown() -> PrecisionRecall:
-    """The shares of a reference whose samples are not known."""
-    return PrecisionRecall(*(Share(math.nan, math.nan, math.nan) for _ in SHARES))
+def unknown(n: int) -> PrecisionRecall:
+    """The shares of n samples where they are not known."""
+    influence = torch.full((n,), math.nan, dtype=torch.float64)
+    return PrecisionRecall(*(Share(math.nan, influence) for _ in SHARES))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,30 +95,54 @@ class Balls:
         self._narrow, self._wide = reference_radii[:, NARROW - 1], reference_radii[:, WIDE - 1]
         zeros = torch.zeros(len(radii), dtype=torch.int64, device=radii.device)
         self._precise, self._count = zeros.bool(), zeros  # whether a sample is in any ball; in how many
-        self._recalled, self._covered = torch.zeros(2, len(reference_radii), dtype=torch.bool, device=radii.device)
+        self._recalled, self._covered = (_Pairs(len(radii), len(reference_radii), radii.device) for _ in range(2))
 
     def add(self, rows: slice, columns: slice, squared: Tensor) -> None:
         """The squared distances of some samples to some of the reference."""
         self._precise[rows] |= (squared <= self._narrow[columns]).any(dim=1)
-        self._recalled[columns] |= (squared <= self._radii[rows, None]).any(dim=0)
+        self._recalled.add(rows, columns, squared <= self._radii[rows, None])
         inside = squared <= self._wide[columns]
         self._count[rows] += inside.sum(dim=1)
-        self._covered[columns] |= inside.any(dim=0)
+        self._covered.add(rows, columns, inside)
 
     def shares(self, variances: Variances) -> PrecisionRecall:
         """All four, once all pairs were added; NaN unless there are more than k of either kind."""
-        parts = (self._precise, self._recalled, self._count / WIDE, self._covered)
-        alone = variances.samples.tolist()
-        for index in (0, 2):  # given the reference, means of samples
-            alone[index] = float(parts[index].double().var()) / len(parts[index])
-        fewest = min(len(self._precise), len(self._covered))
-        errors = zip(parts, alone, variances.both.tolist(), NEIGHBOURS.values(), strict=True)
+        n = len(self._precise)
+        recalled, covered = (
+            pairs.scaled(float(variances.samples[index])) for index, pairs in ((1, self._recalled), (3, self._covered))
+        )
+        parts = (mean(self._precise), recalled, mean(self._count / WIDE), covered)
+        fewest, both = min(n, len(self._narrow)), variances.both.sqrt().tolist()
         return PrecisionRecall(
             *(
-                Share(float(part.double().mean()), samples**0.5, both**0.5) if fewest > k else Share(*3 * [math.nan])
-                for part, samples, both, k in errors
+                Share(part.value, part.influence, both=max(error, part.stderr)) if fewest > k else unknown(n).precision
+                for part, error, k in zip(parts, both, NEIGHBOURS.values(), strict=True)
             )
         )
+
+
+class _Pairs:
+    """Which of the reference any of the samples reaches, and which of them only one sample does."""
+
+    def __init__(self, n: int, m: int, device: torch.device) -> None:
+        self._n = n
+        self._count, self._sum = torch.zeros(2, m, dtype=torch.float64, device=device)  # of the samples that reach it
+
+    def add(self, rows: slice, columns: slice, reached: Tensor) -> None:
+        """Whether some samples reach some of the reference."""
+        numbers = torch.arange(len(reached), dtype=torch.float32, device=reached.device)
+        count, total = torch.mm(torch.stack([torch.ones_like(numbers), numbers]), reached.float()).double()
+        self._count[columns] += count
+        self._sum[columns] += total + rows.start * count
+
+    def scaled(self, variance: float) -> Estimate:
+        """The share that is reached, with influences of a given variance of it."""
+        sole = self._sum[self._count == 1].long().cpu()
+        lost = torch.zeros(self._n, dtype=torch.float64).index_add_(0, sole, torch.ones(len(sole)).double())
+        influence = lost - lost.mean()
+        spread = float(influence.square().sum()) / (self._n * (self._n - 1))
+        value = float((self._count > 0).double().mean())
+        return Estimate(value, influence * math.sqrt(variance / spread) if spread else influence)
 
 
 def shares_of(squared: Tensor, radii: Tensor, narrow: Tensor, wide: Tensor) -> Tensor:

@@ -5,9 +5,10 @@ layer that was surveyed.  Two numbers are compared only where they rest on the s
 images, what is measured at an end of a range on the same end, and so on (`FOOTINGS`).
 
 The two errors are combined as if the runs were independent; where both used the same codes, as one suite and seed
-give, that is cautious.  Another seed draws the reference `unshifted` anew, so that the errors of distances from it are
-then those of samples and reference together; all other references are the same in both runs.  A difference is said to be real if it is significant: by `metrics.significance`, with as many
-degrees of freedom as the less certain of the two errors has, which is cautious as well, all numbers being one family.
+give, that is cautious.  Another seed draws the reference `unshifted` anew, so errors of distances from it are then of
+samples and reference together; every other reference is the same in both runs.  A difference is said to be real if it
+is significant: by `metrics.significance`, with as many degrees of freedom as the less certain of the two errors has,
+which is cautious as well, all numbers being one family.
 """
 
 import math
@@ -184,7 +185,8 @@ def _rows(table: str, first: RunTables, second: RunTables) -> Iterator[tuple]:
         other = _other(next(row for row in rows if row is not None), *hashes)
         for column, footing in footings.items():
             pairs = [
-                (math.nan, math.nan) if row is None else (row[column], _error(row, column, redrawn)) for row in rows
+                (math.nan, math.nan) if row is None else (row[column], number_error(row, column, redrawn))
+                for row in rows
             ]
             there = [math.isfinite(value) for value, _ in pairs]
             if any(there):
@@ -192,7 +194,7 @@ def _rows(table: str, first: RunTables, second: RunTables) -> Iterator[tuple]:
                 yield (table, where, column, *pairs[0], *pairs[1], freedom, _status(footing, rows, there), other)
 
 
-def _error(row: Row, column: str, redrawn: bool) -> float:
+def number_error(row: Row, column: str, redrawn: bool) -> float:
     """The standard error of a number: of samples and reference, if it is known, where the reference was drawn anew."""
     alone, both = row[f"{column}_stderr"], row.get(f"{column}_stderr_both", math.nan)
     return both if redrawn and row.get("reference") == "unshifted" and math.isfinite(both) else alone

@@ -10,7 +10,6 @@ from navbench import seeds
 from navbench.generators.base import Generator
 from navbench.generators.files import Header
 from navbench.metrics.estimate import Estimate
-from navbench.metrics.precision_recall import Share
 from navbench.testbed import cars
 from navbench.testbed.evaluate import PERCEPTUAL, Distances, FactorQuality, Quality
 from navbench.testbed.pictures import png, sheet
@@ -130,7 +129,7 @@ def _quality(quality: Quality) -> list[str]:
 
 
 def _cell(distances: Distances, name: str, digits: int) -> str:
-    estimate: Estimate | Share = getattr(distances, name)
+    estimate: Estimate = getattr(distances, name)
     scale = 1000 if name == "kernel" else 1
     return f"{estimate.value * scale:.{digits}f} ± {estimate.stderr * scale:.{digits}f}"
 

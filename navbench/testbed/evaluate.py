@@ -21,7 +21,7 @@ from navbench.metrics.extractors import Extractor
 from navbench.metrics.pairwise import PairwiseReference
 from navbench.metrics.parts import Parts
 from navbench.metrics.perceptual import PerceptualDistance
-from navbench.metrics.precision_recall import NARROW, Share
+from navbench.metrics.precision_recall import NARROW
 from navbench.metrics.wasserstein import wasserstein
 from navbench.progress import Report, silent
 from navbench.seeds import Role
@@ -60,10 +60,10 @@ class Distances:
 
     frechet: Estimate
     kernel: Estimate
-    precision: Share
-    recall: Share
-    perceptual_precision: Share
-    perceptual_recall: Share
+    precision: Estimate
+    recall: Estimate
+    perceptual_precision: Estimate
+    perceptual_recall: Estimate
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ def curve(low, high, *, influence=None, effects=(1.0, 1.0)):
     values = torch.tensor([low, high], dtype=torch.float64)
     influence = torch.zeros(2, CODES, dtype=torch.float64) if influence is None else influence
     effect = torch.tensor(effects)[:, None].expand(2, 4)
-    return Curve(values, influence, values / 100, influence / 100, effect, *torch.zeros(2, 2, 4))
+    of_reference, excess = (torch.empty(2, 0),) * 2, (torch.zeros(2, 2),) * 2
+    of_samples = (values, influence, values / 100, influence / 100, effect)
+    return Curve(*of_samples, *torch.zeros(3, 2, 4), *of_reference, *excess)
 
 
 def realism(floor=0.0, scores=None):
@@ -31,6 +33,7 @@ def realism(floor=0.0, scores=None):
         extractor=SimpleNamespace(name="pixels", metric="FD"),
         source={"extractor": "pixels", "reference": "renderings"},
         n_reference=300,
+        is_drawn=True,
         n_reference_of=lambda metric: 300,
         floor=curve(floor, floor),
         reference_scores=scores,
