@@ -375,3 +375,10 @@ def test_a_generator_is_discovered_by_its_own_settings_where_it_has_some():
     assert own.directions == 3
     assert shared == chosen.discovery
     assert suite.parse(chosen.toml(), "again") == chosen
+
+
+@pytest.mark.parametrize("preset", suite.PRESETS)
+def test_presets_measure_every_effect_at_an_end_on_the_same_codes(preset):
+    chosen = suite.read(preset)
+    assert "ends" in chosen.experiments
+    assert chosen.ends.samples == chosen.curves.effect_samples <= chosen.curves.samples

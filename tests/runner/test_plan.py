@@ -167,7 +167,8 @@ def test_a_race_is_compared_with_every_direction_at_full_n(tmp_path, sets):
     assert (every[0], race[0]) == ("Every direction at full n", "By a race (the best 1 of each set by 4 codes)")
     rows = [{row["experiment"]: row for row in each["experiments"]} for _, each in (every, race)]
     shared = 2 * 20  # of the reference, and of the curves' codes at t = 0: with a race, it is the first to need them
-    assert rows[0]["curves"]["images"] - shared == 2 * rows[1]["curves"]["images"]
+    assert rows[0]["ends"]["images"] - shared == rows[1]["ends"]["images"]
+    assert rows[0]["curves"]["images"] == 2 * rows[1]["curves"]["images"]
     assert rows[1]["racing"]["images"] == shared + 4 * (1 + 4 * 3)
 
 
