@@ -303,7 +303,7 @@ def test_doctor_names_the_weights_that_a_preset_lacks(call, monkeypatch, tmp_pat
     monkeypatch.setenv("NAVBENCH_CACHE", str(tmp_path))
     shown = call("doctor").stdout
     quick = next(line for line in shown.splitlines() if line.startswith("preset quick"))
-    assert quick.endswith("missing efficientnet-lite0, faces, stlpips-alex, fetched when first used")
+    assert quick.endswith("missing faces, stlpips-alex, fetched when first used")
     assert not list(tmp_path.iterdir())
 
 

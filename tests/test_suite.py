@@ -104,7 +104,7 @@ def test_the_default_preset_needs_no_weights_but_those_of_the_package_index():
     for name in ("smoke", "quick", "standard"):
         chosen = suite.read(name)
         used = {chosen.distance, chosen.discovery.distance, chosen.curves.extractor}
-        assert used == {"stlpips-alex", "efficientnet-lite0"}
+        assert used == {"stlpips-alex", "stlpips-alex-pooled"}  # of one file
 
 
 def test_sizes_grow_from_smoke_to_quick_to_standard_to_paper():
