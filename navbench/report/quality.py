@@ -186,7 +186,8 @@ def code_table(tables: RunTables) -> Table:
         "one attribute; completeness: each attribute is moved by one direction (both weighed by importance); "
         "informativeness: the share of the changes' variance that is predicted (one minus their error); MIG (Chen et "
         "al. 2018): how much more the best direction tells of an attribute than the next, in bins of equal counts. 1 "
-        "is best; ± one standard error over codes. 'random' is the control."
+        "is best; ± one standard error over codes. 'random' is the control. Where little is predicted, disentanglement "
+        "and completeness are of little."
     )
     return make_table(views.widened(frame, "metric", "value", "stderr"), columns, caption)
 
