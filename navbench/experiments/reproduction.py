@@ -202,7 +202,8 @@ def _random_directions(on: Measurement, edits: Sequence[Direction]) -> dict[str,
     groups: dict[str, list[Direction]] = {}
     for one in edits:
         groups.setdefault(one.place, []).append(one)
-    count, random = on.settings(Reproductions).controls, {}
+    count = on.settings(Reproductions).controls
+    random: dict[str, tuple[Sequence[Direction], float]] = {}
     drawn: dict[str, list[Piece[Ends]]] = {}
     for place, group in groups.items():
         known = [one for one in on.plan.all_directions() if (one.place, one.method) == (place, CONTROL)][:count]
