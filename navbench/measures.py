@@ -214,8 +214,8 @@ def imitate(
     left = found.unexplained_fraction
     numbers = {"unexplained_fraction": left.value, "unexplained_fraction_stderr": left.stderr, "n": left.n}
     rest: dict[str, Any] = {"unexplained_fraction_train": float(found.steps[-1]), "steps": len(found.steps) - 1}
-    rest |= {"bound": found.bound.value if found.bound else math.nan, "status": found.status}
+    rest |= {"bound": found.bound.value if found.bound else math.nan}
     seen = {"perceptual": found.perceptual, "perceptual_edit": found.perceptual_sizes}
     rest |= {column: float(distances.double().mean()) for column, distances in seen.items()}
     about = {"name": direction.direction.name, "target": describe(space), "t": t}
-    return pd.Series({**about, **numbers, **rest, "distance": distance})
+    return pd.Series({**about, **numbers, **rest, "status": found.status, "distance": distance})

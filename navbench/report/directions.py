@@ -89,10 +89,11 @@ def calibration_sentences(tables: RunTables) -> Iterator[str]:
     for (generator, quantity, _), rows in tables.calibration.groupby(["generator", "quantity", "target"], sort=False):
         amount = with_unit(tables, str(generator), str(quantity), rows["target"].iloc[0])
         aim = f"an effect of {amount}" if quantity == "effect" else f"a change of {quantity} by {amount}"
-        others = listed([reason for reason, _ in by_reason(rows[~rows["is_reached"]])])
+        reasons = [reason for reason, _ in by_reason(rows[~rows["is_reached"]])]
+        others = f" The others: {listed(reasons)}." if reasons else ""
         yield (
             f"{int(rows['is_reached'].sum())} of {len(rows)} ends of the ranges{tables.of(generator)} reached {aim}, "
-            f"to within 5 %.{f' The others: {others}.' if others else ''}"
+            f"to within 5 %.{others}"
         )
 
 

@@ -11,7 +11,7 @@ from navbench.report import views
 from navbench.report.blocks import Block, Chart, Details, Table, Words
 from navbench.report.charts import BANDS, by_generator, make_chart, method_legend
 from navbench.report.drawing import INK, MUTED, colour, finish, label_edges, panels, styled
-from navbench.report.numbers import BAND, LATENT, MINUS, counts, listed, plain, span
+from navbench.report.numbers import BAND, LATENT, MINUS, counts, plain, span
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import anchor, make_table
@@ -65,7 +65,7 @@ def _against_control(rows: pd.DataFrame, offset: str, of: str) -> str:
     pending = rows[["status", "control_status"]].fillna("").apply(lambda words: words.str.contains("not converged"))
     limits = [f"{count} of {len(rows)} searches had not converged"] if (count := int(pending.any(axis=1).sum())) else []
     if compared.empty:
-        return f"{offset} is not compared with a control{of}{': ' if limits else ''}{listed(limits)}."
+        return f"{offset} is not compared with a control{of}{': ' if limits else ''}{'; '.join(limits)}."
     if overfitted := int(compared["status"].fillna("").str.contains("more codes").sum()):
         limits.append(
             f"in {overfitted} of those compared the held-out codes leave another fraction than those of the fit, so "

@@ -6,13 +6,15 @@ import made_up
 import pytest
 import torch
 import toy
-from analytic import ranged
+from analytic import noise, ranged
 from made_up import CODES, measurement, realism
 from made_up import curve as made_up_curve
 
 from navbench.experiments.calibration import Target
 from navbench.experiments.fid_curve import Curve
-from navbench.experiments.matched import Match, Matched, Matches
+from navbench.experiments.matched import Match, Matched, Matches, cost_of
+from navbench.metrics import estimate
+from navbench.metrics.estimate import Estimate
 
 FLOOR = 2.0
 
@@ -128,3 +130,54 @@ def test_both_sides_of_a_match_stand_in_the_table_with_what_was_reached():
     assert table["FD", "-"]["value"] == 50
     assert table["FD", "+"]["value"] == 40
     assert (table["FD", "-"]["is_reached"], table["FD", "+"]["is_reached"]) == (True, False)
+
+
+@pytest.mark.parametrize("power", [1.5, 2.0, 2.5])
+def test_the_error_of_the_solved_change_is_that_of_replications(power):
+    """A change of a_i t for code i, solved for 1 on 40 codes; a distance of 2 + 5 t^power there."""
+    draws = torch.Generator().manual_seed(0)
+    rates = 1 + 0.6 * torch.randn(600, 40, generator=draws, dtype=torch.float64)
+    shifts = 1 / rates.mean(1)
+
+    def distance(t):
+        return 2 + 5 * float(t) ** power
+
+    def cost(t, own):
+        there = Estimate(distance(t), torch.zeros(8))
+        return cost_of(t, 2.0, distance(t / 2), there, estimate.mean(t * own), own.mean())
+
+    costs = [cost(float(t), own) for t, own in zip(shifts, rates, strict=True)]
+    reported = torch.tensor([cost.solving.stderr for cost in costs]).square().mean().sqrt()
+    spread = torch.tensor([cost.estimate.value for cost in costs], dtype=torch.float64).std()
+    assert 0.9 < float(reported / spread) < 1.15
+
+
+def test_what_the_change_of_both_directions_shares_cancels():
+    """Two directions whose changes differ by nothing: the same codes err alike."""
+    change = estimate.mean(1 + noise(0, 40).double())
+    one, other = (cost_of(1.0, 2.0, 3.0, Estimate(6.0, torch.zeros(8)), change, 1.0) for _ in range(2))
+    assert one.solving.stderr > 0
+    assert one.less(other).stderr == 0
+
+
+def test_a_change_that_does_not_go_with_the_shift_tells_nothing():
+    cost = cost_of(1.0, 2.0, 3.0, Estimate(6.0, torch.zeros(8)), estimate.mean(noise(0, 40)), 0.0)
+    assert not cost.stderr < 1e9
+
+
+def test_the_error_of_the_change_is_part_of_every_number_of_the_table():
+    for metric in ("FD", "KID"):
+        exact, rough = (
+            next(row for row in rows("matched", match("svd", 50, 40, solved=solved)) if row["metric"] == metric)
+            for solved in (0.0, 0.1)
+        )
+        assert exact["stderr_of_change"] == 0
+        assert rough["stderr"] ** 2 == pytest.approx(exact["stderr"] ** 2 + rough["stderr_of_change"] ** 2)
+        assert rough["n_change"] == 50
+
+
+def test_an_end_where_the_attribute_moves_as_at_the_other_is_called_an_artefact_and_compared_with_nothing():
+    odd = match("svd", 50, 40, reached=(1.0, 1.0))
+    assert {row["status"] for row in rows("matched", odd)} == {"same way"}
+    assert not rows("claims", odd, match("hybrid", 20, 10))[1:]
+    assert {row["status"] for row in rows("matched", match("svd", 50, 40))} == {""}
