@@ -325,10 +325,11 @@ def _read(losses: list[Tensor], last: int) -> list[tuple[float, float]]:
 def _learn_rehearsed(
     pairs: Pairs, start: Tensor, settings: LearnSettings, compute: Compute, *, checkpoint: Checkpoint | None = None
 ) -> Rehearsed[Learned]:
-    """Rows at their start, which nobody recognises."""
+    """Rows at random, which nobody recognises."""
     directions, zero = len(start), torch.zeros((), dtype=torch.float64)
+    rows = start_anywhere(*start.shape, 0)
     curve = torch.zeros(settings.steps, 2, dtype=torch.float64)
-    result = Learned(start, torch.zeros(directions), zero, curve, torch.tensor(settings.steps), zero)
+    result = Learned(rows, torch.zeros(directions), zero, curve, torch.tensor(settings.steps), zero)
     training = _training(pairs, start, settings, compute)
     pairs_named = in_batches(settings.evaluation, settings.batch)
     evaluated = evaluation_costs(pairs.space, directions, pairs_named, compute, settings.reconstructor)
