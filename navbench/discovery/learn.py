@@ -327,7 +327,7 @@ def _learn_rehearsed(
 ) -> Rehearsed[Learned]:
     """Rows at random, which nobody recognises."""
     directions, zero = len(start), torch.zeros((), dtype=torch.float64)
-    rows = start_anywhere(*start.shape, 0)
+    rows = start_anywhere(directions, start.shape[1], 0)
     curve = torch.zeros(settings.steps, 2, dtype=torch.float64)
     result = Learned(rows, torch.zeros(directions), zero, curve, torch.tensor(settings.steps), zero)
     training = _training(pairs, start, settings, compute)

@@ -99,8 +99,8 @@ def test_pieces_of_a_discovery_are_counted(tmp_path, monkeypatch):
     subject = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "spectrum", "optimization"]}
     learning = {"steps": 2, "batch": 2, "evaluation": 2, "recognition_codes": 2}
     discovery = {"spectrum": {"vectors": 3, "codes": 4, "products": 6, "block": 2}, "optimization": learning}
-    changes = {"rediscover": True, "calibrate": "effect=0.01", "experiments": ["curves"]}
-    chosen = toy.tiny(generators=[subject], discovery=discovery, **changes)
+    asked = {"rediscover": True, "calibrate": "effect=0.01", "experiments": ["curves"]}
+    chosen = toy.tiny(generators=[subject], discovery=discovery, **asked)
     planned = rehearsal_of(chosen, tmp_path)
     made, put = [], Store.put
 
