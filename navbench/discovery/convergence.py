@@ -61,9 +61,10 @@ def failed_criteria(provenance: Mapping[str, Any], directions: int) -> list[str]
     """A sentence for each criterion that a learned set of so many directions fails by its provenance."""
     least = ACCURACY if directions <= FEW else ACCURACY_OF_MORE
     before, last = provenance["losses"][-2:][0], provenance["losses"][-1]
+    fall = 1 - last / before if before else 0.0
     met = {
         f"The held-out accuracy is {provenance['accuracy']:.2f}, below {least}.": provenance["accuracy"] >= least,
-        f"The loss still fell by {1 - last / before:.0%} between the last two eighths.": last > (1 - FALL) * before,
+        f"The loss still fell by {fall:.0%} between the last two eighths.": fall < FALL,
         f"The loss, {last:.3g}, is not below that of the control, {provenance['control_loss']:.3g}.":
             last < provenance["control_loss"],
         f"Directions overlap by up to {provenance['overlap']:.2f}.": provenance["overlap"] < OVERLAP,

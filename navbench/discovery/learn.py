@@ -13,10 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from navbench import seeds
-from navbench.basis import Basis
 from navbench.compute import Compute, out_of_memory
 from navbench.costs import Costs, Pass, Rehearsed, Trial, in_batches, preparing, rehearses, rendering, tried_images
-from navbench.discovery.linearised import FrozenKernels
+from navbench.discovery.pairs import Pairs
 from navbench.discovery.reconstructor import Reconstructor
 from navbench.discovery.settings import LearnSettings, Trunk
 from navbench.errors import Failure, NavbenchError, NavbenchWarning
@@ -101,54 +100,6 @@ class Checkpoint:
     def remove(self) -> None:
         """Forget the state, as the training is done."""
         self.place.delete(self.name)
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Training pairs: pair i of step s depends on (seed, s, i) only, so a resumed training sees the same ones."""
-
-    space: Space
-    basis: Basis
-    limit: float  # T
-    floor: float  # the smallest |t| / T
-    codes: int  # how many different ones; 0 for new ones at each step
-    seed: int
-
-    @property
-    def cache_key(self) -> list[Any]:
-        """What results depend on: everything."""
-        return [self.space, self.basis, self.limit, self.floor, self.codes, self.seed]
-
-    @property
-    def held_out(self) -> "Pairs":
-        """Pairs of other codes, directions and shifts, all of which are new."""
-        return replace(self, codes=0, seed=seeds.derived(self.seed, "held out"))
-
-    def draw(self, step: int, batch: int, directions: int) -> tuple[range, Tensor, Tensor]:
-        """Code indices, direction indices (N,) and shifts t / T (N,) of one step.
-
-        Codes come in the same batches again, so that what is prepared for a batch serves as it is.
-        """
-        rng = seeds.stream(seeds.derived(self.seed, "pairs"), step)
-        k = torch.from_numpy(rng.integers(directions, size=batch))
-        size = torch.from_numpy(rng.uniform(self.floor, 1, size=batch)).float()
-        sign = torch.from_numpy(rng.choice([-1.0, 1.0], size=batch)).float()
-        number = step % -(-self.codes // batch) if self.codes else step
-        return range(number * batch, (number + 1) * batch), k, size * sign
-
-    @torch.no_grad()
-    def prepare(self, indices: range) -> tuple[Any, Tensor]:
-        """What no offset changes of some codes: their state, and their images G(z)."""
-        codes = self.space.generator.sample(indices, seeds.derived(self.seed, "codes"))
-        state = self.space.prepare(codes)
-        return state, self.space.render(state, torch.zeros(self.space.shape, device=codes.z.device))
-
-    def shift(self, state: Any, coefficients: Tensor, k: Tensor, t: Tensor) -> Tensor:
-        """The images G_t(z) of a state; they have a graph from the coefficients on, if those are learned."""
-        unit = F.normalize(coefficients[k], dim=1)
-        offset = self.basis.combine(unit * (t * self.limit)[:, None])
-        with FrozenKernels():
-            return self.space.render(state, offset)
 
 
 def start_near_axes(directions: int, count: int, seed: int) -> Tensor:
@@ -374,10 +325,11 @@ def _read(losses: list[Tensor], last: int) -> list[tuple[float, float]]:
 def _learn_rehearsed(
     pairs: Pairs, start: Tensor, settings: LearnSettings, compute: Compute, *, checkpoint: Checkpoint | None = None
 ) -> Rehearsed[Learned]:
-    """Rows at their start, which nobody recognises."""
+    """Rows at random, which nobody recognises."""
     directions, zero = len(start), torch.zeros((), dtype=torch.float64)
+    rows = start_anywhere(directions, start.shape[1], 0)
     curve = torch.zeros(settings.steps, 2, dtype=torch.float64)
-    result = Learned(start, torch.zeros(directions), zero, curve, torch.tensor(settings.steps), zero)
+    result = Learned(rows, torch.zeros(directions), zero, curve, torch.tensor(settings.steps), zero)
     training = _training(pairs, start, settings, compute)
     pairs_named = in_batches(settings.evaluation, settings.batch)
     evaluated = evaluation_costs(pairs.space, directions, pairs_named, compute, settings.reconstructor)

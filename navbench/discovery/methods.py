@@ -18,7 +18,8 @@ from navbench.directions import DirectionSet
 from navbench.discovery.bases import Eigenvectors, hessian_eigenvectors, principal_components
 from navbench.discovery.calibration import LARGEST, EffectMeter, Ends, calibrate
 from navbench.discovery.convergence import failed_criteria, recognition_of, training_of
-from navbench.discovery.learn import Checkpoint, Learned, Pairs, learn, start_anywhere, start_near_axes
+from navbench.discovery.learn import Checkpoint, Learned, learn, start_anywhere, start_near_axes
+from navbench.discovery.pairs import Pairs
 from navbench.discovery.recogniser import name_edits
 from navbench.discovery.settings import DiscoverySettings, LearnSettings
 from navbench.errors import NavbenchError, unknown

@@ -23,7 +23,7 @@ def advantage(**changes):
 
 FAULTS = {
     "accuracy": ({"accuracy": 0.94}, "The held-out accuracy is 0.94, below 0.95."),
-    "plateau": ({"losses": [*7 * [0.05], 0.045]}, "The loss still fell by 10% between the last two eighths."),
+    "plateau": ({"losses": [*7 * [0.05], 0.0449]}, "The loss still fell by 10% between the last two eighths."),
     "control": ({"control_loss": 0.04}, "The loss, 0.04, is not below that of the control, 0.04."),
     "overlap": ({"overlap": 0.3}, "Directions overlap by up to 0.30."),
     "start": ({"cosine_to_start": 0.95}, "The rows are at their start: their mean cosine to it is 0.95."),

@@ -11,12 +11,14 @@ from navbench.compute import Compute
 from navbench.directions import write_set
 from navbench.discovery import learn as learning
 from navbench.discovery.calibration import EffectMeter
+from navbench.discovery.convergence import failed_criteria
 from navbench.discovery.hessian import PerceptualHessian
 from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings, HybridSettings, OptimizationSettings, SpectrumSettings
 from navbench.errors import NavbenchError
 from navbench.library import open_set, set_path
 from navbench.methods import METHODS, admitted, control_of, effort, is_control, is_determined
+from navbench.words import NOT_CONVERGED
 
 LAYER = "wide"
 IN_WEIGHTS = admitted(list(METHODS), "parameter")
@@ -147,6 +149,37 @@ def test_the_shift_of_training_is_the_settings_or_chosen_by_the_effect(found):
     chosen = found["optimization"].provenance["shift"]
     ends = torch.cat([found["svd"].t_max, -found["svd"].t_min])
     assert float(ends.min()) / 3 < chosen < float(ends.max()) * 3
+
+
+@pytest.mark.parametrize("method", ["optimization", "hybrid"])
+def test_a_learned_set_tells_whether_its_learning_converged(found, method):
+    provenance = found[method].provenance
+    assert provenance["reconstructor"] == "small"
+    assert provenance["failed"] == failed_criteria(provenance, 4) != []  # in three steps
+    assert provenance["status"] == NOT_CONVERGED
+    assert set(provenance["recognition"]) == {"learned", "start", "basis", "random in basis"}
+    assert set(provenance["advantage"]) == {"start", "basis", "random in basis"}
+
+
+def test_other_sets_have_no_status(found):
+    assert [name for name, directions in found.items() if "status" in directions.provenance] == [
+        name for name in found if METHODS[name].learned
+    ]
+
+
+def test_a_set_of_as_many_directions_as_vectors_says_that_it_is_a_rotation(found, monkeypatch):
+    monkeypatch.setattr(learning, "Reconstructor", Tiny)
+    assert "span" not in found["hybrid"].provenance  # 4 directions of 5 vectors
+    hybrid = SETTINGS.hybrid.model_copy(update={"directions": 7})
+    rotated = discovery(SETTINGS.model_copy(update={"hybrid": hybrid})).run("hybrid")
+    assert len(rotated) == 5
+    assert rotated.provenance["span"].startswith("a rotation of the hessian basis")
+
+
+def test_fewer_vectors_are_found_where_they_would_take_too_many_megabytes():
+    assert SpectrumSettings(vectors=64).vectors_of(10**9) == 64
+    limited = SpectrumSettings(vectors=64, megabytes=9.5)
+    assert (limited.vectors_of(9216), limited.vectors_of(147_456), limited.vectors_of(10**8)) == (64, 32, 1)
 
 
 def test_a_hybrid_takes_the_vectors_of_a_spectrum_on_disk(found, tmp_path, monkeypatch):

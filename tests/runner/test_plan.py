@@ -13,6 +13,7 @@ from safetensors import safe_open
 from navbench.cli import main
 from navbench.compute import Compute
 from navbench.costs import REHEARSALS, Pass, Rehearsed, UnrehearsedError, rehearse
+from navbench.discovery import learn
 from navbench.experiments.distances import distances_costs
 from navbench.experiments.strips import samples
 from navbench.experiments.survey import changes
@@ -99,10 +100,12 @@ def test_counted_images_and_pieces_and_bytes_are_those_of_the_run(tmp_path, monk
 
 
 def test_pieces_of_a_discovery_are_counted(tmp_path, monkeypatch):
-    subject = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "spectrum", "hybrid"]}
+    monkeypatch.setattr(learn, "RELEASE", -1.0)  # rows that have not moved have ranges that are known
+    subject = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "spectrum", "optimization"]}
     learning = {"steps": 2, "batch": 2, "evaluation": 2, "recognition_codes": 2}
-    discovery = {"spectrum": {"vectors": 3, "codes": 4, "products": 6, "block": 2}, "hybrid": learning}
-    chosen = toy.tiny(generators=[subject], discovery=discovery, rediscover=True, calibrate="effect=0.01")
+    discovery = {"spectrum": {"vectors": 3, "codes": 4, "products": 6, "block": 2}, "optimization": learning}
+    asked = {"rediscover": True, "calibrate": "effect=0.01", "experiments": ["curves"]}
+    chosen = toy.tiny(generators=[subject], discovery=discovery, **asked)
     planned = rehearsal_of(chosen, tmp_path)
     made, put = [], Store.put
 
