@@ -263,7 +263,7 @@ def test_what_other_tables_say_of_a_number_must_agree_as_well(pair, table, colum
     [
         ("methods", {"effect": 0.2}, "effect 0.12 and 0.2", {"fd_mean", "kid_mean"}),
         ("methods", {"fd_directions": 2}, "fd_directions 3 and 2", {"fd_mean"}),
-        ("methods", {"kid_directions": 2}, "kid_directions 12 and 2", {"kid_mean"}),
+        ("methods", {"kid_directions": 2}, "kid_directions 6 and 2", {"kid_mean"}),
         ("layers", {"survey_method": "svd"}, "survey_method spectrum and svd", {*SHARES, "fd", "effect"}),
         ("layers", {"survey_effect": 0.2}, "survey_effect 0.12 and 0.2", {*SHARES, "fd", "effect"}),
         ("layers", {"survey_directions": 3}, "survey_directions 2 and 3", set(SHARES)),

@@ -315,6 +315,6 @@ def test_unshifted_images_stand_beside_the_methods_where_their_kid_is_known(run:
 
 
 def test_directions_that_do_not_reach_the_effect_are_counted(run: Path) -> None:
-    words = "do not reach an effect of 0.1 at both ends and are not compared"
+    words = "do not reach an effect of 0.10 at both ends and are not compared"
     assert f"2 of 12 directions {words}" in answer_of(run, [46.0, 30.0], reached=10)
     assert words not in answer_of(run, [46.0, 30.0])

@@ -18,10 +18,16 @@ from navbench.experiments.photos import Album, EditedPhotos, Photos
 from navbench.experiments.quality import Quality
 from navbench.experiments.ranking import Ranking
 from navbench.experiments.real_images import Photo
+<<<<<<< HEAD
 from navbench.experiments.reproduction import Imitations, Reproductions
+=======
+from navbench.experiments.reproduction import Imitations, Reproduction, Reproductions
+from navbench.experiments.rows import Tested, settled
+>>>>>>> levels
 from navbench.experiments.survey import Changes, Survey, Surveyed, SurveyedLayer, SurveyedLayers
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Attribute
+from navbench.metrics.significance import Test
 from navbench.tables import TABLES
 
 SUITE = toy.tiny(experiments=[], curves={"shifts": 3, "samples": CODES})
@@ -231,3 +237,15 @@ def test_a_direction_that_does_not_reach_the_effect_is_not_compared_and_is_told(
     told = " ".join(Ranking().gaps(on))
     assert "1 of 10 directions of linear do not reach an effect of 0.2" in told
     assert [row["reached"] for row in rows(Ranking(), on, outcome, "equal")][9::10] == [False, False]
+
+
+def test_the_tests_of_all_tables_are_one_family():
+    """The p of each of a family of three is three times its own, whichever table it stands in."""
+
+    def tested(value):
+        return Tested({"value": value}, (Test(value, 1.0, 30),), lambda decision: {"p": decision.p})
+
+    alone = settled({"a": [tested(3.0)]})["a"][0]["p"]
+    family = settled({"a": [{"plain": 1}, tested(3.0)], "b": [tested(0.1)], "c": [tested(0.2)]})
+    assert family["a"][0] == {"plain": 1}
+    assert family["a"][1] == {"value": 3.0, "p": pytest.approx(3 * alone)}

@@ -207,7 +207,8 @@ def test_the_manifest_says_what_was_measured_on_what(finished, sets):
         reference: file.sha256 for reference, file in Library([sets]).sets.items()
     }
     assert facts["suite_sha256"] == toy.tiny().cache_key
-    assert any("Curves were measured for the first direction of each set: 2 of 4." in s for s in facts["left_out"])
+    words = "Curves were measured for the best direction of each set by the least KID at an effect of "
+    assert any(s.startswith(words) and s.endswith(": 2 of 4.") for s in facts["left_out"])
 
 
 # --- the tables ------------------------------------------------------------------------------------------------
@@ -283,8 +284,12 @@ def test_numbers_of_pairs_say_that_they_are_of_fewer_images(tmp_path, sets):
     assert counts.loc["KID"].tolist() == [12] * 4
     assert (prdc[["n", "n_reference"]] == 12).all(axis=None)
     assert (methods[["n", "n_reference", "n_kid", "n_reference_kid"]].dropna() == [20, 25, 12, 12]).all(axis=None)
+<<<<<<< HEAD
     said = "are of the first 12 of 20 images and 12 of 25 images of the reference"
     assert any(said in words for words in limits._limits(load_run(folder)))
+=======
+    assert any("are of the first 12 of 20 images" in words for words in limits._limits(load_run(folder)))
+>>>>>>> levels
 
 
 def test_the_report_of_a_direction_names_its_ends_as_the_curve_has_them(finished):

@@ -28,6 +28,7 @@ from navbench.work import Stored, content_of, pure, slices, steps
 
 CURVE = {"curve_shard", "curve", "curve_quality"}
 CURVES = CURVE | {"unshifted_features", "reference_statistics", "floor", "end_points", "end_floor"}
+LEADING = {"heat", "imitate", "strip"}
 ALL = CURVES | {"heat", "imitate", "strip", "samples", "pairing"}
 SUBJECT = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "random"]}
 
@@ -85,7 +86,7 @@ def kinds(monkeypatch):
         ({"curves": {"samples": 21}}, CURVES),
         ({"curves": {"shifts": 5}}, CURVE),
         ({"curves": {"effect_samples": 5}}, CURVE | {"floor"}),
-        ({"curves": {"extractor": "other-toy-pixels"}}, CURVES),
+        ({"curves": {"extractor": "other-toy-pixels"}}, CURVES | LEADING),  # whose KID puts other directions first
         ({"curves": {"extractor_precision": "bf16"}}, CURVES),
         ({"locality": {"samples": 12}}, {"heat"}),
         ({"locality": {"shifts": 4}}, {"heat"}),
@@ -118,7 +119,7 @@ def test_another_distance_makes_effects_anew_but_no_features(tmp_path, sets, fin
     shutil.copytree(finished.folder / "cache", tmp_path / "cache")
     monkeypatch.setattr(runner, "create_distance", renamed)
     toy.execute(tmp_path, toy.tiny(distance="lpips-alex"), sets)
-    assert set(kinds) == {"screen", *CURVE, "imitate"}
+    assert set(kinds) == {"end_points", *CURVE, "imitate"}
 
 
 def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp_path, sets, finished, kinds):
@@ -130,7 +131,8 @@ def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp
         changed = replace(found, t_max=2 * found.t_max)
         write_set(changed, set_path(longer, found.set_id), overwrite=True)
     toy.execute(tmp_path / "run", toy.tiny(), longer)
-    assert set(kinds) == (ALL | {"span_overlap"}) - {"unshifted_features", "reference_statistics", "floor", "samples"}
+    shared = {"unshifted_features", "reference_statistics", "floor", "end_floor", "samples"}
+    assert set(kinds) == (ALL | {"span_overlap"}) - shared
     assert kinds["curve"] == 2
 
 
@@ -154,7 +156,7 @@ def test_another_reference_shares_the_images_that_are_compared_with_it(tmp_path,
     subject = SUBJECT | {"reference": str(photos)}
     shutil.copytree(finished.folder / "cache", tmp_path / "run" / "cache")
     toy.execute(tmp_path / "run", toy.tiny(generators=[subject]), sets)
-    real = {*CURVE, "real_features", "reference_statistics", "floor"}
+    real = {*CURVE, "real_features", "reference_statistics", "floor", "end_points", "end_floor"}
     assert set(kinds) == real
     assert kinds["real_features"] == 1
     kinds.clear()
