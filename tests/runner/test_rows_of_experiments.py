@@ -18,12 +18,8 @@ from navbench.experiments.photos import Album, EditedPhotos, Photos
 from navbench.experiments.quality import Quality
 from navbench.experiments.ranking import Ranking
 from navbench.experiments.real_images import Photo
-<<<<<<< HEAD
 from navbench.experiments.reproduction import Imitations, Reproductions
-=======
-from navbench.experiments.reproduction import Imitations, Reproduction, Reproductions
 from navbench.experiments.rows import Tested, settled
->>>>>>> levels
 from navbench.experiments.survey import Changes, Survey, Surveyed, SurveyedLayer, SurveyedLayers
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Attribute

@@ -284,12 +284,7 @@ def test_numbers_of_pairs_say_that_they_are_of_fewer_images(tmp_path, sets):
     assert counts.loc["KID"].tolist() == [12] * 4
     assert (prdc[["n", "n_reference"]] == 12).all(axis=None)
     assert (methods[["n", "n_reference", "n_kid", "n_reference_kid"]].dropna() == [20, 25, 12, 12]).all(axis=None)
-<<<<<<< HEAD
-    said = "are of the first 12 of 20 images and 12 of 25 images of the reference"
-    assert any(said in words for words in limits._limits(load_run(folder)))
-=======
     assert any("are of the first 12 of 20 images" in words for words in limits._limits(load_run(folder)))
->>>>>>> levels
 
 
 def test_the_report_of_a_direction_names_its_ends_as_the_curve_has_them(finished):
