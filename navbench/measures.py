@@ -15,12 +15,13 @@ from navbench.directions import Direction
 from navbench.errors import unknown
 from navbench.experiments import fid_curve, imitation, locality
 from navbench.experiments.edit import Edit
-from navbench.experiments.reference import RESAMPLING, open_reference, real_features
+from navbench.experiments.reference import RESAMPLING, is_drawn, open_reference, real_features
 from navbench.experiments.rows import resolution, who
 from navbench.experiments.statistics import is_statistics, prepare, read_statistics
 from navbench.face import Loaded, check_counts
 from navbench.metrics import estimate
 from navbench.metrics.extractors import Extractor, create_extractor
+from navbench.metrics.frechet import of_one_distribution
 from navbench.metrics.locality import locality as concentration
 from navbench.metrics.pairwise import MOST
 from navbench.metrics.parts import Parts
@@ -77,12 +78,16 @@ def curve(
     setting = {"extractor": extractor, "reference": reference}
     setting |= {"distance": distance, "precision": direction.compute.precision}
     setting |= {"resolution": str(resolution(direction.space.generator))}
-    rows = []
+    rows, anew = [], is_drawn(reference)
     for t, features, effects in points:
         effect = estimate.mean(effects)
         at = {"t": t, "effect": effect.value, "effect_stderr": effect.stderr, "n_effect": effect.n}
-        for metric, value in zip((network.metric, "KID"), measured_from.measure(Parts.of(features))[:2], strict=True):
+        frechet, kernel, _ = measured_from.measure(Parts.of(features))
+        if t == 0 and reference == "unshifted":
+            frechet = of_one_distribution(frechet, measured_from.n or len(features))
+        for metric, value in ((network.metric, frechet), ("KID", kernel)):
             numbers = {"metric": metric, "value": value.value, "stderr": value.stderr, "n": value.n}
+            numbers["stderr_both"] = value.stderr_both if anew else math.nan
             n_reference = measured_from.n_pairwise if metric == "KID" else measured_from.n
             numbers["n_reference"] = n_reference or math.nan
             rows.append({**_who(direction.direction), **at, **numbers, **setting})

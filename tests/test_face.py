@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent / "runner"))
 import toy
 
 ROOT = Path(__file__).parent.parent
-NAME = "toy.make/svd/up/0"
+NAME = "toy.make/svd/up/1"
 
 
 def loaded(sets):

@@ -17,7 +17,7 @@ from navbench.experiments import fid_curve, quality
 from navbench.experiments.common import OddCount
 from navbench.experiments.fid_curve import Curve, Features, ReferenceStatistics
 from navbench.experiments.measurement import Bench, Measurement
-from navbench.experiments.reference import Drawn, ReferenceImages, open_reference, real_features, real_scores
+from navbench.experiments.reference import ReferenceImages, is_drawn, open_reference, real_features, real_scores
 from navbench.experiments.rounding import IMAGES, Rounding
 from navbench.experiments.rows import Row
 from navbench.experiments.statistics import StatisticsFile, is_statistics, read_statistics, statistics_of_file
@@ -181,7 +181,7 @@ class Realism:
     @property
     def is_drawn(self) -> bool:
         """Whether the reference is of images that can be drawn anew: the generator's own, or a distribution's."""
-        return self.name == "unshifted" or isinstance(self._images, Drawn)
+        return is_drawn(self.name)
 
     @property
     def description(self) -> str:

@@ -31,7 +31,16 @@ def tables_with(builder: object, run: Path, ranking: Sequence[dict], controls: S
 
 
 def ranked(method: str, against: str, lower: str, metric: str = "KID", status: str = "") -> dict:
-    numbers = {"n": 128, "value": 1.0, "value_against": 2.0, "difference": -1.0, "stderr": 0.3, "p": 0.01}
+    numbers = {
+        "n": 128,
+        "directions": 4,
+        "directions_against": 4,
+        "value": 1.0,
+        "value_against": 2.0,
+        "difference": -1.0,
+        "stderr": 0.3,
+        "p": 0.01,
+    }
     where = {"generator": "faces", "layer": "main.6", "metric": metric, "method": method, "against": against}
     return {**where, **numbers, "extractor": "", "reference": "", "lower": lower, "status": status}
 

@@ -4,7 +4,7 @@ import pytest
 
 from navbench.report.directions import calibration_sentences, saturation_sentences
 from navbench.report.matched import choice_sentences, unreached_sentences
-from navbench.report.reproduction import bound_sentences, control_sentences
+from navbench.report.reproduction import bound_sentences, chance_sentences
 from navbench.report.tables import load_run
 
 
@@ -25,35 +25,35 @@ def told(sentences):
 
 
 def test_edits_that_are_harder_to_imitate_than_a_random_one_are_counted(tables):
-    words = told(control_sentences(imitations(tables, ["more", "more", "less", "undecided"])))
+    words = told(chance_sentences(imitations(tables, ["more", "more", "less", "undecided"])))
     assert "One offset of z leaves more of 2 of 4 edits of faces than of a random direction" in words
     assert "at the same effect (0.64), and less of 1 (Holm, 5 %), so against this control 2 are harder" in words
 
 
 def test_without_a_decided_one_no_edit_is_said_to_be_beyond_the_space(tables):
-    words = told(control_sentences(imitations(tables, ["undecided", "less"])))
+    words = told(chance_sentences(imitations(tables, ["undecided", "less"])))
     assert "leaves more of none of 2 edits" in words
     assert "none is shown to be beyond it" in words
     assert "harder" not in words
 
 
 def test_without_a_control_nothing_is_said_of_it(tables):
-    assert told(control_sentences(tables)) == ""
+    assert told(chance_sentences(tables)) == ""
 
 
 def test_what_limits_a_comparison_stands_in_its_sentence(tables):
     statuses = {"status": ["", "more codes needed", "not converged"], "control_status": ["", "", ""]}
-    words = told(control_sentences(imitations(tables, ["more", "more", ""], **statuses)))
+    words = told(chance_sentences(imitations(tables, ["more", "more", ""], **statuses)))
     assert words.count(".") - words.count("0.64") == 1
     assert "leaves more of 2 of 2 edits" in words
     assert "1 of 3 searches had not converged; in 1 of those compared the held-out codes" in words
-    clean = told(control_sentences(imitations(tables, ["more", "more"])))
+    clean = told(chance_sentences(imitations(tables, ["more", "more"])))
     assert "converged" not in clean
     assert "more codes" not in clean
 
 
 def test_where_no_search_had_converged_nothing_is_compared(tables):
-    words = told(control_sentences(imitations(tables, ["", ""], status="not converged", control_status="")))
+    words = told(chance_sentences(imitations(tables, ["", ""], status="not converged", control_status="")))
     assert words == "One offset of z is not compared with a control of faces: 2 of 2 searches had not converged."
 
 
