@@ -382,8 +382,11 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("at", [1, 3, 5, 9])
-def test_an_interrupted_training_goes_on_as_if_it_had_not_been(small, tmp_path, at):
+def test_an_interrupted_training_goes_on_as_if_it_had_not_been(small, tmp_path, monkeypatch, at):
+    monkeypatch.setattr(module, "RELEASE", 0.1)
     expected = learn(problem(), start(), settings(), Compute())
+    assert 3 < int(expected.released) < 9
+    assert not torch.allclose(expected.coefficients, start(), atol=1e-3)
 
     def kill(done, total, note=""):
         if done == at:
