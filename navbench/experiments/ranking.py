@@ -26,7 +26,9 @@ from navbench.metrics.levels import Levelled
 from navbench.metrics.significance import Decision
 
 UNEQUAL = "on different footings"
-ALONE = "measured of fewer than two directions"
+LEAST = 3
+"""Directions of a method that is compared: the spread of two is too uncertain for 5 % of wrong decisions to hold."""
+ALONE = "measured of fewer than three directions"
 CHOSEN = "measured of the best directions, which stand for no method"
 UNSURE = "measured without an uncertainty"
 
@@ -182,7 +184,7 @@ def _status(a: Number, b: Number) -> str:
         return CHOSEN
     if a.target != b.target:
         return UNEQUAL
-    if min(*a.mean.count, *b.mean.count) < 2:
+    if min(*a.mean.count, *b.mean.count) < LEAST:
         return ALONE
     return UNSURE if math.isnan(a.mean.stderr) or math.isnan(b.mean.stderr) else ""
 

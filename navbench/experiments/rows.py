@@ -25,6 +25,8 @@ class Tested:
         told: the other columns, from a decision per test.
     """
 
+    __test__ = False  # no class of tests for pytest
+
     row: Row
     tests: tuple[Test, ...]
     told: Callable[..., Row]

@@ -1,12 +1,13 @@
 """What the page says of methods beside their controls, from tables whose numbers are known."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from navbench.report import answer, attributes
+from navbench.report import answer, attributes, charts
 from navbench.report.controls import control_sentences
 from navbench.report.matched import claim_sentences
 from navbench.report.tables import RunTables, load_run
@@ -142,7 +143,7 @@ def test_a_comparison_with_a_control_is_none_of_a_claim(cars: RunTables) -> None
 
 def test_figures_draw_controls_hollow_and_call_them_so(cars: RunTables) -> None:
     rows = cars.methods[cars.methods["place"] == "latent space w"]
-    figure = answer.method_dots(rows, "fd_mean", "fd_mean_stderr", "FD")
+    figure = charts.method_spread(rows, cars.equal, "kid_mean", "KID", math.nan)
     (axes,) = [axes for axes in figure.axes if axes.get_visible()]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["ganspace", "random (control)"]
     hollow = {

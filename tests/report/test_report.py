@@ -304,8 +304,8 @@ def test_what_is_not_decided_is_not_claimed(run: Path) -> None:
     means = [46.0, 34.0, 33.0, 30.0]
     assert "best" not in answer_of(run, means, within=50)
     assert "cannot be told apart" in answer_of(run, means, within=50)
-    told = answer_of(run, means, status="measured of fewer than two directions")
-    assert "the methods are not compared, as they are measured of fewer than two directions." in told
+    told = answer_of(run, means, status="measured of fewer than three directions")
+    assert "the methods are not compared, as they are measured of fewer than three directions." in told
     assert "best" not in told
     assert "told apart" not in told
 

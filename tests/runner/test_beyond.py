@@ -29,7 +29,7 @@ SIZES = {
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run of all that a suite may ask for, on three layers."""
-    sets = toy.write_sets(tmp_path_factory.mktemp("sets"), layers=("first", "up", "last"))
+    sets = toy.write_sets(tmp_path_factory.mktemp("sets"), layers=("first", "up", "last"), count=3)
     toy.write_latent_set(sets)
     chosen = toy.judged(experiments=EVERYTHING, **SIZES)
     subject = chosen.generators[0].model_dump() | {"layers": ["up"], "embedding": "toy:embedding"}

@@ -181,12 +181,12 @@ def ranked(generator, first, second):
     return {row["metric"]: row for row in rows(Ranking(), on, Ranking().run(on), "ranking")}
 
 
-def two(generator, method, seed, **settings):
-    return direction_set(generator, "map", noise(seed, 2, 4, 3, 4, 4), method=method, settings=settings)
+def three(generator, method, seed, **settings):
+    return direction_set(generator, "map", noise(seed, 3, 4, 3, 4, 4), method=method, settings=settings)
 
 
 def test_a_ranking_has_each_number_of_both_methods(generator):
-    table = ranked(generator, two(generator, "svd", 0), two(generator, "spectrum", 1))
+    table = ranked(generator, three(generator, "svd", 0), three(generator, "spectrum", 1))
     numbers = {metric: (row["value"], row["value_against"], row["difference"]) for metric, row in table.items()}
     assert numbers == {
         "FD": pytest.approx((20.0, 40.0, -20.0)),
@@ -195,11 +195,11 @@ def test_a_ranking_has_each_number_of_both_methods(generator):
         "unexplained fraction in z": pytest.approx((0.2, 0.7, -0.5)),
     }
     assert all(row["status"] == "" for row in table.values())
-    assert all((row["directions"], row["directions_against"]) == (2, 2) for row in table.values())
+    assert all((row["directions"], row["directions_against"]) == (3, 3) for row in table.values())
 
 
 def test_sets_that_were_calibrated_to_different_effects_are_compared_only_at_one_effect(generator):
-    near, far = two(generator, "svd", 0, effect=0.1), two(generator, "spectrum", 1, effect=0.2)
+    near, far = three(generator, "svd", 0, effect=0.1), three(generator, "spectrum", 1, effect=0.2)
     table = ranked(generator, near, far)
     assert {metric for metric, row in table.items() if row["status"] == ""} == {"FD", "KID"}
     others = [row for row in table.values() if row["status"]]
@@ -211,13 +211,13 @@ def test_sets_that_were_calibrated_to_different_effects_are_compared_only_at_one
 
 def test_numbers_of_a_method_are_at_the_effect_of_the_comparison(generator):
     """Of 0.1 and 0.2 at 20 and 30 over unshifted images at 10, an effect of 0.1 is at 20 and at 20."""
-    found = two(generator, "svd", 0, effect=0.1)
+    found = three(generator, "svd", 0, effect=0.1)
     curves = {one.name: curve(20.0, 30.0, effects=EFFECTS) for one in found}
     on = measurement({Curves: CurvesFound(curves, {})}, along=realism(10.0), generator=generator, sets=[found])
     outcome = Ranking().run(on)
     row = Ranking().set_columns(on, outcome, found)
     assert (row["effect"], row["fd_mean"], row["kid_mean"]) == pytest.approx((0.1, 20.0, 0.2))
-    assert (row["fd_directions"], row["kid_directions"]) == (2, 2)
+    assert (row["fd_directions"], row["kid_directions"]) == (3, 3)
     (first, *_) = rows(Ranking(), on, outcome, "equal")
     assert (first["effect"], first["value"], first["reached"]) == (pytest.approx(0.1), pytest.approx(20.0), True)
 
