@@ -57,6 +57,10 @@ def test_a_loss_that_rises_is_on_its_plateau():
     assert failed_criteria(GOOD | {"losses": [*7 * [0.04], 0.05]}, 16) == []
 
 
+def test_a_loss_of_zero_as_plans_have_it_is_on_its_plateau():
+    assert failed_criteria(GOOD | {"losses": 8 * [0.0]}, 16) == []
+
+
 def test_numbers_that_are_not_finite_fail():
     nan = float("nan")
     assert len(failed_criteria(GOOD | {"accuracy": nan, "overlap": nan, "cosine_to_start": nan}, 16)) == 3

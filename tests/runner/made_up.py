@@ -16,14 +16,14 @@ from navbench.experiments.rows import settled
 CODES = 50
 
 
-def curve(low, high, *, influence=None, effects=(1.0, 1.0)):
-    """Distances at both ends, a hundredth of that in the kernel distance."""
-    values = torch.tensor([low, high], dtype=torch.float64)
-    influence = torch.zeros(2, CODES, dtype=torch.float64) if influence is None else influence
-    effect = torch.tensor(effects)[:, None].expand(2, 4)
-    of_reference, excess = (torch.empty(2, 0),) * 2, (torch.zeros(2, 2),) * 2
-    of_samples = (values, influence, values / 100, influence / 100, effect)
-    return Curve(*of_samples, *torch.zeros(3, 2, 4), *of_reference, *excess)
+def curve(*values, influence=None, effects=None):
+    """Distances at each shift, a hundredth of that in the kernel distance, from a reference without uncertainty."""
+    points, distances = len(values), torch.tensor(values, dtype=torch.float64)
+    influence = torch.zeros(points, CODES, dtype=torch.float64) if influence is None else influence
+    effect = torch.tensor(effects or [1.0] * points)[:, None].expand(points, 4)
+    of_reference, excess = (torch.empty(points, 0),) * 2, (torch.zeros(points, 2),) * 2
+    of_samples = (distances, influence, distances / 100, influence / 100, effect)
+    return Curve(*of_samples, *torch.zeros(3, points, 4), *of_reference, *excess)
 
 
 def realism(floor=0.0, scores=None):

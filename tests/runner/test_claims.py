@@ -8,10 +8,8 @@ import torch
 import toy
 from analytic import noise, ranged
 from made_up import CODES, measurement, realism
-from made_up import curve as made_up_curve
 
 from navbench.experiments.calibration import Target
-from navbench.experiments.fid_curve import Curve
 from navbench.experiments.matched import Match, Matched, Matches, cost_of
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
@@ -26,11 +24,7 @@ def curve(shrunk, grown, noise=0.0, seed=0):
     own = torch.randn(2, CODES, generator=torch.Generator().manual_seed(int(100 * grown)), dtype=torch.float64)
     influence = shared * 30 + own * noise
     influence -= influence.mean(1, keepdim=True)
-    ends = made_up_curve(shrunk, grown, influence=influence)
-    values = torch.tensor([shrunk, *halves, grown], dtype=torch.float64)
-    spread = influence[[0, 0, 1, 1]]
-    effects = ends.effects[[0, 0, 1, 1]]
-    return Curve(values, spread, values / 100, spread / 100, effects, *torch.zeros(2, 4, 4))
+    return made_up.curve(shrunk, *halves, grown, influence=influence[[0, 0, 1, 1]])
 
 
 def match(method, shrunk, grown, *, place="convs.3", reached=(-1.0, 1.0), noise=0.0, solved=0.0):
