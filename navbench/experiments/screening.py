@@ -14,6 +14,7 @@ from navbench.experiments.ends import Ends, measured_ends
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, estimated
+from navbench.generators.base import Codes
 from navbench.metrics import estimate
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.seeds import Role
@@ -108,7 +109,7 @@ class Screening(Experiment[ScreeningSettings, Screened]):
         return {"samples": {"screening": next((effects.shape[1] for effects in outcome.effects.values()), 0)}}
 
 
-def effect_codes(on: Measurement) -> Tensor:
+def effect_codes(on: Measurement) -> Codes:
     """The codes that the effects of directions are measured on: of `ends` where the suite has it, else its own."""
     of_ends = (Role.CURVE, on.settings(Ends).samples)
     role, samples = of_ends if on.wants(Ends) else (Role.SCREENING, on.settings(Screening).samples)
