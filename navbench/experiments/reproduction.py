@@ -11,17 +11,15 @@ from navbench.basis import random_basis
 from navbench.directions import Direction, DirectionSet
 from navbench.discovery.calibration import EffectMeter, Ends, calibrate
 from navbench.errors import NavbenchError
-from navbench.experiments.edit import codes_for
 from navbench.experiments.experiment import Experiment, File
 from navbench.experiments.imitation import Reproduction, imitate
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.pictures import still
 from navbench.experiments.rows import Row, estimated, who
-from navbench.experiments.screening import Screening
+from navbench.experiments.screening import Screening, effect_codes
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.significance import Decision, Test, decided
-from navbench.seeds import Role
 from navbench.settings import Settings
 from navbench.spaces import Space, describe
 from navbench.spaces import create as create_space
@@ -68,7 +66,7 @@ class Control:
     """Random directions of the space that some edits lie in, and how well they are imitated, by the target in words.
 
     Attributes:
-        effect: the mean of their edits at t_max, on the codes of the screening.
+        effect: the mean of their edits at t_max, on the codes of the edits' effects.
     """
 
     effect: float
@@ -228,9 +226,8 @@ def _effect(on: Measurement, direction: Direction) -> float:
 
 def _calibrations(on: Measurement, group: Sequence[Direction], count: int) -> list[Piece[Ends]]:
     """The pieces that give random directions of a place the mean effect of some of its directions."""
-    bench, generator, space = on.bench, on.generator, group[0].space_of(on.generator)
-    codes = codes_for(generator, Role.SCREENING, range(on.settings(Screening).samples), bench.suite.seed)
-    meter = EffectMeter(space, bench.distance, codes, bench.compute)
+    bench, space = on.bench, group[0].space_of(on.generator)
+    meter = EffectMeter(space, bench.distance, effect_codes(on), bench.compute)
     target = sum(_effect(on, one) for one in group) / len(group)
     device = bench.compute.device
     basis = random_basis(space.shape, count, bench.suite.seed).to(device)

@@ -10,10 +10,11 @@ from torch import Tensor
 from navbench.costs import Rehearsed, preparing, rehearses, rendering, seeing
 from navbench.directions import Direction
 from navbench.experiments.edit import Edit, codes_for
-from navbench.experiments.ends import measured_ends
+from navbench.experiments.ends import Ends, measured_ends
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, estimated
+from navbench.generators.base import Codes
 from navbench.metrics import estimate
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.seeds import Role
@@ -106,3 +107,10 @@ class Screening(Experiment[ScreeningSettings, Screened]):
     def facts(self, on: Measurement, outcome: Screened) -> Mapping[str, object]:
         """Over how many codes."""
         return {"samples": {"screening": next((effects.shape[1] for effects in outcome.effects.values()), 0)}}
+
+
+def effect_codes(on: Measurement) -> Codes:
+    """The codes that the effects of directions are measured on: of `ends` where the suite has it, else its own."""
+    of_ends = (Role.CURVE, on.settings(Ends).samples)
+    role, samples = of_ends if on.wants(Ends) else (Role.SCREENING, on.settings(Screening).samples)
+    return codes_for(on.generator, role, range(samples), on.bench.suite.seed)

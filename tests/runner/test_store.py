@@ -28,8 +28,8 @@ from navbench.work import Stored, content_of, pure, slices, steps
 
 CURVE = {"curve_shard", "curve", "curve_quality"}
 CURVES = CURVE | {"unshifted_features", "reference_statistics", "floor", "end_points", "end_floor"}
-LEADING = {"heat", "imitate", "strip"}
-ALL = CURVES | {"heat", "imitate", "strip", "samples", "pairing"}
+INSTRUMENT = {"unshifted_features", "reference_statistics", "floor", "damaged_shard", "curve"}
+ALL = CURVES | INSTRUMENT | {"heat", "imitate", "strip", "samples", "pairing"}
 SUBJECT = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "random"]}
 
 
@@ -83,11 +83,16 @@ def kinds(monkeypatch):
         ({"seed": 1}, ALL),
         ({"precision": "bf16"}, ALL),
         ({"screening": {"samples": 5}}, set()),  # the effects are those of the ends
+        ({"ends": {"samples": 7}}, {"unshifted_features", "end_points", "end_floor"}),
+        ({"ends": {"points": 5}}, {"end_points"}),
+        ({"instrument": {"samples": 13}}, INSTRUMENT),
         ({"curves": {"samples": 21}}, CURVES),
         ({"curves": {"shifts": 5}}, CURVE),
         ({"curves": {"effect_samples": 5}}, CURVE | {"floor"}),
-        ({"curves": {"extractor": "other-toy-pixels"}}, CURVES | LEADING),  # whose KID puts other directions first
-        ({"curves": {"extractor_precision": "bf16"}}, CURVES),
+        # Its KID puts another random direction first, which was imitated before, as one of the controls.
+        ({"curves": {"extractor": "other-toy-pixels"}}, CURVES | INSTRUMENT | {"heat", "strip"}),
+        ({"curves": {"extractor_precision": "bf16"}}, CURVES | INSTRUMENT),
+        ({"curves": {"pairwise_samples": 9}}, (CURVES | INSTRUMENT) - {"unshifted_features"}),
         ({"locality": {"samples": 12}}, {"heat"}),
         ({"locality": {"shifts": 4}}, {"heat"}),
         ({"reproduction": {"codes": 5}}, {"imitate"}),
@@ -108,6 +113,19 @@ def test_a_changed_setting_makes_anew_what_depends_on_it_and_nothing_else(
     shutil.copytree(finished.folder / "cache", tmp_path / "cache")
     toy.execute(tmp_path, toy.tiny(**values), sets)
     assert set(kinds) == made
+
+
+def test_drawn_controls_are_calibrated_on_the_codes_of_the_edits_effects(tmp_path, sets, finished, kinds):
+    """They are those of `ends`, so what is drawn depends on its settings, and on no others."""
+    shutil.copytree(finished.folder / "cache", tmp_path / "cache")
+    alone = {"generators": [SUBJECT | {"methods": ["svd"]}]}
+    toy.execute(tmp_path, toy.tiny(**alone), sets)
+    assert (kinds["calibrate"], set(kinds) - {"calibrate"}) == (4, {"imitate"})
+    kinds.clear()
+    toy.execute(tmp_path, toy.tiny(**alone, screening={"samples": 5}), sets)
+    assert not kinds
+    toy.execute(tmp_path, toy.tiny(**alone, ends={"samples": 7}), sets)
+    assert kinds["calibrate"] == 4
 
 
 def test_another_distance_makes_effects_anew_but_no_features(tmp_path, sets, finished, kinds, monkeypatch):
@@ -131,7 +149,7 @@ def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp
         changed = replace(found, t_max=2 * found.t_max)
         write_set(changed, set_path(longer, found.set_id), overwrite=True)
     toy.execute(tmp_path / "run", toy.tiny(), longer)
-    shared = {"unshifted_features", "reference_statistics", "floor", "end_floor", "samples"}
+    shared = {"unshifted_features", "reference_statistics", "floor", "end_floor", "damaged_shard", "samples"}
     assert set(kinds) == (ALL | {"span_overlap"}) - shared
     assert kinds["curve"] == 2
 
