@@ -19,6 +19,7 @@ from navbench.experiments.reference import RESAMPLING, is_drawn, open_reference,
 from navbench.experiments.rows import resolution, who
 from navbench.experiments.statistics import is_statistics, prepare, read_statistics
 from navbench.face import Loaded, check_counts
+from navbench.methods import is_control
 from navbench.metrics import estimate
 from navbench.metrics.extractors import Extractor, create_extractor
 from navbench.metrics.frechet import of_one_distribution
@@ -59,7 +60,7 @@ def curve(
 
     Returns:
         A row per shift and metric, with the columns of a run's table `curves`, and `place` and `where`, how headings
-        call the layer or the latent space.
+        call the layer or the latent space, and `is_control`, whether the method is a control.
 
     Raises:
         NavbenchError: there is no such reference, extractor or distance, or the reference does not fit the generator.
@@ -132,10 +133,10 @@ def _reference(
     return fid_curve.ReferenceStatistics.of(Parts.of(found.features), MOST, compute.device)
 
 
-def _who(direction: Direction) -> dict[str, str]:
+def _who(direction: Direction) -> dict[str, Any]:
     """The columns that say which direction a row is about."""
     words = {"place": place(direction.place, direction.space), "where": short_place(direction.place, direction.space)}
-    return who(direction) | {"direction": str(direction.index)} | words
+    return who(direction) | {"direction": str(direction.index), "is_control": is_control(direction.method)} | words
 
 
 @dataclass(frozen=True)
