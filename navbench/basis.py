@@ -113,3 +113,9 @@ class IdentityBasis:
 def random_basis(shape: torch.Size, count: int, seed: int) -> DenseBasis:
     """`count` offsets drawn uniformly from the unit sphere; offset i depends on (seed, i) only."""
     return DenseBasis(seeds.normal(seeds.derived(seed, "random basis"), range(count), tuple(shape)))
+
+
+def random_combinations(directions: int, count: int, seed: int) -> Tensor:
+    """Unit-norm coefficients (K, B) of random combinations of a basis; row i depends on (seed, i) only."""
+    rows = seeds.normal(seeds.derived(seed, "random in basis"), range(directions), (count,))
+    return torch.nn.functional.normalize(rows, dim=1)

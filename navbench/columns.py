@@ -1,7 +1,7 @@
 """What a table of a run folder is: its name, what a row is, and its columns with kind, unit and meaning."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from navbench.errors import NavbenchError
@@ -92,9 +92,9 @@ def text(name: str, words: str, empty: bool = False) -> Column:
     return Column(name, "text", words, empty=empty)
 
 
-def flag(name: str, words: str) -> Column:
-    """A column of True and False."""
-    return Column(name, "flag", words)
+def flag(name: str, words: str, empty: bool = False) -> Column:
+    """A column of True and False; one that may be left out is False in every row of a file that does."""
+    return Column(name, "flag", words, empty=empty)
 
 
 def count(name: str, words: str, empty: bool = False) -> Column:
@@ -114,3 +114,21 @@ def estimated(name: str, words: str, unit: str = "", empty: bool = False, stderr
         number(name, words, unit, empty, stderr),
         number(stderr, f"standard error of `{name}`", unit, empty),
     )
+
+
+def levelled(name: str, words: str, unit: str = "") -> tuple[Column, ...]:
+    """A mean over directions, its standard error, and that of either of its levels; they may be empty."""
+    return (
+        number(name, words, unit, empty=True, stderr=f"{name}_stderr"),
+        number(f"{name}_stderr", f"standard error of `{name}`: other directions on other codes", unit, empty=True),
+        number(f"{name}_stderr_directions", "the same of other directions on the same codes", unit, empty=True),
+        number(f"{name}_stderr_codes", "the same of the same directions on other codes", unit, empty=True),
+    )
+
+
+def drawn(name: str, words: str, unit: str = "", empty: bool = False, stderr: str = "") -> tuple[Column, ...]:
+    """A number from a reference that may be drawn: with the standard error of both, in a column `..._both`."""
+    value, error = estimated(name, words, unit, empty, stderr)
+    alone = f"standard error of `{name}` under other codes, the reference held fixed"
+    both = f"standard error of `{name}` under other codes and another draw of the reference; empty if it is not drawn"
+    return value, replace(error, words=alone), number(f"{error.name}_both", both, unit, empty=True)

@@ -48,6 +48,11 @@ class SetFile:
         return self.header["layer"] or self.header["space"]
 
     @property
+    def status(self) -> str:
+        """Of a learned set, whether its learning converged; '' if it does not say so."""
+        return str(self.header["provenance"].get("status", ""))
+
+    @property
     def set_id(self) -> str:
         """'generator/method/place'."""
         return f"{self.header['generator']}/{self.header['method']}/{self.place}"

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,14 +13,16 @@ from torch import Tensor
 
 from navbench.directions import Direction
 from navbench.errors import unknown
-from navbench.experiments import fid_curve, locality, reproduction
+from navbench.experiments import fid_curve, imitation, locality
 from navbench.experiments.edit import Edit
-from navbench.experiments.reference import RESAMPLING, open_reference, real_features
+from navbench.experiments.reference import RESAMPLING, is_drawn, open_reference, real_features
 from navbench.experiments.rows import resolution, who
 from navbench.experiments.statistics import is_statistics, prepare, read_statistics
 from navbench.face import Loaded, check_counts
+from navbench.methods import is_control
 from navbench.metrics import estimate
 from navbench.metrics.extractors import Extractor, create_extractor
+from navbench.metrics.frechet import of_one_distribution
 from navbench.metrics.locality import locality as concentration
 from navbench.metrics.pairwise import MOST
 from navbench.metrics.parts import Parts
@@ -58,7 +60,7 @@ def curve(
 
     Returns:
         A row per shift and metric, with the columns of a run's table `curves`, and `place` and `where`, how headings
-        call the layer or the latent space.
+        call the layer or the latent space, and `is_control`, whether the method is a control.
 
     Raises:
         NavbenchError: there is no such reference, extractor or distance, or the reference does not fit the generator.
@@ -77,12 +79,16 @@ def curve(
     setting = {"extractor": extractor, "reference": reference}
     setting |= {"distance": distance, "precision": direction.compute.precision}
     setting |= {"resolution": str(resolution(direction.space.generator))}
-    rows = []
+    rows, anew = [], is_drawn(reference)
     for t, features, effects in points:
         effect = estimate.mean(effects)
         at = {"t": t, "effect": effect.value, "effect_stderr": effect.stderr, "n_effect": effect.n}
-        for metric, value in zip((network.metric, "KID"), measured_from.measure(Parts.of(features))[:2], strict=True):
+        frechet, kernel, _ = measured_from.measure(Parts.of(features))
+        if t == 0 and reference == "unshifted":
+            frechet = of_one_distribution(frechet, measured_from.n or len(features))
+        for metric, value in ((network.metric, frechet), ("KID", kernel)):
             numbers = {"metric": metric, "value": value.value, "stderr": value.stderr, "n": value.n}
+            numbers["stderr_both"] = value.stderr_both if anew else math.nan
             n_reference = measured_from.n_pairwise if metric == "KID" else measured_from.n
             numbers["n_reference"] = n_reference or math.nan
             rows.append({**_who(direction.direction), **at, **numbers, **setting})
@@ -127,10 +133,10 @@ def _reference(
     return fid_curve.ReferenceStatistics.of(Parts.of(found.features), MOST, compute.device)
 
 
-def _who(direction: Direction) -> dict[str, str]:
+def _who(direction: Direction) -> dict[str, Any]:
     """The columns that say which direction a row is about."""
     words = {"place": place(direction.place, direction.space), "where": short_place(direction.place, direction.space)}
-    return who(direction) | {"direction": str(direction.index)} | words
+    return who(direction) | {"direction": str(direction.index), "is_control": is_control(direction.method)} | words
 
 
 @dataclass(frozen=True)
@@ -180,8 +186,8 @@ def heatmap(direction: Edit, *, samples: int = 64, shifts: int = 8, seed: int = 
 
 
 def imitate(
-    direction: Edit, target: str, *, layer: str | None = None, codes: int = 32, held_out: int = 64, steps: int = 30,
-    distance: str = DISTANCE, seed: int = 0,
+    direction: Edit, target: str, *, layer: str | None = None, codes: int = 32, held_out: int = 64, steps: int = 200,
+    bound: int = 4, distance: str = DISTANCE, seed: int = 0,
 ) -> pd.Series:  # fmt: skip
     """Whether one offset in another space does the same as a direction at t_max (eq. 5).
 
@@ -191,28 +197,31 @@ def imitate(
         layer: of an activation or a kernel; by default the direction's own.
         codes: on which the offset is found.
         held_out: others, on which it is measured.
-        steps: of L-BFGS.
+        steps: of L-BFGS at most; it ends when the unexplained fraction has stopped falling.
+        bound: of how many of the held-out codes the best offset of each is sought; 0, or at least 2.
         distance: the perceptual one that is reported beside the unexplained fraction.
         seed: of the codes.
 
     Returns:
         Numbers of a run's table `reproduction`: target, unexplained_fraction (0 for a perfect imitation, 1 for none)
-        with its standard error and n, unexplained_fraction_train, steps; and the mean perceptual distance of the
-        imitation from the edit, and of the unshifted image from it.
+        with its standard error and n, unexplained_fraction_train, steps, bound, what the best offset per image leaves,
+        and status, '' where the search has converged and both kinds of codes agree; and the mean perceptual distance
+        of the imitation from the edit, and of the unshifted image from it.
 
     >>> found = nb.imitate(nb.load_direction("faces/svd/main.6/0"), "z", codes=2, held_out=2, steps=1)
     >>> 0 < found["unexplained_fraction"] < 2
     True
     """
-    check_counts(codes=(codes, 1), held_out=(held_out, 2), steps=(steps, 1))
+    check_counts(codes=(codes, 1), held_out=(held_out, 2), steps=(steps, 1), bound=(bound, 0))
     space = create_space(direction.space.generator, target, layer or direction.direction.layer)
     perceptual = create_distance(distance, direction.compute)
     t = direction.direction.t_max
-    found = reproduction.imitate(space, direction, t, perceptual, seed, codes, held_out, steps)
+    found = imitation.imitate(space, direction, t, perceptual, seed, codes, held_out, steps, min(bound, held_out))
     left = found.unexplained_fraction
     numbers = {"unexplained_fraction": left.value, "unexplained_fraction_stderr": left.stderr, "n": left.n}
-    rest = {"unexplained_fraction_train": float(found.steps[-1]), "steps": len(found.steps) - 1}
+    rest: dict[str, Any] = {"unexplained_fraction_train": float(found.steps[-1]), "steps": len(found.steps) - 1}
+    rest |= {"bound": found.bound.value if found.bound else math.nan}
     seen = {"perceptual": found.perceptual, "perceptual_edit": found.perceptual_sizes}
     rest |= {column: float(distances.double().mean()) for column, distances in seen.items()}
     about = {"name": direction.direction.name, "target": describe(space), "t": t}
-    return pd.Series({**about, **numbers, **rest, "distance": distance})
+    return pd.Series({**about, **numbers, **rest, "status": found.status, "distance": distance})

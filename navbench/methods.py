@@ -1,4 +1,7 @@
-"""The methods of discovery: each is a basis of a space and, optionally, coefficients learned on it (one table).
+"""The methods of discovery: each is a basis of a space and, optionally, coefficients on it (one table).
+
+Every method that searches has a control, which draws its directions at random from the same basis, or from the same
+space.
 
 Other packages add rows as entry points of the group `navbench.methods`: a `Method`, or a function that returns one.
 """
@@ -42,11 +45,13 @@ class Method:
 
     Attributes:
         basis: one of `BASES`, or a name of its own for one that `make` makes.
-        learned: whether coefficients are learned on it; else each direction is one vector of the basis.
+        learned: whether coefficients are learned on it; else each direction is one vector of the basis ...
         spaces: the kinds of spaces in which it is defined.
         source: where it is described.
         make: makes a basis that is none of `BASES`.
         section: the part of the discovery's settings that says how coefficients are learned.
+        drawn: ... or, of a control, a unit combination of the basis, drawn at random.
+        control: the method that is its control; '' of one that is a control itself.
     """
 
     name: str
@@ -56,6 +61,8 @@ class Method:
     source: str
     make: Maker | None = None
     section: str = "optimization"
+    drawn: bool = False
+    control: str = "random"
 
 
 _WEIGHTS, _LATENT = ("parameter",), LATENTS
@@ -63,9 +70,12 @@ BUILT_IN = {
     method.name: method
     for method in (
         Method("svd", "svd", False, _WEIGHTS, "section 4.2, the baseline"),
-        Method("optimization", "svd", True, _WEIGHTS, "section 3.2"),
+        Method("optimization", "svd", True, _WEIGHTS, "section 3.2", control="random-in-svd"),
         Method("spectrum", "hessian", False, _WEIGHTS, "section 3.3"),
-        Method("hybrid", "hessian", True, _WEIGHTS, "section 3.4", section="hybrid"),
+        Method(
+            "hybrid", "hessian", True, _WEIGHTS, "section 3.4",
+            section="hybrid", control="random-in-spectrum",
+        ),
         Method("ganspace", "pca", False, ("w",), "Härkönen et al., NeurIPS 2020; z has no principal axes"),
         Method("sefa", "sefa", False, ("z", "w"), "Shen & Zhou, CVPR 2021"),
         Method("latent-spectrum", "hessian", False, _LATENT, "Wang & Ponce, ICLR 2021"),
@@ -73,7 +83,18 @@ BUILT_IN = {
             "latent-optimization", "identity", True, _LATENT, "Voynov & Babenko, ICML 2020",
             section="latent_optimization",
         ),
-        Method("random", "random", False, (*_WEIGHTS, *_LATENT), "a control: offsets drawn from the unit sphere"),
+        Method(
+            "random", "random", False, (*_WEIGHTS, *_LATENT), "a control: offsets drawn from the unit sphere",
+            control="",
+        ),
+        Method(
+            "random-in-svd", "svd", False, _WEIGHTS, "a control: unit combinations of the svd, drawn at random",
+            drawn=True, control="",
+        ),
+        Method(
+            "random-in-spectrum", "hessian", False, _WEIGHTS, "a control: the same of the spectrum's eigenvectors",
+            drawn=True, control="",
+        ),
     )
 }  # fmt: skip
 
@@ -110,6 +131,10 @@ def _added(name: str) -> Method:
             f"Entry point {name!r} of {GROUP} gives no method of that name with a basis of its own or one of "
             f"{', '.join(BASES)}."
         )
+    if row.control and row.control not in METHODS:
+        raise NavbenchError(
+            f"Entry point {name!r} of {GROUP} names {row.control!r} as its control, which is no method."
+        )
     return row
 
 
@@ -123,7 +148,18 @@ def admitted(methods: Sequence[str], kind: str) -> tuple[str, ...]:
 
 def is_determined(method: str) -> bool:
     """Whether the weights alone determine what a method finds: no seed, and no codes."""
-    return METHODS[method].basis in ("svd", "sefa") and not METHODS[method].learned
+    row = METHODS[method]
+    return row.basis in ("svd", "sefa") and not (row.learned or row.drawn)
+
+
+def control_of(method: str) -> str:
+    """The control of a method, '' of a control; of a method that is not in the table, `random`."""
+    return METHODS[method].control if method in METHODS else "random"
+
+
+def is_control(method: str) -> bool:
+    """Whether a method's directions are drawn at random, for others to be compared with."""
+    return not control_of(method)
 
 
 def effort(method: str, settings: dict[str, Any]) -> dict[str, Any]:

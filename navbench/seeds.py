@@ -15,6 +15,7 @@ class Role(StrEnum):
     ATTRIBUTES = "attributes"
     CALIBRATION = "calibration"
     RACING = "racing"
+    INSTRUMENT = "instrument"
     CURVE = "curve"
     REFERENCE = "reference"
     LOCALITY = "locality"
@@ -24,6 +25,8 @@ class Role(StrEnum):
     QUALITY = "quality"
     SURVEY = "survey"
     PAIRS = "pairs"
+    DISENTANGLING = "disentangling"
+    COMPOSITION = "composition"
 
 
 def derived(seed: int, *role: str | int) -> int:

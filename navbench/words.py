@@ -27,6 +27,8 @@ PRECISIONS = ("float32", "bf16")
 """In which numbers networks compute."""
 PROJECTIONS = ("w+", "w", "z", "z+activation")
 """Where a photo may be projected: the last is z, and then the tensor that enters the layer of the direction."""
+CONVERGED, NOT_CONVERGED = "converged", "not converged"
+"""The status of a learned direction set (`discovery.convergence`); sets of other methods have none."""
 DISTANCE = "stlpips-alex"
 """The default perceptual distance."""
 EXTRACTOR = "efficientnet-lite0"

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from navbench.basis import DenseBasis
 from navbench.compute import Compute
 from navbench.directions import Direction, DirectionSet
+from navbench.experiments.calibration import Range
 from navbench.experiments.edit import Edit
 from navbench.generators.base import Codes, Generator, Layer, State, convolve
 from navbench.generators.stylegan2 import StyleGAN2
@@ -193,3 +194,16 @@ def direction_set(generator: Generator, layer: str, vectors: Tensor, **changes: 
         "seed": 5,
     }
     return DirectionSet(**(settings | changes))  # type: ignore[arg-type]
+
+
+def ranged(*reached: float, stderr: float = 0.0, slope: float = 1.0, seed: int = 0, count: int = 50) -> Range:
+    """A range from -1 to 1, tried to four times that, at whose ends `count` codes have these means, to that error.
+
+    The errors of both ends, and those of different seeds, are independent.
+    """
+    code = torch.arange(count, dtype=torch.float64)[None] + 0.5
+    frequency = torch.tensor([[2.0 * seed + 1], [2.0 * seed + 2]], dtype=torch.float64)
+    spread = (2 * (count - 1)) ** 0.5 * torch.cos(torch.pi * frequency * code / count)  # cosines are orthogonal
+    means = torch.tensor(reached, dtype=torch.float64)[:, None]
+    ends = torch.tensor([-1.0, 1.0], dtype=torch.float64)
+    return Range(ends, means + stderr * spread, torch.full_like(ends, slope), 4 * ends)

@@ -30,8 +30,9 @@ SMALL = {
     "photos": {"count": 1, "steps": 2},
     "recognition": {"steps": 2, "batch": 4, "pairs": 8},
     "stability": {"codes": [5]},
+    "composition": {"directions": 2, "samples": 2},
 }
-LEARNING = {"steps": 2, "batch": 4, "evaluation": 4}
+LEARNING = {"steps": 2, "batch": 4, "evaluation": 4, "recognition_codes": 4}
 FETCHED = {"distance": "stlpips-alex", "extractor": "efficientnet-lite0"}
 """In place of networks whose weights are not in the package index."""
 
@@ -45,6 +46,7 @@ def small(preset: str) -> str:
         discovery[name] = discovery[name] | LEARNING
     solver = {"vectors": 3, "codes": 4, "products": 12, "block": 4, "iterations": 1}
     discovery["spectrum"] = discovery["spectrum"] | solver
+    discovery["ganspace"] = {"samples": 64}
     curves = SMALL["curves"] | {"extractor": FETCHED["extractor"]}
     values = {**SMALL, "curves": curves, "discovery": discovery, "distance": FETCHED["distance"]}
     return own.with_values(name="small", **values).toml()

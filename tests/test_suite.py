@@ -1,5 +1,7 @@
 """Suites: what their files may say, what is said of one that is wrong, and when two are the same benchmark."""
 
+import re
+from importlib.resources import files
 from itertools import pairwise
 
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from navbench import suite
 from navbench.errors import NavbenchError
+from navbench.methods import METHODS
 from navbench.suite import PRESETS, Subject, Suite
 
 MINIMAL = 'name = "mine"\n[[generators]]\nname = "faces"\n'
@@ -61,21 +64,47 @@ def test_the_paper_preset_holds_the_values_of_the_paper():
     assert (spectrum.vectors, spectrum.codes, spectrum.solver) == (64, 512, "power")
     assert (spectrum.epsilon, spectrum.iterations) == (0.1, 10)
     optimization, hybrid = discovery.optimization, discovery.hybrid
-    assert (optimization.shift, optimization.batch, optimization.steps) == (3500, 32, 100_000)
-    assert (hybrid.shift, hybrid.batch, hybrid.steps) == (80, 16, 100_000)
+    assert (optimization.batch, optimization.steps) == (32, 100_000)
+    assert (hybrid.batch, hybrid.steps) == (16, 100_000)
     for learned in (optimization, hybrid):
         assert learned.learning_rate == 1e-4
-        assert learned.regression == pytest.approx(2.5e-3 * learned.shift)  # lambda * T
     assert (paper.locality.samples, paper.locality.shifts) == (1600, 20)
     assert (paper.curves.samples, paper.curves.extractor) == (50_000, "inception-v3-compat")
     assert set(paper.generators[0].methods) >= {"svd", "optimization", "spectrum", "hybrid"}
+
+
+@pytest.mark.parametrize("name", suite.PRESETS)
+def test_a_preset_has_the_control_of_every_method(name):
+    for subject in suite.read(name).generators:
+        assert {"random", "random-in-svd", "random-in-spectrum"} <= set(subject.methods)
+        for methods in (subject.methods, subject.latent_methods if subject.latents else ()):
+            assert {METHODS[method].control for method in methods} - {""} <= set(methods)
+
+
+def test_the_paper_preset_takes_its_t_from_the_effect_and_has_that_of_the_paper_in_comments():
+    text = files("navbench").joinpath("presets", "paper.toml").read_text()
+    theirs = re.sub(r"\n(?:optimization|hybrid) = .*", "", text).replace("\n# optimization", "\noptimization")
+    theirs = suite.parse(theirs.replace("\n# hybrid", "\nhybrid"), "the paper's T").discovery
+    ours = suite.read("paper").discovery
+    for method, shift in (("optimization", 3500), ("hybrid", 80)):
+        learned = getattr(theirs, method)
+        assert learned.shift == shift
+        assert learned.regression == pytest.approx(2.5e-3 * shift)  # lambda * T
+        assert getattr(ours, method) == learned.model_copy(update={"shift": None})
+
+
+def test_every_preset_takes_principal_components_of_a_hundred_thousand_codes():
+    for preset in ("smoke", "quick", "standard", "paper"):
+        chosen = suite.read(preset)
+        efforts = [chosen.discovery, *(subject.discovery for subject in chosen.generators if subject.discovery)]
+        assert all(effort.ganspace.samples == 100_000 for effort in efforts)
 
 
 def test_the_default_preset_needs_no_weights_but_those_of_the_package_index():
     for name in ("smoke", "quick", "standard"):
         chosen = suite.read(name)
         used = {chosen.distance, chosen.discovery.distance, chosen.curves.extractor}
-        assert used == {"stlpips-alex", "efficientnet-lite0"}
+        assert used == {"stlpips-alex", "stlpips-alex-pooled"}  # of one file
 
 
 def test_sizes_grow_from_smoke_to_quick_to_standard_to_paper():
@@ -289,6 +318,8 @@ CHOICES = {
     "stages": [{"codes": 8, "keep": 2}],
     "method": "svd",
     "shift_floor": 0.5,
+    "start": "random",
+    "reconstructor": "resnet18",
 }
 
 
@@ -300,7 +331,7 @@ def another(path, value):
         return not value
     if isinstance(value, list):
         return [*value, *value] if path[-1] != "spaces" else ["w+"]
-    if path[-1] == "shifts":
+    if path[-1] in ("shifts", "points"):
         return value + 2
     return value + "x" if isinstance(value, str) else value + 1
 
@@ -344,3 +375,10 @@ def test_a_generator_is_discovered_by_its_own_settings_where_it_has_some():
     assert own.directions == 3
     assert shared == chosen.discovery
     assert suite.parse(chosen.toml(), "again") == chosen
+
+
+@pytest.mark.parametrize("preset", suite.PRESETS)
+def test_presets_measure_every_effect_at_an_end_on_the_same_codes(preset):
+    chosen = suite.read(preset)
+    assert "ends" in chosen.experiments
+    assert chosen.ends.samples == chosen.curves.effect_samples <= chosen.curves.samples

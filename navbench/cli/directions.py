@@ -42,11 +42,11 @@ directions.add_command(export_directions)
 def list_directions(generator: str | None, as_csv: bool, folder: Path | None) -> None:
     """List the direction sets."""
     rows = [
-        (set_id, str(file.count), "; ".join(filter(None, file.header["labels"])), file.sha256)
+        (set_id, str(file.count), file.status, "; ".join(filter(None, file.header["labels"])), file.sha256)
         for set_id, file in sorted(library(folder).sets.items())
         if generator in (None, file.header["generator"])
     ]
-    columns = ("set", "directions", "labels", "sha256")
+    columns = ("set", "directions", "status", "labels", "sha256")
     if as_csv:
         written = io.StringIO()
         csv.writer(written, lineterminator="\n").writerows([columns, *rows])
@@ -54,7 +54,7 @@ def list_directions(generator: str | None, as_csv: bool, folder: Path | None) ->
         return
     table = folding(*columns)
     for row in rows:
-        table.add_row(*row[:3], row[3][:12])
+        table.add_row(*row[:4], row[4][:12])
     console.print(table)
 
 
@@ -89,8 +89,7 @@ def show_direction(name: str, generator: str | None, options: Options, folder: P
     for key, value in direction.scores.items():
         table.add_row(key.replace("_", " "), f"{value:.4g}")
     for key, value in file.header["provenance"].items():
-        if key != "log":
-            table.add_row(key, str(value))
+        table.add_row(key.replace("_", " "), str(value))
     table.add_row("file", str(file.path))
     table.add_row("sha256", file.sha256)
     console.print(table)

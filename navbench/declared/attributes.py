@@ -17,6 +17,13 @@ from navbench.declared.shared import (
     setting,
 )
 
+STATUS = text(
+    "status",
+    "why an end does not count: 'same way' (the attribute moves the same way at both ends, an artefact of the scorer), "
+    "'no change' (none that is significant is read), 'saturated' (it stops growing before), 'too far' (it still grows "
+    "at the largest shift tried); empty if the target is reached",
+    empty=True,
+)
 SCORED = (
     Table(
         "attributes",
@@ -51,7 +58,7 @@ SCORED = (
             text("direction", "the index of its best direction"),
             text("name", "that direction's full name"),
             number("share", "share of the squared change that the attribute takes"),
-            flag("best", "whether no other method has a larger share"),
+            flag("best", "whether no other method has a larger share, controls left out"),
         ),
     ),
     Table(
@@ -66,6 +73,7 @@ SCORED = (
             number("reached", "what was reached", "of the quantity", stderr="reached_stderr"),
             number("reached_stderr", "standard error of `reached`", "of the quantity", empty=True),
             flag("is_reached", "whether that is the target"),
+            STATUS,
             count("n", "latent codes that it is a mean over", empty=True),
         ),
     ),
@@ -81,12 +89,15 @@ SCORED = (
             number("reached", "the change that was reached", OWN, stderr="reached_stderr"),
             number("reached_stderr", "standard error of `reached`", OWN, empty=True),
             flag("is_reached", "whether that is the target"),
+            STATUS,
+            count("n_change", "codes that the change is a mean over", empty=True),
             number("effect", "mean perceptual distance of the edit", EFFECT, empty=True),
             *setting(),
             CURVE_N,
             REFERENCE_N,
             VALUE,
             STDERR,
+            number("stderr_of_change", "the part of `stderr` that comes from solving for the change", empty=True),
         ),
     ),
     Table(

@@ -32,7 +32,7 @@ PAIRS = (
             *estimated("cosine", "mean cosine of the two changes of the image"),
             number("cosine_of_choice", "the cosine by which it was chosen, on other codes"),
             flag("by_label", "whether it was chosen by its label"),
-            flag("closest", "whether it is the closest latent one of all sets"),
+            flag("closest", "whether it is the closest latent one of all sets, controls last"),
             count("n", "codes that `cosine` is a mean over"),
         ),
     ),
@@ -54,21 +54,31 @@ PAIRS = (
     ),
     Table(
         "ranking",
-        "two methods and a number: their paired difference on the same codes, and whose is lower, that it is not "
-        "significant, or why they are not compared",
+        "two methods and a number: the difference of their means over directions on the same codes, and whose is "
+        "lower, that it is not significant, or why they are not compared",
         (
             GENERATOR,
             LAYER,
-            text("metric", "the number: FID, FD, KID, area50, or unexplained fraction in a space"),
+            text(
+                "metric",
+                "the number: FID, FD, KID, precision, recall, density, coverage, area50, or unexplained fraction in a "
+                "space",
+            ),
             *setting(empty=True)[1:],
             REFERENCE_N,
             text("method", "a method"),
             text("against", "the method that it is compared with"),
+            count("directions", "directions that the first mean is of"),
+            count("directions_against", "directions that the other is of"),
             count("n", "codes that the numbers are of"),
             number("value", "mean of the method's directions"),
             number("value_against", "mean of the other's"),
             *estimated("difference", "the first less the second, paired on the codes", empty=True, stderr="stderr"),
-            number("p", "p of the difference, adjusted for all pairs of the place after Holm", empty=True),
+            number(
+                "stderr_directions", "standard error of `difference` under other directions, same codes", empty=True
+            ),
+            number("stderr_codes", "standard error of `difference` under other codes, same directions", empty=True),
+            number("p", "p of the difference, adjusted for all tests of the run after Holm", empty=True),
             text(
                 "lower",
                 "the method whose number is lower; empty if not significant (Holm, 5 %)",

@@ -51,12 +51,35 @@ LOCAL = (
         (
             *WHO,
             T,
+            number("effect", "mean effect of the edit", EFFECT, empty=True),
             text("target", "the space in which an imitation was sought"),
             count("steps", "steps of the search", empty=True),
             count("n_train", "codes that the imitation was fitted to", empty=True),
             count("n", "held-out codes that the unexplained fraction is a mean over"),
             *estimated("unexplained_fraction", "squared error of the imitation relative to the edit's squared change"),
             number("unexplained_fraction_train", "the same on the codes of the fit, at the last step", empty=True),
+            text(
+                "status",
+                "what limits it: 'not converged' (still falling at the last step), 'more codes needed' (the fractions "
+                "on both kinds of codes differ by more than 0.05)",
+                empty=True,
+            ),
+            *estimated("bound", "what the best offset per image leaves", empty=True),
+            count("n_bound", "held-out codes whose best offset was sought", empty=True),
+            *estimated("control", "mean unexplained fraction of random directions of the same space", empty=True),
+            count("n_control", "these random directions", empty=True),
+            number("control_effect", "mean effect of their edits", EFFECT, empty=True),
+            text("control_status", "what limits their imitation", empty=True),
+            *estimated(
+                "control_difference", "the unexplained fraction less theirs, by codes and their spread", empty=True
+            ),
+            number("control_p", "p of that difference, adjusted for all of the generator after Holm", empty=True),
+            text(
+                "than_control",
+                "whether 'more' or 'less' of the edit is left than of the control, or it is 'undecided'; empty if they "
+                "are not compared: a search had not converged, or the effects differ by more than a quarter",
+                empty=True,
+            ),
             number("perceptual", "mean perceptual distance of imitation and edit", EFFECT, empty=True),
             number("perceptual_edit", "mean perceptual distance of the edit", EFFECT, empty=True),
             DISTANCE,

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from navbench.columns import Table, count, flag, number, text
+from navbench.columns import Table, count, estimated, flag, number, text
 from navbench.declared.shared import ATTRIBUTE, EFFECT, GENERATOR, OWN, PLACE, REFERENCE_N, STDERR, UNIT, VALUE, WHO, T
 
 PHOTOS = (
@@ -53,7 +53,12 @@ QUALITY = (
         "DVN, identity similarity, RCA",
         (
             *WHO,
-            text("metric", "the number"),
+            text(
+                "metric",
+                "path_speed_cv (no PPL, which is a mean of squared speed); attribute or feature coherence; dvn, by "
+                "logistic regressions on features where Voynov & Babenko train networks; rca, of a fresh network for "
+                "every method where theirs learned with the directions; id_similarity",
+            ),
             text("end", "t_min or t_max; empty for the whole range", empty=True),
             text("by", "the network that judges", empty=True),
             count("n", "codes or images that the number is of"),
@@ -88,6 +93,49 @@ QUALITY = (
             number("median_angle", "median principal angle", "degree"),
             number("largest_angle", "largest principal angle", "degree", empty=True),
             count("directions", "directions of the set"),
+            count("labelled", "with a scorer: directions of the set that have an automatic label", empty=True),
+            *estimated(
+                "labels_kept",
+                "share of these whose counterpart, read over the same range, has the same label; the error is over "
+                "directions",
+                empty=True,
+            ),
+            number("labels_chance", "the share if counterparts were drawn at random", empty=True),
+        ),
+    ),
+    Table(
+        "disentanglement",
+        "with the experiment `disentanglement`, which `standard` has and `quick` has not: a set, whose shifts are a "
+        "code of the changes of attributes, and a measure of that code, 1 for the best",
+        (
+            *PLACE,
+            text(
+                "metric",
+                "disentanglement, completeness or informativeness (Eastwood & Williams, by lasso; informativeness is "
+                "the predicted share of the variance) or mig (Chen et al., in bins)",
+            ),
+            VALUE,
+            STDERR,
+            count("directions", "directions that are shifted together"),
+            count("attributes", "attributes that are read"),
+            text("scorer", "the attribute scorer"),
+            count("n", "latent codes, each with shifts of its own"),
+        ),
+    ),
+    Table(
+        "composition",
+        "with the experiment `composition`, which `standard` has and `quick` has not: two directions, both at t_max, "
+        "and how far the change by both is from the sum of the changes by either",
+        (
+            *WHO,
+            text("other", "full name of the other direction"),
+            text("other_method", "its method"),
+            text("other_layer", "its layer or latent space"),
+            text("relation", "same layer, same latent, two layers, or layer and latent"),
+            *estimated("interaction", "|d_ab - d_a - d_b|² over |d_ab|² of the pixels' changes d: 0 if they add up"),
+            *estimated("interaction_attributes", "the same of the attributes' changes, in sigmas", empty=True),
+            number("order", "|d_ab - d_ba|² over |d_ab|² of the pixels: 0 if the order does not matter", empty=True),
+            count("n", "latent codes"),
         ),
     ),
 )

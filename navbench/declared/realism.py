@@ -1,16 +1,19 @@
 """Directions, methods, and the realism of edits: curves, precision and recall, and asymmetry."""
 
-from navbench.columns import Column, Table, count, estimated, flag, number, text
+from navbench.columns import Column, Table, count, drawn, estimated, flag, levelled, number, text
 from navbench.declared.shared import (
+    CONTROL,
     CURVE_N,
     DISTANCE,
     EFFECT,
+    GENERATOR,
     IMITATORS,
     KID_N,
     OWN,
     PLACE,
     REFERENCE_N,
     RESOLUTION,
+    SHARES,
     SQUARED,
     STDERR,
     UNIT,
@@ -19,13 +22,14 @@ from navbench.declared.shared import (
     T,
     setting,
 )
+from navbench.words import CONVERGED, NOT_CONVERGED
 
 
 def _realism(short: str, words: str) -> tuple[Column, ...]:
     return (
-        *estimated(f"{short}_at_min", f"{words} at t_min", empty=True),
-        *estimated(f"{short}_floor", f"{words} at t = 0, of unshifted images", empty=True),
-        *estimated(f"{short}_at_max", f"{words} at t_max", empty=True),
+        *drawn(f"{short}_at_min", f"{words} at t_min", empty=True),
+        *drawn(f"{short}_floor", f"{words} at t = 0, of unshifted images", empty=True),
+        *drawn(f"{short}_at_max", f"{words} at t_max", empty=True),
     )
 
 
@@ -47,6 +51,7 @@ DIRECTIONS = Table(
     "a direction, with every summary number",
     (
         *WHO,
+        *CONTROL,
         *_RANGE,
         *_EFFECTS,
         DISTANCE,
@@ -57,7 +62,12 @@ DIRECTIONS = Table(
         *estimated("attribute_change", "change of that attribute from t_min to t_max", OWN, empty=True),
         number("attribute_share", "its share of the squared change of all attributes, in sigmas", empty=True),
         number("monotonicity", "mean Spearman correlation of the attribute with t", empty=True),
-        number("attribute_dependency", "mean magnitude of the other attributes over that of this one", empty=True),
+        number(
+            "attribute_dependency",
+            "mean magnitude of the other attributes over that of this one; StyleSpace takes the former at a fixed "
+            "change of this one",
+            empty=True,
+        ),
         number("rayleigh", "of `spectrum`: the Rayleigh quotient of the Hessian", empty=True),
         number("solver_residual", "of `spectrum`: the relative residual of the eigenvector", empty=True),
         number("accuracy", "of learned methods: how often the direction is recognised from its edits", empty=True),
@@ -90,15 +100,20 @@ METHODS = Table(
     "a method on a layer or in a latent space",
     (
         *PLACE,
+        *CONTROL,
         count("directions", "directions of its set"),
         count("curves", "directions of it that have a curve"),
         number("accuracy", "of learned methods: how often directions are recognised from their edits", empty=True),
+        text("status", f"of learned methods: {CONVERGED}, or {NOT_CONVERGED}", empty=True),
         number("effect_target", "the effect to which its ranges were calibrated", EFFECT, empty=True),
-        count("fd_rank_best", "its best rank by `fd_mean` among the methods of its place", empty=True),
-        count("fd_rank_worst", "its worst rank likewise", empty=True),
+        number("effect", "the effect at which its directions are compared", EFFECT, empty=True),
         *setting(empty=True),
-        *estimated("fd_mean", "mean Fréchet distance over the ends of its directions", empty=True),
-        *estimated("kid_mean", "mean KID over the ends of its directions", empty=True),
+        *levelled("fd_mean", "mean Fréchet distance at that effect of its directions with curves, over both sides"),
+        count("fd_directions", "directions that it is of: those with curves that reach the effect", empty=True),
+        *levelled("kid_mean", "mean KID at that effect of all its directions, over both sides"),
+        count("kid_directions", "directions that it is of: those that reach the effect", empty=True),
+        *estimated("kid_floor", "KID of unshifted images on the same codes", empty=True),
+        *(column for share in SHARES for column in levelled(f"{share}_mean", f"mean {share}, as `kid_mean`")),
         count("n", "images of the generator that the Fréchet distances are of", empty=True),
         REFERENCE_N,
         *KID_N,
@@ -117,6 +132,38 @@ METHODS = Table(
     required=True,
 )
 
+ENDS = Table(
+    "ends",
+    "with `ends` in the suite: a direction at one end, or between, and a number of realism on few codes",
+    (
+        *WHO,
+        T,
+        *estimated("effect", "mean perceptual distance of the edit", EFFECT),
+        DISTANCE,
+        *setting(),
+        CURVE_N,
+        REFERENCE_N,
+        RESOLUTION,
+        count("neighbours", "nearest neighbours that span the manifold around each image", empty=True),
+        *estimated("value", "the number", stderr="stderr"),
+    ),
+)
+
+EQUAL = Table(
+    "equal",
+    "a direction and a number of realism at the effect of the comparison, interpolated on either side of t = 0, in the "
+    "mean over both: what methods are compared by",
+    (
+        *WHO,
+        *setting(),
+        REFERENCE_N,
+        number("effect", "the effect, the same for all directions of the generator", EFFECT),
+        count("n", "latent codes that the number is of", empty=True),
+        *estimated("value", "the number", empty=True, stderr="stderr"),
+        flag("reached", "whether it reaches the effect at both ends"),
+    ),
+)
+
 CURVES = Table(
     "curves",
     "a direction at one shift t: FD and KID with their standard errors, the effect, what they are measured against "
@@ -132,8 +179,7 @@ CURVES = Table(
         REFERENCE_N,
         RESOLUTION,
         text("precision", "number format of the generator's computation", empty=True),
-        VALUE,
-        STDERR,
+        *drawn("value", "the number", stderr="stderr"),
     ),
 )
 
@@ -148,9 +194,35 @@ PRDC = Table(
         *setting(),
         CURVE_N,
         REFERENCE_N,
-        count("neighbours", "nearest neighbours that span the manifold around each image", empty=True),
+        count(
+            "neighbours",
+            "k, nearest neighbours that span the manifold around each image: 3 of precision and recall, 5 of density "
+            "and coverage, as their authors have it",
+            empty=True,
+        ),
+        *drawn("value", "the number", stderr="stderr"),
+    ),
+)
+
+INSTRUMENT = Table(
+    "instrument",
+    "a check of the instrument, a strength and a metric: what the extractor's distances say of known damage, and "
+    "whether that is right",
+    (
+        GENERATOR,
+        text("extractor", "the feature extractor"),
+        text("reference", "what the images are measured against"),
+        text("check", "a kind of damage; the floor of the generator, or of the reference; or the overlap at t = 0"),
+        number("strength", "how strong the damage is, 0 for none"),
+        text("unit", "what the strength is in", empty=True),
+        text("metric", "FID, FD (a Fréchet distance that is no FID), KID, or a share of images"),
         VALUE,
         STDERR,
+        count("n", "images of the generator, or of the other half of the reference"),
+        REFERENCE_N,
+        RESOLUTION,
+        flag("passed", "whether the instrument passes the check in this metric; True of what is only shown"),
+        text("reason", "why not", empty=True),
     ),
 )
 

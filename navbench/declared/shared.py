@@ -1,10 +1,12 @@
 """Columns that several tables have."""
 
-from navbench.columns import Column, count, number, text
+from navbench.columns import Column, count, flag, number, text
 
 IMITATORS = ("z", "w", "w+", "activation", "parameter")
 """The kinds of spaces in which imitations may be sought."""
 
+SHARES = ("precision", "recall", "density", "coverage")
+"""Numbers of how images and their reference overlap; higher is better."""
 EFFECT, SQUARED, OWN = "distance", "squared change", "of the attribute"
 GENERATOR = text("generator", "the generator's name")
 LAYER = text("layer", "the layer that is shifted; of a latent direction, the latent space")
@@ -20,6 +22,11 @@ WHO = (
 )
 """Which direction a row is about."""
 PLACE = (GENERATOR, LAYER, SPACE, text("method", "the method"))
+CONTROL = (
+    text("control", "the method that draws at random from the same basis or space; empty of such a one", empty=True),
+    flag("is_control", "whether its method is such a control", empty=True),
+)
+"""With what a method is compared."""
 DISTANCE = text("distance", "the perceptual distance in which effects are measured", empty=True)
 N = count("n", "latent codes that the number is a mean over")
 CURVE_N = count("n", "images of the generator that the distance is of")

@@ -186,12 +186,19 @@ class Components:
     shares: Tensor
 
 
+_MAPPED = 1024
+"""Codes that are mapped to latents at once, at least: no images are made of them."""
+
+
 @pure()
 @torch.no_grad()
 def principal_components(space: Space, count: int, samples: int, compute: Compute, seed: int) -> Components:
-    """The first principal components of a latent over `samples` codes, streamed in float64."""
+    """The first principal components of a latent over `samples` codes, streamed in float64.
+
+    GANSpace's (Härkönen et al., NeurIPS 2020) are of a million, in single precision and incrementally.
+    """
     moments = Moments.empty(space.shape.numel(), compute.device)
-    for indices in compute.over(range(samples), lambda indices: indices):
+    for indices in batches(samples, max(compute.batch, _MAPPED)):
         codes = space.generator.sample(indices, seeds.derived(seed, "ganspace"))
         moments.update(space.generator.latent(codes, space.kind).flatten(1))
     values, vectors = torch.linalg.eigh(moments.covariance)

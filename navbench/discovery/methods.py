@@ -12,18 +12,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from navbench import seeds
-from navbench.basis import Basis, DenseBasis, IdentityBasis, SvdBasis, random_basis
+from navbench.basis import Basis, DenseBasis, IdentityBasis, SvdBasis, random_basis, random_combinations
 from navbench.compute import Compute
 from navbench.directions import DirectionSet
 from navbench.discovery.bases import Eigenvectors, hessian_eigenvectors, principal_components
 from navbench.discovery.calibration import LARGEST, EffectMeter, Ends, calibrate
-from navbench.discovery.learn import Checkpoint, Learned, Pairs, learn
+from navbench.discovery.convergence import failed_criteria, recognition_of, training_of
+from navbench.discovery.learn import Checkpoint, Learned, learn, start_anywhere, start_near_axes
+from navbench.discovery.pairs import Pairs
+from navbench.discovery.recogniser import name_edits
 from navbench.discovery.settings import DiscoverySettings, LearnSettings
 from navbench.errors import NavbenchError, unknown
 from navbench.methods import METHODS, Maker, Method
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
+from navbench.words import CONVERGED, NOT_CONVERGED
 from navbench.work import Executor, Piece, Unstored
 
 Stages = Callable[[str], AbstractContextManager[Report]]
@@ -46,6 +50,7 @@ class Found:
     earlier: float = 0.0  # seconds spent before this process
     scores: dict[str, Tensor] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    start: Tensor | None = None  # of coefficients that were learned
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,9 @@ class Discovery:
                 f"it is in {', '.join(row.spaces)}."
             )
         found = self._found(row, spectrum, checkpoint)
-        t_min, t_max = self._ranges(found, method)
+        ranges = self._ranges(found, method)
+        if row.learned:
+            found = self._judged(found, self._section(row).recognition_codes, ranges)
         generator = self.space.generator
         ran = {
             "seconds": round(time.monotonic() - begun + found.earlier, 1),
@@ -100,14 +107,14 @@ class Discovery:
             basis_name=found.basis_name,
             basis=found.basis,
             coefficients=found.coefficients.cpu(),
-            t_min=t_min,
-            t_max=t_max,
-            labels=("",) * len(t_min),
+            t_min=ranges.t_min,
+            t_max=ranges.t_max,
+            labels=("",) * len(ranges.t_min),
             seed=self.seed,
             basis_sha256=found.basis_sha256,
             scores={name: values.cpu() for name, values in found.scores.items()},
             settings=self.settings.model_dump(),
-            provenance=found.provenance | ran,
+            provenance=found.provenance | {"saturated_ends": ranges.saturated(self.settings.effect)} | ran,
         )
 
     def offsets(self, method: str) -> Tensor:
@@ -119,7 +126,9 @@ class Discovery:
 
     def _found(self, row: Method, spectrum: DirectionSet | None, checkpoint: Checkpoint | None) -> Found:
         found = self._basis(row, spectrum)
-        return self._learn(found, row, checkpoint) if row.learned else found
+        if row.learned:
+            return self._learn(found, row, checkpoint)
+        return self._draw(found) if row.drawn else found
 
     def _basis(self, row: Method, spectrum: DirectionSet | None) -> Found:
         """The basis, with its vectors themselves as the directions."""
@@ -179,16 +188,22 @@ class Discovery:
         return Found(basis, "stored", torch.eye(basis.count), scores={"variance": components.shares})
 
     def _sefa(self) -> Found:
-        """Right singular vectors of the linear maps that a latent enters first."""
+        """Right singular vectors of the linear maps that a latent enters first, each row of them scaled to unit norm.
+
+        Shen & Zhou's closed form (CVPR 2021, section 3.2) with the scaling of their code, genforce/sefa at 69467f2
+        (`factorize_weight`). A row of zeros stays one.
+        """
         latent_weights = self.space.generator.latent_weights(self.space.kind).detach().double().cpu()
-        _, values, rows = torch.linalg.svd(latent_weights, full_matrices=False)
+        _, values, rows = torch.linalg.svd(F.normalize(latent_weights, dim=1), full_matrices=False)
         count = min(self.settings.directions, len(values))
         basis = DenseBasis(rows[:count].unflatten(1, self.space.shape).float())
         return Found(basis, "stored", torch.eye(count), scores={"singular_value": values[:count].float()})
 
     def _hessian(self) -> Found:
         """Leading eigenvectors of the perceptual Hessian."""
-        common = (self.space, self.distance, self.settings.spectrum, self.compute, self.seed)
+        settings = self.settings.spectrum
+        settings = settings.model_copy(update={"vectors": settings.vectors_of(self.space.shape.numel())})
+        common = (self.space, self.distance, settings, self.compute, self.seed)
         spectrum, earlier = self._timed(hessian_eigenvectors.piece(*common), f"spectrum of {describe(self.space)}")
         basis = DenseBasis(spectrum.vectors)
         scores = {"rayleigh": spectrum.values, "residual": spectrum.residuals}
@@ -207,19 +222,54 @@ class Discovery:
         settings: LearnSettings = self._section(row)
         basis = found.basis.to(self.compute.device)
         limit = settings.shift or self._typical_shift(basis)
-        pairs = Pairs(self.space, basis, limit, settings.shift_floor, self.seed)
-        piece = learn.piece(pairs, self.settings.directions, settings, self.compute, checkpoint=checkpoint)
-        learned, earlier = self._timed(piece, f"{row.name} in {describe(self.space)}")
-        provenance = {
-            "shift": limit,
-            "accuracy": float(learned.accuracy.nanmean()),
-            "shift_error": float(learned.shift_error),
-            "log": learned.rows(),
-        }
+        pairs = Pairs(self.space, basis, limit, settings.shift_floor, settings.codes, self.seed)
+        begin = {"axes": start_near_axes, "random": start_anywhere}[settings.start]
+        count = min(settings.directions or self.settings.directions, basis.count)
+        start = begin(count, basis.count, self.seed)
+        where = describe(self.space)
+        piece = learn.piece(pairs, start, settings, self.compute, checkpoint=checkpoint)
+        learned, earlier = self._timed(piece, f"{row.name} in {where}")
+        frozen = settings.model_copy(update={"row_learning_rate": 0.0})
+        piece = learn.piece(pairs, start, frozen, self.compute, checkpoint=checkpoint and checkpoint.of("control"))
+        control, before = self._timed(piece, f"{row.name} in {where}, the control")
+        provenance: dict[str, Any] = {"reconstructor": settings.reconstructor, "shift": limit}
+        provenance |= training_of(learned, control, start, found.basis)
+        if len(start) == found.basis.count:
+            provenance["span"] = f"a rotation of the {row.basis} basis, whose span is that of the directions"
         order = learned.accuracy.nan_to_num(-1).argsort(descending=True, stable=True)
         coefficients, scores = learned.coefficients[order], {"accuracy": learned.accuracy[order]}
-        earlier += found.earlier
-        return replace(found, coefficients=coefficients, scores=scores, provenance=provenance, earlier=earlier)
+        earlier += before + found.earlier
+        return replace(
+            found, coefficients=coefficients, scores=scores, provenance=provenance, earlier=earlier, start=start
+        )
+
+    def _judged(self, found: Found, codes: int, own: Ends) -> Found:
+        """Learned directions with what a plain recogniser makes of them at equal effect, and whether they converged."""
+        assert found.start is not None  # learned
+        count, axes = len(found.start), found.basis.count
+        others = {
+            "start": found.start,
+            "basis": torch.eye(min(count, axes), axes),
+            "random in basis": random_combinations(count, axes, self.seed),
+        }
+        basis = found.basis.to(self.compute.device)
+        with self.stages(f"recognition in {describe(self.space)}") as report:
+            ranges = {name: self._calibrated(basis, rows, report) for name, rows in others.items()}
+        compared = {"learned": (found.coefficients, own.t_min, own.t_max)}
+        compared |= {name: (rows, ranges[name].t_min, ranges[name].t_max) for name, rows in others.items()}
+        common = (codes, self.compute, self.seed)
+        pieces = [name_edits.piece(self.space, basis, *rows, *common) for rows in compared.values()]
+        named = self.executor.results(pieces)
+        shares = {name: result.shares for name, result in zip(compared, named, strict=True)}
+        provenance = found.provenance | recognition_of(shares)
+        failed = failed_criteria(provenance, count)
+        provenance |= {"status": NOT_CONVERGED if failed else CONVERGED, "failed": failed}
+        return replace(found, provenance=provenance)
+
+    def _draw(self, found: Found) -> Found:
+        """Coefficients drawn at random on a basis: the control of what is learned on it."""
+        drawn = random_combinations(self.settings.directions, found.basis.count, self.seed)
+        return replace(found, coefficients=drawn, scores={})
 
     def _section(self, row: Method) -> LearnSettings:
         """How the coefficients of a method are learned."""
@@ -237,16 +287,16 @@ class Discovery:
     def _typical_shift(self, basis: Basis) -> float:
         """T: the median shift at which random unit combinations of the basis reach the effect."""
         coefficients = seeds.normal(seeds.derived(self.seed, "typical"), range(8), (basis.count,))
-        low, high = self._calibrated(basis, F.normalize(coefficients, dim=1))
-        return float(torch.cat([-low, high]).median())
+        ranges = self._calibrated(basis, F.normalize(coefficients, dim=1))
+        return float(torch.cat([-ranges.t_min, ranges.t_max]).median())
 
-    def _ranges(self, found: Found, method: str) -> tuple[Tensor, Tensor]:
+    def _ranges(self, found: Found, method: str) -> Ends:
         """The t range of every direction."""
         with self.stages(f"calibration of {method} in {describe(self.space)}") as report:
             return self._calibrated(found.basis.to(self.compute.device), found.coefficients, report)
 
-    def _calibrated(self, basis: Basis, coefficients: Tensor, report: Report = silent) -> tuple[Tensor, Tensor]:
-        """Ranges (t_min, t_max), (K,) each; the searches for all but the first start where the first one ended."""
+    def _calibrated(self, basis: Basis, coefficients: Tensor, report: Report = silent) -> Ends:
+        """Ranges, (K,) each; the searches for all but the first start where the first one ended."""
         meter, target, done = self._meter(), self.settings.effect, 0
 
         def tick(note: str) -> None:
@@ -261,4 +311,4 @@ class Discovery:
         (first,) = ends(coefficients[:1])
         guess = float(first.t_max) if float(first.t_max) < LARGEST else 1.0
         every = [first, *ends(coefficients[1:], guess, float(first.power))]
-        return torch.stack([each.t_min for each in every]), torch.stack([each.t_max for each in every])
+        return Ends.stacked(every)

@@ -6,6 +6,7 @@ ones are not (section 4.5).  With a scorer and a reference of images that can be
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import sqrt
 
 from torch import Tensor
@@ -14,10 +15,10 @@ from navbench.experiments.attributes import Attributes
 from navbench.experiments.curves import Curves, curves_of, realism
 from navbench.experiments.experiment import Experiment, NoSettings
 from navbench.experiments.measurement import Measurement
-from navbench.experiments.rows import ENDS, Row, who
+from navbench.experiments.rows import ENDS, Row, Tested, who
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
-from navbench.metrics.significance import Test, decided
+from navbench.metrics.significance import Decision, Test
 
 
 def beyond(scores: Tensor, start: float, end: float) -> Tensor:
@@ -51,10 +52,15 @@ def difference_of(low: Tensor, high: Tensor) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Sides:
-    """The distance at t_max less that at t_min, paired on the codes, and its explanation, by the direction's name."""
+    """By the direction's name.
+
+    Attributes:
+        differences: the distance at t_max less that at t_min, paired on the codes.
+        explanations: columns of what explains it, and a test.
+    """
 
     differences: Mapping[str, Estimate]
-    explanations: Mapping[str, Row]
+    explanations: Mapping[str, tuple[Row, Test]]
 
 
 class Asymmetry(Experiment[NoSettings, Sides]):
@@ -75,22 +81,21 @@ class Asymmetry(Experiment[NoSettings, Sides]):
         }
         return Sides(differences, _explanations(on))
 
-    def rows(self, on: Measurement, outcome: Sides) -> Mapping[str, Iterable[Row]]:
+    def rows(self, on: Measurement, outcome: Sides) -> Mapping[str, Iterable[Tested]]:
         """Per direction with a curve.
 
-        `costlier_end` is the end that costs more, '' if the difference is not significant among all directions;
+        `costlier_end` is the end that costs more, '' if the difference is not significant among all tests of the run;
         `rarer_end` the end beyond which the reference has fewer images, likewise.
         """
         return {"asymmetry": _rows(on, outcome)}
 
 
-def _rows(on: Measurement, outcome: Sides) -> Iterator[Row]:
+def _rows(on: Measurement, outcome: Sides) -> Iterator[Tested]:
     directions, curves, along = on.plan.by_name(), curves_of(on), realism(on)
-    costlier = _sided([Test.of(difference) for difference in outcome.differences.values()])
-    for (name, difference), end in zip(outcome.differences.items(), costlier, strict=True):
+    for name, difference in outcome.differences.items():
         curve = curves[name]
         low, high = (estimate.mean(curve.effects[end]).value for end in (0, -1))
-        yield {
+        row = {
             **who(directions[name]),
             "metric": along.extractor.metric,
             **along.source,
@@ -101,22 +106,23 @@ def _rows(on: Measurement, outcome: Sides) -> Iterator[Row]:
             "value_max": curve.frechet_at(-1).value,
             "difference": difference.value,
             "stderr": difference.stderr,
-            "costlier_end": end,
-            **outcome.explanations.get(name, {}),
         }
+        tests = {"costlier_end": Test.of(difference)}
+        if name in outcome.explanations:
+            explanation, tests["rarer_end"] = outcome.explanations[name]
+            row |= explanation
+        yield Tested(row, tuple(tests.values()), partial(_sided, tests))
 
 
-def _sided(family: list[Test]) -> list[str]:
-    """Of each difference the end whose number is greater; '' if it is not significant."""
-    decisions = decided(family)
-    return [ENDS[test.value > 0] if each.decided else "" for test, each in zip(family, decisions, strict=True)]
+def _sided(tests: Mapping[str, Test], *decisions: Decision) -> Row:
+    """By column the end whose number is greater; '' if the difference is not significant."""
+    pairs = zip(tests.items(), decisions, strict=True)
+    return {column: ENDS[test.value > 0] if each.decided else "" for (column, test), each in pairs}
 
 
-def _explanations(on: Measurement) -> dict[str, Row]:
-    """By direction, how much of the reference lies beyond either end; all directions are one family of tests."""
-    tested = {name: each for name in curves_of(on) if (each := _explanation(on, name)) is not None}
-    rarer = _sided([test for _, test in tested.values()])
-    return {name: {**row, "rarer_end": end} for (name, (row, _)), end in zip(tested.items(), rarer, strict=True)}
+def _explanations(on: Measurement) -> dict[str, tuple[Row, Test]]:
+    """By direction, how much of the reference lies beyond either end, and the test."""
+    return {name: each for name in curves_of(on) if (each := _explanation(on, name)) is not None}
 
 
 def _explanation(on: Measurement, name: str) -> tuple[Row, Test] | None:

@@ -13,10 +13,11 @@ from navbench.costs import Rehearsed, preparing, rehearses, rendering, seeing
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.common import OddCount
 from navbench.experiments.edit import Edit, codes_for
-from navbench.experiments.experiment import Experiment
+from navbench.experiments.experiment import Experiment, Order
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, quality_row, who
 from navbench.experiments.screening import Screening
+from navbench.methods import is_control
 from navbench.metrics.attributes import Movement, Scorer, Scores, Verdict, movement, verdict
 from navbench.seeds import Role
 from navbench.settings import Settings
@@ -98,6 +99,15 @@ class Movements:
         """What a direction is found to be; `None` if the scorer did not read it."""
         return verdict(self.moved[name], self.scorer.attributes) if name in self.moved else None
 
+    def verdicts(self) -> Iterator[tuple[str, Verdict]]:
+        """What every direction is found to be, by name."""
+        return ((name, verdict(moved, self.scorer.attributes)) for name, moved in self.moved.items())
+
+    def purity(self, name: str) -> float:
+        """The share of the change that is of the direction's dominant attribute, times its consistency."""
+        moved = self.moved[name]
+        return float(moved.share[moved.dominant] * moved.consistency[moved.dominant])
+
     def index(self, attribute: str) -> int:
         """The place of an attribute among the scorer's."""
         return [one.name for one in self.scorer.attributes].index(attribute)
@@ -146,6 +156,14 @@ class Attributes(Experiment[AttributeSettings, Movements]):
             for name, moved, mean in movements_of(on, on.scorer, group, read):
                 movements[name], levels[name] = moved, mean
         return Movements(on.scorer, movements, levels)
+
+    def order(self, on: Measurement) -> Order | None:
+        """Those that are interpretable, of these the purest, then the others likewise."""
+        outcome = on.outcome(Attributes)
+        if outcome is None:
+            return None
+        costs = {name: (judged.kind != "interpretable", -outcome.purity(name)) for name, judged in outcome.verdicts()}
+        return Order.of(on.plan.sets, costs, "by verdict, then by share and consistency of the change")
 
     def rows(self, on: Measurement, outcome: Movements) -> Mapping[str, Iterable[Row]]:
         """Per direction and attribute; per attribute and method the best direction."""
@@ -222,7 +240,7 @@ def _attribute_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
 def _found_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
     """Per attribute and method, of the interpretable directions the one of which it gets the largest share.
 
-    `best` marks the largest share among the methods.
+    `best` marks the largest share among the methods that are no controls.
     """
     for index, attribute in enumerate(outcome.scorer.attributes):
         best: dict[str, tuple[float, Direction]] = {}
@@ -233,7 +251,7 @@ def _found_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
             share = float(outcome.moved[direction.name].share[index])
             rival = best.get(direction.method, (0.0, direction))
             best[direction.method] = max(rival, (share, direction), key=itemgetter(0))
-        top = max((share for share, _ in best.values()), default=0.0)
+        top = max((share for method, (share, _) in best.items() if not is_control(method)), default=0.0)
         for method, (share, direction) in best.items():
             yield {
                 "generator": direction.generator,
@@ -243,5 +261,5 @@ def _found_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
                 "direction": direction.index,
                 "name": direction.name,
                 "share": share,
-                "best": share == top,
+                "best": share == top and not is_control(method),
             }

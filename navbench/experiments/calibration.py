@@ -4,6 +4,7 @@ Directions are then compared where they do the same amount, not at the same t, w
 layer (the paper chose its ranges by hand, section 4.2).
 """
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,17 +15,23 @@ from torch import Tensor
 
 from navbench import seeds
 from navbench.costs import Rehearsed, preparing, rehearses, rendering, seeing, times
-from navbench.discovery.calibration import TRIES, EffectMeter, nearest_root
+from navbench.discovery.calibration import STOPS, TRIES, EffectMeter, nearest_root
 from navbench.errors import NavbenchError
 from navbench.experiments.edit import Edit, codes_for
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Attribute, Scorer, changes, index_of
+from navbench.metrics.estimate import Estimate
 from navbench.metrics.perceptual import PerceptualDistance
+from navbench.metrics.significance import Decision, Test, decided
 from navbench.seeds import Role
 from navbench.work import pure
 
 TOLERANCE = 0.05
 """An end that misses its target by more than this share has not reached it."""
+REACHED = ""
+SAME_WAY, UNREAD, SATURATED, TOO_FAR = "same way", "no change", "saturated", "too far"
+"""Why an end does not count: the attribute moves the same way at both ends, which is an artefact of the scorer; the
+scorer reads no significant change; the change stops growing before; it still grows at the largest shift tried."""
 _ACCURACY = 0.005
 _WIDEST = 4.0
 """Shifts are tried up to this multiple of the direction's own range: beyond it, images are rubble."""
@@ -70,30 +77,67 @@ def parse_target(text: str) -> Target:
 
 @dataclass(frozen=True)
 class Range:
-    """A calibrated range, and what was reached at its ends: (2,) each, float64, for t_min and t_max.
+    """A calibrated range, and what was reached at its ends; float64, for t_min and t_max.
 
     Attributes:
-        t: the ends, t_min < 0 < t_max.
-        reached: the effect, or the mean change of the attribute, with its sign.
-        stderr: the standard error of that mean over codes: how well the ends are known.
+        t: (2,), the ends, t_min < 0 < t_max.
+        changes: (2, n), of each code the effect, or the change of the attribute with its sign.
+        slopes: (2,), how the mean of these goes with t there; NaN of an effect.
+        limits: (2,), the largest shifts that were tried.
     """
 
     t: Tensor
-    reached: Tensor
-    stderr: Tensor
+    changes: Tensor
+    slopes: Tensor
+    limits: Tensor
 
-    def is_reached(self, target: Target) -> Tensor:
-        """(2,), whether each end is within `TOLERANCE` of the target.
+    @cached_property
+    def at(self) -> tuple[Estimate, Estimate]:
+        """The mean over codes at either end."""
+        low, high = map(estimate.mean, self.changes)
+        return low, high
+
+    @property
+    def reached(self) -> Tensor:
+        """(2,), the effect, or the mean change of the attribute, with its sign."""
+        return torch.tensor([end.value for end in self.at], dtype=torch.float64)
+
+    def statuses(self, target: Target) -> tuple[str, ...]:
+        """Of either end why it does not count, '' where it is within `TOLERANCE` of the target.
 
         An attribute has to go up at one end and down at the other: if it goes the same way, neither end counts.
         """
-        near = (self.reached.abs() / target.amount - 1).abs() <= TOLERANCE
-        return near if target.is_effect or float(self.reached.prod()) < 0 else torch.zeros_like(near)
+        decisions = decided([Test.of(end) for end in self.at])
+        changed = [_is_changed(end, decision) for end, decision in zip(self.at, decisions, strict=True)]
+        return tuple(self._status(end, target, changed[end]) for end in (0, 1))
+
+    def _status(self, end: int, target: Target, is_changed: bool) -> str:
+        is_there = abs(abs(self.at[end].value) / target.amount - 1) <= TOLERANCE
+        same_way = not target.is_effect and self.at[0].value * self.at[1].value > 0
+        if is_there:
+            return SAME_WAY if same_way else REACHED
+        if not target.is_effect and not is_changed:
+            return UNREAD
+        if same_way:
+            return SAME_WAY
+        return TOO_FAR if abs(float(self.t[end])) >= abs(float(self.limits[end])) else SATURATED
+
+    def is_reached(self, target: Target) -> Tensor:
+        """(2,), whether each end has reached the target."""
+        return torch.tensor([status == REACHED for status in self.statuses(target)])
 
 
-@pure(revision=2)
+def _is_changed(change: Estimate, decision: Decision) -> bool:
+    """Whether a mean change is significantly not zero; without a spread over codes, every change is."""
+    return change.value != 0 and (decision.decided or not change.stderr > 0)
+
+
+@pure(revision=3)
 def by_effect(edit: Edit, distance: PerceptualDistance, amount: float, codes: int, seed: int) -> Range:
-    """The range over which a direction has an effect of `amount` at both ends, measured on `codes` codes."""
+    """The range over which a direction has an effect of `amount` at both ends, measured on `codes` codes.
+
+    An end whose effect saturates before is where that stops growing.
+    """
     generator, own = edit.space.generator, edit.direction
     sample = generator.sample(range(codes), seeds.derived(seed, Role.CALIBRATION))
     meter = EffectMeter(edit.space, distance, sample, edit.compute)
@@ -101,7 +145,7 @@ def by_effect(edit: Edit, distance: PerceptualDistance, amount: float, codes: in
     wanted = [meter.reach(offset, amount, guess) for guess in (own.t_min, own.t_max)]
     limits = [_WIDEST_EFFECT * own.t_min, _WIDEST_EFFECT * own.t_max]
     ends = [min(t, limit, key=abs) for t, limit in zip(wanted, limits, strict=True)]
-    return _range(ends, [meter.effects(offset * t) for t in ends])
+    return _range(ends, [meter.effects(offset * t) for t in ends], [math.nan, math.nan], limits)
 
 
 @rehearses(by_effect)
@@ -110,24 +154,26 @@ def _by_effect_rehearsed(
 ) -> Rehearsed[Range]:
     """The direction's own range, which reaches the effect."""
     meter = EffectMeter(edit.space, distance, edit.space.generator.sample(range(codes), seed=0), edit.compute)
-    return Rehearsed(_reached(edit, [amount, amount]), times(1 + TRIES, meter.costs), about=True)
+    return Rehearsed(_reached(edit, [amount, amount], codes), times(1 + TRIES, meter.costs), about=True)
 
 
-def _reached(edit: Edit, reached: list[float]) -> Range:
+def _reached(edit: Edit, reached: list[float], codes: int) -> Range:
     """The own range of a direction, for sketches."""
-    columns = ([edit.direction.t_min, edit.direction.t_max], reached, [0.0, 0.0])
-    return Range(*(torch.tensor(column, dtype=torch.float64) for column in columns))
+    ends = [edit.direction.t_min, edit.direction.t_max]
+    return _range(ends, [torch.full((codes,), value) for value in reached], [1.0, 1.0], ends)
 
 
-@pure(revision=2)
+@pure(revision=3)
 def by_attribute(edit: Edit, scorer: Scorer, attribute: str, amount: float, codes: int, seed: int) -> Range:
     """The range over which a direction changes an attribute by `amount` at both ends, in the mean over `codes` codes.
 
-    An end that cannot reach it is where it came nearest.
+    An end that cannot reach it is where the change stops growing.
     """
     meter = _ChangeMeter(edit, scorer, index_of(scorer, attribute), range(codes), seed)
-    ends = [meter.reach(end, amount) for end in (edit.direction.t_min, edit.direction.t_max)]
-    return _range(ends, [meter.changes(t) for t in ends])
+    own = (edit.direction.t_min, edit.direction.t_max)
+    ends = [meter.reach(end, amount) for end in own]
+    slopes = [meter.slope(t) for t in ends]
+    return _range(ends, [meter.changes(t) for t in ends], slopes, [_WIDEST * end for end in own])
 
 
 @rehearses(by_attribute)
@@ -138,14 +184,13 @@ def _by_attribute_rehearsed(
     space, compute = edit.space, edit.compute
     read = seeing("scorer", scorer.name, scorer, space.generator, compute)
     costs = times(_TRIES * codes, {preparing(space, compute): 1, rendering(space, compute): 1, read: 1})
-    return Rehearsed(_reached(edit, [-amount, amount]), costs, about=True)
+    return Rehearsed(_reached(edit, [-amount, amount], codes), costs, about=True)
 
 
-def _range(ends: list[float], reached: list[Tensor]) -> Range:
+def _range(ends: list[float], changes: list[Tensor], slopes: list[float], limits: list[float]) -> Range:
     """From both ends and what each code reached there, (n,) each."""
-    means = [estimate.mean(values) for values in reached]
-    columns = (ends, [mean.value for mean in means], [mean.stderr for mean in means])
-    return Range(*(torch.tensor(column, dtype=torch.float64) for column in columns))
+    t, slope, limit = (torch.tensor(pair, dtype=torch.float64) for pair in (ends, slopes, limits))
+    return Range(t, torch.stack([each.double().cpu() for each in changes]), slope, limit)
 
 
 class _ChangeMeter:
@@ -154,7 +199,7 @@ class _ChangeMeter:
     def __init__(self, edit: Edit, scorer: Scorer, index: int, indices: Sequence[int], seed: int) -> None:
         self.edit, self.scorer, self.indices, self.seed = edit, scorer, indices, seed
         self.index, self.attribute = index, scorer.attributes[index]
-        self._known = {0.0: torch.zeros((), dtype=torch.float64)}
+        self._known = {0.0: torch.zeros(len(indices), dtype=torch.float64)}
 
     @cached_property
     def _unshifted(self) -> Tensor:
@@ -175,7 +220,7 @@ class _ChangeMeter:
         return self._known[t]
 
     def reach(self, end: float, amount: float) -> float:
-        """The shift on the side of `end` at which the change first has the size `amount`, or comes nearest to it."""
+        """The shift on the side of `end` at which the change first has the size `amount`, or else stops growing."""
         below, tried = 0.0, []
         for share in torch.linspace(0, 1, _STEPS + 1)[1:].square().tolist():
             t = end * _WIDEST * share
@@ -183,7 +228,14 @@ class _ChangeMeter:
                 return nearest_root(lambda t: abs(self.change(t)) - amount, below, t, _ACCURACY * amount)
             tried.append(t)
             below = t
-        return max(tried, key=lambda t: abs(self.change(t)))
+        most = max(abs(self.change(t)) for t in tried)
+        return next(t for t in tried if abs(self.change(t)) >= STOPS * most)
+
+    def slope(self, t: float) -> float:
+        """How the mean change goes with the shift at t: by the nearest known one that differs by a hundredth."""
+        others = [known for known in self._known if abs(known - t) >= 0.01 * abs(t)]
+        other = min(others, key=lambda known: abs(known - t))
+        return (self.change(t) - self.change(other)) / (t - other)
 
     def _scores(self, t: float) -> Tensor:
         """(n,), float64."""

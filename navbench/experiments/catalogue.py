@@ -11,8 +11,12 @@ from navbench.errors import NavbenchError
 from navbench.experiments.asymmetry import Asymmetry
 from navbench.experiments.attributes import Attributes
 from navbench.experiments.common import Common
+from navbench.experiments.composition import Composition
 from navbench.experiments.curves import Curves
+from navbench.experiments.disentangling import Disentangling
+from navbench.experiments.ends import Ends
 from navbench.experiments.experiment import Experiment
+from navbench.experiments.instrument import Instrument
 from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heatmaps
 from navbench.experiments.matched import Matched
@@ -34,8 +38,10 @@ _RESERVED = (*Common.model_fields, "toml", "with_values", "cache_key")
 EXPERIMENTS: tuple[Experiment[Any, Any], ...] = (
     Calibration(),
     Racing(),
-    Screening(),
     Attributes(),
+    Instrument(),
+    Ends(),
+    Screening(),
     Curves(),
     Matched(),
     Heatmaps(),
@@ -47,6 +53,8 @@ EXPERIMENTS: tuple[Experiment[Any, Any], ...] = (
     Pairs(),
     Recognitions(),
     Stability(),
+    Disentangling(),
+    Composition(),
     Photos(),
     Asymmetry(),
     Ranking(),

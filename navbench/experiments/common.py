@@ -35,7 +35,7 @@ class Subject(Settings):
         options: how a generator from a checkpoint is to run.
         layers: names or indices; empty for the layers of the direction sets there are, or if there are none, three of
             different depth.
-        methods: the methods whose directions are measured on those layers.
+        methods: the methods whose directions are measured on those layers, with their controls.
         latents: latent spaces, 'z', 'w' or 'w+'; one that the generator lacks is refused.
         latent_methods: the methods whose directions are measured there; each in the spaces in which it is defined.
         reference: 'unshifted', the generator itself at t = 0 with other codes; an installed distribution, such as
@@ -55,7 +55,10 @@ class Subject(Settings):
     name: str
     options: Options = Options()
     layers: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ("svd", "optimization", "spectrum", "hybrid")
+    methods: tuple[str, ...] = (
+        *("svd", "optimization", "spectrum", "hybrid"),
+        *("random", "random-in-svd", "random-in-spectrum"),
+    )
     latents: tuple[Literal["z", "w", "w+"], ...] = ()
     latent_methods: tuple[str, ...] = ("ganspace", "sefa", "latent-spectrum", "latent-optimization", "random")
     reference: str = "unshifted"

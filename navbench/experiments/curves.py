@@ -9,12 +9,12 @@ import torch
 
 from navbench.directions import Direction
 from navbench.experiments.experiment import Experiment
-from navbench.experiments.fid_curve import SHARES, Curve
+from navbench.experiments.fid_curve import Curve
 from navbench.experiments.measurement import Instruments, Measurement
 from navbench.experiments.quality import Quality
 from navbench.experiments.realism import CurveSettings, Realism, extractor_of
 from navbench.experiments.reference import open_reference
-from navbench.experiments.rows import ENDS, Row, estimated, quality_row, resolution, who
+from navbench.experiments.rows import ENDS, Row, drawn, estimated, quality_row, resolution, who
 from navbench.experiments.statistics import is_statistics, read_statistics
 from navbench.metrics import estimate
 from navbench.metrics.dvn import MOST
@@ -59,7 +59,7 @@ class Curves(Experiment[CurveSettings, CurvesFound]):
 
     def has_work(self, on: Measurement) -> bool:
         """With directions."""
-        return bool(on.plan.leading(on.settings(Curves).directions))
+        return bool(on.plan.first(on.settings(Curves).directions))
 
     def gaps(self, on: Measurement) -> Iterator[str]:
         """Directions without curves."""
@@ -68,7 +68,7 @@ class Curves(Experiment[CurveSettings, CurvesFound]):
     def run(self, on: Measurement) -> CurvesFound:
         """Two pieces per direction, of the same shards."""
         settings, along = on.settings(Curves), realism(on)
-        directions = on.plan.leading(settings.directions)
+        directions = on.leading(settings.directions)
         with on.counted("curves", len(directions) * (len(along.shards) + 2)) as tick:
             results = along.curves_and_qualities(directions, settings.shifts, tick)
         by_name = dict(zip((direction.name for direction in directions), results, strict=True))
@@ -90,7 +90,8 @@ class Curves(Experiment[CurveSettings, CurvesFound]):
         along, curve = realism(on), outcome.curves[direction.name]
         columns: Row = {"metric": along.extractor.metric, **along.source}
         for end, (of, index) in (("at_min", (curve, 0)), ("floor", (along.floor, 0)), ("at_max", (curve, -1))):
-            columns |= estimated(f"fd_{end}", of.frechet_at(index)) | estimated(f"kid_{end}", of.kernel_at(index))
+            for short, value in (("fd", of.frechet_at(index)), ("kid", of.kernel_at(index))):
+                columns |= drawn(f"{short}_{end}", value, along.is_drawn)
         own = {"n": curve.frechet_at(0).n, "n_reference": along.n_reference, "resolution": resolution(on.generator)}
         return columns | own | {"n_kid": curve.kernel_at(0).n, "n_reference_kid": along.n_reference_of("KID")}
 
@@ -134,13 +135,14 @@ def _curve_rows(on: Measurement, outcome: CurvesFound, direction: Direction) -> 
                 "precision": suite.precision,
                 "value": value.value,
                 "stderr": value.stderr,
+                "stderr_both": value.stderr_both if along.is_drawn else None,
             }
 
 
 def _prdc_rows(on: Measurement, outcome: CurvesFound, direction: Direction) -> Iterator[Row]:
     curve, along = outcome.curves[direction.name], realism(on)
     for t, of, index, effect in _points(on, curve, direction):
-        for place, metric in enumerate(SHARES):
+        for place, (metric, k) in enumerate(NEIGHBOURS.items()):
             yield {
                 **who(direction),
                 "t": t,
@@ -150,9 +152,10 @@ def _prdc_rows(on: Measurement, outcome: CurvesFound, direction: Direction) -> I
                 **along.source,
                 "n": curve.kernel_at(0).n,
                 "n_reference": along.n_reference_of(metric),
-                "neighbours": NEIGHBOURS,
+                "neighbours": k,
                 "value": float(of.shares[index, place]),
                 "stderr": float(of.shares_stderr[index, place]),
+                "stderr_both": float(of.shares_stderr_both[index, place]) if along.is_drawn else None,
             }
 
 

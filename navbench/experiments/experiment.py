@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.common import Common, Subject
-from navbench.experiments.rows import Row
+from navbench.experiments.rows import Row, Tested
 from navbench.generators.base import Generator
 from navbench.settings import Settings
 from navbench.spaces import Space
@@ -38,6 +38,25 @@ class File:
     path: str
     content: bytes
     row: Row | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """The directions of each set in the order in which the costly experiments take them.
+
+    Attributes:
+        rule: by what, in words.
+        names: by set_id, best first.
+    """
+
+    rule: str
+    names: Mapping[str, Sequence[str]]
+
+    @classmethod
+    def of(cls, sets: Sequence[DirectionSet], costs: Mapping[str, Any], rule: str) -> "Order":
+        """By what each direction of each set costs, by name, the least first; those without a cost are left out."""
+        names = {found.set_id: [one.name for one in found if one.name in costs] for found in sets}
+        return cls(rule, {set_id: sorted(group, key=costs.__getitem__) for set_id, group in names.items()})
 
 
 class Experiment(ABC, Generic[S, O]):
@@ -81,6 +100,10 @@ class Experiment(ABC, Generic[S, O]):
         """The measurement with a plan that it changes before anything is measured; of most experiments the same."""
         return on
 
+    def order(self, on: "Measurement") -> Order | None:
+        """Which directions of each set are the best by what it finds; `None` if it does not tell, or has no part."""
+        return None
+
     def has_work(self, on: "Measurement") -> bool:
         """Whether the generator has what it is about."""
         return True
@@ -93,8 +116,8 @@ class Experiment(ABC, Generic[S, O]):
     def run(self, on: "Measurement") -> O:
         """Ask for its pieces, and give what they tell."""
 
-    def rows(self, on: "Measurement", outcome: O) -> Mapping[str, Iterable[Row]]:
-        """Rows of declared tables, by the table's name."""
+    def rows(self, on: "Measurement", outcome: O) -> Mapping[str, Iterable[Row | Tested]]:
+        """Rows of declared tables, by the table's name; those that say what a test decides are `Tested`."""
         return {}
 
     def direction_columns(self, on: "Measurement", outcome: O, direction: Direction) -> Row:

@@ -7,7 +7,7 @@ are read a shift and a shard at a time, so that the memory of a curve does not d
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 
 import torch
@@ -28,19 +28,19 @@ from navbench.costs import (
 from navbench.experiments.distances import distances_costs, extracting
 from navbench.experiments.edit import Edit, codes_for, unshifted
 from navbench.generators.base import Generator
+from navbench.metrics import frechet, splits
 from navbench.metrics.embedding import Embedder
-from navbench.metrics.estimate import Estimate
+from navbench.metrics.estimate import Estimate, ReferenceDraw
 from navbench.metrics.extractors import Extractor
-from navbench.metrics.frechet import FrechetReference, Moments
-from navbench.metrics.pairwise import MOST, PairwiseReference, Samples
+from navbench.metrics.frechet import SAMPLES, FrechetReference, Moments
+from navbench.metrics.kernel import Among
+from navbench.metrics.pairwise import MOST, Neighbourhood, PairwiseReference, Samples
 from navbench.metrics.parts import Parts
 from navbench.metrics.perceptual import PerceptualDistance
-from navbench.metrics.precision_recall import PrecisionRecall
+from navbench.metrics.precision_recall import SHARES, WIDE, PrecisionRecall, unknown
+from navbench.metrics.splits import LISTED, Nearest
 from navbench.seeds import Role
 from navbench.work import Stored, joined, pure, slices
-
-SHARES = ("precision", "recall", "density", "coverage")
-"""Numbers of how two distributions overlap at each shift, beside the distances (see `PrecisionRecall`)."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,18 @@ class Shard:
 
 @dataclass(frozen=True)
 class Curve:
-    """Distances at each shift, with the influence of each code (see `Estimate`).
+    """Distances at each shift, with the influence of each code and of each sample of the reference (see `Estimate`).
 
     Attributes:
-        frechet: (T,), float64; frechet_influence: (T, n).
-        kernel: (T,), float64; kernel_influence: (T, m), of the first m codes. The kernel distance is NaN where of the
+        frechet: (T,), float64; frechet_influence: (T, n); frechet_reference: (T, r), of the reference's samples, 0 of
+            them where only a mean and a covariance are known; frechet_excess: (T, 2), of samples, and of samples and
+            reference.
+        kernel: (T,), float64; kernel_influence: (T, m), of the first m codes; kernel_reference: (T, r), as above;
+            kernel_excess: (T, 2). The kernel distance is NaN where of the
             reference only a mean and a covariance are known.
         effects: (T, m), per code.
-        shares, shares_stderr: (T, 4), of `SHARES`, of the same first codes; NaN where they are not known.
+        shares, shares_stderr, shares_stderr_both: (T, 4), of `SHARES`, of the same first codes; NaN where they are not
+            known.
     """
 
     frechet: Tensor
@@ -87,14 +91,27 @@ class Curve:
     effects: Tensor
     shares: Tensor
     shares_stderr: Tensor
+    shares_stderr_both: Tensor
+    frechet_reference: Tensor
+    kernel_reference: Tensor
+    frechet_excess: Tensor
+    kernel_excess: Tensor
 
     def frechet_at(self, index: int) -> Estimate:
         """The Fréchet distance at one shift."""
-        return Estimate(float(self.frechet[index]), self.frechet_influence[index])
+        of_samples, of_both = self.frechet_excess[index].tolist()
+        draw = _draw(self.frechet_reference[index], of_both)
+        return Estimate(float(self.frechet[index]), self.frechet_influence[index], of_samples, draw)
 
     def kernel_at(self, index: int) -> Estimate:
         """The kernel distance at one shift."""
-        return Estimate(float(self.kernel[index]), self.kernel_influence[index])
+        of_samples, of_both = self.kernel_excess[index].tolist()
+        draw = _draw(self.kernel_reference[index], of_both)
+        return Estimate(float(self.kernel[index]), self.kernel_influence[index], of_samples, draw)
+
+
+def _draw(influence: Tensor, excess: float) -> ReferenceDraw | None:
+    return ReferenceDraw(influence, excess) if len(influence) else None
 
 
 @dataclass(frozen=True)
@@ -105,7 +122,7 @@ class ReferenceStatistics:
         count: (), int64, the number of images; negative if unknown.
         mean, trace, factor: of `FrechetReference`.
         features: (m, D), of the first images; m is 0 if only a mean and a covariance are known.
-        kernel, radii: of their `PairwiseReference`.
+        kernels, kernel_square, radii, nearest, nearest_indices: of their `Neighbourhood`.
         pairwise_samples: (), int64, how many images at most, of either kind, the kernel distance and the shares are of.
     """
 
@@ -114,8 +131,11 @@ class ReferenceStatistics:
     trace: Tensor
     factor: Tensor
     features: Tensor
-    kernel: Tensor
+    kernels: Tensor
+    kernel_square: Tensor
     radii: Tensor
+    nearest: Tensor
+    nearest_indices: Tensor
     pairwise_samples: Tensor
 
     @classmethod
@@ -126,25 +146,31 @@ class ReferenceStatistics:
         moments = Moments.empty(features.dimensions, device)
         for part in features:
             moments.update(part)
-        frechet = FrechetReference.from_moments(moments)
+        gaussian = FrechetReference.from_moments(moments)
         first = features.first(pairwise_samples).to(device)
-        pairwise = PairwiseReference.of(first)
-        return cls._joined(frechet, first, pairwise.kernel, pairwise.radii, pairwise_samples)
+        return cls._joined(gaussian, first, PairwiseReference.of(first).neighbourhood, pairwise_samples)
 
     @classmethod
     def of_gaussian(cls, mean: Tensor, covariance: Tensor, pairwise_samples: int = MOST) -> "ReferenceStatistics":
         """From the mean (D,) and covariance (D, D) of features that are not there: no kernel distance."""
         frechet = FrechetReference.from_gaussian(mean, covariance)
-        return cls._joined(frechet, mean.new_empty(0, len(mean)), math.nan, mean.new_empty(0), pairwise_samples)
+        nobody = _nobody(mean)
+        return cls._joined(frechet, mean.new_empty(0, len(mean)), nobody, pairwise_samples)
 
     @classmethod
     def _joined(
-        cls, frechet: FrechetReference, features: Tensor, kernel: float, radii: Tensor, pairwise_samples: int
+        cls, frechet: FrechetReference, features: Tensor, pairs: Neighbourhood, pairwise_samples: int
     ) -> "ReferenceStatistics":
         count = torch.tensor(-1 if frechet.n is None else frechet.n)
-        trace, kernel_mean = (torch.tensor(value, dtype=torch.float64) for value in (frechet.trace, kernel))
-        of_gaussian = (count, frechet.mean, trace, frechet.factor)
-        return cls(*of_gaussian, features, kernel_mean, radii, torch.tensor(pairwise_samples))
+        of_gaussian = (count, frechet.mean, torch.tensor(frechet.trace, dtype=torch.float64), frechet.factor)
+        of_pairs = (
+            pairs.kernels.means,
+            pairs.kernels.square,
+            pairs.radii,
+            pairs.nearest.squared,
+            pairs.nearest.indices,
+        )
+        return cls(*of_gaussian, features, *of_pairs, torch.tensor(pairwise_samples))
 
     def to(self, device: torch.device | str) -> "ReferenceStatistics":
         """The same on a device, where distances from it are then computed."""
@@ -163,25 +189,34 @@ class ReferenceStatistics:
     @cached_property
     def frechet(self) -> FrechetReference:
         """What Fréchet distances are measured against."""
-        return FrechetReference(self.n, self.mean, float(self.trace), self.factor)
+        frechet = FrechetReference(self.n, self.mean, float(self.trace), self.factor)
+        return frechet.drawn(self.features) if len(self.features) else frechet
 
     @cached_property
     def pairwise(self) -> PairwiseReference | None:
         """What kernel distances and shares are measured against; `None` if unknown."""
         if not len(self.features):
             return None
-        return PairwiseReference(Samples.of_reference(self.features), float(self.kernel), self.radii)
+        nearest = Nearest(self.nearest.cpu(), self.nearest_indices.cpu())
+        pairs = Neighbourhood(Among(self.kernels, self.kernel_square), self.radii, nearest)
+        return PairwiseReference(Samples.of_reference(self.features), pairs)
 
     def measure(self, features: Parts) -> tuple[Estimate, Estimate, PrecisionRecall]:
         """The Fréchet and the kernel distance of features (n, D), and the shares; the latter two NaN if not known."""
-        frechet, first = self.frechet.estimate_of(features), features.first(int(self.pairwise_samples))
+        distance, first = self.frechet.estimate_of(features), features.first(int(self.pairwise_samples))
         if self.pairwise is None:
-            unknown = Estimate(math.nan, torch.full((len(first),), math.nan, dtype=torch.float64))
-            return frechet, unknown, PrecisionRecall(unknown, unknown, unknown, unknown)
-        return frechet, *self.pairwise.measure(first)
+            nothing = unknown(len(first))
+            return distance, nothing.precision, nothing
+        return distance, *self.pairwise.measure(first)
 
 
-@pure()
+def _nobody(mean: Tensor) -> Neighbourhood:
+    """The pairs of no samples."""
+    kernels, indices = Among(mean.new_empty(0), mean.new_tensor(math.nan)), torch.empty(0, 0, dtype=torch.int64)
+    return Neighbourhood(kernels, mean.new_empty(0, WIDE), Nearest(torch.empty(0, 0), indices))
+
+
+@pure(revision=2)
 def reference_statistics(
     features: tuple[Stored[Features], ...], pairwise_samples: int, compute: Compute
 ) -> ReferenceStatistics:
@@ -319,20 +354,51 @@ def _squared(a: Tensor, b: Tensor) -> Tensor:
 
 def assemble(features: Iterable[Parts], effects: Tensor, reference: ReferenceStatistics) -> Curve:
     """The curve, from the features (n, D) of each shift in turn."""
-    frechet, kernel, shares = zip(*map(reference.measure, features), strict=True)
-    of_shares = [[getattr(each, name) for name in SHARES] for each in shares]
+    distances, kernel, shares = zip(*map(reference.measure, features), strict=True)
+
+    def of_shares(attribute: str) -> Tensor:
+        values = [[getattr(getattr(point, name), attribute) for name in SHARES] for point in shares]
+        return torch.tensor(values, dtype=torch.float64)
+
     return Curve(
-        torch.tensor([estimate.value for estimate in frechet], dtype=torch.float64),
-        torch.stack([estimate.influence for estimate in frechet]),
-        torch.tensor([estimate.value for estimate in kernel], dtype=torch.float64),
-        torch.stack([estimate.influence for estimate in kernel]),
+        *_distances(distances),
+        *_distances(kernel),
         effects,
-        torch.tensor([[estimate.value for estimate in each] for each in of_shares], dtype=torch.float64),
-        torch.tensor([[estimate.stderr for estimate in each] for each in of_shares], dtype=torch.float64),
+        of_shares("value"),
+        of_shares("stderr"),
+        of_shares("stderr_both"),
+        _of_reference(distances),
+        _of_reference(kernel),
+        _excess(distances),
+        _excess(kernel),
     )
 
 
-@pure(revision=2)
+def _distances(along: Sequence[Estimate]) -> tuple[Tensor, Tensor]:
+    """Values (T,) and influences (T, n)."""
+    values = torch.tensor([point.value for point in along], dtype=torch.float64)
+    return values, torch.stack([point.influence for point in along])
+
+
+def _excess(along: Sequence[Estimate]) -> Tensor:
+    """Of samples, and of samples and reference, (T, 2)."""
+    both = [[point.excess, 0.0 if point.reference is None else point.reference.excess] for point in along]
+    return torch.tensor(both, dtype=torch.float64)
+
+
+def of_one_distribution(curve: Curve, n_reference: int) -> Curve:
+    """A curve of unshifted images against others of the same generator (see `frechet.of_one_distribution`)."""
+    points = [frechet.of_one_distribution(curve.frechet_at(index), n_reference) for index in range(len(curve.frechet))]
+    return replace(curve, frechet_excess=_excess(points))
+
+
+def _of_reference(along: Sequence[Estimate]) -> Tensor:
+    """The influences of the reference's samples (T, r)."""
+    draws = [torch.empty(0) if point.reference is None else point.reference.influence for point in along]
+    return torch.stack(draws).double()
+
+
+@pure(revision=3)
 def curve(shards: tuple[Stored[Shard], ...], reference: Stored[ReferenceStatistics], compute: Compute) -> Curve:
     """The curve of a direction from its shards, which make up all codes in order."""
     effects = torch.cat([shard.read("effects") for shard in shards], dim=1)
@@ -340,7 +406,7 @@ def curve(shards: tuple[Stored[Shard], ...], reference: Stored[ReferenceStatisti
     return assemble(map(at, range(len(effects))), effects, prepared(reference, compute.device))
 
 
-@pure(revision=2)
+@pure(revision=3)
 def floor(
     unshifted: tuple[Stored[Features], ...], effect_codes: int, reference: Stored[ReferenceStatistics], compute: Compute
 ) -> Curve:
@@ -363,8 +429,13 @@ def blank_reference(count: int, known: int, dimensions: int, pairwise_samples: i
     """Statistics of `count` images, negative if unknown, of which the features of the first ones are known."""
     zero = torch.zeros((), dtype=torch.float64)
     gaussian = (zero.expand(dimensions), zero, zero.expand(dimensions, dimensions))
-    pairwise = (zero.float().expand(known, dimensions), zero, zero.expand(known))
-    return ReferenceStatistics(torch.tensor(count), *gaussian, *pairwise, torch.tensor(pairwise_samples))
+    listed, listed_first = max(0, min(LISTED, known - 1)), min(known, splits.MOST)
+    nearest = (
+        zero.float().expand(listed_first, listed),
+        torch.zeros((), dtype=torch.int64).expand(listed_first, listed),
+    )
+    pairs = (zero.float().expand(known, dimensions), zero.expand(known), zero, zero.expand(known, WIDE), *nearest)
+    return ReferenceStatistics(torch.tensor(count), *gaussian, *pairs, torch.tensor(pairwise_samples))
 
 
 @rehearses(curve)
@@ -388,6 +459,9 @@ def _floor_rehearsed(
 
 def _blank_curve(points: int, codes: int, measured: int, reference: ReferenceStatistics) -> Curve:
     one, first = torch.ones((), dtype=torch.float64), min(codes, int(reference.pairwise_samples))
-    distances, shares = one.expand(points), one.expand(points, len(SHARES))
+    distances, shares, known = one.expand(points), one.expand(points, len(SHARES)), len(reference.features)
+    values = (distances, one.expand(points, codes), distances, one.expand(points, first))
+    of_reference = (one.expand(points, min(known, SAMPLES)), one.expand(points, known))
+    excess = torch.zeros(points, 2, dtype=torch.float64)
     effects = one.float().expand(points, measured)
-    return Curve(distances, one.expand(points, codes), distances, one.expand(points, first), effects, shares, shares)
+    return Curve(*values, effects, shares, shares, shares, *of_reference, excess, excess)

@@ -199,7 +199,7 @@ class Heatmaps(Experiment[LocalitySettings, Heats]):
     def run(self, on: Measurement) -> Heats:
         """One piece per direction and group of codes."""
         settings, seed = on.settings(Heatmaps), on.bench.suite.seed
-        codes, directions = groups(settings.samples), on.plan.leading(settings.directions)
+        codes, directions = groups(settings.samples), on.leading(settings.directions)
         pieces = []
         for direction in directions:
             edit = on.edit(direction)

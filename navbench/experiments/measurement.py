@@ -10,7 +10,7 @@ from navbench.directions import Direction, DirectionSet
 from navbench.experiments.calibration import Range
 from navbench.experiments.common import Common, Subject
 from navbench.experiments.edit import Edit, unshifted
-from navbench.experiments.experiment import Experiment
+from navbench.experiments.experiment import Experiment, Order
 from navbench.generators.base import Generator
 from navbench.library import SetFile
 from navbench.metrics.attributes import Scorer
@@ -69,16 +69,11 @@ class Plan:
         """The same by their full names."""
         return {direction.name: direction for direction in self.all_directions()}
 
-    def leading(self, count: int) -> list[Direction]:
-        """The first `count` directions of each set, or the best of a race, or those that the suite names."""
-        return [one for found in self.sets for one in self._leading(found, count)]
-
-    def _leading(self, found: DirectionSet, count: int) -> list[Direction]:
+    def first(self, count: int) -> list[Direction]:
+        """The first `count` directions of each set, or those that the suite names."""
         if self.only:
-            return [one for one in found if one.name in self.only]
-        if not self.leaders:
-            return list(found)[:count]
-        return [one for one in found if one.name in self.leaders[found.set_id][:count]]
+            return self.all_directions()
+        return [direction for directions in self.sets for direction in list(directions)[:count]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +145,7 @@ class Measurement(Instruments):
     laps: Sequence[Lap] = ()
     _outcomes: Once = field(default_factory=Once, init=False)
     _shared: Once = field(default_factory=Once, init=False)
+    _order: Once = field(default_factory=Once, init=False)
 
     # --- experiments
 
@@ -164,6 +160,27 @@ class Measurement(Instruments):
         if kind not in self._outcomes.values and not self.wants(kind):
             return None
         return cast(O, self._outcomes.get(kind, lambda: kind().run(self)))
+
+    def order(self) -> Order | None:
+        """By what the directions of each set are ordered, of which costly experiments take the first.
+
+        By a race, where there is one; else by the first experiment that orders them. `None`, as they come, where none
+        does, or the suite names the directions.
+        """
+        if self.laps:
+            return Order("by a race", self.plan.leaders)
+        if self.plan.only:
+            return None
+        orders = (each.order(self) for each in self.bench.catalogue)
+        return cast(Order | None, self._order.get(Order, lambda: next(filter(None, orders), None)))
+
+    def leading(self, count: int) -> list[Direction]:
+        """The best `count` directions of each set, in the order of the plan; or all that the suite names."""
+        order = self.order()
+        if order is None:
+            return self.plan.first(count)
+        best = {name for names in order.names.values() for name in names[:count]}
+        return [one for one in self.plan.all_directions() if one.name in best]
 
     # --- the door to results
 
@@ -218,9 +235,10 @@ class Measurement(Instruments):
 
     def of_each_set(self, what: str, count: int) -> Iterator[str]:
         """A sentence for the report that `what` was measured for the first `count` directions of each set alone."""
-        total, measured = sum(map(len, self.plan.sets)), len(self.plan.leading(count))
+        total, measured, order = sum(map(len, self.plan.sets)), len(self.leading(count)), self.order()
         if measured < total:
-            first = "best" if self.laps else "first"
-            which = f"the {first} {count} directions of each set" if count > 1 else f"the {first} direction of each set"
+            first, rule = ("first", "") if order is None else ("best", f" {order.rule}")
+            number = f"{count} directions" if count > 1 else "direction"
+            which = f"the {first} {number} of each set{rule}"
             of = f" of {self.generator.name}" if len(self.bench.suite.generators) > 1 else ""
             yield f"{what} measured for {which if count else 'no direction'}{of}: {measured} of {total}."

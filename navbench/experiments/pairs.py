@@ -18,7 +18,7 @@ from navbench.experiments.pairing import pairing
 from navbench.experiments.pictures import side_by_side
 from navbench.experiments.rows import ENDS, Row, estimated, who
 from navbench.experiments.strips import Strips, strip_of
-from navbench.methods import METHODS
+from navbench.methods import METHODS, is_control
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.settings import Settings
@@ -29,7 +29,7 @@ class PairSettings(Settings):
     """The same edit by other methods (Figures 5, 6, 14 and 15), on the same codes at the same effect.
 
     Attributes:
-        method: the method whose directions are paired; '' for the last of the generator's `methods`.
+        method: the method whose directions are paired; '' for the last of the generator's `methods` that is no control.
         directions: how many of each of its sets, from the first.
         codes: over which pixel changes are compared; the closest is chosen on one half and measured on the other.
         shown: of them, in pictures.
@@ -131,7 +131,7 @@ class Pairs(Experiment[PairSettings, PairsFound]):
 
 
 def _last_method(subject: Subject) -> str:
-    return subject.methods[-1] if subject.methods else ""
+    return next((method for method in reversed(subject.methods) if not is_control(method)), "")
 
 
 def _paired(on: Measurement, own: Sequence[DirectionSet]) -> list[Pair]:
@@ -163,11 +163,18 @@ def _paired(on: Measurement, own: Sequence[DirectionSet]) -> list[Pair]:
 
 
 def closest_latent(pairs: Sequence[Pair]) -> dict[str, Pair]:
-    """For each direction by its name, the latent one that is most like it, on the codes of the choice."""
+    """For each direction by its name, the latent one that is most like it, on the codes of the choice.
+
+    One of a control is taken only where no other method has any.
+    """
+
+    def preference(pair: Pair) -> tuple[bool, float]:
+        return not is_control(pair.other.method), pair.choice
+
     best: dict[str, Pair] = {}
     for pair in pairs:
         known = best.get(pair.direction.name)
-        if pair.other.space in LATENTS and (known is None or pair.choice > known.choice):
+        if pair.other.space in LATENTS and (known is None or preference(pair) > preference(known)):
             best[pair.direction.name] = pair
     return best
 
@@ -193,8 +200,10 @@ def _sheets(on: Measurement, pairs: Sequence[Pair]) -> Iterator[Sheet]:
 
 def _matched_sheets(on: Measurement) -> Iterator[Sheet]:
     """Every method at the same change of an attribute, up at the right; those that do not get there are left out."""
-    target = on.settings(Matched).target
-    reached = [match for match in on.outcome(Matched) or () if bool(match.range.is_reached(target).all())]
+    found = on.outcome(Matched)
+    if found is None or found.target is None:
+        return
+    reached = [match for match in found.matches if bool(match.range.is_reached(found.target).all())]
     if len(reached) > 1:
         yield _sheet(on, "matched", [(match.direction, int(match.range.reached[1] > 0)) for match in reached])
 
@@ -213,7 +222,7 @@ def _with_curves(on: Measurement, pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _rows(pairs: Sequence[Pair]) -> Iterator[Row]:
-    """`closest` marks the latent direction that does most nearly the same, of all sets.
+    """`closest` marks the latent direction that does most nearly the same, of all sets; controls come last.
 
     It was chosen by `cosine_of_choice`, on other codes than `cosine` is of.
     """

@@ -95,7 +95,7 @@ class Photos(Experiment[PhotoSettings, Album]):
 
     def check_directions(self, on: Measurement) -> None:
         """Photos and codes that no direction moves, and two of one name; tell which directions move none."""
-        directions = on.plan.leading(on.settings(Photos).directions)
+        directions = on.plan.first(on.settings(Photos).directions)  # of each space one, as of those that are edited
         if on.subject.photos and directions:
             _check_edits(on, directions)
 
@@ -111,7 +111,7 @@ class Photos(Experiment[PhotoSettings, Album]):
     def run(self, on: Measurement) -> Album:
         """One piece per photo and space, and one per direction and space."""
         projections, edited = _Projections(on), []
-        directions = on.plan.leading(on.settings(Photos).directions)
+        directions = on.leading(on.settings(Photos).directions)
         pairs = [(direction, space) for direction in directions for space in projections.spaces(direction)]
         with on.counted("photos", len(pairs)) as tick:
             for direction, space in pairs:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from navbench.directions import Direction, DirectionSet
-from navbench.experiments.calibration import Range, Target, by_attribute, by_effect, check_target, parse_target
+from navbench.experiments.calibration import REACHED, Range, Target, by_attribute, by_effect, check_target, parse_target
 from navbench.experiments.common import Common
 from navbench.experiments.experiment import Experiment, NoSettings
 from navbench.experiments.measurement import Instruments, Measurement
@@ -90,15 +90,16 @@ def _range(on: Measurement, direction: Direction, target: Target) -> Piece[Range
 def _rows(on: Measurement, ranges: Mapping[str, Range]) -> Iterator[Row]:
     target, directions = parse_target(on.bench.suite.calibrate), _directions(on)
     for name, found in ranges.items():
-        for end, (t, reached, there) in enumerate(zip(found.t, found.reached, found.is_reached(target), strict=True)):
+        for end, status in enumerate(found.statuses(target)):
             yield {
                 **who(directions[name]),
                 "end": ENDS[end],
                 "quantity": target.quantity,
                 "target": target.amount,
-                "t": float(t),
-                "reached": float(reached),
-                "reached_stderr": float(found.stderr[end]),
-                "is_reached": bool(there),
+                "t": float(found.t[end]),
+                "reached": found.at[end].value,
+                "reached_stderr": found.at[end].stderr,
+                "is_reached": status == REACHED,
+                "status": status,
                 "n": on.bench.suite.discovery.effect_codes,
             }

@@ -17,7 +17,7 @@ from navbench.experiments import fid_curve, quality
 from navbench.experiments.common import OddCount
 from navbench.experiments.fid_curve import Curve, Features, ReferenceStatistics
 from navbench.experiments.measurement import Bench, Measurement
-from navbench.experiments.reference import ReferenceImages, open_reference, real_features, real_scores
+from navbench.experiments.reference import ReferenceImages, is_drawn, open_reference, real_features, real_scores
 from navbench.experiments.rounding import IMAGES, Rounding
 from navbench.experiments.rows import Row
 from navbench.experiments.statistics import StatisticsFile, is_statistics, read_statistics, statistics_of_file
@@ -148,6 +148,8 @@ class Realism:
         reference = self._prepared(real)
         how = (self._settings.effect_samples, reference, self._on.bench.compute)
         (floor,) = self._on.pieces([fid_curve.floor.piece(tuple(unshifted), *how)])
+        if self.name == "unshifted":
+            floor = fid_curve.of_one_distribution(floor, self._reference_count)
         return reference, floor
 
     def _rounding(self) -> Rounding:
@@ -175,6 +177,11 @@ class Realism:
         if self.name == "unshifted" or is_statistics(self.name):
             return None
         return open_reference(self.name, self._on.generator.size, self._reference_count, self._on.subject.resize)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the reference is of images that can be drawn anew: the generator's own, or a distribution's."""
+        return is_drawn(self.name)
 
     @property
     def description(self) -> str:

@@ -1,8 +1,9 @@
 """Whether the directions of a set can be told apart: reconstructor accuracy (RCA) and its confusion matrix.
 
-RCA is Voynov & Babenko's (ICML 2020, section 4.1), who take it from the reconstructor that learned with the directions.
-Here a new one learns on the directions as they are, so that methods that learned none are judged alike; a shift is a
-share of each direction's own range, so that no one is known by its size.
+RCA is Voynov & Babenko's (ICML 2020, section 4.1), who take it from the reconstructor that learned with the directions,
+and for random directions from one that learned on them as they are. Here a new one learns on the directions of every
+method as they are, so that all are judged alike; a shift is a share of each direction's own range, so that no one is
+known by its size, and it is not predicted.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,8 @@ from torch import Tensor
 from navbench import seeds
 from navbench.costs import Pass, Rehearsed, Trial, in_batches, rehearses, tried_images
 from navbench.directions import DirectionSet
-from navbench.discovery.learn import Reconstructor, evaluation_costs
+from navbench.discovery.learn import evaluation_costs
+from navbench.discovery.reconstructor import Reconstructor
 from navbench.errors import NavbenchError
 from navbench.experiments.common import Common, check_methods
 from navbench.experiments.edit import Edit
@@ -129,7 +131,7 @@ class Recogniser:
         return t * self._offsets[which]
 
 
-@pure()
+@pure(revision=2)
 def recognise(
     edits: Sequence[Edit], seed: int, learning_rate: float, steps: int, batch: int, pairs: int, report: Report = silent
 ) -> Recognition:

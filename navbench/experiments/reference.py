@@ -175,6 +175,15 @@ class RealImages(SentOnce):
         return "crop the images to its proportions first"
 
 
+def is_drawn(source: str) -> bool:
+    """Whether a reference is of images that can be drawn anew: the generator's own, or a distribution's."""
+    return source == "unshifted" or _is_distribution(source)
+
+
+def _is_distribution(source: str) -> bool:
+    return not Path(source).exists() and (":" in source or source in plugins.known(GROUP))
+
+
 def open_reference(source: str, size: Size, count: int, resize: str = "") -> ReferenceImages:
     """All images of a folder (with its subfolders) or a zip, or the first `count` of a distribution by its name.
 
@@ -184,7 +193,7 @@ def open_reference(source: str, size: Size, count: int, resize: str = "") -> Ref
         count: how many images of a distribution.
         resize: how files of another size are resized, one of `RESAMPLING`; '' to refuse them.
     """
-    if not Path(source).exists() and (":" in source or source in plugins.known(GROUP)):
+    if _is_distribution(source):
         draw = plugins.find(GROUP, "reference", source)
         return Drawn(source, draw, count, size)
     path = Path(source)

@@ -1,309 +1,53 @@
-"""The reproduction test (eq. 5, section 4.3): the offset of space B that best imitates an edit of space A.
+"""Reproduction: whether another space can do the same as an edit (see `imitation`)."""
 
-    min_h  E_z || B_h(z) - A_{t xi}(z) ||^2,    one h for all z.
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
-The expectation is over a fixed set of codes, so this is a deterministic least-squares problem, solved by
-L-BFGS with a line search; what is reported is measured on other codes. Always in float32.
-"""
-
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
-
-import numpy as np
 import torch
 from pydantic import Field
-from scipy.optimize import OptimizeResult, minimize
-from torch import Tensor
 
-from navbench.compute import Compute
-from navbench.costs import (
-    Pass,
-    Rehearsed,
-    Trial,
-    added,
-    blank,
-    preparing,
-    rehearses,
-    rendering,
-    seeing,
-    times,
-    tried_images,
-)
+from navbench.basis import random_basis
 from navbench.directions import Direction, DirectionSet
+from navbench.discovery.calibration import EffectMeter, Ends, calibrate
 from navbench.errors import NavbenchError
-from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.experiment import Experiment, File
+from navbench.experiments.imitation import Reproduction, imitate
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.pictures import still
 from navbench.experiments.rows import Row, estimated, who
-from navbench.experiments.strips import to_bytes
-from navbench.generators.base import Codes
+from navbench.experiments.screening import Screening, effect_codes
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
-from navbench.metrics.perceptual import PerceptualDistance
-from navbench.progress import Report, silent
-from navbench.seeds import Role
+from navbench.metrics.significance import Decision, Test, decided
 from navbench.settings import Settings
 from navbench.spaces import Space, describe
 from navbench.spaces import create as create_space
 from navbench.words import KINDS
-from navbench.work import pure
+from navbench.work import Piece
 
-ROWS = 3
-"""Of how many held-out codes the images are kept."""
-_EVALUATIONS = 1.25
-"""Gradients per step of L-BFGS, typically; for plans."""
-
-
-@dataclass(frozen=True)
-class Reproduction:
-    """How well an edit was imitated.
-
-    Attributes:
-        offset: h, (*space.shape).
-        steps: (S + 1,), the unexplained fraction on the codes it was found on, before the first and after each step.
-        errors: (n,), mean squared pixel difference between imitation and edit, per held-out code.
-        sizes: (n,), the same between the unshifted image and the edit; sum(errors) / sum(sizes) is the unexplained
-            fraction: 0 for a perfect imitation, 1 for one that is no better than no edit at all.
-        perceptual, perceptual_sizes: (n,), the same two in the perceptual distance.
-        panel: (rows, 3, 3, H, W), uint8: unshifted, edit and imitation of the first held-out codes.
-    """
-
-    offset: Tensor
-    steps: Tensor
-    errors: Tensor
-    sizes: Tensor
-    perceptual: Tensor
-    perceptual_sizes: Tensor
-    panel: Tensor
-
-    @property
-    def unexplained_fraction(self) -> Estimate:
-        """What the imitation leaves of the edit."""
-        return estimate.ratio(self.errors, self.sizes)
-
-
-@dataclass(frozen=True)
-class Imitation:
-    """The problem: an edit at shift t, and the space in which it is to be imitated."""
-
-    edit: Edit
-    t: float
-    space: Space
-    distance: PerceptualDistance
-    seed: int
-
-    def solve(self, codes: int, held_out: int, steps: int, rows: int = ROWS, report: Report = silent) -> Reproduction:
-        """Find the best offset on `codes` codes and measure it on `held_out` others."""
-        return solve([self], codes, held_out, steps, rows, report)[0]
-
-    def images(self, codes: Codes) -> tuple[Tensor, Tensor]:
-        """The unshifted images and the edit."""
-        state = self.edit.space.prepare(codes)
-        offset = self.edit.offset
-        return self.edit.space.render(state, torch.zeros_like(offset)), self.edit.space.render(state, self.t * offset)
-
-
-def solve(
-    problems: Sequence[Imitation], codes: int, held_out: int, steps: int, rows: int = 3, report: Report = silent
-) -> list[Reproduction]:
-    """Solve problems that differ in their spaces alone; the images of the edit are made once for all of them."""
-    first = problems[0]
-    compute = first.edit.compute.at("float32")
-    edited = _Edited(first, compute, range(codes))
-    found = [_LeastSquares(problem.space, edited).minimise(steps, report) for problem in problems]
-    offsets = [offset for offset, _ in found]
-    parts = compute.over(range(held_out), lambda chunk: _measure(problems, offsets, chunk, rows))
-    errors, sizes, perceptual, perceptual_sizes, panels = map(torch.cat, zip(*parts, strict=True))
-    return [
-        Reproduction(
-            offset.cpu(),
-            torch.tensor(curve, dtype=torch.float64),
-            errors[:, index],
-            sizes,
-            perceptual[:, index],
-            perceptual_sizes,
-            panels[:, index],
-        )
-        for index, (offset, curve) in enumerate(found)
-    ]
-
-
-@torch.no_grad()
-def _measure(
-    problems: Sequence[Imitation], offsets: Sequence[Tensor], chunk: Sequence[int], rows: int
-) -> tuple[Tensor, ...]:
-    """What a `Reproduction` holds, of a batch of held-out codes: errors (n, problems), sizes (n,), ..."""
-    first, distance = problems[0], problems[0].distance
-    codes = codes_for(first.space.generator, Role.HELD_OUT, chunk, first.seed)
-    original, edit = first.images(codes)
-    features = distance.features(edit)
-    shown = max(0, rows - chunk[0])
-    errors, perceptual, panels = [], [], []
-    for problem, offset in zip(problems, offsets, strict=True):
-        imitation = problem.space.render(problem.space.prepare(codes), offset)
-        errors.append((imitation - edit).double().square().mean(dim=(1, 2, 3)))
-        perceptual.append((distance.features(imitation) - features).square().sum(1))
-        panels.append(to_bytes(torch.stack([original[:shown], edit[:shown], imitation[:shown]], dim=1)))
-    return (
-        torch.stack(errors, dim=1).cpu(),
-        (original - edit).double().square().mean(dim=(1, 2, 3)).cpu(),
-        torch.stack(perceptual, dim=1).cpu(),
-        (distance.features(original) - features).square().sum(1).cpu(),
-        torch.stack(panels, dim=1),
-    )
-
-
-def _imitate_into_all(given: Sequence[Mapping[str, Any]]) -> list[Reproduction]:
-    """`imitate` for several spaces, of which the edit's images are made once."""
-    names, sizes = ("edit", "t", "space", "distance", "seed"), ("codes", "held_out", "steps")
-    problems = [Imitation(*(each[name] for name in names)) for each in given]
-    return solve(problems, *(given[0][name] for name in sizes))
-
-
-@pure(together=_imitate_into_all)
-def imitate(
-    space: Space, edit: Edit, t: float, distance: PerceptualDistance, seed: int, codes: int, held_out: int, steps: int
-) -> Reproduction:
-    """Imitate an edit at shift t by one offset of a space, found on `codes` codes and measured on `held_out` others."""
-    return Imitation(edit, t, space, distance, seed).solve(codes, held_out, steps)
-
-
-@rehearses(imitate)
-def _imitate_rehearsed(
-    space: Space, edit: Edit, t: float, distance: PerceptualDistance, seed: int, codes: int, held_out: int, steps: int
-) -> Rehearsed[Reproduction]:
-    """Nothing is imitated, in all steps that there are; the edit's images may be shared with other spaces."""
-    compute = edit.compute.at("float32")
-    descent = _descent(Imitation(edit, t, space, distance, seed), codes)
-    seen = seeing("distance", distance.name, distance.features, space.generator, compute)
-    costs = added(
-        times(codes + held_out, {preparing(edit.space, compute): 1, rendering(edit.space, compute): 2}),
-        times(held_out, {preparing(space, compute): 1, rendering(space, compute): 1, seen: 3}),
-        {preparing(space, compute): codes, descent: codes * _EVALUATIONS * steps},
-    )
-    curve, errors = torch.ones(steps + 1, dtype=torch.float64), torch.ones(held_out, dtype=torch.float64)
-    panel = blank(min(ROWS, held_out), 3, 3, *space.generator.size, dtype=torch.uint8)
-    perceptual = errors.float()
-    sketch = Reproduction(torch.zeros(space.shape), curve, errors, errors, perceptual, perceptual, panel)
-    return Rehearsed(sketch, costs, about=True)
-
-
-def _descent(imitation: Imitation, codes: int) -> Pass:
-    """One code's part of the squared error and its gradient."""
-    edit, space = imitation.edit, imitation.space
-
-    def trial() -> Trial:
-        compute = edit.compute.at("float32")
-        chunk = range(min(codes, tried_images(compute)))
-        problem = _LeastSquares(space, _Edited(imitation, compute, chunk))
-
-        def once() -> float:
-            problem._part(chunk, torch.zeros(space.shape, device=compute.device))
-            return len(chunk)
-
-        return once
-
-    key = (space.generator.name, describe(space), codes)
-    return Pass("imitation", key, trial, images=1)
-
-
-class _Edited:
-    """The edit on the codes on which offsets are found, batch by batch, made once.
-
-    Attributes:
-        size: the sum of its squared changes of pixels.
-    """
-
-    def __init__(self, imitation: Imitation, compute: Compute, indices: Sequence[int]) -> None:
-        self.imitation, self.compute, self.indices = imitation, compute, indices
-        self._batches: dict[tuple[int, int], tuple[Codes, Tensor, Tensor]] = {}
-        self.size = float(sum(compute.over(indices, lambda chunk: self._batch(chunk)[2])))
-
-    def images(self, chunk: Sequence[int]) -> tuple[Codes, Tensor]:
-        """Codes, and their images under the edit."""
-        codes, edit, _ = self._batch(chunk)
-        return codes, edit
-
-    @torch.no_grad()
-    def _batch(self, chunk: Sequence[int]) -> tuple[Codes, Tensor, Tensor]:
-        key = (chunk[0], len(chunk))
-        if key not in self._batches:
-            problem = self.imitation
-            codes = codes_for(problem.space.generator, Role.REPRODUCTION, chunk, problem.seed)
-            original, edit = problem.images(codes)
-            self._batches[key] = codes, edit, (original - edit).double().square().sum()
-        return self._batches[key]
-
-
-class _LeastSquares:
-    """E ||B_h(z) - A(z)||^2 / E ||G(z) - A(z)||^2 over fixed codes, and its gradient in h, batch by batch."""
-
-    def __init__(self, space: Space, edited: _Edited) -> None:
-        self.space, self.edited = space, edited
-        self.compute, self.codes = edited.compute, edited.indices
-        self._states: dict[tuple[int, int], Any] = {}
-
-    @torch.no_grad()
-    def _state(self, chunk: Sequence[int], codes: Codes) -> Any:
-        """The work of space B that no h changes, made once for a batch."""
-        key = (chunk[0], len(chunk))
-        if key not in self._states:
-            self._states[key] = self.space.prepare(codes)
-        return self._states[key]
-
-    def _part(self, chunk: Sequence[int], offset: Tensor) -> Tensor:
-        """Of a batch the error and its gradient, (1 + numel,), float64, on the device."""
-        codes, edit = self.edited.images(chunk)
-        state = self._state(chunk, codes)
-
-        def error(h: Tensor) -> Tensor:
-            images = self.space.render(state, h)
-            return (images - edit).square().sum(dim=(1, 2, 3)).double().sum() / self.edited.size
-
-        gradient, value = torch.func.grad_and_value(error)(offset)
-        return torch.cat([value[None], gradient.flatten().double()])
-
-    def minimise(self, steps: int, report: Report) -> tuple[Tensor, list[float]]:
-        """The best offset, and the unexplained fraction before the first and after each step of L-BFGS."""
-        shape, device = self.space.shape, self.compute.device
-
-        def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            offset = torch.from_numpy(flat).float().view(shape).to(device)
-            parts = list(self.compute.over(self.codes, lambda chunk: self._part(chunk, offset)))
-            value, gradient = torch.stack(parts).sum(0).cpu().split([1, offset.numel()])  # the one copy from the device
-            return float(value), gradient.numpy()
-
-        curve = [1.0]  # h = 0 is the unshifted generator, in any space
-
-        def log(intermediate_result: OptimizeResult) -> None:
-            curve.append(float(intermediate_result.fun))
-            report(len(curve) - 1, steps, f"unexplained fraction {curve[-1]:.3f}")
-
-        options = {"maxiter": steps, "maxcor": 20, "ftol": 1e-7, "gtol": 0.0}
-        start = np.zeros(shape.numel())
-        found = minimize(value_and_gradient, start, jac=True, method="L-BFGS-B", callback=log, options=options)
-        report(steps, steps, f"unexplained fraction {found.fun:.3f}")
-        return torch.from_numpy(found.x).float().view(shape).to(device), curve
-
-
-# --- the experiment ----------------------------------------------------------------------------------------------
+CONTROL = "random"
+"""The method whose directions are the control."""
+EQUAL_EFFECT = 0.25
+"""Edits whose effects differ by no more than this share are compared: the residual hardly depends on the effect."""
 
 
 class ReproductionSettings(Settings):
-    """The test of eq. 5, of the first `directions` of each set at t_max.
+    """The test of eq. 5, of the first `directions` of each set at t_max, beside random directions of their space.
 
     Attributes:
         targets: the spaces that are to imitate: of a parameter direction, latent spaces and 'activation', the tensor
             that enters its layer; of a latent direction, 'parameter', the kernel of each layer of the generator's
-            `layers`. Those that a generator lacks are left out.
+            `layers`. Those that a generator lacks are left out. 'latent' is w of a generator that has it, else z.
         codes: on which the offset is found; held_out: others, on which it is measured.
-        steps: of L-BFGS.
+        steps: of L-BFGS at most. It ends when the unexplained fraction has stopped falling; what is still falling at
+            the last step is told as not converged, and not compared.
+        bound: of how many held-out codes the best offset of each is sought; 0 for none.
+        controls: random directions of each place that are imitated beside them, of the suite's sets or drawn.
     """
 
     directions: int = Field(1, ge=0)
-    targets: tuple[Literal["z", "w", "w+", "activation", "parameter"], ...] = (
+    targets: tuple[Literal["latent", "z", "w", "w+", "activation", "parameter"], ...] = (
         "z",
         "w",
         "w+",
@@ -312,14 +56,29 @@ class ReproductionSettings(Settings):
     )
     codes: int = Field(32, ge=1)
     held_out: int = Field(64, ge=2)
-    steps: int = Field(20, ge=1)
+    steps: int = Field(200, ge=1)
+    bound: int = Field(4, ge=0)
+    controls: int = Field(4, ge=2)
+
+
+@dataclass(frozen=True)
+class Control:
+    """Random directions of the space that some edits lie in, and how well they are imitated, by the target in words.
+
+    Attributes:
+        effect: the mean of their edits at t_max, on the codes of the edits' effects.
+    """
+
+    effect: float
+    reproductions: Mapping[str, Sequence[Reproduction]]
 
 
 @dataclass(frozen=True)
 class Imitations:
-    """By the direction's name and the target space, in words."""
+    """By the direction's name and the target space, in words; controls by the place that they are of."""
 
     reproductions: Mapping[tuple[str, str], Reproduction]
+    controls: Mapping[str, Control] = field(default_factory=dict)
 
     def of(self, name: str) -> dict[str, Reproduction]:
         """Those of one direction, by the target space."""
@@ -357,14 +116,22 @@ class Reproductions(Experiment[ReproductionSettings, Imitations]):
 
     def run(self, on: Measurement) -> Imitations:
         """One piece per direction and target space."""
-        settings, pieces = on.settings(Reproductions), {}
-        sizes = (settings.codes, settings.held_out, settings.steps)
-        for direction in on.plan.leading(settings.directions):
-            for space in _imitators(on, direction):
-                problem = (space, on.edit(direction), direction.t_max, on.bench.distance, on.bench.suite.seed)
-                note = f"{direction.name} into {describe(space)}"
-                pieces[direction.name, describe(space)] = imitate.piece(*problem, *sizes).but(note=note)
-        return Imitations(dict(zip(pieces, on.pieces(list(pieces.values()), "reproduction"), strict=True)))
+        edits = on.leading(on.settings(Reproductions).directions)
+        random = _random_directions(on, edits)
+        every = (*edits, *(one for directions, _ in random.values() for one in directions))
+        directions = {one.name: one for one in every}
+        pieces = {
+            (name, describe(space)): _piece(on, one, space)
+            for name, one in directions.items()
+            for space in _imitators(on, one)
+        }
+        results = dict(zip(pieces, on.pieces(list(pieces.values()), "reproduction"), strict=True))
+        imitated = {one.name for one in edits}
+        controls = {
+            place: Control(effect, _of_targets({one.name for one in ones}, results))
+            for place, (ones, effect) in random.items()
+        }
+        return Imitations({key: piece for key, piece in results.items() if key[0] in imitated}, controls)
 
     def rows(self, on: Measurement, outcome: Imitations) -> Mapping[str, Iterable[Row]]:
         """Per direction and target space; per step of each search."""
@@ -403,32 +170,180 @@ class Reproductions(Experiment[ReproductionSettings, Imitations]):
         return {"samples": {"reproduction": on.settings(Reproductions).held_out}}
 
 
+def _piece(on: Measurement, direction: Direction, space: Space) -> Piece[Reproduction]:
+    settings = on.settings(Reproductions)
+    sizes = (settings.codes, settings.held_out, settings.steps, min(settings.bound, settings.held_out))
+    problem = (space, on.edit(direction), direction.t_max, on.bench.distance, on.bench.suite.seed)
+    return imitate.piece(*problem, *sizes).but(note=f"{direction.name} into {describe(space)}")
+
+
 def _imitators(on: Measurement, direction: Direction) -> list[Space]:
     """The spaces that are to imitate a direction: the others of its generator, among the suite's targets."""
-    targets, generator = on.settings(Reproductions).targets, on.generator
+    generator = on.generator
+    latent = "w" if "w" in generator.latents else "z"
+    named = (latent if kind == "latent" else kind for kind in on.settings(Reproductions).targets)
+    targets = tuple(dict.fromkeys(named))
     if direction.space == "parameter":
         kinds = [kind for kind in targets if kind in (*generator.latents, "activation")]
         return [create_space(generator, kind, direction.layer if kind == "activation" else None) for kind in kinds]
     return [create_space(generator, "parameter", name) for name in on.plan.layers if "parameter" in targets]
 
 
+# --- the control -------------------------------------------------------------------------------------------------
+
+
+def _random_directions(on: Measurement, edits: Sequence[Direction]) -> dict[str, tuple[Sequence[Direction], float]]:
+    """By place some random directions and their mean effect at t_max: the plan's, or else drawn ones.
+
+    The drawn ones have the mean effect of the place's edits, on the same codes.
+    """
+    groups: dict[str, list[Direction]] = {}
+    for one in edits:
+        groups.setdefault(one.place, []).append(one)
+    count = on.settings(Reproductions).controls
+    random: dict[str, tuple[Sequence[Direction], float]] = {}
+    drawn: dict[str, list[Piece[Ends]]] = {}
+    for place, group in groups.items():
+        known = [one for one in on.plan.all_directions() if (one.place, one.method) == (place, CONTROL)][:count]
+        if len(known) > 1:
+            random[place] = known, sum(_effect(on, one) for one in known) / len(known)
+        else:
+            drawn[place] = _calibrations(on, group, count)
+    results = iter(on.pieces([piece for pieces in drawn.values() for piece in pieces]))
+    for place, pieces in drawn.items():
+        ends = [next(results) for _ in pieces]
+        effect = sum(float(each.effect_max) for each in ends) / count
+        random[place] = _drawn(on, groups[place][0], ends), effect
+    return random
+
+
+def _effect(on: Measurement, direction: Direction) -> float:
+    """The mean effect at t_max."""
+    screened = on.outcome(Screening)
+    assert screened is not None
+    return float(screened.effects[direction.name][1].double().mean())
+
+
+def _calibrations(on: Measurement, group: Sequence[Direction], count: int) -> list[Piece[Ends]]:
+    """The pieces that give random directions of a place the mean effect of some of its directions."""
+    bench, space = on.bench, group[0].space_of(on.generator)
+    meter = EffectMeter(space, bench.distance, effect_codes(on), bench.compute)
+    target = sum(_effect(on, one) for one in group) / len(group)
+    device = bench.compute.device
+    basis = random_basis(space.shape, count, bench.suite.seed).to(device)
+    rows = torch.eye(count, device=device)
+    return [calibrate.piece(meter, basis, row, target, group[0].t_max).but(note=CONTROL) for row in rows]
+
+
+def _drawn(on: Measurement, like: Direction, ends: Sequence[Ends]) -> list[Direction]:
+    """The same as directions of the space of another one."""
+    basis = random_basis(like.space_of(on.generator).shape, len(ends), on.bench.suite.seed)
+    return [
+        Direction(
+            on.generator.name,
+            CONTROL,
+            like.space,
+            like.layer,
+            index,
+            "",
+            basis,
+            row,
+            float(each.t_min),
+            float(each.t_max),
+        )
+        for index, (row, each) in enumerate(zip(torch.eye(len(ends)), ends, strict=True))
+    ]
+
+
+def _against(outcome: Imitations, direction: Direction, target: str, effect: float) -> Test | None:
+    """What is left of an edit less what is left of random ones; `None` if they are not comparable.
+
+    The edit is compared with a random direction, not with the mean of those that were drawn: their spread is part of
+    the error, beside that of the codes, on which both are paired.
+    """
+    control, piece = outcome.controls.get(direction.place), outcome.reproductions[direction.name, target]
+    if control is None or direction.method == CONTROL or abs(effect / control.effect - 1) > EQUAL_EFFECT:
+        return None
+    random = control.reproductions[target]
+    if not all(bool(each.converged) for each in (piece, *random)):
+        return None
+    left = [each.unexplained_fraction for each in random]
+    paired = estimate.difference(piece.unexplained_fraction, estimate.average(left))
+    spread = torch.tensor([each.value for each in left], dtype=torch.float64).var() * (1 + 1 / len(left))
+    variances = {paired.n - 1: paired.stderr**2, len(left) - 1: float(spread)}
+    return Test(paired.value, *_summed(variances))
+
+
+def _summed(variances: Mapping[int, float]) -> tuple[float, float]:
+    """The standard error of a sum of independent parts, whose variances are given by their degrees of freedom.
+
+    And its own degrees of freedom (Welch and Satterthwaite).
+    """
+    total = sum(variances.values())
+    if not total > 0:
+        return 0.0, 1.0
+    return total**0.5, total**2 / sum(part**2 / freedom for freedom, part in variances.items())
+
+
+# --- rows --------------------------------------------------------------------------------------------------------
+
+
 def _rows(on: Measurement, outcome: Imitations) -> Iterator[Row]:
     directions = on.plan.by_name()
-    for (name, target), piece in outcome.reproductions.items():
+    keys = [(directions[name], target) for name, target in outcome.reproductions]
+    tests = [_against(outcome, one, target, _effect(on, one)) for one, target in keys]
+    decisions = iter(decided([test for test in tests if test is not None]))
+    for (direction, target), test in zip(keys, tests, strict=True):
+        piece = outcome.reproductions[direction.name, target]
         unexplained = piece.unexplained_fraction
         yield {
-            **who(directions[name]),
-            "t": directions[name].t_max,
+            **who(direction),
+            "t": direction.t_max,
+            "effect": _effect(on, direction),
             "target": target,
             "steps": len(piece.steps) - 1,
             "n_train": on.settings(Reproductions).codes,
             "n": unexplained.n,
             **estimated("unexplained_fraction", unexplained),
             "unexplained_fraction_train": float(piece.steps[-1]),
+            "status": piece.status,
+            **(estimated("bound", piece.bound) if piece.bound is not None else {}),
+            "n_bound": len(piece.best_errors),
+            **_control_columns(outcome, direction, target),
+            **(_decided(test, next(decisions)) if test is not None else {"than_control": ""}),
             "perceptual": float(piece.perceptual.double().mean()),
             "perceptual_edit": float(piece.perceptual_sizes.double().mean()),
             "distance": on.bench.suite.distance,
         }
+
+
+def _of_targets(
+    names: Container[str], results: Mapping[tuple[str, str], Reproduction]
+) -> dict[str, list[Reproduction]]:
+    """The imitations of some directions by the target space."""
+    groups: dict[str, list[Reproduction]] = {}
+    for (name, target), piece in results.items():
+        if name in names:
+            groups.setdefault(target, []).append(piece)
+    return groups
+
+
+def _control_columns(outcome: Imitations, direction: Direction, target: str) -> Row:
+    """What is left of the control of a direction's place."""
+    control = outcome.controls.get(direction.place)
+    if control is None:
+        return {}
+    random = control.reproductions[target]
+    statuses = dict.fromkeys(words for piece in random for words in piece.status.split("; ") if words)
+    told = {"control_effect": control.effect, "n_control": len(random), "control_status": "; ".join(statuses)}
+    return {**estimated("control", estimate.average([piece.unexplained_fraction for piece in random])), **told}
+
+
+def _decided(test: Test, decision: Decision) -> Row:
+    """Whether an imitation leaves more or less than those of the control."""
+    words = ("more" if test.value > 0 else "less") if decision.decided else "undecided"
+    difference = {"control_difference": test.value, "control_difference_stderr": test.stderr}
+    return {**difference, "control_p": decision.p, "than_control": words}
 
 
 def _step_rows(on: Measurement, outcome: Imitations) -> Iterator[Row]:

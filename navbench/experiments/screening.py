@@ -10,9 +10,11 @@ from torch import Tensor
 from navbench.costs import Rehearsed, preparing, rehearses, rendering, seeing
 from navbench.directions import Direction
 from navbench.experiments.edit import Edit, codes_for
+from navbench.experiments.ends import Ends, measured_ends
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, estimated
+from navbench.generators.base import Codes
 from navbench.metrics import estimate
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.seeds import Role
@@ -28,7 +30,11 @@ class Effects:
 
 
 class ScreeningSettings(Settings):
-    """The effect of every direction of every set, at both ends of its range, over `samples` codes."""
+    """The effect of every direction of every set, at both ends of its range.
+
+    Attributes:
+        samples: codes; where the suite has `ends`, those are the codes.
+    """
 
     samples: int = Field(32, ge=2)
 
@@ -74,14 +80,16 @@ class Screened:
 
 
 class Screening(Experiment[ScreeningSettings, Screened]):
-    """Part of every run."""
+    """Part of every run; where `ends` is, too, its images are these."""
 
     name = "screening"
     settings = ScreeningSettings
     always = True
 
     def run(self, on: Measurement) -> Screened:
-        """One piece per set."""
+        """One piece per set; none where `ends` measured the effects already."""
+        if measured := measured_ends(on):
+            return Screened({name: ended.effects for name, ended in measured.items()})
         groups, seed = on.by_set(on.plan.all_directions()), on.bench.suite.seed
         codes = range(on.settings(Screening).samples)
         pieces = [screen.piece([on.edit(one) for one in group], on.bench.distance, codes, seed) for group in groups]
@@ -98,4 +106,11 @@ class Screening(Experiment[ScreeningSettings, Screened]):
 
     def facts(self, on: Measurement, outcome: Screened) -> Mapping[str, object]:
         """Over how many codes."""
-        return {"samples": {"screening": on.settings(Screening).samples}}
+        return {"samples": {"screening": next((effects.shape[1] for effects in outcome.effects.values()), 0)}}
+
+
+def effect_codes(on: Measurement) -> Codes:
+    """The codes that the effects of directions are measured on: of `ends` where the suite has it, else its own."""
+    of_ends = (Role.CURVE, on.settings(Ends).samples)
+    role, samples = of_ends if on.wants(Ends) else (Role.SCREENING, on.settings(Screening).samples)
+    return codes_for(on.generator, role, range(samples), on.bench.suite.seed)

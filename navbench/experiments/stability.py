@@ -1,27 +1,35 @@
-"""Stability: whether a method finds the same span again, from another seed or from another number of codes."""
+"""Stability: whether a method finds the same again, from another seed or number of codes: its span, and its labels."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
+import torch
 from pydantic import Field
+from torch import Tensor
 
+from navbench.basis import DenseBasis
 from navbench.compute import Compute
-from navbench.costs import Rehearsed, Tally, rehearses
+from navbench.costs import Rehearsed, Tally, added, rehearse, rehearses
 from navbench.directions import DirectionSet
 from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings
+from navbench.experiments.attributes import Attributes, Movements, readings
 from navbench.experiments.common import Common, check_methods
+from navbench.experiments.edit import Edit
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.overlap import Angles, blank_angles
-from navbench.experiments.rows import Row
+from navbench.experiments.rows import Row, estimated
 from navbench.generators.base import Generator
 from navbench.methods import METHODS, is_determined
+from navbench.metrics import estimate
+from navbench.metrics.attributes import Scores, Verdict, movement, verdict
+from navbench.metrics.estimate import Estimate
 from navbench.metrics.perceptual import PerceptualDistance, create_distance
-from navbench.metrics.subspaces import Overlap
+from navbench.metrics.subspaces import Overlap, counterparts
 from navbench.settings import Settings
-from navbench.work import pure
+from navbench.work import Piece, pure
 
 
 class StabilitySettings(Settings):
@@ -61,6 +69,88 @@ def _found_again_rehearsed(
 
 
 @dataclass(frozen=True)
+class ReadAgain:
+    """A second search whose directions a scorer reads, beside a set of K directions.
+
+    Attributes:
+        cosines, sizes: of `Angles`.
+        counterpart: (K,), which direction of the second search each of the set is, -1 for none (`counterparts`).
+        scores: (M, T, n, A), read from the M counterparts that there are.
+    """
+
+    cosines: Tensor
+    sizes: Tensor
+    counterpart: Tensor
+    scores: Tensor
+
+
+@pure()
+def read_again(
+    found: DirectionSet, generator: Generator, settings: DiscoverySettings, distance: PerceptualDistance, seed: int,
+    compute: Compute, points: int, samples: int, codes_seed: int, scorer: Scores,
+) -> ReadAgain:  # fmt: skip
+    """Find directions again, and read them as `Attributes` reads the set's, on the same codes.
+
+    A counterpart is turned to the side of the direction that it stands for, and has its range.
+    """
+    space = found[0].space_of(generator)
+    again = Discovery(space, distance, settings, compute, seed).offsets(found.method)
+    offsets = found.basis.to(again.device).combine(found.coefficients.to(again.device))
+    angles, (counterpart, cosine) = Angles.between(offsets, again), counterparts(offsets, again)
+    edits = []
+    for direction, number, sign in zip(found, counterpart.tolist(), cosine.sign().tolist(), strict=True):
+        if number >= 0:
+            basis = DenseBasis((sign or 1.0) * again[number][None])
+            edits.append(Edit(generator, replace(direction, basis=basis, coefficients=torch.ones(1)), compute))
+    scores = readings(edits, points, range(samples), codes_seed, scorer).scores
+    return ReadAgain(angles.cosines, angles.sizes, counterpart, scores)
+
+
+@rehearses(read_again)
+def _read_again_rehearsed(
+    found: DirectionSet, generator: Generator, settings: DiscoverySettings, distance: PerceptualDistance, seed: int,
+    compute: Compute, points: int, samples: int, codes_seed: int, scorer: Scores,
+) -> Rehearsed[ReadAgain]:  # fmt: skip
+    """The costs of the search and of the readings; each direction is its own counterpart."""
+    search = _found_again_rehearsed(found, generator, settings, distance, seed, compute)
+    counterpart = torch.arange(len(found))
+    counterpart[int(search.result.sizes[1]) :] = -1
+    edits = [Edit(generator, direction, compute) for direction, number in zip(found, counterpart, strict=True)
+             if number >= 0]  # fmt: skip
+    read = rehearse(readings.piece(edits, points, range(samples), codes_seed, scorer), lambda piece: piece)
+    sketch = ReadAgain(search.result.cosines, search.result.sizes, counterpart, read.result.scores)
+    return Rehearsed(sketch, added(search.costs, read.costs), about=True)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What became of a set's automatic labels in a second search.
+
+    Attributes:
+        labelled: how many directions have one.
+        kept: the share of these whose counterpart has the same; `None` if there are none.
+        chance: the share that would if counterparts were drawn at random, with a random sign.
+    """
+
+    labelled: int
+    kept: Estimate | None
+    chance: float
+
+
+def labels_kept(first: Sequence[Verdict], again: Sequence[Verdict | None]) -> Labels:
+    """Compare the labels of directions with those of their counterparts, `None` for one that has none."""
+    kept, chances = [], []
+    others = [other.attribute for other in again if other is not None and other.label]
+    for direction, counterpart in zip(first, again, strict=True):
+        if direction.label:
+            kept.append(counterpart is not None and direction.label == counterpart.label)
+            chances.append(others.count(direction.attribute) / (2 * len(again)))
+    if not kept:
+        return Labels(0, None, float("nan"))
+    return Labels(len(kept), estimate.mean(torch.tensor(kept)), sum(chances) / len(chances))
+
+
+@dataclass(frozen=True)
 class Variant:
     """How the second search differs from the first: in its 'seed' or in its number of 'codes', and the value."""
 
@@ -72,9 +162,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Repetitions:
-    """Each set with each of its variants, and how their spans overlap."""
+    """Each set with each of its variants, how their spans overlap, and what became of labels, if a scorer gave any."""
 
-    overlaps: Sequence[tuple[DirectionSet, Variant, Overlap]]
+    overlaps: Sequence[tuple[DirectionSet, Variant, Overlap, Labels | None]]
 
 
 class Stability(Experiment[StabilitySettings, Repetitions]):
@@ -100,18 +190,18 @@ class Stability(Experiment[StabilitySettings, Repetitions]):
 
     def run(self, on: Measurement) -> Repetitions:
         """One piece per set and variant."""
-        methods = on.settings(Stability).methods
+        methods, moved = on.settings(Stability).methods, on.outcome(Attributes)
         pairs = [(found, each) for found in on.plan.sets if found.method in methods for each in variants(on, found)]
-        pieces = []
-        for found, each in pairs:
-            distance = on.bench.once(create_distance, each.settings.distance, on.bench.compute)
-            piece = found_again.piece(found, on.generator, each.settings, distance, each.seed, on.bench.compute)
-            pieces.append(piece.but(note=f"{found.set_id}, {each.varied} {each.value}"))
-        angles = on.pieces(pieces, "stability")
-        return Repetitions([(*pair, each.overlap) for pair, each in zip(pairs, angles, strict=True)])
+        pieces = [_piece(on, moved, *pair) for pair in pairs]
+        overlaps = []
+        for (found, variant), result in zip(pairs, on.pieces(pieces, "stability"), strict=True):
+            overlap = Angles(result.cosines, result.sizes).overlap
+            labels = _labels(moved, found, result) if moved is not None and isinstance(result, ReadAgain) else None
+            overlaps.append((found, variant, overlap, labels))
+        return Repetitions(overlaps)
 
     def rows(self, on: Measurement, outcome: Repetitions) -> Mapping[str, Iterable[Row]]:
-        """Per set and variant: how much of its span was found again, and at what angles (degrees)."""
+        """Per set and variant: how much of its span was found again, at what angles (degrees), and with what labels."""
         return {"stability": (_row(*each) for each in outcome.overlaps)}
 
 
@@ -134,8 +224,35 @@ def variants(on: Measurement, found: DirectionSet) -> Iterator[Variant]:
         yield Variant("codes", codes, changed, seed)
 
 
-def _row(found: DirectionSet, variant: Variant, overlap: Overlap) -> Row:
+def _piece(on: Measurement, moved: Movements | None, found: DirectionSet, variant: Variant) -> Piece[Any]:
+    """The second search; its directions are read where the set's own were."""
+    distance = on.bench.once(create_distance, variant.settings.distance, on.bench.compute)
+    search = (found, on.generator, variant.settings, distance, variant.seed, on.bench.compute)
+    note = f"{found.set_id}, {variant.varied} {variant.value}"
+    if moved is None:
+        return found_again.piece(*search).but(note=note)
+    how = on.settings(Attributes)
+    return read_again.piece(*search, how.shifts, how.samples, on.bench.suite.seed, moved.scorer).but(note=note)
+
+
+def _labels(moved: Movements, found: DirectionSet, result: ReadAgain) -> Labels:
+    attributes, points = moved.scorer.attributes, result.scores.shape[1]
+    scores = iter(result.scores)
+    again = [
+        verdict(movement(next(scores), direction.shifts(points).tolist(), attributes), attributes)
+        if number >= 0
+        else None
+        for direction, number in zip(found, result.counterpart.tolist(), strict=True)
+    ]
+    return labels_kept([verdict(moved.moved[direction.name], attributes) for direction in found], again)
+
+
+def _row(found: DirectionSet, variant: Variant, overlap: Overlap, labels: Labels | None) -> Row:
+    kept = {} if labels is None or labels.kept is None else estimated("labels_kept", labels.kept)
+    told = {} if labels is None else {"labelled": labels.labelled, "labels_chance": labels.chance}
     return {
+        **told,
+        **kept,
         "generator": found.generator,
         "layer": found.place,
         "space": found.space,

@@ -107,7 +107,7 @@ class Strips(Experiment[StripSettings, Sheets]):
     def run(self, on: Measurement) -> Sheets:
         """One piece per direction."""
         settings, bench = on.settings(Strips), on.bench
-        directions = on.plan.leading(settings.directions)
+        directions = on.leading(settings.directions)
         shifts = [direction.shifts(settings.shifts).tolist() for direction in directions]
         unshifted_ones = samples.piece(on.generator, 4, 8, bench.suite.seed, bench.compute).but(note="samples")
         along = [strip_of(on, direction, at, settings.codes) for direction, at in zip(directions, shifts, strict=True)]

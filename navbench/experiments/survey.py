@@ -220,7 +220,7 @@ def _movements(on: Measurement, chosen: Sequence[Sequence[Direction]]) -> dict[s
 
 def _curves(on: Measurement, directions: Sequence[Direction], tick: Tick) -> dict[str, Curve]:
     """The curves of directions by name, at both ends; at all shifts of those that have such a curve anyway."""
-    points, measured = on.settings(Curves).shifts, {one.name for one in on.plan.leading(on.settings(Curves).directions)}
+    points, measured = on.settings(Curves).shifts, {one.name for one in on.leading(on.settings(Curves).directions)}
     curves: dict[str, Curve] = {}
     for count, group in (
         (points, [one for one in directions if one.name in measured]),

@@ -151,7 +151,10 @@ class Generator(nn.Module, ABC):
         raise NavbenchError(f"Generator {self.name} takes no noise maps.")
 
     def latent_weights(self, kind: str) -> Tensor:
-        """The weights of the first linear maps of a latent, stacked, (outputs, dimensions): what SeFa decomposes."""
+        """The weights of the first linear maps of a latent, stacked, (outputs, dimensions): what SeFa decomposes.
+
+        SeFa scales each row to unit norm, so the scale of an output does not matter.
+        """
         raise NavbenchError(
             f"Generator {self.name} does not say which linear maps read {kind}, so sefa has nothing to decompose; "
             "override `latent_weights`."

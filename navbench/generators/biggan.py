@@ -187,7 +187,10 @@ class BigGAN(Generator):
         return torch.tensor(drawn, dtype=torch.int64, device=self.device)
 
     def latent_weights(self, kind: str) -> Tensor:
-        """The first layer, and the maps from z to gains and biases, each on its own chunk of z."""
+        """The first layer, and the maps from z to gains and biases, each on its own chunk of z.
+
+        Shen & Zhou describe BigGAN's in words alone; genforce/sefa has no code for it.
+        """
         self.latent_shape(kind)  # refuses an unknown kind
         first, *chunks = self.sizes.chunks
         maps = [(self.linear.weight, first)]

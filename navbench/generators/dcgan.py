@@ -43,7 +43,7 @@ class DCGAN(Generator):
         return tuple(Layer(name, index, module.weight.shape, True) for index, (name, module) in enumerate(found))
 
     def latent_weights(self, kind: str) -> Tensor:
-        """The first layer, which is linear in z: (width * 4 * 4, latent_dim)."""
+        """The first layer, which is linear in z, as genforce/sefa takes PGGAN's: (width * 4 * 4, latent_dim)."""
         self.latent_shape(kind)  # refuses an unknown kind
         return self.kernel(self.layers()[0]).flatten(1).T
 

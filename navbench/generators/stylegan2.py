@@ -223,14 +223,17 @@ class StyleGAN2(Generator):
         return replace(_style_codes(codes), maps=torch.cat([part.flatten(1) for part in maps], dim=1))
 
     def latent_weights(self, kind: str) -> Tensor:
-        """Of w, the modulations of all layers as they run; of z, the first layer of the mapping network."""
+        """Of w, the modulations of all convolutions and of the last ToRGB, as they run.
+
+        These are the layers of genforce/sefa (`factorize_weight`, 'all'). Of z, which that code does not decompose for
+        a StyleGAN, the first layer of the mapping network.
+        """
         if kind == "z":
             first = cast(EqualLinear, self.style[1])
             return first.weight[:, : self.latent_dim] * first.gain  # the rest reads the class
         if kind != "w":
             return super().latent_weights(kind)
-        convolutions = [self.conv1, self.to_rgb1, *self.convs, *self.to_rgbs]
-        maps = [part.conv.modulation for part in convolutions]
+        maps = [part.conv.modulation for part in (self.conv1, *self.convs, self.to_rgbs[-1])]
         return torch.cat([modulation.weight * modulation.gain for modulation in maps])
 
     def shift_latent(self, codes: Codes, kind: str, offset: Tensor) -> Codes:

@@ -139,6 +139,12 @@ def changes(scores: Tensor, zero: int, attributes: Sequence[Attribute]) -> Tenso
     return path - path[zero]
 
 
+def standardised_changes(before: Tensor, after: Tensor, attributes: Sequence[Attribute]) -> Tensor:
+    """Changes (n, A), float64, in sigmas, between two scores (n, A) of the same codes."""
+    spread = torch.tensor([attribute.spread for attribute in attributes], dtype=torch.float64, device=before.device)
+    return changes(torch.stack([before, after]), 0, attributes)[1] / spread
+
+
 @dataclass(frozen=True)
 class Movement:
     """What a direction does to each attribute from the first shift to the last; (A,) each, float64.
@@ -152,8 +158,9 @@ class Movement:
         share: of the squared magnitudes of all: changes of independent attributes add up in squares, and twelve that
             move by a reading's error do not outweigh one that moves.
         coherence: the mean cosine of the standardised changes of two codes (see `coherence`).
-        dependency: the mean magnitude of the other attributes over that of the dominant one: the attribute
-            dependency of StyleSpace (Wu, Lischinski, Shechtman, CVPR 2021); NaN where nothing moves.
+        dependency: the mean magnitude of the other attributes over that of the dominant one; NaN where nothing moves.
+            The attribute dependency of StyleSpace (Wu, Lischinski, Shechtman, CVPR 2021, section 5) is the former at a
+            fixed change of a target attribute; the ratio compares directions that reach different changes.
     """
 
     change: tuple[Estimate, ...]

@@ -23,9 +23,10 @@ def dvn(low: Tensor, high: Tensor, real: Tensor) -> Estimate:
 
     A classifier learns to tell both ends of a direction apart; it labels real images; another one learns from these,
     and what it then makes of the ends is the number: the share that it names rightly. The original's classifiers are
-    convolutional networks; these are logistic regressions on an extractor's features. The ends are those of other
-    codes than the first classifier saw. With few images both classifiers are poor, and so is the number: compare equal
-    n and m only.
+    convolutional networks; these are logistic regressions on an extractor's features. The original's ends are G(z - h)
+    and G(z + h) for one length of h, and it evaluates on those that the first classifier saw; these are the ends of the
+    direction's own range, of other codes. With few images both classifiers are poor, and so is the number: compare
+    equal n and m only.
 
     Args:
         low: (n, D), features of codes at t_min.

@@ -1,5 +1,6 @@
 """The one notion of uncertainty: a value, and how much each sample moved it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,22 +12,42 @@ from navbench.errors import NavbenchError
 
 
 @dataclass(frozen=True, eq=False)
+class ReferenceDraw:
+    """What makes a number differ between draws of its reference.
+
+    Attributes:
+        influence: (m,), float64, on the CPU: of each sample of the reference, as that of samples.
+        excess: what the influences of samples and reference hold twice of the variance (see `Estimate.excess`).
+    """
+
+    influence: Tensor
+    excess: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
 class Estimate:
     """A number estimated from n samples, with the influence of each of them.
 
     The influence of sample i is the derivative of the value with respect to its share of the weight (the
     infinitesimal jackknife of Jaeckel, 1972; of mean zero): for a mean, the sample less the mean.  It is
     exact, so an uncertainty depends neither on shards nor on batches, and two estimates on the same codes can
-    be subtracted sample by sample.  What a distance is measured against is held fixed: the uncertainty is
-    that of the samples alone.
+    be subtracted sample by sample.
+
+    A distance has two uncertainties: of the samples, its reference held fixed, which differences on the same codes
+    and the same reference have; and of both, which another seed has, if the reference is drawn, too.
 
     Attributes:
         value: the number itself.
         influence: (n,), float64, on the CPU.
+        excess: the variance that pairs of samples bring beyond their parts.  A jackknife holds that twice (Efron &
+            Stein, 1981), so it is taken off once; 0 where it is unknown, which is cautious.
+        reference: the draw of it; `None` if there is none, or it is unknown.
     """
 
     value: float
     influence: Tensor
+    excess: float = 0.0
+    reference: ReferenceDraw | None = None
 
     @property
     def n(self) -> int:
@@ -35,10 +56,26 @@ class Estimate:
 
     @cached_property
     def stderr(self) -> float:
-        """The standard error, sqrt(Σ influence² / (n·(n-1))); NaN for fewer than two samples."""
-        if self.n < 2:
-            return float("nan")
-        return float((self.influence.square().sum() / (self.n * (self.n - 1))).sqrt())
+        """The standard error of other samples, by Σ influence² / (n·(n-1)); NaN for fewer than two samples."""
+        return _root(variance(self.influence), self.excess)
+
+    @cached_property
+    def stderr_both(self) -> float:
+        """The standard error of other samples and another draw of the reference; NaN if unknown."""
+        if self.reference is None:
+            return math.nan
+        return _root(variance(self.influence) + variance(self.reference.influence), self.reference.excess)
+
+
+def variance(influence: Tensor) -> float:
+    """The variance of a number by the influence of its samples, (n,); NaN for fewer than two."""
+    n = len(influence)
+    return float(influence.square().sum() / (n * (n - 1))) if n > 1 else math.nan
+
+
+def _root(variance: float, excess: float) -> float:
+    """The standard error, less an excess that is at most half of the variance, and estimated."""
+    return math.sqrt(variance - min(max(excess, 0.0), variance / 2)) if excess == excess else math.sqrt(variance)
 
 
 def mean(values: Tensor) -> Estimate:
@@ -79,15 +116,28 @@ def cosine(products: Tensor, a: Tensor, b: Tensor) -> Estimate:
 
 
 def difference(a: Estimate, b: Estimate) -> Estimate:
-    """The difference a - b of two estimates on the same codes, in the same order; what they share cancels."""
+    """The difference a - b of two estimates on the same codes, in the same order; what they share cancels.
+
+    So does what both have of one reference.
+    """
     _same_length("difference", a.n, b.n)
-    return Estimate(a.value - b.value, a.influence - b.influence)
+    draws = [part.reference.influence for part in (a, b) if part.reference is not None]
+    draw = ReferenceDraw(draws[0] - draws[1]) if len(draws) == 2 and len(draws[0]) == len(draws[1]) else None
+    return Estimate(a.value - b.value, a.influence - b.influence, reference=draw)
 
 
 def average(estimates: Sequence[Estimate]) -> Estimate:
-    """The mean of several estimates on the same codes; its uncertainty is that of the codes alone."""
+    """The mean of several estimates on the same codes and from the same reference, if from any."""
     value = sum(part.value for part in estimates) / len(estimates)
-    return Estimate(value, torch.stack([part.influence for part in estimates]).mean(0))
+    draws = [part.reference.influence for part in estimates if part.reference is not None]
+    draw = ReferenceDraw(torch.stack(draws).mean(0)) if len(draws) == len(estimates) else None
+    return Estimate(value, torch.stack([part.influence for part in estimates]).mean(0), reference=draw)
+
+
+def of_first(value: Estimate, n: int) -> Estimate:
+    """An estimate on the first of n codes as one on all of them, on which the others have no influence."""
+    rest = value.influence.new_zeros(n - value.n)
+    return Estimate(value.value, torch.cat([value.influence * (n / value.n), rest]))
 
 
 def jackknife(value: float, without: Tensor) -> Estimate:

@@ -1,7 +1,7 @@
 """The networks whose features a Fréchet or kernel distance compares: torch-fidelity's, and those of other packages.
 
-Importing this module registers 'efficientnet-lite0' with torch-fidelity, next to its own extractors.  Packages add
-theirs as entry points of the group `navbench.extractors`.
+Importing this module registers 'efficientnet-lite0' and 'stlpips-alex-pooled' with torch-fidelity, next to its own
+extractors.  Packages add theirs as entry points of the group `navbench.extractors`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ from navbench import plugins, seeds, weights
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError, unknown
 from navbench.fingerprints import fingerprint_of
+from navbench.metrics import pooled
 from navbench.metrics.networks import PluginNetwork, open_network, shape_of
 
 GROUP = "navbench.extractors"
@@ -36,7 +37,8 @@ PROBE_SIDE = 64
 """Height and width of the images that an extractor of another package is tried with."""
 
 CPU_CHUNK = 4
-"""Images per pass on a CPU: activations of more do not fit its caches, which costs a factor of three."""
+"""Images per pass on a CPU, unless the network has another number: activations of more do not fit its caches, which
+costs a factor of three."""
 
 
 class EfficientNetLite0(torch_fidelity.FeatureExtractorBase):
@@ -105,8 +107,9 @@ class EfficientNetLite0(torch_fidelity.FeatureExtractorBase):
         return torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
 
 
-if "efficientnet-lite0" not in FEATURE_EXTRACTORS_REGISTRY:
-    torch_fidelity.register_feature_extractor("efficientnet-lite0", EfficientNetLite0)
+for _name, _kind in (("efficientnet-lite0", EfficientNetLite0), (pooled.NAME, pooled.PooledAlexNet)):
+    if _name not in FEATURE_EXTRACTORS_REGISTRY:
+        torch_fidelity.register_feature_extractor(_name, _kind)
 
 
 class Extractor(Protocol):
@@ -159,7 +162,11 @@ class RegisteredExtractor:
     @torch.no_grad()
     def _features(self, images: Tensor) -> Tensor:
         images = images.to(self._compute.device)
-        parts = images.split(CPU_CHUNK) if self._compute.device.type == "cpu" else (images,)
+        parts = (
+            images.split(getattr(self._network, "CPU_CHUNK", CPU_CHUNK))
+            if self._compute.device.type == "cpu"
+            else (images,)
+        )
         with self._compute.autocast():
             return torch.cat([self._network(part)[0].float() for part in parts])
 

@@ -7,14 +7,17 @@ factored once, and every distance to it takes one symmetric eigenvalue problem, 
 or of the number of samples, whichever is smaller.  Everything is float64.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from navbench.errors import NavbenchError
-from navbench.metrics.estimate import Estimate
+from navbench.metrics.estimate import Estimate, ReferenceDraw, variance
 from navbench.metrics.parts import Parts
+
+SAMPLES = 512
+"""Samples of a reference whose influence is computed; its spread is then known to 3 %."""
 
 
 @dataclass(eq=False)
@@ -77,17 +80,24 @@ class FrechetReference:
         mean: μr, (D,), float64.
         trace: tr Sr.
         factor: F, (D, r), with F Fᵀ = Sr; r is the numerical rank of Sr.
+        samples: (s, D), some of its samples, whose influence tells what another draw of it would change; `None` if
+            there are none.
     """
 
     n: int | None
     mean: Tensor
     trace: float
     factor: Tensor
+    samples: Tensor | None = None
 
     @classmethod
     def from_moments(cls, moments: Moments) -> "FrechetReference":
         """Factor the covariance of some moments."""
         return cls.from_gaussian(moments.mean, moments.covariance, moments.n)
+
+    def drawn(self, samples: Tensor) -> "FrechetReference":
+        """The same with its samples (m, D), of which the first few are enough for what their draw changes."""
+        return replace(self, samples=samples[:SAMPLES].to(self.mean))
 
     @classmethod
     def from_gaussian(cls, mean: Tensor, covariance: Tensor, n: int | None = None) -> "FrechetReference":
@@ -131,8 +141,11 @@ class FrechetReference:
         The features are read twice, for their moments and for their influences; no more than D of them are in
         memory at once, or one part.
 
-        The standard error is cautious: exact for n far above D, and where n is near D, or below, too large,
-        by 10 to 25 % when the variances of the features decay as they do in practice.
+        That of a sample of the reference is the same with both sides exchanged, where A becomes its pseudoinverse.
+
+        The standard errors are upper bounds: exact for n far above D, and where n is near D, or below, too large,
+        by 10 to 40 % when the variances of the features decay as they do in practice.  Where both distributions are
+        one, the value is of second order, which a jackknife holds twice: `stderr_both` is then too large by √2.
         """
         self._check(features.dimensions)
         n = len(features)
@@ -143,14 +156,14 @@ class FrechetReference:
         for part in features:
             moments.update(part.to(self.mean) - self.mean)  # near the reference's mean, so that no digits cancel
         away, covariance = moments.mean, moments.covariance
-        roots, form = _root_of_product(self.factor, covariance)
+        roots, form, inverse = _root_of_product(self.factor, covariance)
         value = away.square().sum() + covariance.trace() + self.trace - 2 * roots
         influence = self.mean.new_empty(n)
         for part, of_part in zip(features, influence.split(features.sizes), strict=True):
             centred = part.to(self.mean) - self.mean - away
             quadratic = centred.square().sum(dim=1) - (centred @ form).square().sum(dim=1)
             of_part.copy_(2 * (centred @ away) + n / (n - 1) * quadratic)
-        return Estimate(float(value), (influence - influence.mean()).cpu())
+        return Estimate(float(value), (influence - influence.mean()).cpu(), reference=self._draw(away, inverse))
 
     def _estimate_of_few(self, features: Tensor) -> Estimate:
         """The same for no more features than the reference has dimensions, by their products with each other."""
@@ -159,13 +172,26 @@ class FrechetReference:
         # With C the centred features, C F = P Σ Qᵀ: row i of P gives the form cᵀAc as Σ_k σ_k P_ik².
         cross = centred @ self.factor
         values, left = torch.linalg.eigh(cross @ cross.T)
-        roots = _roots(values)
+        roots, inverse = _roots(values), centred.T @ (left * _powers(values, -0.25))
         value = away.square().sum() + centred.square().sum() + self.trace - 2 * roots.sum()
         # Centred features carry 1/sqrt(n-1) already, which leaves a factor n of the quadratic terms.
         n = len(features)
         quadratic = centred.square().sum(dim=1) - left.square() @ roots
         influence = 2 * (n - 1) ** 0.5 * (centred @ away) + n * quadratic
-        return Estimate(float(value), (influence - influence.mean()).cpu())
+        return Estimate(float(value), (influence - influence.mean()).cpu(), reference=self._draw(away, inverse))
+
+    def _draw(self, away: Tensor, inverse: Tensor) -> ReferenceDraw | None:
+        """The influence of the reference's samples, with A⁺ as `inverse` times its transpose; `None` without samples.
+
+        Some samples stand for all m, so that their influence is scaled to have the variance of all.
+        """
+        if self.samples is None or self.n is None:
+            return None
+        centred = self.samples - self.mean
+        quadratic = centred.square().sum(dim=1) - (centred @ inverse).square().sum(dim=1)
+        influence = self.n / (self.n - 1) * quadratic - 2 * (centred @ away)
+        share = len(influence) / self.n
+        return ReferenceDraw((share**0.5 * (influence - influence.mean())).cpu())
 
     def _check(self, dimensions: int) -> None:
         if dimensions != len(self.mean):
@@ -186,12 +212,35 @@ class FrechetReference:
         return mean, (x - mean) / (len(x) - 1) ** 0.5
 
 
-def _root_of_product(factor: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Return tr (FᵀSF)^½, and W (D, r) with F (FᵀSF)^-½ Fᵀ = WWᵀ on the support of FᵀSF."""
+def of_one_distribution(distance: Estimate, m: int) -> Estimate:
+    """A distance of n samples from m of a reference that is known to be of the same distribution.
+
+    It then has terms of the second order alone, of pairs of any two of n + m alike, which influences hold twice: of the
+    variance of both that is a half.  Those of the samples hold their own pairs twice, and those with the reference,
+    n : m as many, once for every sample, which is right while that is held fixed.
+    """
+    if distance.reference is None:
+        return distance
+    alone, other = variance(distance.influence), variance(distance.reference.influence)
+    draw = replace(distance.reference, excess=(alone + other) / 2)
+    return replace(distance, excess=alone / (1 + distance.n / m) / 2, reference=draw)
+
+
+def _root_of_product(factor: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return tr (FᵀSF)^½, and W and W' (D, r) with F (FᵀSF)^-½ Fᵀ = WWᵀ on the support of FᵀSF, and (WWᵀ)⁺ = W'W'ᵀ.
+
+    As S F = A⁺ F (FᵀSF)^½, what is the inverse of A on the span of S is S F (FᵀSF)^-3/2 FᵀS.
+    """
     values, vectors = torch.linalg.eigh(factor.T @ covariance @ factor)
-    kept = values > values[-1:] * len(values) * torch.finfo(values.dtype).eps
-    scales = torch.where(kept, values, 1.0) ** -0.25 * kept
-    return _roots(values).sum(), factor @ (vectors * scales)
+    across = factor @ vectors
+    inverse = covariance @ (across * _powers(values, -0.75))
+    return _roots(values).sum(), across * _powers(values, -0.25), inverse
+
+
+def _powers(eigenvalues: Tensor, power: float) -> Tensor:
+    """Powers of eigenvalues, ascending, and 0 for those that are 0 but for rounding."""
+    kept = eigenvalues > eigenvalues[-1:] * len(eigenvalues) * torch.finfo(eigenvalues.dtype).eps
+    return torch.where(kept, eigenvalues, 1.0) ** power * kept
 
 
 def _roots(eigenvalues: Tensor) -> Tensor:

@@ -17,9 +17,11 @@ import torch
 from torch import Tensor
 
 from navbench.errors import NavbenchError
+from navbench.metrics import splits
 from navbench.metrics.estimate import Estimate
-from navbench.metrics.kernel import cubic, kernel_distance
-from navbench.metrics.precision_recall import NEIGHBOURS, Balls, PrecisionRecall, nearest, squared_distances
+from navbench.metrics.kernel import Across, Among, cubic, kernel_distance
+from navbench.metrics.precision_recall import WIDE, Balls, PrecisionRecall, nearest, squared_distances
+from navbench.metrics.splits import Nearest
 
 MOST = 10_000
 """Samples of each kind that are used, the first ones, where nothing else is said: the cost grows with their square."""
@@ -67,32 +69,69 @@ class Samples:
 
 
 @dataclass(frozen=True, eq=False)
+class Neighbourhood:
+    """What the pairs of a set of samples tell.
+
+    Attributes:
+        kernels: of all pairs.
+        radii: (n, 5), float64, of each sample the squared distances to its nearest others, ascending; infinite if there
+            are not so many.
+        nearest: of the first ones, who is nearest.
+    """
+
+    kernels: Among
+    radii: Tensor
+    nearest: Nearest
+
+    @classmethod
+    def of(cls, x: Samples, tile: int) -> "Neighbourhood":
+        """Of samples, whose order changes nothing but standard errors."""
+        n = len(x.features)
+        kept = torch.empty(2 * [min(n, splits.MOST)], device=x.norms.device)
+        sums, square = torch.zeros_like(x.norms), x.norms.new_zeros(())
+        least = x.norms.new_full((n, WIDE), math.inf)
+        for rows in _parts(n, tile):
+            for columns in _parts(n, tile, rows.start):
+                products = x.features[rows] @ x.features[columns].T
+                squared = x.squared(products, rows, columns, x)
+                kernels = x.kernels(products, rows, columns, x)
+                if rows == columns:
+                    squared.fill_diagonal_(math.inf)
+                    kernels.fill_diagonal_(0)
+                else:  # the same pairs in the other order
+                    least[columns] = nearest(least[columns], squared.T.contiguous())
+                    sums[columns] += kernels.sum(dim=0)
+                    square += _square(kernels)
+                    _keep(kept.T, rows, columns, squared)
+                _keep(kept, rows, columns, squared)
+                least[rows] = nearest(least[rows], squared)
+                sums[rows] += kernels.sum(dim=1)
+                square += _square(kernels)
+        return cls(Among(sums / (n - 1), square / (n * (n - 1))), least, Nearest.of(kept))
+
+
+@dataclass(frozen=True, eq=False)
 class PairwiseReference:
     """A reference, with what its own pairs tell, for distances from it.
 
     Attributes:
         samples: its m samples less their mean.
-        kernel: the mean kernel of two of them.
-        radii: (m,), of each the squared distance to its k-th nearest other; infinite if there are not k others.
-        k: neighbours.
+        neighbourhood: of its own pairs.
         tile: samples on either side of a tile; it changes no result.
     """
 
     samples: Samples
-    kernel: float
-    radii: Tensor
-    k: int = NEIGHBOURS
+    neighbourhood: Neighbourhood
     tile: int = TILE
 
     @classmethod
-    def of(cls, features: Tensor, k: int = NEIGHBOURS, tile: int = TILE) -> "PairwiseReference":
+    def of(cls, features: Tensor, tile: int = TILE) -> "PairwiseReference":
         """From features (m, D), m at least 2, on their device."""
         samples = Samples.of_reference(features)
-        kernel, radii = _among(samples, k, tile)
-        return cls(samples, float(kernel.mean()), radii, k, tile)
+        return cls(samples, Neighbourhood.of(samples, tile), tile)
 
     def __len__(self) -> int:
-        return len(self.radii)
+        return len(self.samples.features)
 
     def measure(self, features: Tensor) -> tuple[Estimate, PrecisionRecall]:
         """The kernel distance of features (n, D), n at least 2, and the shares, NaN unless both have more than k."""
@@ -102,42 +141,35 @@ class PairwiseReference:
                 f"{len(self.samples.centre)}; use one extractor for both."
             )
         x, y = Samples.of(features, self.samples.centre), self.samples
-        among, radii = _among(x, self.k, self.tile)
-        across, balls = torch.zeros_like(among), Balls(radii, self.radii)
-        for rows in _parts(len(x.features), self.tile):
-            for columns in _parts(len(self), self.tile):
+        n, m = len(features), len(self)
+        ours, theirs = Neighbourhood.of(x, self.tile), self.neighbourhood
+        rows_sums, columns_sums, square = torch.zeros_like(x.norms), torch.zeros_like(y.norms), x.norms.new_zeros(())
+        balls, kept = Balls(ours.radii, theirs.radii), torch.empty(splits.first(n, m), device=x.norms.device)
+        for rows in _parts(n, self.tile):
+            for columns in _parts(m, self.tile):
                 products = x.features[rows] @ y.features[columns].T
-                balls.add(rows, columns, x.squared(products, rows, columns, y))
-                across[rows] += x.kernels(products, rows, columns, y).sum(dim=1)
-        known = min(len(features), len(self)) > self.k
-        shares = balls.shares(self.k) if known else _unknown(len(features), len(self))
-        return kernel_distance(among, across / len(self), self.kernel), shares
+                squared = x.squared(products, rows, columns, y)
+                balls.add(rows, columns, squared)
+                _keep(kept, rows, columns, squared)
+                kernels = x.kernels(products, rows, columns, y)
+                rows_sums[rows] += kernels.sum(dim=1)
+                columns_sums[columns] += kernels.sum(dim=0)
+                square += _square(kernels)
+        across = Across(rows_sums / m, columns_sums / n, square / (n * m))
+        variances = splits.variances(ours.nearest, kept, theirs.nearest, n)
+        return kernel_distance(ours.kernels, across, theirs.kernels), balls.shares(variances)
 
 
-def _among(x: Samples, k: int, tile: int) -> tuple[Tensor, Tensor]:
-    """Of each of n samples its mean kernel with the others, and the squared distance to its k-th nearest, (n,) each."""
-    n = len(x.features)
-    sums, least = torch.zeros_like(x.norms), x.norms.new_full((n, k), math.inf)
-    for rows in _parts(n, tile):
-        for columns in _parts(n, tile, rows.start):
-            products = x.features[rows] @ x.features[columns].T
-            squared = x.squared(products, rows, columns, x)
-            kernels = x.kernels(products, rows, columns, x)
-            if rows == columns:
-                squared.fill_diagonal_(math.inf)
-                kernels.fill_diagonal_(0)
-            else:  # the same pairs in the other order
-                least[columns] = nearest(least[columns], squared.T.contiguous())
-                sums[columns] += kernels.sum(dim=0)
-            least[rows] = nearest(least[rows], squared)
-            sums[rows] += kernels.sum(dim=1)
-    return sums / (n - 1), least[:, -1]
+def _keep(kept: Tensor, rows: slice, columns: slice, squared: Tensor) -> None:
+    """Keep of a tile what is of the first samples."""
+    part = kept[rows, columns]
+    part.copy_(squared[: part.shape[0], : part.shape[1]])
+
+
+def _square(kernels: Tensor) -> Tensor:
+    flat = kernels.flatten()
+    return flat @ flat
 
 
 def _parts(count: int, size: int, start: int = 0) -> Iterator[slice]:
     return (slice(first, min(first + size, count)) for first in range(start, count, size))
-
-
-def _unknown(n: int, m: int) -> PrecisionRecall:
-    of_samples, of_reference = (Estimate(math.nan, torch.full((count,), math.nan).double()) for count in (n, m))
-    return PrecisionRecall(of_samples, of_reference, of_samples, of_reference)

@@ -8,7 +8,7 @@ Hessians and nearest neighbours want.
 """
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -142,21 +142,26 @@ class PerceptualDistance(nn.Module):
         Raises:
             NavbenchError: the images are smaller than the network can take, or not of three channels.
         """
+        with torch.autocast(images.device.type, enabled=False):
+            features = [
+                (_unit(x) * (self.get_buffer(f"root{depth}") / (x.shape[2] * x.shape[3]) ** 0.5)).flatten(1)
+                for depth, x in enumerate(self.activations(images))
+            ]
+        return torch.cat(features, dim=1)
+
+    def activations(self, images: Tensor) -> Iterator[Tensor]:
+        """The trunk's activations at the five depths, (N, C, H', W') each, of images as `features` takes them."""
         smallest = self._trunk.smallest
         if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < smallest:
             raise NavbenchError(
                 f"{self.name!r} takes images of shape (N, 3, H, W) with H and W at least {smallest}, "
                 f"and was given {tuple(images.shape)}; use another distance or larger images."
             )
-        with torch.autocast(images.device.type, enabled=False):
-            x = (images.to(self.shift.dtype) - self.shift) / self.scale
-            features: list[Tensor] = []
-            for index, layer in enumerate(self.layers):
-                x = layer(x)
-                if index in self._trunk.taps:
-                    root = self.get_buffer(f"root{len(features)}")
-                    features.append((_unit(x) * (root / (x.shape[2] * x.shape[3]) ** 0.5)).flatten(1))
-        return torch.cat(features, dim=1)
+        x = (images.to(self.shift.dtype) - self.shift) / self.scale
+        for index, layer in enumerate(self.layers):
+            x = layer(x)
+            if index in self._trunk.taps:
+                yield x
 
     def distance(self, x: Tensor, y: Tensor) -> Tensor:
         """Return the distances (N,) between images x and y, each (N, 3, H, W), float, [-1, 1]."""
@@ -176,16 +181,26 @@ def create_distance(name: str, compute: Compute) -> PerceptualDistance:
         raise unknown("perceptual distance", name, _TRUNKS)
     state = weights.load(name)
     if name.startswith("stlpips"):
-        # 'net.slice3.9.weight' is the weight of layer 9: layers are numbered through all slices.
-        trunk = {key.split(".", 2)[2]: value for key, value in state.items() if key.startswith("net.")}
-        heads = state
-    else:
-        last = _TRUNKS[name].taps[-1]
-        layers = {key[len("features.") :]: state[key] for key in state if key.startswith("features.")}
-        trunk = {key: value for key, value in layers.items() if int(key.partition(".")[0]) <= last}
-        heads = _lpips_heads(name.removeprefix("lpips-"))
-    distance = PerceptualDistance(name, trunk, [heads[f"lin{depth}.model.1.weight"] for depth in range(5)])
-    return compute.place(distance)
+        return compute.place(shift_tolerant(name, state))
+    last = _TRUNKS[name].taps[-1]
+    layers = {key[len("features.") :]: state[key] for key in state if key.startswith("features.")}
+    trunk = {key: value for key, value in layers.items() if int(key.partition(".")[0]) <= last}
+    return compute.place(_built(name, trunk, _lpips_heads(name.removeprefix("lpips-"))))
+
+
+def shift_tolerant(name: str, state: Mapping[str, Tensor]) -> PerceptualDistance:
+    """A shift-tolerant distance from its released file, trunk and heads.
+
+    Raises:
+        KeyError, RuntimeError: the tensors are not those of the network.
+    """
+    # 'net.slice3.9.weight' is the weight of layer 9: layers are numbered through all slices.
+    trunk = {key.split(".", 2)[2]: value for key, value in state.items() if key.startswith("net.")}
+    return _built(name, trunk, state)
+
+
+def _built(name: str, trunk: Mapping[str, Tensor], heads: Mapping[str, Tensor]) -> PerceptualDistance:
+    return PerceptualDistance(name, trunk, [heads[f"lin{depth}.model.1.weight"] for depth in range(5)])
 
 
 def _lpips_heads(net: str) -> dict[str, Tensor]:

@@ -11,8 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import torch
+
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
+from navbench.metrics.interpolation import Point, on_line, unshifted
 from navbench.metrics.significance import Test, decided
 
 KEPT, WORSE, CLOSE = "among the best", "significantly worse", "worse, not significantly"
@@ -60,14 +63,9 @@ def standings(values: Mapping[str, Estimate | None], keep: int) -> list[Standing
 
 
 def at_equal_effect(increase: Estimate, effect: Estimate, target: float) -> Estimate:
-    """An increase as it would be at another effect, on the line from no effect.
-
-    Near 0 an effect goes with the square of t, and so does the rise of a KID in the mean over both ends; that of one
-    end has a part that goes with t, where the reference is not the unshifted images. The error of the effect, which is
-    of the same codes, is in that of the result.
-    """
-    ratio = estimate.quotient(increase, effect)
-    return Estimate(target * ratio.value, target * ratio.influence)
+    """An increase as it would be at another effect, on the line from no effect."""
+    none = Estimate(0.0, torch.zeros_like(increase.influence))
+    return on_line(unshifted(none), Point(effect, increase), target)
 
 
 def reaches(effect: Estimate, target: float, tolerance: float) -> bool:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from navbench.errors import NavbenchError
@@ -58,6 +59,24 @@ def overlap(a: Tensor, b: Tensor) -> Overlap:
     whiten_a, whiten_b = _whitening(a @ a.T), _whitening(b @ b.T)
     cosines = torch.linalg.svdvals(whiten_a @ (a @ b.T) @ whiten_b.T).clamp(0, 1)
     return Overlap(cosines, len(whiten_a), len(whiten_b), a.shape[1])
+
+
+def counterparts(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Which offset of b (L, *shape) is each of a's (K, *shape), one to one, so that the sum of |cosines| is largest.
+
+    Returns:
+        (K,), int64, the number of its counterpart, -1 for none where b has fewer; and (K,), float64, their cosine, NaN
+        for none.
+    """
+    if a.shape[1:] != b.shape[1:]:
+        raise NavbenchError(f"Offsets of shapes {tuple(a.shape[1:])} and {tuple(b.shape[1:])} are of different spaces.")
+    a, b = (torch.nn.functional.normalize(each.flatten(1).double().cpu(), dim=1) for each in (a, b))
+    cosines = a @ b.T
+    rows, columns = linear_sum_assignment(-cosines.abs().numpy())
+    number, cosine = torch.full((len(a),), -1), torch.full((len(a),), torch.nan, dtype=torch.float64)
+    number[rows] = torch.from_numpy(columns)
+    cosine[rows] = cosines[rows, columns]
+    return number, cosine
 
 
 def _whitening(gram: Tensor) -> Tensor:

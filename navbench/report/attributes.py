@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from navbench.report.blocks import Block, Cell, Chart, Details, Table, Terms, Words
-from navbench.report.charts import by_generator, make_chart
+from navbench.report.charts import by_generator, make_chart, method_names
 from navbench.report.drawing import INK, finish, known_first, styled
 from navbench.report.numbers import MINUS, listed, plain, short_direction, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Row, anchor, make_matrix, make_table, number, place_column, whole, word
+from navbench.report.views import Row, anchor, make_matrix, make_table, method_column, number, place_column, whole
 
 UP, DOWN = "#0173b2", "#de8f05"
 _STRONGEST, _WORTH_WRITING = 0.8, 0.5
@@ -52,11 +52,13 @@ def blocks(page: Page) -> Iterator[Block]:
 
 
 def found_sentences(tables: RunTables) -> Iterator[str]:
-    """Per generator, of how many attributes a direction was found without a human, by which methods."""
+    """Per generator, of how many attributes a direction was found without a human, by which methods but controls."""
+    tables = tables.without_controls
     for generator, names in _attributes(tables):
         found = tables.found[tables.found["generator"] == generator]
         missing = [name for name in names if name not in set(found["attribute"])]
-        counts = found.groupby("method")["attribute"].nunique().reindex(_methods(tables, generator), fill_value=0)
+        rows = tables.methods[tables.methods["generator"] == generator]
+        counts = found.groupby("method")["attribute"].nunique().reindex(known_first(rows["method"]), fill_value=0)
         counts = counts.sort_values(ascending=False, kind="stable")
         each = ", ".join(f"{method} {count}" for method, count in counts.items())
         by_method = f" ({each})" if each else ""
@@ -74,24 +76,22 @@ def _attributes(tables: RunTables) -> Iterator[tuple[str, list[str]]]:
         yield str(generator), list(rows["attribute"].unique())
 
 
-def _methods(tables: RunTables, generator: str) -> list[str]:
-    return known_first(tables.methods.loc[tables.methods["generator"] == generator, "method"])
-
-
 def _found_matrices(tables: RunTables) -> Iterator[Table]:
     """Per generator, which method's best direction is one of which attribute: Table 1 of the paper, without a human."""
     cards = set(tables.measured["name"])
     for generator, names in _attributes(tables):
-        found, methods = tables.found[tables.found["generator"] == generator], _methods(tables, generator)
-        cells = {(row["attribute"], row["method"]): _found_cell(row, cards) for row in found.to_dict("records")}
+        found, rows = (frame[frame["generator"] == generator] for frame in (tables.found, tables.methods))
+        methods = known_first(rows["method"])
+        heads = dict(zip(methods, method_names(rows, methods), strict=True))
+        cells = {(row["attribute"], heads[row["method"]]): _found_cell(row, cards) for row in found.to_dict("records")}
         counts = found.groupby("method")["attribute"].nunique().reindex(methods, fill_value=0)
         totals = (Cell(f"Found, of {len(names)}"), *(Cell(str(count)) for count in counts))
         caption = (
             f"Which attributes{tables.of(generator)} each method found: where its best interpretable direction lies, "
             "that direction's number and the share of its change that falls on the attribute. The best of each "
-            "attribute is bold and underlined."
+            "attribute is bold and underlined; controls take no part in that."
         )
-        yield make_matrix(caption, "Attribute", names, methods, cells, totals)
+        yield make_matrix(caption, "Attribute", names, list(heads.values()), cells, totals)
 
 
 def _found_cell(row: Row, cards: set[str]) -> Cell:
@@ -105,7 +105,7 @@ def _methods_found(tables: RunTables) -> Table:
     frame = tables.methods[tables.methods["attributes_found"].notna()]
     columns = [
         place_column(frame),
-        word("Method", "method"),
+        method_column(),
         whole("Directions", "directions"),
         whole("Attributes found", "attributes_found"),
         whole("Interpretable", "interpretable"),
@@ -115,7 +115,8 @@ def _methods_found(tables: RunTables) -> Table:
     ]
     caption = (
         "How many directions of each set are directions of an attribute; the mean dependency is over those that are "
-        "interpretable or entangled (lower is purer)."
+        "interpretable or entangled (lower is purer): the mean change of the other attributes over that of the "
+        "dominant one, where StyleSpace's attribute dependency is the former at a fixed change of the latter."
     )
     return make_table(frame, columns, caption)
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from navbench.files import write_atomically
 from navbench.report.blocks import Chart, Picture
 from navbench.report.drawing import DASHES, MUTED, colour, finish, known_first, label_edges, panels, styled, to_svg
-from navbench.report.numbers import BAND, SPACE, counts, metric_name, plain
+from navbench.report.numbers import BAND, SPACE, counts, method_name, metric_name, plain
 from navbench.report.pictures import data_uri
 
 BANDS = "Bands and bars are ± 1.96 standard errors"
@@ -59,24 +59,63 @@ def direction_curve(curve: pd.DataFrame) -> Figure:
 
 @styled
 def method_dots(rows: pd.DataFrame, column: str, stderr: str, axis: str, at_zero: float = float("nan")) -> Figure:
-    """One number of every method with its 95 % band, a panel per layer; `at_zero` is that of unshifted images."""
+    """One number of every method with its 95 % band, a panel per layer; `at_zero` is that of unshifted images.
+
+    Controls have hollow marks.
+    """
     places, order = list(rows["place"].unique()), known_first(rows["method"])
     figure, grid = panels(len(places), 2, 0.95 + 0.29 * len(order), sharex=True, sharey=True)
     for axes, place in zip(grid, places, strict=True):
         for row in rows[rows["place"] == place].to_dict("records"):
             line, reach = order.index(row["method"]), BAND * np.nan_to_num(row[stderr])
-            axes.errorbar(row[column], line, xerr=reach, fmt="o", color=colour(row["method"]), capsize=3)
+            shade = colour(row["method"])
+            face = "none" if row["is_control"] else shade
+            axes.errorbar(row[column], line, xerr=reach, fmt="o", color=shade, markerfacecolor=face, capsize=3)
         if np.isfinite(at_zero):
             axes.axvline(at_zero, color=MUTED, linestyle=":", linewidth=1.1)
-        name_methods(axes, order, place)
+        name_methods(axes, method_names(rows, order), place)
     label_edges(grid, axis, "")
     return finish(figure)
 
 
-def name_methods(axes: Axes, order: list[str], title: str) -> None:
+@styled
+def method_spread(rows: pd.DataFrame, points: pd.DataFrame, column: str, axis: str, at_zero: float) -> Figure:
+    """One number of every direction as a small point, and of every method its mean, a panel per layer.
+
+    The thin bar is the 95 % band of other directions on other codes, the thick one that of other codes alone.
+
+    Args:
+        rows: of the table of methods, with the mean in `column` and its errors beside it.
+        points: of the table `equal`, of the same number.
+        column: of the mean.
+        axis: the name of the axis.
+        at_zero: the number of unshifted images; NaN if unknown.
+    """
+    places, order = list(rows["place"].unique()), known_first(rows["method"])
+    figure, grid = panels(len(places), 2, 0.95 + 0.29 * len(order), sharex=True, sharey=True)
+    for axes, place in zip(grid, places, strict=True):
+        for row in rows[rows["place"] == place].to_dict("records"):
+            line, shade, mean = order.index(row["method"]), colour(row["method"]), row[column]
+            own = points[(points["place"] == place) & (points["method"] == row["method"])]["value"].dropna()
+            axes.plot(own, [line + 0.22] * len(own), "o", color=shade, markersize=2.2, alpha=0.45, markeredgewidth=0)
+            for level, width in (("", 1.1), ("_codes", 3.0)):
+                reach = BAND * np.nan_to_num(row[f"{column}_stderr{level}"])
+                face = "none" if row["is_control"] else shade
+                axes.errorbar(
+                    mean, line, xerr=reach, fmt="o", color=shade, markerfacecolor=face, elinewidth=width, capsize=0,
+                    markersize=4.5,
+                )  # fmt: skip
+        if np.isfinite(at_zero):
+            axes.axvline(at_zero, color=MUTED, linestyle=":", linewidth=1.1)
+        name_methods(axes, method_names(rows, order), place)
+    label_edges(grid, axis, "")
+    return finish(figure)
+
+
+def name_methods(axes: Axes, names: list[str], title: str) -> None:
     """Methods from the top down at the left of a panel."""
-    axes.set_yticks(range(len(order)), [plain(method) for method in order])
-    axes.set_ylim(len(order) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_title(plain(title))
     axes.grid(axis="y", linewidth=0.7)
     axes.tick_params(axis="y", length=0)
@@ -97,7 +136,15 @@ def floor(axes: Axes, rows: pd.DataFrame) -> None:
     axes.grid(axis="y", linewidth=0.6)
 
 
-def method_legend(figure: Figure, methods: pd.Series) -> None:
-    """The colours of methods above a figure."""
-    handles = [Line2D([], [], color=colour(name), label=plain(name)) for name in known_first(methods)]
+def method_names(rows: pd.DataFrame, order: list[str]) -> list[str]:
+    """What a figure calls some methods of a table, in this order: controls as such."""
+    controls = set(rows.loc[rows["is_control"], "method"])
+    return [plain(method_name(method, method in controls)) for method in order]
+
+
+def method_legend(figure: Figure, rows: pd.DataFrame) -> None:
+    """The colours of a table's methods above a figure."""
+    order = known_first(rows["method"])
+    names = zip(order, method_names(rows, order), strict=True)
+    handles = [Line2D([], [], color=colour(method), label=name) for method, name in names]
     figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 6))

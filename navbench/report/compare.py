@@ -5,8 +5,10 @@ layer that was surveyed.  Two numbers are compared only where they rest on the s
 images, what is measured at an end of a range on the same end, and so on (`FOOTINGS`).
 
 The two errors are combined as if the runs were independent; where both used the same codes, as one suite and seed
-give, that is cautious.  A difference is said to be real if it is significant: by `metrics.significance`, with as many
-degrees of freedom as the less certain of the two errors has, which is cautious as well, all numbers being one family.
+give, that is cautious.  Another seed draws the reference `unshifted` anew, so errors of distances from it are then of
+samples and reference together; every other reference is the same in both runs.  A difference is said to be real if it
+is significant: by `metrics.significance`, with as many degrees of freedom as the less certain of the two errors has,
+which is cautious as well, all numbers being one family.
 """
 
 import math
@@ -19,6 +21,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
+from navbench.declared.shared import SHARES
 from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
 from navbench.metrics.significance import Test, decided
@@ -65,7 +68,7 @@ class Footing:
 _REALISM = ("metric", "extractor", "reference", "n", "n_reference", "resolution")
 _KID = ("metric", "extractor", "reference", "n_kid", "n_reference_kid", "resolution")
 _LOCALITY = ("area50", "area90", "participation", "entropy_area", "mean_change")
-_MEAN = ("effect_target", "distance", "curves")
+_MEAN = ("effect", "distance")
 _SURVEY = ("survey_method", "survey_effect", "distance")
 FOOTINGS = {
     "directions": (
@@ -82,8 +85,11 @@ FOOTINGS = {
         Footing(("attribute_change",), "n_attributes", ("attribute", "scorer", "t_min", "t_max", "n_attributes")),
     ),
     "methods": (
-        Footing(("fd_mean",), "n", (*_REALISM, *_MEAN)),
-        Footing(("kid_mean",), "n_kid", (*_KID, *_MEAN)),
+        Footing(("fd_mean",), "fd_directions", (*_REALISM, *_MEAN, "fd_directions")),
+        Footing(("kid_floor",), "n_kid", _KID),
+        Footing(
+            ("kid_mean", *(f"{share}_mean" for share in SHARES)), "kid_directions", (*_KID, *_MEAN, "kid_directions")
+        ),
     ),
     "layers": (
         Footing(("coarse", "middle", "fine", "geometry"), "n_survey", (*_SURVEY, "survey_directions", "n_survey")),
@@ -171,17 +177,27 @@ def compared(first: RunTables, second: RunTables) -> pd.DataFrame:
 def _rows(table: str, first: RunTables, second: RunTables) -> Iterator[tuple]:
     frames = [_by_key(table, run) for run in (first, second)]
     hashes = [_hashes(run) for run in (first, second)]
+    redrawn = first.manifest.get("seed") != second.manifest.get("seed")
     columns = [name for name in getattr(first, table) if f"{name}_stderr" in getattr(first, table)]
     footings = {name: next(each for each in FOOTINGS[table] if name.startswith(each.columns)) for name in columns}
     for where in dict.fromkeys([*frames[0], *frames[1]]):
         rows = [frame.get(where) for frame in frames]
         other = _other(next(row for row in rows if row is not None), *hashes)
         for column, footing in footings.items():
-            pairs = [(math.nan, math.nan) if row is None else (row[column], row[f"{column}_stderr"]) for row in rows]
+            pairs = [
+                (math.nan, math.nan) if row is None else (row[column], number_error(row, column, redrawn))
+                for row in rows
+            ]
             there = [math.isfinite(value) for value, _ in pairs]
             if any(there):
                 freedom = min(footing.freedom(row) for row in rows if row is not None)
                 yield (table, where, column, *pairs[0], *pairs[1], freedom, _status(footing, rows, there), other)
+
+
+def number_error(row: Row, column: str, redrawn: bool) -> float:
+    """The standard error of a number: of samples and reference, if it is known, where the reference was drawn anew."""
+    alone, both = row[f"{column}_stderr"], row.get(f"{column}_stderr_both", math.nan)
+    return both if redrawn and row.get("reference") == "unshifted" and math.isfinite(both) else alone
 
 
 def _by_key(table: str, run: RunTables) -> dict[str, Row]:

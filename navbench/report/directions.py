@@ -6,8 +6,10 @@ from navbench.declared.shared import IMITATORS
 from navbench.report import views
 from navbench.report.blocks import Block, Cell, Details, Heading, Table, Words
 from navbench.report.matched import with_unit
-from navbench.report.numbers import MINUS, significant
+from navbench.report.numbers import MINUS, listed, significant
 from navbench.report.page import Page
+from navbench.report.provenance import saturated_ends
+from navbench.report.shortfall import by_reason
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, Row, make_table
 
@@ -24,7 +26,7 @@ def blocks(page: Page) -> Iterator[Block]:
     tables = page.tables
     several = len(tables.measured) > 0
     yield _directions_table(page) if several else Words("No direction of this run has been measured.", "absent")
-    yield from map(Words, calibration_sentences(tables))
+    yield from map(Words, (*saturation_sentences(tables), *calibration_sentences(tables)))
     unreached, others = _unreached_table(tables), _others_table(tables)
     yield Details(f"Ends that did not reach it ({len(unreached.rows)})", (unreached,))
     yield Details(f"{len(others.rows)} {'more ' if several else ''}directions, not measured", (others,))
@@ -87,9 +89,22 @@ def calibration_sentences(tables: RunTables) -> Iterator[str]:
     for (generator, quantity, _), rows in tables.calibration.groupby(["generator", "quantity", "target"], sort=False):
         amount = with_unit(tables, str(generator), str(quantity), rows["target"].iloc[0])
         aim = f"an effect of {amount}" if quantity == "effect" else f"a change of {quantity} by {amount}"
+        reasons = [reason for reason, _ in by_reason(rows[~rows["is_reached"]])]
+        others = f" The others: {listed(reasons)}." if reasons else ""
         yield (
             f"{int(rows['is_reached'].sum())} of {len(rows)} ends of the ranges{tables.of(generator)} reached {aim}, "
-            "to within 5 %."
+            f"to within 5 %.{others}"
+        )
+
+
+def saturation_sentences(tables: RunTables) -> Iterator[str]:
+    """Of sets whose discovery found effects that stop growing below the one that was asked for."""
+    saturated = {name: ends for name, ends in saturated_ends(tables.manifest).items() if ends}
+    if saturated:
+        sets = [f"{name} ({ends})" for name, ends in saturated.items()]
+        yield (
+            "In discovery the effect of some ends stopped growing below the one that was asked for, and their ranges "
+            f"are cut where it did: {listed(sets)}."
         )
 
 
@@ -103,5 +118,6 @@ def _unreached_table(tables: RunTables) -> Table:
         views.number("Target", "target"),
         views.number("t", "t"),
         views.number("Reached", "reached"),
+        views.word("Why not", "status"),
     ]
     return make_table(frame, columns, "The ends of ranges that did not reach the target.")

@@ -18,9 +18,11 @@ _DARK = {INK: "#e4e6e9", MUTED: "#9aa2ad", FAINT: "#3a4048", "#0173b2": "#3f9bd6
 _FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 _METHODS = (
     *("svd", "optimization", "spectrum", "hybrid", "ganspace"),
-    *("random", "latent-optimization", "latent-spectrum", "sefa"),
+    *("latent-optimization", "latent-spectrum", "sefa"),
+    *("random", "random-in-svd", "random-in-spectrum"),
 )
-_PALETTE = (*sns.color_palette("colorblind", 8).as_hex(), "#8a7a1f")
+_GREYS = ("#8d949e", "#a9aeb6", "#6f7680")  # of controls
+_PALETTE = (*sns.color_palette("colorblind", 7).as_hex(), "#8a7a1f", *_GREYS)
 _STRANGERS = ("#5b4a9b", "#356859", "#a03050", "#4f6d8f", "#9a5b2e")
 Dash = tuple[float, tuple[float, ...]]
 DASHES: tuple[Dash, ...] = ((0, ()), (0, (5, 1.6)), (0, (1.4, 1.4)), (0, (6, 1.5, 1.4, 1.5)))
@@ -66,7 +68,7 @@ styled = matplotlib.rc_context(LOOK)
 
 
 def colour(method: str) -> str:
-    """A method's colour, the same in every report; a method unknown here gets one by its name."""
+    """A method's colour, the same in every report, grey for a control; a method unknown here gets one by its name."""
     if method in _METHODS:
         return _PALETTE[_METHODS.index(method)]
     return _STRANGERS[zlib.crc32(method.encode()) % len(_STRANGERS)]

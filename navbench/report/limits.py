@@ -21,9 +21,9 @@ _NO_FID = (
     "values with published FID."
 )
 _RANKS = (
-    "Methods are called different where their paired difference on the shared codes has p < 0.05 after Holm, over all "
-    "pairs of a layer’s methods. That is of the codes alone: with few directions per method, other directions of the "
-    "same methods may rank otherwise."
+    "Methods are called different where the difference of their means over directions, on the same codes, has p < 0.05 "
+    "after Holm over all tests of this page; its error is of other directions on other codes. Directions are taken as "
+    "independent draws of their method, which leading eigenvectors are not quite."
 )
 _SCORER = (
     "Attributes are read by a network that makes errors of its own, more so on images that are far from those it was "
@@ -60,10 +60,10 @@ def _limits(tables: RunTables) -> Iterator[str]:
         yield from told_in(tables.manifest, "rounding")
         yield _FID if FID_EXTRACTOR in set(tables.methods["extractor"]) else _NO_FID
     yield (
-        "Standard errors are of sampling images. They do not cover the choice of directions, the seed of discovery, or "
-        "the training of the generator."
+        "Standard errors of single directions are of sampling images, those of methods of directions, too. They do not "
+        "cover the seed of discovery, or the training of the generator."
     )
-    if curved:
+    if len(tables.ranking):
         yield _RANKS
     yield "An unexplained fraction is what this optimiser found with its steps: an upper bound on the best imitation."
     if len(tables.attributes):

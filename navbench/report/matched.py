@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from navbench.report import views
 from navbench.report.blocks import Block, Cell, Chart, Details, Table, Words
-from navbench.report.charts import BANDS, axis_name, make_chart, name_methods
+from navbench.report.charts import BANDS, axis_name, make_chart, method_names, name_methods
 from navbench.report.drawing import MUTED, colour, finish, known_first, label_edges, panels, styled
 from navbench.report.numbers import (
     BAND,
@@ -24,6 +24,7 @@ from navbench.report.numbers import (
     with_stderr,
 )
 from navbench.report.page import Page
+from navbench.report.shortfall import by_reason
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, anchor, make_table
 
@@ -38,20 +39,45 @@ def blocks(page: Page) -> Iterator[Block]:
     """The claims, a chart per attribute, and the numbers."""
     tables = page.tables
     if tables.matched.empty:
+        yield from map(Words, choice_sentences(tables))
         return
     yield Words(
         "Equal effect is not equal in meaning. Here each set’s best direction for one attribute is moved until the "
         "attribute has changed by the same amount, and realism is measured there."
     )
-    yield from map(Words, (*claim_sentences(tables), *unreached_sentences(tables)))
+    yield from map(Words, (*choice_sentences(tables), *claim_sentences(tables), *unreached_sentences(tables)))
     yield from _matched_charts(tables)
     yield Details("All numbers", (_matched_table(tables),))
     if len(tables.claims):
         yield Details("All comparisons", (_claims_table(tables),))
 
 
+def choice_sentences(tables: RunTables) -> Iterator[str]:
+    """Per generator which attribute it is, by whose choice, and how many sets have a direction of it."""
+    told = tables.manifest.get("matched")
+    for generator, choice in told.items() if isinstance(told, dict) else ():
+        of, attribute, count = tables.of(str(generator)), choice["attribute"], choice["matched"]
+        if not count:
+            yield (
+                f"No direction{of} has a verdict that names {attribute or 'an attribute'}, so methods are not compared "
+                "at an equal change."
+            )
+            continue
+        reason = ", as most methods have an interpretable direction of it" if choice["picked"] else ""
+        have = "it" if count == 1 else "them"
+        others = f"; the others have none and are not compared with {have}" if count < choice["sets"] else ""
+        yield (
+            f"The attribute{of} is {attribute}{reason}. In {count} of {choice['sets']} sets the verdict of a direction "
+            f"names it{others}."
+        )
+
+
 def claim_sentences(tables: RunTables) -> Iterator[str]:
-    """A paragraph per generator, attribute and claim: in how many comparisons it holds, and the clearest of them."""
+    """A paragraph per generator, attribute and claim: in how many comparisons it holds, and the clearest of them.
+
+    Comparisons with controls say nothing of a claim about methods.
+    """
+    tables = tables.without_controls
     for (generator, attribute, _, claim), rows in tables.claims.groupby(_OF_ONE_KIND, sort=False):
         amount = with_unit(tables, str(generator), str(attribute), rows["change"].iloc[0])
         tell = {_BASELINE: _baseline, _ASYMMETRY: _asymmetry}.get(str(claim), _other)
@@ -65,14 +91,19 @@ def unreached_sentences(tables: RunTables) -> Iterator[str]:
         if missed.empty:
             continue
         amount = with_unit(tables, generator, attribute, target)
-        first = missed.iloc[: 2 * _MOST_TOLD].to_dict("records")
-        ends = [f"{short_direction(row)} ({_SIDES[row['side']]}, {significant(row['reached'], 2)})" for row in first]
-        rest = len(missed) - len(first)
-        more = [*ends, f"{rest} more"] if rest else ends
+        reasons = "; ".join(f"{reason}: {_ends(part)}" for reason, part in by_reason(missed))
         yield (
             f"{len(missed)} of {len(rows)} ends did not reach the change of {attribute}{tables.of(generator)} by "
-            f"{amount} and {'is' if len(missed) == 1 else 'are'} left out of the claims: {listed(more)}."
+            f"{amount} and {'is' if len(missed) == 1 else 'are'} left out of the claims: {reasons}."
         )
+
+
+def _ends(missed: pd.DataFrame) -> str:
+    """The first of some ends, each with how far it got."""
+    first = missed.iloc[: 2 * _MOST_TOLD].to_dict("records")
+    ends = [f"{short_direction(row)} ({_SIDES[row['side']]}, {significant(row['reached'], 2)})" for row in first]
+    rest = len(missed) - len(first)
+    return listed([*ends, f"{rest} more"] if rest else ends)
 
 
 def matched_ends(tables: RunTables) -> Iterator[tuple[tuple[str, str, float], pd.DataFrame]]:
@@ -170,7 +201,7 @@ def _matched_table(tables: RunTables) -> Table:
         views.word("Side", "side"),
         views.number("t", "t"),
         views.number("Change reached", "reached"),
-        Column("Reached", lambda row: Cell("yes" if row["is_reached"] else "no")),
+        Column("Reached", lambda row: Cell("yes" if row["is_reached"] else row["status"] or "no")),
         views.number("Effect", "effect"),
         views.measured(fd, "value"),
         views.measured(kid, "kid"),
@@ -180,7 +211,10 @@ def _matched_table(tables: RunTables) -> Table:
         + (f" ({generator})" if tables.several_generators else "")
         for (generator, attribute, target), _ in matched_ends(tables)
     ]
-    caption = f"Each set's best direction at a change of {listed(goals)}."
+    caption = (
+        f"Each set's best direction at a change of {listed(goals)}, ± one standard error, which includes how well the "
+        "change is known."
+    )
     return make_table(frame, columns, caption + views.measured_with(frame))
 
 
@@ -198,7 +232,7 @@ def _claims_table(tables: RunTables) -> Table:
     columns = [
         views.word("Claim", "claim"),
         views.place_column(frame),
-        views.word("Method", "method"),
+        views.method_column(),
         views.word("Against", "against"),
         views.measured("Difference", "difference", stderr="stderr"),
         views.word("Holds", "holds"),
@@ -226,7 +260,7 @@ def _matched_dots(ends: pd.DataFrame) -> Figure:
     for axes, place in zip(grid, places, strict=True):
         for row in ends[ends["place"] == place].to_dict("records"):
             _end(axes, order.index(row["method"]), row)
-        name_methods(axes, order, place)
+        name_methods(axes, method_names(ends, order), place)
     label_edges(grid, axis_name(ends), "")
     figure.legend(handles=_side_handles(ends), loc="outside upper left", ncols=3)
     return finish(figure)

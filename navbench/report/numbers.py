@@ -24,6 +24,11 @@ def metric_name(metric: str, extractor: str) -> str:
     return f"{metric} ({extractor})" if extractor else metric
 
 
+def method_name(method: str, is_control: bool) -> str:
+    """What a table or a figure calls a method: 'svd', 'random (control)'."""
+    return f"{method} (control)" if is_control else method
+
+
 def place(layer: str, space: str = "") -> str:
     """Where a direction lies, as headings and sentences call it: 'layer main.6', 'latent space w'."""
     return f"latent space {space}" if space in LATENT else f"layer {layer}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from navbench.report.blocks import Block, Cell, Details, Heading, Pre, Table, Terms
-from navbench.report.numbers import NOTHING, count, duration
+from navbench.report.numbers import NOTHING, count, duration, significant
 from navbench.report.page import Page
 
 _FACTS = {
@@ -41,6 +41,8 @@ def blocks(page: Page) -> Iterator[Block]:
     yield _stages(manifest)
     for name, entry in _dict(manifest.get("generators")).items():
         yield Details(f"Generator {name}", (Terms(_pairs(entry, without="layers")),))
+    if (learning := _learning(manifest)).rows:
+        yield learning
     for entry in _direction_sets(manifest):
         name = _text(entry.get("set_id", ""))
         yield Details(f"Direction set {name}", (Terms(_pairs(entry, without="set_id")),))
@@ -54,6 +56,15 @@ def discovery_seconds(manifest: dict[str, Any]) -> dict[str, float]:
         for entry in _direction_sets(manifest)
     }
     return {set_id: _number(seconds) for set_id, seconds in found.items()}
+
+
+def saturated_ends(manifest: dict[str, Any]) -> dict[str, int]:
+    """How many ends of each direction set fall short of its effect, by its id, if its discovery has told."""
+    told = {
+        _text(entry.get("set_id", "")): _dict(entry.get("provenance")).get("saturated_ends")
+        for entry in _direction_sets(manifest)
+    }
+    return {set_id: ends for set_id, ends in told.items() if isinstance(ends, int)}
 
 
 def told_in(manifest: dict[str, Any], key: str) -> list[str]:
@@ -75,6 +86,48 @@ def _stages(manifest: dict[str, Any]) -> Table:
             rows.append((Cell(_text(stage.get("stage", ""))), *numbers, Cell(cached)))
     heads = ("Stage", "Time", "Peak memory, MiB", "From the cache")
     return Table("What was run, in order.", heads, tuple(rows))
+
+
+_LEARNING = {
+    "Loss": ("losses",),
+    "of the control": ("control_loss",),
+    "Held-out accuracy": ("accuracy",),
+    "of the control ": ("control_accuracy",),
+    "Cosine to the start": ("cosine_to_start",),
+    "Overlap": ("overlap",),
+    "Recognition": ("recognition", "learned"),
+    "of the start": ("recognition", "start"),
+    "of random in basis": ("recognition", "random in basis"),
+    "of the basis": ("recognition", "basis"),
+}
+"""What the table of learning shows, and where it stands in a set's provenance."""
+
+
+def _learning(manifest: dict[str, Any]) -> Table:
+    """What shows whether the learning of each set has converged."""
+    rows = []
+    for entry in _direction_sets(manifest):
+        provenance = _dict(entry.get("provenance"))
+        if not (status := provenance.get("status")):
+            continue
+        numbers = [_at(provenance, *path) for path in _LEARNING.values()]
+        reasons = " ".join(map(_text, _list(provenance.get("failed"))))
+        words = Cell(_text(entry.get("set_id", ""))), Cell(f"{_text(status)}. {reasons}".strip())
+        rows.append((words[0], *(Cell(significant(number), number) for number in numbers), words[1]))
+    caption = (
+        "Learned sets. The loss is of the last eighth of the steps; the control is a reconstructor that learned on the "
+        "same pairs with the rows at their start. Accuracy and recognition: higher is better; recognition is the share "
+        "of edits at equal effect whose direction is named by the nearest class mean of pooled differences."
+    )
+    return Table(caption, ("Set", *map(str.strip, _LEARNING), "Learning"), tuple(rows))
+
+
+def _at(entries: dict[str, Any], *path: str) -> float:
+    """The number at a path of a dictionary, of a list the last; NaN if there is none."""
+    value: Any = entries
+    for key in path:
+        value = _dict(value).get(key)
+    return _number(value[-1] if isinstance(value, list) and value else value)
 
 
 def _workers(manifest: dict[str, Any]) -> Table:

@@ -24,13 +24,23 @@ def blocks(page: Page) -> Iterator[Block]:
         "area90 holds nine tenths.",
         "Unexplained fraction": _unexplained_fraction(tables),
         **(_attributes(tables) if len(tables.attributes) else {}),
-        "±": "One standard error of sampling images, by the infinitesimal jackknife: from the influence of every image "
-        "on the number, with the reference held fixed; of recall and coverage, which are shares of the reference’s "
-        "images, with the edited images held fixed. Numbers of locality use a jackknife over ten groups of codes "
-        "instead. Means of area50 and of unexplained fractions over the directions of a method carry none. Bands and "
-        "bars in plots are ± 1.96 of them, 95 % if errors are normal.",
+        "±": _errors(tables),
     }
     yield Terms(tuple(terms.items()), "")
+
+
+def _errors(tables: RunTables) -> str:
+    drawn = (
+        "; of recall and coverage, in which an image moves the balls of others, from disjoint parts of the images. "
+        "Where the reference is drawn, `stderr_both` in the tables is of images and reference together, which differ "
+        "between seeds; that of a Fréchet distance is an upper bound"
+    )
+    return (
+        "One standard error of sampling images, by the infinitesimal jackknife: from the influence of every image on "
+        f"the number, with the reference held fixed{drawn if len(tables.curved) else ''}. Numbers of locality use a "
+        "jackknife over ten groups of codes instead. Means of area50 and of unexplained fractions over the directions "
+        "of a method carry none. Bands and bars in plots are ± 1.96 of them, 95 % if errors are normal."
+    )
 
 
 def _effect(tables: RunTables) -> str:

@@ -95,7 +95,7 @@ def _curves_by_effect(curves: pd.DataFrame) -> Figure:
     label_edges(
         grid, f"effect{f' ({distances})' if distances else ''}, signed as t", axis_name(curves), numbers_inside=True
     )
-    method_legend(figure, curves["method"])
+    method_legend(figure, curves)
     return finish(figure)
 
 
@@ -145,8 +145,9 @@ def _lost(tables: RunTables) -> Iterator[Block]:
     yield Heading("What is lost: quality or variety")
     yield Words(
         "Precision is the share of edited images that lie within the reference, recall the share of the reference that "
-        "edited images still reach; density and coverage are the same two, less moved by outliers. All are by the "
-        f"{counts(tables.prdc['neighbours'])} nearest neighbours, and depend on n."
+        "edited images still reach; density and coverage are the same two, less moved by outliers. All depend on n "
+        f"and on the number of nearest neighbours, here {counts(tables.prdc['neighbours'])}: as their authors have it, "
+        "3 of precision and recall, and 5 of density and coverage."
     )
     for name in silent:
         yield Words(

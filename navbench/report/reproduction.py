@@ -7,13 +7,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from navbench.report.blocks import Block, Chart, Words
+from navbench.report import views
+from navbench.report.blocks import Block, Chart, Details, Table, Words
 from navbench.report.charts import BANDS, by_generator, make_chart, method_legend
 from navbench.report.drawing import INK, MUTED, colour, finish, label_edges, panels, styled
 from navbench.report.numbers import BAND, LATENT, MINUS, counts, plain, span
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import anchor
+from navbench.report.views import anchor, make_table
 
 TARGETS = {"z": "#3b6ea5", "w": "#5d9b76", "w+": "#8a6fb0", "activation": "#c2703d", "parameter": "#a3456b"}
 
@@ -41,7 +42,80 @@ def blocks(page: Page) -> Iterator[Block]:
             f"imitates it best{below}. A small unexplained fraction says that this kernel can do what the latent "
             "direction does."
         )
+    yield from map(Words, (*chance_sentences(tables), *bound_sentences(tables)))
     yield from charts
+    if charts:
+        yield Details("All imitations", (_imitations_table(tables),))
+
+
+def chance_sentences(tables: RunTables) -> Iterator[str]:
+    """Per generator and kind of target, which edits leave more than a random direction does, and what limits that.
+
+    That a space cannot imitate an edit is said against this control alone.
+    """
+    rows = tables.reproduction
+    for (generator, kind), part in rows.assign(kind=target_kinds(rows)).groupby(["generator", "kind"], sort=False):
+        if part["control"].notna().any():
+            yield _against_control(part, f"One offset of {offset_of(str(kind))}", tables.of(str(generator)))
+
+
+def _against_control(rows: pd.DataFrame, offset: str, of: str) -> str:
+    verdicts = rows["than_control"].fillna("")
+    compared = rows[verdicts != ""]
+    pending = rows[["status", "control_status"]].fillna("").apply(lambda words: words.str.contains("not converged"))
+    limits = [f"{count} of {len(rows)} searches had not converged"] if (count := int(pending.any(axis=1).sum())) else []
+    if compared.empty:
+        return f"{offset} is not compared with a control{of}{': ' if limits else ''}{'; '.join(limits)}."
+    if overfitted := int(compared["status"].fillna("").str.contains("more codes").sum()):
+        limits.append(
+            f"in {overfitted} of those compared the held-out codes leave another fraction than those of the fit, so "
+            "more codes are needed"
+        )
+    more, less = (int((verdicts == word).sum()) for word in ("more", "less"))
+    claim = f"{more} {'is' if more == 1 else 'are'} harder to imitate" if more else "none is shown to be beyond it"
+    return (
+        f"{offset} leaves more of {more or 'none'} of {len(compared)} edits{of} than of a random direction of the same "
+        f"space at the same effect ({span(compared['control'])}), and less of {less or 'none'} (Holm, 5 %), so against "
+        f"this control {claim}{'; ' if limits else ''}{'; '.join(limits)}."
+    )
+
+
+def bound_sentences(tables: RunTables) -> Iterator[str]:
+    """Per generator and kind of target, what the best offset of each image singly leaves."""
+    rows = tables.reproduction[tables.reproduction["bound"].notna()]
+    for (generator, kind), part in rows.assign(kind=target_kinds(rows)).groupby(["generator", "kind"], sort=False):
+        yield (
+            f"An offset of {offset_of(str(kind))} for each image{tables.of(str(generator))} would leave "
+            f"{span(part['bound'])}: no single one can leave less."
+        )
+
+
+def offset_of(kind: str) -> str:
+    """What an offset of a kind of target space is added to, in words."""
+    return {"activation": "the activation", "parameter": "one layer's kernel"}.get(kind, kind)
+
+
+def _imitations_table(tables: RunTables) -> Table:
+    """Every imitation beside its control and its bound."""
+    frame = tables.reproduction
+    columns = [
+        *views.who_columns(tables, frame),
+        views.word("Target", "target"),
+        views.number("Effect", "effect"),
+        views.measured("Unexplained", "unexplained_fraction"),
+        views.number("On codes of the fit", "unexplained_fraction_train"),
+        views.measured("Per image", "bound"),
+        views.measured("Control", "control"),
+        views.word("Than control", "than_control"),
+        views.whole("Steps", "steps"),
+        views.word("Limited by", "status"),
+    ]
+    caption = (
+        "Unexplained fractions (lower is a better imitation) ± one standard error, of the edit, of the best offset per "
+        "image, and of a random direction of the same space; more or less is left than of that, where it is "
+        "significant (Student's t, Holm over all imitations of a generator, 5 %)."
+    )
+    return make_table(frame, columns, caption)
 
 
 def edited_spaces(tables: RunTables) -> set[str]:
@@ -63,6 +137,10 @@ def _reproduction_charts(tables: RunTables) -> Iterator[Chart]:
             f"What the best imitation leaves of an edit, on held-out codes (n = "
             f"{counts(rows['n'])}). {BANDS}; the dotted line is an imitation no better than doing nothing."
         )
+        if rows["control"].notna().any():
+            caption += " Diamonds: a random direction of the same space at the same effect."
+        if rows["bound"].notna().any():
+            caption += " Strokes: the best offset per image."
         if len(best_of_kind(rows)) < len(rows):
             caption += " Where several layers were tried, the bar is of the best."
         yield make_chart(tables.run, f"unexplained-{anchor(generator)}", _unexplained_bars(rows), words, caption)
@@ -91,6 +169,8 @@ def _unexplained_bars(reproduction: pd.DataFrame) -> Figure:
             error = BAND * part["unexplained_fraction_stderr"].fillna(0.0)
             axes.barh(where, part["unexplained_fraction"], thick * 0.9, color=targets[target])
             axes.errorbar(part["unexplained_fraction"], where, xerr=error, fmt="none", ecolor=INK, elinewidth=0.9)
+            axes.plot(part["control"], where, linestyle="none", marker="D", markersize=3, color=INK, fillstyle="none")
+            axes.plot(part["bound"], where, linestyle="none", marker="|", markersize=6, color=INK)
         axes.axvline(1.0, color=MUTED, linestyle=":", linewidth=1.1)
         axes.set_yticks(range(len(edits)), edits)
         axes.set_ylim(len(edits) - 0.4, -0.6)
@@ -117,7 +197,7 @@ def _unexplained_steps(steps: pd.DataFrame) -> Figure:
         axes.set_ylim(bottom=0)
         axes.set_title(f"best {plain(target)}")
     label_edges(grid, "optimiser step", "unexplained fraction on training codes", numbers_inside=True)
-    method_legend(figure, steps["method"])
+    method_legend(figure, steps)
     return finish(figure)
 
 

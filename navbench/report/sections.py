@@ -7,6 +7,7 @@ from navbench.report import (
     attributes,
     cards,
     directions,
+    instrument,
     layers,
     limits,
     locality,
@@ -33,6 +34,7 @@ _NOT_MEASURED = "No direction of this run has been measured."
 SECTIONS: tuple[Section[Page], ...] = (
     Section("answer", "The answer", "Answer", answer.blocks),
     Section("reading", "How to read this", "How to read this", reading.blocks, look="box"),
+    Section("instrument", "Can the distances be read?", "Instrument", instrument.blocks),
     Section("realism", "Realism along the shift", "Realism", realism.blocks, _NO_CURVES),
     Section("attributes", "What the directions do", "What they do", attributes.blocks),
     Section("matched", "At the same change of an attribute", "At equal change", matched.blocks),

@@ -12,9 +12,12 @@ from navbench.errors import NavbenchError, unknown
 from navbench.places import Where, mirrored, place_at
 from navbench.report.numbers import FID_EXTRACTOR, place, short_place
 from navbench.tables import TABLES, read
+from navbench.words import NOT_CONVERGED
 
 REPORTED = ("manifest.json", "suite.toml")
 """The files that a report reads beside tables and pictures."""
+_SET = ["generator", "layer", "method"]
+"""The columns that say which direction set a row is about."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class RunTables:
     """Everything the report reads of a run but its images; each declared table is an attribute, too: `tables.curves`.
 
     Tables with a generator and a layer have two columns more than their files: `place`, how headings and sentences
-    call the layer or the latent space, and `where`, the same in short.
+    call the layer or the latent space, and `where`, the same in short. Those with a method have `is_control`.
 
     Attributes:
         run: the folder, which lasts as long as its mirror where the run lies in an object store.
@@ -68,6 +71,33 @@ class RunTables:
         return self.directions[self.directions["measured"]]
 
     @property
+    def converged(self) -> "RunTables":
+        """The same run without the sets whose learning has not converged: what headlines may speak of."""
+        failed = self.methods[self.methods["status"] == NOT_CONVERGED]
+        keys = pd.MultiIndex.from_frame(failed[_SET])
+
+        def kept(frame: pd.DataFrame) -> pd.DataFrame:
+            for method in {"method", "against"} & {*frame}:
+                columns = ["generator", "layer", method]
+                if {*columns} <= {*frame}:
+                    frame = frame[~pd.MultiIndex.from_frame(frame[columns]).isin(keys)]
+            return frame
+
+        return self.with_tables(**{name: kept(frame) for name, frame in self.frames.items()})
+
+    @property
+    def without_controls(self) -> "RunTables":
+        """The same run without the rows of controls: what headlines may call found, or the best."""
+        controls = self.methods.loc[self.methods["is_control"], "method"]
+
+        def kept(frame: pd.DataFrame) -> pd.DataFrame:
+            for column in {"method", "against"} & {*frame}:
+                frame = frame[~frame[column].isin(controls)]
+            return frame
+
+        return self.with_tables(**{name: kept(frame) for name, frame in self.frames.items()})
+
+    @property
     def several_generators(self) -> bool:
         """Whether sentences and headings must name the generator."""
         return self.directions["generator"].nunique() > 1
@@ -95,6 +125,12 @@ def _read(run: Path, address: str) -> RunTables:
     _check_names(tables["directions"], run / "tables" / "directions.csv")
     spaces = tables["methods"].drop_duplicates(["generator", "layer"]).set_index(["generator", "layer"])["space"]
     tables |= {name: _placed(table, spaces) for name, table in tables.items() if {"generator", "layer"} <= {*table}}
+    controls = set(tables["methods"].loc[tables["methods"]["is_control"], "method"])
+    tables |= {
+        name: table.assign(is_control=table["method"].isin(controls))
+        for name, table in tables.items()
+        if "method" in table
+    }
     for name in ("directions", "methods", "curves"):
         _check_fid(tables[name], run / "tables" / f"{name}.csv")
     suite = run / "suite.toml"

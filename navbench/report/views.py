@@ -9,7 +9,7 @@ from itertools import groupby
 import pandas as pd
 
 from navbench.report.blocks import Cell, Table
-from navbench.report.numbers import MINUS, count, metric_name, setting, significant, with_stderr
+from navbench.report.numbers import MINUS, count, method_name, metric_name, setting, significant, with_stderr
 from navbench.report.tables import RunTables
 
 Row = dict
@@ -84,6 +84,11 @@ def place_column(frame: pd.DataFrame) -> Column:
     return word("Layer or space" if (frame["where"] != frame["layer"]).any() else "Layer", "where")
 
 
+def method_column() -> Column:
+    """The method; a control is marked as such."""
+    return Column("Method", lambda row: Cell(method_name(row["method"], row["is_control"])), ("method",))
+
+
 def who_columns(tables: RunTables, frame: pd.DataFrame, labelled: bool = False) -> list[Column]:
     """Which direction a row is about; one of which there is a card is a link to it."""
     cards = set(tables.measured["name"])
@@ -95,7 +100,7 @@ def who_columns(tables: RunTables, frame: pd.DataFrame, labelled: bool = False) 
     def label(row: Row) -> Cell:
         return Cell(row["label"], automatic=automatic_label(row))
 
-    columns = [place_column(frame), word("Method", "method"), Column("No.", direction)]
+    columns = [place_column(frame), method_column(), Column("No.", direction)]
     if labelled and any((frame[name] != "").any() for name in ("label", "auto_label") if name in frame):
         columns.append(Column("Label", label))
     return columns

@@ -36,7 +36,7 @@ def discover(
     """Find the sets of some methods in some spaces, one file each under `out`, as 'generator/method/place'.
 
     Of the methods that come with a space, those that are not defined in it are passed over. `spectrum` comes before
-    methods that learn on its eigenvectors; all else goes on side by side where many compute. Learning saves
+    methods that combine its eigenvectors; all else goes on side by side where many compute. Learning saves
     checkpoints under the names of its files, beside them or at the place of `checkpoints`, goes on from them when it
     is run again, and removes them when it is done. A set that is there already is kept, unless `overwrite`.
     """
@@ -77,10 +77,11 @@ class _Sets:
                 raise NavbenchError(f"{path} was found on other weights; choose another folder, or say --force.")
         else:
             spectrum = None
-            if _learns_on_spectrum(method) and (other := self._path("spectrum")).exists():
+            if _combines_spectrum(method) and (other := self._path("spectrum")).exists():
                 spectrum = open_set(other).load(space.generator)
             write_set(self.discovery.run(method, spectrum, checkpoint), path, overwrite=self.overwrite)
-        checkpoint.remove()
+        for state in (checkpoint, checkpoint.of("control")):
+            state.remove()
         return path
 
     def _path(self, method: str) -> Path:
@@ -91,15 +92,16 @@ class _Sets:
 def _chains(methods: Sequence[str], kind: str) -> list[list[str]]:
     """The methods that are defined in a kind of space, each alone but for those that wait for `spectrum`."""
     ordered = sorted(admitted(methods, kind), key=_turn)
-    waiting = [method for method in ordered if _learns_on_spectrum(method)]
+    waiting = [method for method in ordered if _combines_spectrum(method)]
     if "spectrum" not in ordered:
         return [[method] for method in ordered]
     return [["spectrum", *waiting] if method == "spectrum" else [method] for method in ordered if method not in waiting]
 
 
-def _learns_on_spectrum(method: str) -> bool:
-    return METHODS[method].basis == "hessian" and METHODS[method].learned
+def _combines_spectrum(method: str) -> bool:
+    row = METHODS[method]
+    return row.basis == "hessian" and (row.learned or row.drawn)
 
 
 def _turn(method: str) -> tuple[bool, int]:
-    return _learns_on_spectrum(method), list(METHODS).index(method)
+    return _combines_spectrum(method), list(METHODS).index(method)

@@ -16,7 +16,7 @@ from navbench.compute import Compute
 from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.experiments.catalogue import catalogue
 from navbench.experiments.measurement import Bench, Instruments, Measurement, probe
-from navbench.experiments.rows import Row
+from navbench.experiments.rows import Row, Tested, settled
 from navbench.files import explained
 from navbench.generators import zoo
 from navbench.library import Library
@@ -99,12 +99,12 @@ class Run:
 
     def _measure(self, measurements: list[Measurement]) -> None:
         """Measure one generator after the other, and write the tables."""
-        rows: dict[str, list[Row]] = {name: [] for name in tables.TABLES}
+        rows: dict[str, list[Row | Tested]] = {name: [] for name in tables.TABLES}
         while measurements:  # one generator's results are in memory at a time
             for name, more in self._measured(prepared(measurements.pop(0))).items():
                 rows.setdefault(name, []).extend(more)
         with self._stage("tables") as report:
-            tables.write(self.place.within("tables"), rows)
+            tables.write(self.place.within("tables"), settled(rows))
             report(1, 1)
 
     def _begin(self, fresh: bool) -> None:
@@ -187,7 +187,7 @@ class Run:
             warnings.showwarning = keep
             yield
 
-    def _measured(self, on: Measurement) -> dict[str, list[Row]]:
+    def _measured(self, on: Measurement) -> dict[str, list[Row | Tested]]:
         """The rows of one generator by table; its files are written, and what was run is told."""
         rows, facts = run_all(self.place, on)
         generator = {"generators": {on.generator.name: _described(on)}, "direction_sets": _described_sets(on)}
@@ -203,7 +203,7 @@ def _described_sets(on: Measurement) -> list[dict[str, Any]]:
             "sha256": file.sha256,
             "directions": file.count,
             "settings": file.header["settings"],
-            "provenance": {key: value for key, value in file.header["provenance"].items() if key != "log"},
+            "provenance": file.header["provenance"],
         }
         for file in on.plan.files
     ]

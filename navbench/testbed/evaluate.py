@@ -21,7 +21,7 @@ from navbench.metrics.extractors import Extractor
 from navbench.metrics.pairwise import PairwiseReference
 from navbench.metrics.parts import Parts
 from navbench.metrics.perceptual import PerceptualDistance
-from navbench.metrics.precision_recall import NEIGHBOURS
+from navbench.metrics.precision_recall import NARROW
 from navbench.metrics.wasserstein import wasserstein
 from navbench.progress import Report, silent
 from navbench.seeds import Role
@@ -122,8 +122,8 @@ def evaluate(
 
     Codes and renderings are drawn for this alone, so none was seen in training.
     """
-    if n <= NEIGHBOURS:
-        raise NavbenchError(f"Quality needs more than {NEIGHBOURS} images of each kind, and {n} were asked for.")
+    if n <= NARROW:
+        raise NavbenchError(f"Quality needs more than {NARROW} images of each kind, and {n} were asked for.")
 
     @torch.no_grad()
     def generated(indices: Sequence[int]) -> Tensor:

@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from navbench import seeds
 from navbench.basis import SvdBasis, random_basis
 from navbench.compute import Compute
 from navbench.discovery.hessian import PerceptualHessian, krylov, power
-from navbench.discovery.learn import Learner, Pairs
+from navbench.discovery.learn import Learner, start_near_axes
 from navbench.discovery.linearised import Linearised
+from navbench.discovery.pairs import Pairs
 from navbench.discovery.settings import LearnSettings
 from navbench.generators.stylegan2 import StyleGAN2
 from navbench.metrics.perceptual import create_distance
@@ -21,12 +21,18 @@ DIRECTIONS, BATCH, VECTORS = 64, 32, 8
 class NaivePairs(Pairs):
     """The same pairs, by a tensor of size batch x basis x kernel."""
 
-    def render(self, indices, coefficients, k, t):
-        codes = self.space.generator.sample(indices, seeds.derived(self.seed, "codes"))
+    def shift(self, state, coefficients, k, t):
         unit = F.normalize(coefficients[k], dim=1) * (t * self.limit)[:, None]
         offset = (unit[:, :, None, None, None, None] * self.basis.vectors[None]).sum(1)
-        original = self.space.render(self.space.prepare(codes), torch.zeros(self.space.shape))
-        return original, self.space.render(self.space.prepare(codes), offset)
+        return self.space.render(state, offset)
+
+
+def released(pairs, compute):
+    """A learner whose rows move, of the paper's network."""
+    start = start_near_axes(DIRECTIONS, pairs.basis.count, 0)
+    learner = Learner(pairs, start, LearnSettings(batch=BATCH, reconstructor="resnet18"), compute)
+    learner.coefficients.requires_grad_()
+    return learner
 
 
 @pytest.mark.benchmark(group="a step of eq. 1, K 64, batch 32, 64 basis vectors, main.9")
@@ -34,7 +40,7 @@ class NaivePairs(Pairs):
 def test_training_step(measured, faces, pairs):
     space = ParameterSpace(faces, faces.layer("main.9"))
     basis = random_basis(space.shape, DIRECTIONS, 0)
-    learner = Learner(pairs(space, basis, 5.0, 0.1, 0), DIRECTIONS, LearnSettings(batch=BATCH), Compute())
+    learner = released(pairs(space, basis, 5.0, 0.1, BATCH, 0), Compute())
     measured(learner.train_step)
 
 
@@ -101,7 +107,7 @@ def test_the_floor_of_a_step_of_eq_1(faster, precision):
     compute = Compute(precision=precision)
     space = stylegan2(compute)
     basis = SvdBasis(space.layer, space.generator.kernel(space.layer))
-    learner = Learner(Pairs(space, basis, 5.0, 0.1, 0), DIRECTIONS, LearnSettings(batch=BATCH), compute)
+    learner = released(Pairs(space, basis, 5.0, 0.1, BATCH, 0), compute)
     with torch.no_grad(), compute.autocast():
         state = space.prepare(space.generator.sample(range(BATCH), 0))
     offset = torch.zeros(BATCH, *space.shape, requires_grad=True)

@@ -1,6 +1,7 @@
 """Methods that other packages add: two images of unit norm, added to every image of a linear generator."""
 
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -17,7 +18,7 @@ from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings, HybridSettings
 from navbench.errors import NavbenchError
 from navbench.library import open_set, set_path
-from navbench.methods import BUILT_IN, GROUP, METHODS, Method, admitted, effort, is_determined
+from navbench.methods import BUILT_IN, GROUP, METHODS, Method, admitted, control_of, effort, is_determined
 
 GENERATOR = LinearGenerator(latent_dim=3, side=4)
 HALVES = torch.zeros(2, 3, 4, 4)
@@ -25,7 +26,10 @@ HALVES[0, :, :2], HALVES[1, :, 2:] = 1, 1
 IMAGES = torch.stack([unit(half) for half in HALVES])
 OFFSETS = torch.stack([GENERATOR.row(3, image) for image in IMAGES])
 SETTINGS = DiscoverySettings(
-    directions=2, effect=0.25, effect_codes=3, hybrid=HybridSettings(steps=2, batch=4, evaluation=8, shift=1.0)
+    directions=2,
+    effect=0.25,
+    effect_codes=3,
+    hybrid=HybridSettings(steps=2, batch=4, evaluation=8, recognition_codes=4, shift=1.0),
 )
 
 
@@ -62,6 +66,8 @@ ROWS = {
     "baseless": Method("baseless", "halves", False, ("parameter",), "a test"),
     "ambiguous": Method("ambiguous", "svd", False, ("parameter",), "a test", halves),
     "no-method": lambda: 3,
+    "uncontrolled": replace(fixed("uncontrolled", halves), control="chance"),
+    "own-control": replace(fixed("own-control", halves), control="halves"),
 }
 
 
@@ -86,7 +92,7 @@ def installed(monkeypatch):
 class Blind(nn.Module):
     """A reconstructor that says the same of every pair, but can be trained."""
 
-    def __init__(self, directions):
+    def __init__(self, directions, trunk="small"):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(directions + 1))
 
@@ -159,6 +165,13 @@ def test_the_table_names_added_methods_and_loads_those_that_are_asked_for():
 def test_a_misspelt_added_method_is_answered_with_the_nearest():
     with pytest.raises(NavbenchError, match="Unknown method 'halfes'; did you mean 'halves'"):
         found("halfes")
+
+
+def test_an_added_method_names_a_control_among_all_methods():
+    assert control_of("halves") == "random"
+    assert control_of("own-control") == "halves"
+    with pytest.raises(NavbenchError, match=r"^Entry point 'uncontrolled' .* names 'chance' as its control, which is"):
+        control_of("uncontrolled")
 
 
 @pytest.mark.parametrize("name", ["misnamed", "baseless", "ambiguous", "no-method"])

@@ -123,9 +123,10 @@ def test_an_asymmetric_effect_has_an_asymmetric_range(target, guess):
     assert -float(low) > float(high)
 
 
-def test_an_effect_that_saturates_below_the_target_stops_at_a_finite_shift():
+def test_an_effect_that_saturates_below_the_target_is_cut_where_it_stops_growing():
     low, high = ends(meter(Exponential(), dark()), UPWARDS[None], 2.0 * PIXELS)
-    assert float(low) == -LARGEST
+    most = 1 - math.sqrt(0.95)  # the effect is (1 - e^u)^2 of 48, where every pixel has moved by u
+    assert float(low) == pytest.approx(math.sqrt(PIXELS) * math.log(most), rel=0.02)
     assert float(high) == pytest.approx(math.sqrt(PIXELS) * math.log(1 + math.sqrt(2)), rel=0.012)
 
 
@@ -197,3 +198,27 @@ def test_a_calibration_is_known_by_all_that_its_range_depends_on():
     assert len({piece.key for piece in pieces}) == len(pieces)
     same = replace(made, compute=Compute(batch=2))
     assert calibrate.piece(same, DenseBasis(UPWARDS[None]), torch.ones(1), 1.0).key == pieces[0].key
+
+
+@pytest.mark.parametrize("guess", [1e-2, 1.0, 30.0, 1e3])
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.97])
+def test_where_a_saturated_effect_is_cut_does_not_depend_on_the_guess_or_the_target(guess, share):
+    made = meter(Exponential(), dark())
+    end = made.reach_by(UPWARDS, PIXELS / share, -guess, 2.0)
+    assert end.t == pytest.approx(math.sqrt(PIXELS) * math.log(1 - math.sqrt(0.95)), rel=0.15)
+    assert end.effect == pytest.approx(0.95 * PIXELS, rel=0.02)
+
+
+def test_an_effect_that_grows_slowly_is_not_taken_for_a_saturated_one():
+    made = meter(Quadratic())
+    object.__setattr__(made, "effect", lambda offset: math.log1p(float(offset.norm())))
+    end = made.reach_by(UPWARDS, 8.0, 1.0, 2.0)
+    assert end.t == pytest.approx(math.expm1(8.0), rel=0.1)
+    assert end.effect == pytest.approx(8.0, rel=0.011)
+
+
+def test_ends_that_are_short_of_the_effect_are_counted():
+    made = meter(Exponential(), dark())
+    basis = DenseBasis(UPWARDS[None])
+    for target, saturated in ((2.0 * PIXELS, 1), (0.5 * PIXELS, 0)):
+        assert calibrate(made, basis, torch.ones(1), target).saturated(target) == saturated

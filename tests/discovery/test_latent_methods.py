@@ -1,8 +1,10 @@
 """Methods in latent spaces, on a generator whose latents and response to them are linear and known."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import analytic
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,6 +15,7 @@ from navbench.basis import random_basis
 from navbench.compute import Compute
 from navbench.directions import write_set
 from navbench.discovery import learn as learning
+from navbench.discovery.bases import principal_components
 from navbench.discovery.calibration import EffectMeter
 from navbench.discovery.hessian import PerceptualHessian, krylov
 from navbench.discovery.methods import Discovery
@@ -27,6 +30,7 @@ from navbench.generators.base import Codes
 from navbench.generators.stylegan2 import StyleCodes
 from navbench.library import open_set, set_path
 from navbench.methods import METHODS, admitted
+from navbench.metrics.subspaces import overlap
 from navbench.words import LATENTS
 
 DIM = 4
@@ -76,7 +80,7 @@ class Mapped(analytic.LinearGenerator):
 class Tiny(nn.Module):
     """A reconstructor of one layer."""
 
-    def __init__(self, directions: int) -> None:
+    def __init__(self, directions: int, trunk: str = "small") -> None:
         super().__init__()
         self.net = nn.Sequential(nn.Flatten(), nn.Linear(96, directions + 1))
 
@@ -90,7 +94,9 @@ SETTINGS = DiscoverySettings(
     effect=0.3,
     effect_codes=6,
     ganspace=GanspaceSettings(samples=4000),
-    latent_optimization=LatentOptimizationSettings(steps=4, batch=4, evaluation=8, learning_rate=1e-2),
+    latent_optimization=LatentOptimizationSettings(
+        steps=4, batch=4, evaluation=8, recognition_codes=4, learning_rate=1e-2
+    ),
 )
 
 
@@ -129,18 +135,77 @@ def test_random_directions_are_those_of_the_seed():
 def test_ganspace_does_not_depend_on_the_batch_size():
     space = spaces.create(Mapped(), "w")
     runs = [
-        Discovery(space, analytic.Quadratic(), SETTINGS, Compute(batch=size), 3).run("ganspace") for size in (7, 900)
+        Discovery(space, analytic.Quadratic(), SETTINGS, Compute(batch=size), 3).run("ganspace") for size in (7, 1900)
     ]
     torch.testing.assert_close(*[offsets(run) for run in runs], atol=1e-5, rtol=0)
 
 
-def test_sefa_finds_what_the_first_linear_map_amplifies_most():
+def test_the_angle_between_ganspace_and_the_true_axes_falls_with_the_samples():
+    """As the root of their number: a hundred times the samples leave about a tenth of the angle."""
+    angles = [
+        float(overlap(offsets(found("ganspace", ganspace=GanspaceSettings(samples=samples)))[:2], Mapped().axes[:2])
+              .angles[-1])
+        for samples in (30, 3000)
+    ]  # fmt: skip
+    assert angles[1] < min(angles[0] / 3, 1.5)
+
+
+def test_principal_components_are_of_streamed_codes_and_make_no_image():
+    """No more codes are held at once than the batch of the mapping, whatever their number."""
+    held = []
+
+    class Watched(Mapped):
+        def sample(self, indices, seed):
+            held.append(len(indices))
+            return super().sample(indices, seed)
+
+        def forward(self, codes):
+            raise AssertionError("an image was made")
+
+    components = principal_components(spaces.create(Watched(), "w"), 3, 5000, Compute(batch=32), 0)
+    assert components.vectors.shape == (3, DIM)
+    assert max(held) <= 1024
+    assert sum(held) == 5000
+
+
+def test_sefa_finds_what_the_first_linear_map_amplifies_most_with_all_its_outputs_on_one_scale():
     generator = Mapped()
-    kernel = generator.kernel(generator.layers()[0])[:DIM].flatten(1)
+    kernel = F.normalize(generator.kernel(generator.layers()[0])[:DIM].flatten(1), dim=0)
     values, vectors = torch.linalg.eigh(kernel @ kernel.T)
     directions = found("sefa")
     assert_same_lines(offsets(directions), vectors.flip(1).T[:3], 1e-3)
     torch.testing.assert_close(directions.scores["singular_value"], values.flip(0)[:3].sqrt(), rtol=1e-4, atol=0)
+
+
+def closed_form(weights: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, the largest first, and eigenvectors (rows) of Shen & Zhou: modulation weights (outputs, w) each."""
+    a = np.concatenate([weight.T for weight in weights], axis=1)
+    a = a / np.linalg.norm(a, axis=0, keepdims=True)
+    values, vectors = np.linalg.eigh(a @ a.T)
+    return values[::-1], vectors.T[::-1]
+
+
+def test_sefa_of_a_stylegan2_is_the_closed_form_of_shen_and_zhou():
+    generator = analytic.styled(16)
+    layers = ("conv1", "convs.0", "convs.1", "convs.2", "convs.3", "to_rgbs.1")
+    state = generator.state_dict()
+    values, vectors = closed_form([state[f"{layer}.conv.modulation.weight"].double().numpy() for layer in layers])
+    space = spaces.create(generator, "w")
+    directions = Discovery(space, analytic.Curved(), SETTINGS, Compute(), 3).run("sefa")
+    assert_same_lines(offsets(directions), torch.from_numpy(vectors[:3].copy()).float(), 1e-5)
+    found_values = directions.scores["singular_value"].square().double()
+    torch.testing.assert_close(found_values, torch.from_numpy(values[:3].copy()), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 50.0])
+def test_the_scale_of_an_output_does_not_move_what_sefa_finds(scale, monkeypatch):
+    """An output that reads nothing does not count at all."""
+    weights = Mapped().latent_weights("w").clone()
+    monkeypatch.setattr(Mapped, "latent_weights", lambda self, kind: weights[1:] if scale == 0 else weights)
+    expected = offsets(found("sefa"))
+    scaled = torch.cat([scale * weights[:1], weights[1:]])
+    monkeypatch.setattr(Mapped, "latent_weights", lambda self, kind: scaled)
+    assert_same_lines(offsets(found("sefa")), expected, 1e-5)
 
 
 @pytest.mark.parametrize("kind", ["z", "w"])
@@ -191,12 +256,13 @@ def test_the_latent_spectrum_of_a_stylegan2_holds_what_changes_its_images_most(k
 
 def test_latent_optimization_learns_unit_offsets_of_the_space(monkeypatch):
     monkeypatch.setattr(learning, "Reconstructor", Tiny)
+    monkeypatch.setattr(learning, "RELEASE", -1.0)
     directions = found("latent-optimization")
     assert directions.basis_name == "identity"
     torch.testing.assert_close(offsets(directions).norm(dim=1), torch.ones(3))
     torch.testing.assert_close(offsets(directions), directions.coefficients)
-    start = F.normalize(seeds.normal(seeds.derived(3, "coefficients"), range(3), (DIM,)), dim=1)
-    distances = torch.cdist(directions.coefficients, start).amin(1)  # four steps from where each started
+    start = learning.start_near_axes(3, DIM, 3)
+    distances = torch.cdist(directions.coefficients, start).amin(1)  # three steps from where each started
     assert (distances > 1e-3).all()
     assert (distances < 0.2).all()
     assert (directions.scores["accuracy"].diff() <= 0).all()

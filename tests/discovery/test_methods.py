@@ -6,17 +6,19 @@ from analytic import Curved, LinearGenerator, Quadratic, noise, wrapped
 from torch import nn
 
 from navbench import spaces
-from navbench.basis import SvdBasis, random_basis
+from navbench.basis import SvdBasis, random_basis, random_combinations
 from navbench.compute import Compute
 from navbench.directions import write_set
 from navbench.discovery import learn as learning
 from navbench.discovery.calibration import EffectMeter
+from navbench.discovery.convergence import failed_criteria
 from navbench.discovery.hessian import PerceptualHessian
 from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings, HybridSettings, OptimizationSettings, SpectrumSettings
 from navbench.errors import NavbenchError
 from navbench.library import open_set, set_path
-from navbench.methods import METHODS, admitted, effort
+from navbench.methods import METHODS, admitted, control_of, effort, is_control, is_determined
+from navbench.words import NOT_CONVERGED
 
 LAYER = "wide"
 IN_WEIGHTS = admitted(list(METHODS), "parameter")
@@ -25,15 +27,15 @@ SETTINGS = DiscoverySettings(
     effect=0.3,
     effect_codes=6,
     spectrum=SpectrumSettings(vectors=5, codes=6, tolerance=1e-4),
-    optimization=OptimizationSettings(steps=3, batch=4, evaluation=8),
-    hybrid=HybridSettings(steps=3, batch=4, evaluation=8, shift=2.0),
+    optimization=OptimizationSettings(steps=3, batch=4, evaluation=8, recognition_codes=4),
+    hybrid=HybridSettings(steps=3, batch=4, evaluation=8, recognition_codes=4, shift=2.0),
 )
 
 
 class Tiny(nn.Module):
     """A reconstructor of one layer."""
 
-    def __init__(self, directions):
+    def __init__(self, directions, trunk="small"):
         super().__init__()
         self.net = nn.Sequential(nn.Flatten(), nn.Linear(384, directions + 1))
 
@@ -65,7 +67,7 @@ def test_every_direction_of_every_method_has_unit_norm_and_its_place(found, meth
         assert direction.name == f"convolutions/{method}/{LAYER}/{index}"
         assert set(direction.scores) == {
             "svd": {"singular_value"},
-            "random": set(),
+            **{drawn: set() for drawn in METHODS if is_control(drawn)},
             "spectrum": {"rayleigh", "residual"},
         }.get(method, {"accuracy"})
 
@@ -110,8 +112,13 @@ def test_random_directions_are_those_of_the_seed(found):
     torch.testing.assert_close(torch.stack([direction.offset for direction in found["random"]]), basis.vectors)
 
 
-@pytest.mark.parametrize(("method", "basis"), [("optimization", "svd"), ("hybrid", "spectrum")])
-def test_learned_directions_lie_in_the_span_of_their_basis(found, method, basis):
+IN_A_BASIS = [
+    ("optimization", "svd"), ("hybrid", "spectrum"), ("random-in-svd", "svd"), ("random-in-spectrum", "spectrum"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "basis"), IN_A_BASIS)
+def test_learned_and_drawn_directions_lie_in_the_span_of_their_basis(found, method, basis):
     made = found[method]
     space = made.basis.combine(torch.eye(made.basis.count)).flatten(1)
     offsets = torch.stack([direction.offset.flatten() for direction in made])
@@ -121,11 +128,58 @@ def test_learned_directions_lie_in_the_span_of_their_basis(found, method, basis)
         torch.testing.assert_close(made.basis.vectors, found["spectrum"].basis.vectors)
 
 
+@pytest.mark.parametrize("method", ["optimization", "hybrid"])
+def test_the_control_of_a_learned_method_has_its_very_basis(found, method):
+    learned, control = found[method], found[METHODS[method].control]
+    assert control.basis.cache_key == learned.basis.cache_key
+    assert control.coefficients.shape == learned.coefficients.shape
+    assert not torch.allclose(control.coefficients, learned.coefficients, atol=0.1)
+
+
+@pytest.mark.parametrize("method", ["random-in-svd", "random-in-spectrum"])
+def test_controls_of_two_seeds_are_other_combinations_of_what_does_not_depend_on_the_seed(found, method):
+    other = discovery(seed=4).run(method, found["spectrum"])
+    assert other.basis.cache_key == found[method].basis.cache_key
+    cosines = other.coefficients @ found[method].coefficients.T
+    assert float(cosines.abs().max()) < 0.99
+
+
 def test_the_shift_of_training_is_the_settings_or_chosen_by_the_effect(found):
     assert found["hybrid"].provenance["shift"] == 2.0
     chosen = found["optimization"].provenance["shift"]
     ends = torch.cat([found["svd"].t_max, -found["svd"].t_min])
     assert float(ends.min()) / 3 < chosen < float(ends.max()) * 3
+
+
+@pytest.mark.parametrize("method", ["optimization", "hybrid"])
+def test_a_learned_set_tells_whether_its_learning_converged(found, method):
+    provenance = found[method].provenance
+    assert provenance["reconstructor"] == "small"
+    assert provenance["failed"] == failed_criteria(provenance, 4) != []  # in three steps
+    assert provenance["status"] == NOT_CONVERGED
+    assert set(provenance["recognition"]) == {"learned", "start", "basis", "random in basis"}
+    assert set(provenance["advantage"]) == {"start", "basis", "random in basis"}
+
+
+def test_other_sets_have_no_status(found):
+    assert [name for name, directions in found.items() if "status" in directions.provenance] == [
+        name for name in found if METHODS[name].learned
+    ]
+
+
+def test_a_set_of_as_many_directions_as_vectors_says_that_it_is_a_rotation(found, monkeypatch):
+    monkeypatch.setattr(learning, "Reconstructor", Tiny)
+    assert "span" not in found["hybrid"].provenance  # 4 directions of 5 vectors
+    hybrid = SETTINGS.hybrid.model_copy(update={"directions": 7})
+    rotated = discovery(SETTINGS.model_copy(update={"hybrid": hybrid})).run("hybrid")
+    assert len(rotated) == 5
+    assert rotated.provenance["span"].startswith("a rotation of the hessian basis")
+
+
+def test_fewer_vectors_are_found_where_they_would_take_too_many_megabytes():
+    assert SpectrumSettings(vectors=64).vectors_of(10**9) == 64
+    limited = SpectrumSettings(vectors=64, megabytes=9.5)
+    assert (limited.vectors_of(9216), limited.vectors_of(147_456), limited.vectors_of(10**8)) == (64, 32, 1)
 
 
 def test_a_hybrid_takes_the_vectors_of_a_spectrum_on_disk(found, tmp_path, monkeypatch):
@@ -184,6 +238,48 @@ def test_the_effort_of_a_method_is_what_it_reads_of_the_settings():
     assert set(effort("svd", settings)) == set(effort("random", settings)) == shared
     assert set(effort("spectrum", settings)) == {*shared, "spectrum"}
     assert set(effort("hybrid", settings)) == {*shared, "spectrum", "hybrid"}
+    assert set(effort("random-in-svd", settings)) == shared
+    assert set(effort("random-in-spectrum", settings)) == {*shared, "spectrum"}
     assert set(effort("ganspace", settings)) == {*shared, "ganspace"}
     assert set(effort("latent-optimization", settings)) == {*shared, "latent_optimization"}
     assert effort("theirs", settings) == settings
+
+
+def test_what_is_drawn_is_not_determined_by_the_weights():
+    assert [name for name in METHODS if is_determined(name)] == ["svd", "sefa"]
+
+
+# --- controls ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_a_control_wherever_it_is_defined_and_controls_have_none(name):
+    row = METHODS[name]
+    assert is_control(name) == name.startswith("random")
+    assert control_of(name) == row.control
+    if row.control:
+        control = METHODS[row.control]
+        assert is_control(control.name)
+        assert set(control.spaces) >= set(row.spaces)
+        if row.learned and row.basis != "identity":  # whose combinations are all of the space
+            assert (control.basis, control.drawn) == (row.basis, True)
+
+
+def test_a_set_of_an_unknown_method_is_compared_with_offsets_drawn_from_the_space():
+    assert control_of("somebody's") == "random"
+    assert not is_control("somebody's")
+
+
+def test_random_combinations_are_unit_and_those_of_their_seed():
+    rows = random_combinations(50, 7, seed=1)
+    torch.testing.assert_close(rows.norm(dim=1), torch.ones(50))
+    assert torch.equal(random_combinations(20, 7, seed=1), rows[:20])
+    assert not torch.allclose(random_combinations(50, 7, seed=2), rows, atol=0.1)
+
+
+@pytest.mark.parametrize("axes", [3, 64])
+def test_random_combinations_overlap_as_much_as_chance_says(axes):
+    rows = random_combinations(400, axes, seed=0).double()
+    cosines = (rows @ rows.T)[~torch.eye(400, dtype=torch.bool)]
+    assert float(cosines.square().mean()) == pytest.approx(1 / axes, rel=0.05)
+    assert float(cosines.mean()) == pytest.approx(0, abs=3 / 400)  # (|sum of rows|^2 / 400 - 1) / 399

@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from analytic import Extractor, LinearGenerator, Quadratic, edit
+from analytic import Extractor, LinearGenerator, Quadratic, edit, ranged
 
 from navbench.errors import Failure
-from navbench.experiments.calibration import Range, Target, by_attribute, by_effect
+from navbench.experiments.calibration import Target, by_attribute, by_effect
 from navbench.experiments.fid_curve import curve_shard
 from navbench.experiments.survey import changes
 from navbench.metrics.attributes import Attribute
@@ -63,5 +63,5 @@ def test_an_effect_is_sought_no_further_than_sixteen_times_the_range():
 
 @pytest.mark.parametrize(("reached", "there"), [(0.94, False), (0.96, True), (1.04, True), (1.06, False)])
 def test_an_end_has_reached_its_target_within_a_twentieth(reached, there):
-    ends = Range(torch.tensor([-1.0, 1.0]), torch.tensor([reached, 1.0]), torch.zeros(2))
+    ends = ranged(reached, 1.0)
     assert ends.is_reached(Target("effect", 1.0)).tolist() == [there, True]

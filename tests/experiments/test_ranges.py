@@ -1,7 +1,7 @@
 """Calibration on a generator whose response to a shift is known: images move by t times one image, for all codes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import analytic
 import pytest
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
-from navbench.experiments.calibration import Range, Target, by_attribute, by_effect, check_target, parse_target
+from navbench.experiments.calibration import Target, by_attribute, by_effect, check_target, parse_target
 from navbench.experiments.edit import codes_for
 from navbench.metrics.attributes import Attribute
 
@@ -86,7 +86,8 @@ def test_the_uncertainty_of_the_change_is_that_of_its_mean_over_codes():
     codes = codes_for(edit.space.generator, "calibration", range(count), 3)
     means = edit.space.generator(codes).mean(dim=(1, 2, 3)).double()
     moved = found.t[:, None] * PER_SHIFT  # (m + s)^2 - m^2 = 2 m s + s^2, whose second term all codes share
-    torch.testing.assert_close(found.stderr, (2 * means * moved).std(dim=1) / count**0.5, rtol=1e-4, atol=1e-7)
+    stderr = torch.tensor([end.stderr for end in found.at], dtype=torch.float64)
+    torch.testing.assert_close(stderr, (2 * means * moved).std(dim=1) / count**0.5, rtol=1e-4, atol=1e-7)
 
 
 def test_the_batch_size_changes_nothing():
@@ -139,5 +140,40 @@ def test_an_attribute_that_no_scorer_knows_is_refused():
     [((2.0, 2.0), "brightness", False), ((2.0, -2.0), "brightness", True), ((2.0, 2.0), "effect", True)],
 )
 def test_an_attribute_that_goes_the_same_way_at_both_ends_is_reached_at_neither(reached, quantity, is_reached):
-    ends = Range(torch.tensor([-1.0, 1.0]), torch.tensor(reached), torch.zeros(2))
+    ends = analytic.ranged(*reached)
     assert ends.is_reached(Target(quantity, 2.0)).tolist() == [is_reached, is_reached]
+
+
+@pytest.mark.parametrize(
+    ("reached", "stderr", "t", "statuses"),
+    [
+        ((-2.0, 2.0), 0.1, 1.0, ("", "")),
+        ((2.0, 2.0), 0.1, 1.0, ("same way", "same way")),
+        ((0.01, 2.0), 0.1, 1.0, ("no change", "same way")),
+        ((-1.0, 2.0), 0.1, 1.0, ("saturated", "")),
+        ((-1.0, 2.0), 0.1, 4.0, ("too far", "")),
+        ((-0.01, 2.0), 0.1, 4.0, ("no change", "")),
+    ],
+)
+def test_an_end_that_does_not_count_says_why(reached, stderr, t, statuses):
+    ends = analytic.ranged(*reached, stderr=stderr)
+    ends = replace(ends, t=t * ends.t)
+    assert ends.statuses(Target("brightness", 2.0)) == statuses
+
+
+def test_a_change_that_saturates_is_cut_where_it_stops_growing():
+    """0.1 tanh(9 m) of the mean m = t / 7, tried to m = 8 / 7: the cut is near where it has 95 % of 0.1."""
+    found = by_attribute(brightening(), Reader(lambda mean: 0.1 * torch.tanh(9 * mean)), "brightness", 0.5, 1, 0)
+    assert found.statuses(Target("brightness", 0.5)) == ("saturated", "saturated")
+    assert (found.t.abs() < 0.6 * found.limits.abs()).all()
+
+
+def test_a_change_that_still_grows_is_followed_to_the_largest_shift():
+    found = by_attribute(brightening(), Reader(), "brightness", 50.0, codes=5, seed=0)
+    assert found.statuses(Target("brightness", 50.0)) == ("too far", "too far")
+    torch.testing.assert_close(found.t, found.limits)
+
+
+def test_the_slope_of_a_change_is_known_at_its_ends():
+    found = by_attribute(brightening(), Reader(), "brightness", 0.2, codes=5, seed=0)
+    assert found.slopes.tolist() == pytest.approx([PER_SHIFT] * 2, rel=1e-3)

@@ -15,7 +15,7 @@ SIDE = 10
 class Small(nn.Module):
     """A reconstructor that is linear in an image and in its squared change; it remembers what it was shown."""
 
-    def __init__(self, directions):
+    def __init__(self, directions, trunk="small"):
         super().__init__()
         self.name = nn.Linear(6 * SIDE**2, directions)
         nn.init.zeros_(self.name.weight)

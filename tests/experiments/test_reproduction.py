@@ -3,12 +3,15 @@ import math
 import pytest
 import torch
 from analytic import Curved, LinearGenerator, Quadratic, edit, noise, wrapped
+from hypothesis import given
+from hypothesis import strategies as st
 
 from navbench import spaces
 from navbench.compute import Compute
 from navbench.experiments.edit import codes_for
-from navbench.experiments.reproduction import Imitation
-from navbench.experiments.reproduction import solve as solve_all
+from navbench.experiments.imitation import Sizes
+from navbench.experiments.imitation import solve as solve_all
+from navbench.experiments.least_squares import PATIENCE, PLATEAU, Imitation, has_stopped_falling
 from navbench.experiments.strips import to_bytes
 
 LINEAR = LinearGenerator(latent_dim=3, side=4)
@@ -16,11 +19,11 @@ IMAGES = LINEAR.map.weight  # (4, 3, 4, 4): what a unit of each input adds
 T = 1.7
 
 
-def solve(offset, kind="z", batch=16, t=T, steps=40, codes=12, held_out=8, rows=3):
+def solve(offset, kind="z", batch=16, t=T, steps=40, codes=12, held_out=8, rows=3, bound=3):
     """Imitate an edit of the linear generator's kernel in another of its spaces."""
     made = edit(LINEAR, offset, Compute(batch=batch), layer="map")
     problem = Imitation(made, t, spaces.create(LINEAR, kind, None if kind == "z" else "map"), Quadratic(), seed=3)
-    return problem.solve(codes, held_out, steps, rows)
+    return solve_all([problem], Sizes(codes, held_out, steps, bound), rows)[0]
 
 
 def unexplained_fraction(found):
@@ -62,9 +65,9 @@ def test_spaces_that_imitate_one_edit_together_find_what_each_finds_alone():
     made = edit(LINEAR, LINEAR.row(3, reachable() + unreachable()), Compute(batch=5), layer="map")
     targets = [spaces.create(LINEAR, "z"), spaces.create(LINEAR, "activation", "map")]
     problems = [Imitation(made, T, space, Quadratic(), seed=3) for space in targets]
-    for together, problem in zip(solve_all(problems, 12, 8, 5), problems, strict=True):
-        alone = problem.solve(12, 8, 5)
-        for name in ("offset", "steps", "errors", "sizes", "perceptual", "perceptual_sizes", "panel"):
+    for together, problem in zip(solve_all(problems, Sizes(12, 8, 5, 3)), problems, strict=True):
+        (alone,) = solve_all([problem], Sizes(12, 8, 5, 3))
+        for name in ("offset", "steps", "errors", "sizes", "perceptual", "perceptual_sizes", "best_errors", "panel"):
             torch.testing.assert_close(getattr(together, name), getattr(alone, name), rtol=1e-4, atol=1e-5)
 
 
@@ -126,7 +129,9 @@ def curved():
     generator = wrapped()
     made = edit(generator, noise(0, 8, 8, 3, 3), Compute(batch=4), layer="wide")
     return {
-        kind: Imitation(made, 3.0, spaces.create(generator, kind, "wide"), Curved(), seed=0).solve(10, 4, 25)
+        kind: solve_all(
+            [Imitation(made, 3.0, spaces.create(generator, kind, "wide"), Curved(), seed=0)], Sizes(10, 4, 25, 2)
+        )[0]
         for kind in ("z", "activation")
     }
 
@@ -152,7 +157,7 @@ def test_reproduction_does_not_depend_on_the_batch():
 def test_equal_seeds_give_equal_reproductions(curved):
     generator = wrapped()
     made = edit(generator, noise(0, 8, 8, 3, 3), Compute(batch=4), layer="wide")
-    again = Imitation(made, 3.0, spaces.create(generator, "z"), Curved(), seed=0).solve(10, 4, 25)
+    (again,) = solve_all([Imitation(made, 3.0, spaces.create(generator, "z"), Curved(), seed=0)], Sizes(10, 4, 25, 2))
     assert torch.equal(again.offset, curved["z"].offset)
     assert torch.equal(again.steps, curved["z"].steps)
 
@@ -163,3 +168,85 @@ def test_the_imitation_of_no_edit_is_no_edit():
     assert (found.sizes == 0).all()
     assert (found.errors == 0).all()
     assert found.steps.tolist() == [1.0]
+
+
+# --- the bound ---------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_that_depends_on_the_code_is_reproduced_by_an_offset_for_each():
+    found = solve(LINEAR.row(0, reachable()), bound=8)
+    assert unexplained_fraction(found) > 0.5
+    assert found.bound.value < 1e-4
+    assert (found.best_errors <= found.errors).all()
+
+
+@pytest.mark.parametrize("kind", ["z", "activation"])
+def test_an_edit_that_no_offset_makes_is_bounded_by_itself(kind):
+    found = solve(LINEAR.row(3, unreachable()), kind)
+    assert found.bound.value == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["z", "activation"])
+@pytest.mark.parametrize("steps", [1, 2, 25])
+def test_the_bound_is_never_above_the_residual(kind, steps):
+    generator = wrapped()
+    made = edit(generator, noise(0, 8, 8, 3, 3), Compute(batch=3), layer="wide")
+    problem = Imitation(made, 3.0, spaces.create(generator, kind, "wide"), Curved(), seed=0)
+    (found,) = solve_all([problem], Sizes(6, 5, steps, 4))
+    assert (found.best_errors <= found.errors[:4]).all()
+    assert 0 <= found.bound.value <= found.unexplained_fraction.value
+
+
+def test_the_bound_does_not_depend_on_the_batch():
+    offset = LINEAR.row(0, reachable()) + LINEAR.row(3, unreachable())
+    values = [solve(offset, batch=batch, bound=5, steps=6).best_errors for batch in (1, 2, 8)]
+    for other in values[1:]:
+        torch.testing.assert_close(other, values[0], rtol=1e-4, atol=1e-7)
+
+
+def test_without_codes_for_it_there_is_no_bound():
+    assert solve(LINEAR.row(3, reachable()), bound=0).bound is None
+
+
+# --- the plateau -------------------------------------------------------------------------------------------------
+
+
+@given(st.floats(0.01, 1), st.integers(PATIENCE, 30))
+def test_a_residual_that_falls_by_more_than_a_share_in_each_step_has_not_stopped(share, steps):
+    assert not has_stopped_falling([(1 - share) ** step + 1e-300 for step in range(steps + 1)])
+
+
+@given(st.floats(0, 0.9 * PLATEAU / PATIENCE), st.integers(PATIENCE, 30))
+def test_a_residual_that_falls_by_less_over_the_last_steps_has(share, steps):
+    assert has_stopped_falling([(1 - share) ** step for step in range(steps + 1)])
+
+
+def test_before_there_are_enough_steps_nothing_has_stopped():
+    assert not has_stopped_falling([1.0] * PATIENCE)
+    assert has_stopped_falling([1.0] * (PATIENCE + 1))
+
+
+def test_only_the_last_steps_count():
+    assert has_stopped_falling([1.0, 0.5, *[0.4] * (PATIENCE + 1)])
+    assert not has_stopped_falling([*[0.4] * 9, 0.39])
+
+
+def test_a_search_that_the_maximum_of_steps_ended_has_not_converged():
+    generator = wrapped()
+    made = edit(generator, noise(0, 8, 8, 3, 3), Compute(batch=4), layer="wide")
+    problem = Imitation(made, 3.0, spaces.create(generator, "z"), Curved(), seed=0)
+    (short,) = solve_all([problem], Sizes(10, 4, 2))
+    (long,) = solve_all([problem], Sizes(10, 4, 500))
+    assert (bool(short.converged), len(short.steps)) == (False, 3)
+    assert bool(long.converged)
+    assert has_stopped_falling(long.steps.tolist())
+    assert not has_stopped_falling(long.steps[:-1].tolist())
+    assert short.status.startswith("not converged")
+
+
+def test_codes_of_the_fit_that_are_too_few_are_told():
+    """Two codes: the mean of z_0 over them is not that of the others."""
+    found = solve(LINEAR.row(0, reachable()), codes=2)
+    assert not found.agrees
+    assert found.status == "more codes needed"
+    assert solve(LINEAR.row(3, reachable())).status == ""

@@ -15,7 +15,9 @@ def floor(frechet, kernel, stderr=1.0):
     influence = influence * stderr / Estimate(0.0, influence[0]).stderr
     shares = torch.zeros(1, 4)
     values = [torch.tensor([value], dtype=torch.float64) for value in (frechet, kernel)]
-    return Curve(values[0], influence, values[1], influence, torch.zeros(1, n), shares, shares)
+    of_shares, of_reference, excess = (shares,) * 3, (torch.empty(1, 0),) * 2, (torch.zeros(1, 2),) * 2
+    of_samples = (values[0], influence, values[1], influence, torch.zeros(1, n))
+    return Curve(*of_samples, *of_shares, *of_reference, *excess)
 
 
 def rounding(frechet, kernel, stderr=1.0):

@@ -308,9 +308,14 @@ def test_latents_are_what_their_offsets_are_added_to():
         close(GENERATOR.latent(zero, kind), latent)
 
 
-def test_what_no_reader_sees_changes_no_image():
+def modulated_layers(generator):
+    """All that style modulates."""
+    return [generator.conv1, generator.to_rgb1, *generator.convs, *generator.to_rgbs]
+
+
+def test_what_no_modulation_reads_changes_no_image():
     generator = styled(16, channel_base=16, style_dim=32)  # fewer channels in all than dimensions of w
-    latent_weights = generator.latent_weights("w")
+    latent_weights = torch.cat([each.conv.modulation.weight for each in modulated_layers(generator)])
     unseen = torch.linalg.svd(latent_weights, full_matrices=True).Vh[len(latent_weights) :]
     assert len(unseen) > 0
     codes = generator.sample(range(2), seed=0)
@@ -318,10 +323,11 @@ def test_what_no_reader_sees_changes_no_image():
     assert differ(generator(generator.shift_latent(codes, "w", latent_weights[0])), generator(codes))
 
 
-def test_the_readers_of_w_are_what_changes_every_style_as_it_runs():
+def test_sefa_reads_the_styles_of_all_convolutions_and_of_the_last_to_rgb_as_they_run():
     w, other = normal(0, 8), normal(1, 8)
-    makers = [GENERATOR.conv1, GENERATOR.to_rgb1, *GENERATOR.convs, *GENERATOR.to_rgbs]
-    styles = [torch.cat([each.conv.modulation(row[None])[0] for each in makers]) for row in (w, other)]
+    read = [each for each in modulated_layers(GENERATOR) if each not in (GENERATOR.to_rgb1, *GENERATOR.to_rgbs[:-1])]
+    assert len(read) == len(GENERATOR.layers()) + 1
+    styles = [torch.cat([each.conv.modulation(row[None])[0] for each in read]) for row in (w, other)]
     close(GENERATOR.latent_weights("w") @ (w - other), styles[0] - styles[1])
 
 

@@ -142,3 +142,24 @@ def test_features_of_another_extractor_are_refused():
 def test_a_single_sample_has_no_covariance():
     with pytest.raises(NavbenchError, match="at least two samples"):
         reference(gaussian(0, 20, 8)).distance_from_features(gaussian(0, 1, 8))
+
+
+@pytest.mark.parametrize(("n", "m", "dimensions"), [(60, 90, 12), (30, 80, 40), (30, 25, 40)])
+def test_the_influence_of_the_reference_is_that_of_samples_with_both_sides_exchanged(n, m, dimensions):
+    generator = torch.Generator().manual_seed(n)
+    mix = torch.randn(dimensions, dimensions, generator=generator).double()
+    x = torch.randn(n, dimensions, generator=generator).double() @ mix + 0.3
+    y = torch.randn(m, dimensions, generator=generator).double()
+    there, back = (FrechetReference.from_moments(Moments.of(b)).drawn(b).estimate(a) for a, b in ((x, y), (y, x)))
+    torch.testing.assert_close(there.reference.influence, back.influence)
+    torch.testing.assert_close(back.reference.influence, there.influence)
+    assert there.stderr_both == pytest.approx(back.stderr_both)
+
+
+def test_some_samples_of_the_reference_stand_for_all():
+    generator, scales = torch.Generator().manual_seed(0), torch.arange(1.0, 6.0)
+    y, x = torch.randn(2, 4000, 5, generator=generator).double() * scales
+    moments = Moments.of(y)
+    some = FrechetReference.from_moments(moments).drawn(y).estimate(x + 1.0)
+    whole = FrechetReference.from_moments(Moments.of(x + 1.0)).estimate(y)
+    assert some.stderr_both == pytest.approx((some.stderr**2 + whole.stderr**2) ** 0.5, rel=0.05)

@@ -5,6 +5,7 @@ from distances import kernel_distance
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
 from navbench.errors import NavbenchError
+from navbench.metrics.kernel import Across, Among
 from navbench.metrics.pairwise import PairwiseReference
 
 
@@ -52,3 +53,18 @@ def test_features_that_cannot_be_compared_are_refused():
         kernel_distance(features(0, 10, 9), features(0, 10, 8))
     with pytest.raises(NavbenchError, match="at least two"):
         PairwiseReference.of(features(0, 1))
+
+
+def test_the_variance_of_pairs_is_unbiased_from_any_number_of_samples():
+    """Of samples of one set and across two, against that of very many."""
+
+    def variances(seed, n):
+        reference, other = features(seed, n, 4), features(10_000 + seed, n, 4)
+        k, across = ((a.double() @ b.double().T / 4 + 1) ** 3 for a, b in ((reference, reference), (reference, other)))
+        others = k.fill_diagonal_(0.0)
+        among = Among(others.sum(1) / (n - 1), others.square().sum() / (n * (n - 1)))
+        return among.variance, Across(across.mean(1), across.mean(0), across.square().mean()).variance
+
+    few = torch.tensor([variances(seed, 12) for seed in range(400)], dtype=torch.float64)
+    many = torch.tensor([variances(seed, 1200) for seed in range(1000, 1003)], dtype=torch.float64).mean(0)
+    assert ((few.mean(0) - many).abs() < 4 * few.std(0) / 20).all()

@@ -9,6 +9,7 @@ from distances import precision_recall
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 
 from navbench.errors import NavbenchError
+from navbench.metrics.precision_recall import SHARES
 
 
 def normal(seed, *shape):
@@ -29,10 +30,10 @@ def test_both_are_those_of_torch_fidelity(scale, away):
 
 
 def test_the_border_of_a_ball_belongs_to_it():
-    line = torch.arange(4.0)[:, None]  # whose balls of one neighbour have the radius 1
-    outside = torch.tensor([[-1.0], [4.0]])
-    assert precision_recall(outside, line, k=1).precision.value == 1
-    assert precision_recall(outside * 1.01, line, k=1).precision.value == 0
+    line = torch.arange(4.0)[:, None]  # whose balls of three neighbours reach from -3 to 6
+    outside = torch.tensor([[-3.0], [6.0], [-3.0], [6.0]])
+    assert precision_recall(outside, line).precision.value == 1
+    assert precision_recall(outside * 1.01, line).precision.value == 0
 
 
 def test_a_collapse_onto_one_mode_keeps_precision_and_loses_recall():
@@ -76,10 +77,17 @@ def test_the_size_of_tiles_changes_nothing(tile):
 
 def test_their_uncertainties_are_those_of_shares():
     found = precision_recall(0.8 * normal(0, 200, 6) + 0.5, normal(1, 150, 6))
-    for share, n in ((found.precision, 200), (found.recall, 150)):
-        assert share.n == n
-        assert share.stderr == pytest.approx((share.value * (1 - share.value) / (n - 1)) ** 0.5)
-        assert share.stderr > 0
+    precision = found.precision
+    assert precision.stderr == pytest.approx((precision.value * (1 - precision.value) / 199) ** 0.5)
+    for name in SHARES:
+        share = getattr(found, name)
+        assert share.n == 200
+        assert 0 < share.stderr <= share.stderr_both
+
+
+def test_of_few_samples_no_error_of_both_is_known():
+    assert math.isnan(precision_recall(normal(0, 23, 6), normal(1, 100, 6)).coverage.stderr_both)
+    assert precision_recall(normal(0, 24, 6), normal(1, 100, 6)).coverage.stderr_both > 0
 
 
 def test_features_of_other_dimensions_are_refused():
@@ -105,11 +113,10 @@ def textbook(x, y, k):
 
 
 @pytest.mark.parametrize(("scale", "away"), [(1.0, 0.0), (0.5, 0.0), (1.4, 0.3)])
-@pytest.mark.parametrize("k", [1, 3, 5])
-def test_density_and_coverage_are_those_of_their_definition(scale, away, k):
+def test_density_and_coverage_are_those_of_their_definition(scale, away):
     features, reference = scale * normal(0, 90, 6) + away, normal(1, 70, 6)
-    found = precision_recall(features, reference, k=k, tile=32)
-    assert (found.density.value, found.coverage.value) == pytest.approx(textbook(features, reference, k))
+    found = precision_recall(features, reference, tile=32)
+    assert (found.density.value, found.coverage.value) == pytest.approx(textbook(features, reference, 5))
 
 
 def test_one_outlier_of_the_reference_raises_precision_and_hardly_density():
@@ -118,11 +125,11 @@ def test_one_outlier_of_the_reference_raises_precision_and_hardly_density():
     fake = 15 + normal(1, 100, 4)
     found = precision_recall(fake, reference)
     assert found.precision.value == 1
-    assert found.density.value == pytest.approx(1 / 3)
+    assert found.density.value == pytest.approx(1 / 5)
 
 
 def test_samples_that_crowd_have_a_density_above_one_and_a_low_coverage():
     reference = normal(0, 300, 3)
     found = precision_recall(0.2 * normal(1, 300, 3), reference)
-    assert found.density.value > 1.1
-    assert found.coverage.value < 0.5
+    assert found.density.value > 1.05
+    assert found.coverage.value < 0.6

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,27 @@ def face(rng: np.random.Generator, t: float, kind: int, size: int) -> np.ndarray
     return np.clip(picture + rng.normal(0, 0.015, picture.shape), 0, 1)
 
 
+def ranked(a: dict, b: dict, *, decided: bool, status: str = "") -> dict:
+    """A row of ranking.csv: two methods by KID."""
+    difference = a["kid_mean"] - b["kid_mean"]
+    return {
+        **{key: a[key] for key in ("generator", "layer", "extractor", "reference")},
+        "metric": "KID",
+        "method": a["method"],
+        "against": b["method"],
+        "directions": 12,
+        "directions_against": 12,
+        "n": 64,
+        "value": a["kid_mean"],
+        "value_against": b["kid_mean"],
+        "difference": difference,
+        "stderr": 1e-4,
+        "p": 0.001 if decided else 0.4,
+        "lower": (a if difference < 0 else b)["method"] if decided else "",
+        "status": status,
+    }
+
+
 class RunBuilder:
     """Writes one run folder; the tables stay at hand as lists of rows until `write`."""
 
@@ -64,11 +86,17 @@ class RunBuilder:
                 self._method(layer, depth, method)
 
     def rank(self) -> None:
-        """Give every method its ranks in its place, as if a difference of 1.6 were decided."""
-        for row in self.tables["methods"]:
-            same = [other["fd_mean"] for other in self.tables["methods"] if other["layer"] == row["layer"]]
-            row["fd_rank_best"] = 1 + sum(row["fd_mean"] - mean > 1.6 for mean in same)
-            row["fd_rank_worst"] = len(same) - sum(mean - row["fd_mean"] > 1.6 for mean in same)
+        """Compare the methods of each place by KID, as if a difference of 1.6 of the Fréchet distance were decided."""
+        self.tables["ranking"], self.tables["equal"] = [], []
+        for a, b in combinations(self.tables["methods"], 2):
+            if (a["generator"], a["layer"]) == (b["generator"], b["layer"]) and not np.isnan(a["fd_mean"]):
+                self.tables["ranking"].append(ranked(a, b, decided=abs(a["fd_mean"] - b["fd_mean"]) > 1.6))
+        means = {(row["generator"], row["method"], row["layer"]): row["kid_mean"] for row in self.tables["methods"]}
+        for row in self.tables["directions"]:
+            mean = means[row["generator"], row["method"], row["layer"]]
+            who = {key: row[key] for key in ("generator", "method", "layer", "space", "direction", "name", "label")}
+            value = {"value": mean * (1 + 0.1 * row["direction"]), "stderr": 9e-5, "n": 64, "reached": True}
+            self.tables["equal"].append({**who, **self.setting, "metric": "KID", "effect": TARGET, **value})
 
     def _method(self, layer: str, depth: int, method: str) -> None:
         rows = [self._direction(layer, depth, method, index) for index in range(self.found)]
@@ -83,8 +111,16 @@ class RunBuilder:
                 "curves": self.measured,
                 "fd_mean": np.mean(ends) if ends else np.nan,
                 "fd_mean_stderr": 0.42,
+                "fd_directions": self.measured,
                 "kid_mean": (np.mean(ends) - FLOOR) / 9e3 if ends else np.nan,
                 "kid_mean_stderr": 9e-5,
+                "kid_mean_stderr_codes": 6e-5,
+                "kid_directions": self.found if ends else np.nan,
+                "kid_floor": -1e-5,
+                "kid_floor_stderr": 9e-5,
+                "n_kid": 64,
+                "n_reference_kid": 2000,
+                "effect": TARGET,
                 "effect_target": TARGET,
                 "accuracy": 0.83 if method in ("optimization", "hybrid") else np.nan,
                 "area50_mean": 0.14,

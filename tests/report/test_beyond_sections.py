@@ -33,7 +33,8 @@ def ranked(metric, method, against, difference, p, lower, status=""):
     realism = metric == "FD"
     return {
         "generator": "faces", "layer": "main.6", "metric": metric, "method": method, "against": against,
-        "extractor": SETTING["extractor"] if realism else "", "reference": "r" if realism else "", "n": 128,
+        "extractor": SETTING["extractor"] if realism else "", "reference": "r" if realism else "",
+        "n": 128, "directions": 4, "directions_against": 4,
         "value": 1.0, "value_against": 1.0 - difference, "difference": difference, "stderr": 0.5, "p": p,
         "lower": lower, "status": status,
     }  # fmt: skip
@@ -52,6 +53,14 @@ def test_a_ranking_names_the_lowest_and_never_calls_an_easy_imitation_better(run
     assert "best" not in words
     table = quality.ranking_table(tables)
     assert [row[-1].text for row in table.rows] == ["spectrum", "hybrid", "not significant", "spectrum"]
+
+
+@pytest.mark.parametrize(("metric", "words"), [("recall", "recall: spectrum highest"), ("KID", "KID: svd lowest")])
+def test_a_share_is_better_the_higher_and_a_distance_the_lower(run, metric, words):
+    (told,) = quality.ranking_sentences(
+        tables_with(run, "ranking", [ranked(metric, "svd", "spectrum", -1, 0.01, "svd")])
+    )
+    assert words in told
 
 
 def test_methods_on_different_footings_are_not_ranked(run):
@@ -121,6 +130,60 @@ def test_the_distance_of_a_layer_stands_beside_its_own_directions_reference_and_
     for caption in (chart.caption, table.caption):
         words = caption.replace("\N{NO-BREAK SPACE}", " ")
         assert "FD (efficientnet-lite0) is of the first 1; reference: renderings, n = 128 (reference 300)" in words
+
+
+# --- found again, as a code, and together ------------------------------------------------------------------------
+
+
+def cells(table, head):
+    return [row[table.heads.index(head)].text.replace("\N{NO-BREAK SPACE}", " ") for row in table.rows]
+
+
+def test_labels_that_were_found_again_stand_beside_chance(run):
+    row = {
+        "generator": "faces", "layer": "main.6", "space": "parameter", "method": "spectrum", "varied": "seed",
+        "value": 1, "share": 0.9, "chance": 0.1, "smallest_angle": 1.0, "median_angle": 2.0, "largest_angle": 3.0,
+        "directions": 16,
+    }  # fmt: skip
+    told = row | {"labelled": 8, "labels_kept": 0.75, "labels_kept_stderr": 0.16, "labels_chance": 0.06}
+    table = quality.stability_table(tables_with(run, "stability", [told]))
+    assert cells(table, "found again") == ["0.75 ± 0.16"]
+    assert "by chance" in table.heads
+    untold = row | {"labelled": "", "labels_kept": "", "labels_kept_stderr": "", "labels_chance": ""}
+    assert "found again" not in quality.stability_table(tables_with(run, "stability", [untold])).heads
+
+
+def test_the_measures_of_a_code_stand_in_one_row_per_set(run):
+    rows = [
+        {"generator": "faces", "layer": "main.6", "space": "parameter", "method": method, "metric": metric,
+         "value": value, "stderr": 0.01, "directions": 16, "attributes": 13, "scorer": "cars", "n": 512}
+        for method, values in (("svd", (0.2, 0.3, 0.4, 0.05)), ("random", (0.1, 0.2, 0.3, 0.01)))
+        for metric, value in zip(("disentanglement", "completeness", "informativeness", "mig"), values, strict=True)
+    ]  # fmt: skip
+    table = quality.code_table(tables_with(run, "disentanglement", rows))
+    assert cells(table, "Method") == ["svd", "random"]
+    assert cells(table, "Informativeness") == ["0.400 ± 0.010", "0.300 ± 0.010"]
+    assert cells(table, "MIG") == ["0.050 ± 0.010", "0.010 ± 0.010"]
+
+
+def test_interactions_are_means_over_the_pairs_of_a_kind(run):
+    def composed(index, other_method, relation, value):
+        return who("svd", index) | {
+            "other": f"faces/{other_method}/x/{index}", "other_method": other_method, "other_layer": "x",
+            "relation": relation, "interaction": value, "interaction_stderr": 0.02, "interaction_attributes": "",
+            "interaction_attributes_stderr": "", "order": 1e-12, "n": 32,
+        }  # fmt: skip
+
+    rows = [
+        composed(0, "svd", "same layer", 0.1),
+        composed(1, "svd", "same layer", 0.3),
+        composed(0, "random", "layer and latent", 0.5),
+    ]
+    table = quality.composition_table(tables_with(run, "composition", rows))
+    assert cells(table, "Methods") == ["svd", "svd and random"]
+    assert cells(table, "Pairs") == ["2", "1"]
+    assert cells(table, "of pixels") == ["0.20 ± 0.10", "0.500 ± 0.020"]
+    assert "of attributes" not in table.heads
 
 
 # --- pairs -------------------------------------------------------------------------------------------------------

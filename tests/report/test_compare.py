@@ -12,7 +12,7 @@ from scipy import stats
 from navbench.cli import main
 from navbench.errors import NavbenchError
 from navbench.experiments.locality import groups
-from navbench.report.compare import FOOTINGS, Condition, compared, summary_of
+from navbench.report.compare import FOOTINGS, Condition, compared, number_error, summary_of
 from navbench.report.tables import load_run
 from navbench.tables import TABLES
 
@@ -99,6 +99,18 @@ def test_a_difference_comes_with_the_errors_of_both(pair):
     assert row["stderr"] == pytest.approx(2**0.5 * row["a_stderr"])
     assert row["relative"] == pytest.approx(12.5 / row["a"])
     assert row["real"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "seed", "error"), [("unshifted", 1, 5.0), ("unshifted", 0, 3.0), ("renderings", 1, 3.0)]
+)
+def test_the_reference_varies_where_another_seed_draws_it_anew(reference, seed, error):
+    rows = {"kid_floor": 1.0, "kid_floor_stderr": 3.0, "kid_floor_stderr_both": 5.0, "reference": reference}
+    assert number_error(rows, "kid_floor", redrawn=seed != 0) == error
+
+
+def test_a_run_that_does_not_know_the_error_of_both_has_that_of_samples():
+    assert number_error({"kid_floor_stderr": 3.0, "reference": "unshifted"}, "kid_floor", redrawn=True) == 3.0
 
 
 def test_numbers_of_layers_are_compared(pair):
@@ -249,8 +261,9 @@ def test_what_other_tables_say_of_a_number_must_agree_as_well(pair, table, colum
 @pytest.mark.parametrize(
     ("table", "columns", "status", "odd"),
     [
-        ("methods", {"effect_target": 0.2}, "effect_target 0.12 and 0.2", {"fd_mean", "kid_mean"}),
-        ("methods", {"curves": 2}, "curves 3 and 2", {"fd_mean", "kid_mean"}),
+        ("methods", {"effect": 0.2}, "effect 0.12 and 0.2", {"fd_mean", "kid_mean"}),
+        ("methods", {"fd_directions": 2}, "fd_directions 3 and 2", {"fd_mean"}),
+        ("methods", {"kid_directions": 2}, "kid_directions 6 and 2", {"kid_mean"}),
         ("layers", {"survey_method": "svd"}, "survey_method spectrum and svd", {*SHARES, "fd", "effect"}),
         ("layers", {"survey_effect": 0.2}, "survey_effect 0.12 and 0.2", {*SHARES, "fd", "effect"}),
         ("layers", {"survey_directions": 3}, "survey_directions 2 and 3", set(SHARES)),

@@ -33,7 +33,7 @@ def test_each_share_has_a_plot_against_the_effect(page):
     text = page(faces=(0.4, 0.7, 0.5))
     assert "precision (efficientnet-lite0) against effect" in text
     assert "recall (efficientnet-lite0) against effect" in text
-    assert "All are by the 3 nearest neighbours" in text
+    assert "nearest neighbours, here 3: as their authors have it" in text
     assert ZERO not in text
 
 

@@ -11,16 +11,19 @@ from navbench.experiments import curves
 from navbench.experiments.catalogue import EXPERIMENTS
 from navbench.experiments.fid_curve import Curve
 from navbench.experiments.measurement import Bench, Measurement, Plan
+from navbench.experiments.rows import settled
 
 CODES = 50
 
 
-def curve(low, high, *, influence=None, effects=(1.0, 1.0)):
-    """Distances at both ends, a hundredth of that in the kernel distance."""
-    values = torch.tensor([low, high], dtype=torch.float64)
-    influence = torch.zeros(2, CODES, dtype=torch.float64) if influence is None else influence
-    effect = torch.tensor(effects)[:, None].expand(2, 4)
-    return Curve(values, influence, values / 100, influence / 100, effect, *torch.zeros(2, 2, 4))
+def curve(*values, influence=None, effects=None):
+    """Distances at each shift, a hundredth of that in the kernel distance, from a reference without uncertainty."""
+    points, distances = len(values), torch.tensor(values, dtype=torch.float64)
+    influence = torch.zeros(points, CODES, dtype=torch.float64) if influence is None else influence
+    effect = torch.tensor(effects or [1.0] * points)[:, None].expand(points, 4)
+    of_reference, excess = (torch.empty(points, 0),) * 2, (torch.zeros(points, 2),) * 2
+    of_samples = (distances, influence, distances / 100, influence / 100, effect)
+    return Curve(*of_samples, *torch.zeros(3, points, 4), *of_reference, *excess)
 
 
 def realism(floor=0.0, scores=None):
@@ -30,6 +33,7 @@ def realism(floor=0.0, scores=None):
         extractor=SimpleNamespace(name="pixels", metric="FD"),
         source={"extractor": "pixels", "reference": "renderings"},
         n_reference=300,
+        is_drawn=True,
         n_reference_of=lambda metric: 300,
         floor=curve(floor, floor),
         reference_scores=scores,
@@ -49,3 +53,8 @@ def measurement(
     on._outcomes.values.update(outcomes or {})
     on._shared.values[curves._realism] = along or realism()
     return on
+
+
+def rows(experiment, on, outcome, table):
+    """The rows of a table, decided among each other."""
+    return settled({table: list(experiment.rows(on, outcome)[table])})[table]

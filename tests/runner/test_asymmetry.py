@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from made_up import CODES, measurement, realism
+from made_up import CODES, measurement, realism, rows
 from made_up import curve as made_up_curve
 from scipy.stats import norm
 
@@ -39,7 +39,7 @@ def row(low, high, noise=0.0, slope=1.0, reference=None, moves=0):
         Attributes: Movements(SimpleNamespace(attributes=ATTRIBUTES), moved, levels),
     }
     on = measurement(outcomes, along=realism(scores=reference), sets=[[DIRECTION]])
-    (found,) = Asymmetry().rows(on, Asymmetry().run(on))["asymmetry"]
+    (found,) = rows(Asymmetry(), on, Asymmetry().run(on), "asymmetry")
     return found
 
 

@@ -12,19 +12,24 @@ from navbench.errors import NavbenchError
 from navbench.experiments.stability import variants
 from navbench.report.html import write_report
 
-EVERYTHING = ["attributes", "curves", "matched", "locality", "strips", "survey", "pairs", "recognition", "stability"]
+EVERYTHING = [
+    *("attributes", "ends", "curves", "matched", "locality", "strips", "survey", "pairs", "recognition", "stability"),
+    *("disentanglement", "composition"),
+]
 SIZES = {
     "survey": {"method": "svd", "directions": 2, "samples": 6},
     "pairs": {"method": "svd", "codes": 6, "shown": 1},
     "recognition": {"steps": 2, "batch": 4, "pairs": 24, "methods": ["svd"]},
     "stability": {"methods": ["svd", "random"], "seeds": 2},
+    "disentanglement": {"samples": 50},
+    "composition": {"samples": 4},
 }
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run of all that a suite may ask for, on three layers."""
-    sets = toy.write_sets(tmp_path_factory.mktemp("sets"), layers=("first", "up", "last"))
+    sets = toy.write_sets(tmp_path_factory.mktemp("sets"), layers=("first", "up", "last"), count=3)
     toy.write_latent_set(sets)
     chosen = toy.judged(experiments=EVERYTHING, **SIZES)
     subject = chosen.generators[0].model_dump() | {"layers": ["up"], "embedding": "toy:embedding"}
@@ -80,22 +85,23 @@ def test_each_direction_has_a_partner_in_every_other_set_of_its_layer_and_of_lat
     for _, line in curves.groupby("member"):
         assert sorted(np.sign(line["signed_effect"])) == [-1, 0, 1]
     at_zero = curves[curves["t"] == 0]
-    floor = table(run, "directions").set_index("name").loc["toy.make/svd/up/0", "fd_floor"]
+    (floor,) = table(run, "directions")["fd_floor"].dropna().unique()
     assert at_zero["value"].to_numpy() == pytest.approx([floor, floor])
 
 
-def test_methods_are_ranked_by_paired_differences(run):
+def test_methods_are_ranked_by_all_their_directions(run):
     ranking, methods = table(run, "ranking"), table(run, "methods")
-    fd = ranking[(ranking["metric"] == "FD") & (ranking["layer"] == "up")].iloc[0]
-    means = methods[methods["layer"] == "up"].set_index("method")["fd_mean"]
-    assert fd["difference"] == pytest.approx(means[fd["method"]] - means[fd["against"]], rel=1e-4)
-    decided = isinstance(fd["lower"], str)
-    assert not decided or fd["lower"] == means.idxmin()
-    ranks = methods[methods["layer"] == "up"].set_index("method")[["fd_rank_best", "fd_rank_worst"]]
-    assert (sorted(ranks["fd_rank_best"]) == [1, 2]) == decided
-    assert decided == (fd["p"] < 0.05)
-    assert set(ranking["metric"]) == {"FD", "KID", "area50"}
-    assert ranking["status"].isna().all()
+    pair = ranking[(ranking["metric"] == "KID") & (ranking["layer"] == "up")].iloc[0]
+    means = methods[methods["layer"] == "up"].set_index("method")["kid_mean"]
+    assert pair["difference"] == pytest.approx(means[pair["method"]] - means[pair["against"]], rel=1e-4)
+    decided = isinstance(pair["lower"], str)
+    assert not decided or pair["lower"] == means.idxmin()
+    assert decided == (pair["p"] < 0.05)
+    assert set(ranking["metric"]) == {"FD", "KID", "precision", "recall", "density", "coverage", "area50"}
+    chosen = ranking.set_index("metric")["status"]
+    best = "measured of the best directions, which stand for no method"
+    assert set(chosen[["FD", "area50"]]) == {best}
+    assert chosen.drop(["FD", "area50"]).isna().all()
 
 
 def test_quality_has_a_row_per_number_and_end(run):
@@ -103,7 +109,8 @@ def test_quality_has_a_row_per_number_and_end(run):
     counts = quality.groupby("name")["metric"].nunique()
     measured = table(run, "directions").set_index("name")["measured"]
     assert counts[measured.index[measured]].min() >= 2
-    first = quality[quality["name"] == "toy.make/svd/up/0"]
+    (svd,) = table(run, "curves").loc[lambda frame: frame["method"] == "svd", "name"].unique()
+    first = quality[quality["name"] == svd]
     assert set(first["metric"]) == {
         *("path_speed_cv", "feature coherence", "dvn", "id_similarity", "attribute coherence", "rca")
     }
@@ -125,6 +132,34 @@ def test_a_random_basis_is_not_found_again_and_one_that_the_weights_determine_is
     assert (random["share"] < 0.05).all()
     assert random["value"].tolist() == [1, 2]
     assert "weights alone determine svd" in " ".join(run.manifest.facts["left_out"])
+
+
+def test_labels_are_compared_where_a_scorer_gave_some(run):
+    stability, methods = table(run, "stability"), table(run, "methods")
+    keys = ["layer", "space", "method"]
+    interpretable = methods.set_index(keys)["interpretable"]
+    assert stability["labelled"].tolist() == [interpretable[tuple(row)] for row in stability[keys].to_numpy()]
+    assert stability["labels_kept"].notna().tolist() == (stability["labelled"] > 0).tolist()
+
+
+def test_every_set_is_measured_as_a_code_of_the_attributes(run):
+    code = table(run, "disentanglement")
+    assert set(code[["layer", "method", "directions"]].itertuples(index=False, name=None)) == {
+        ("up", "svd", 3), ("up", "random", 3), ("z", "random", 2),
+    }  # fmt: skip
+    assert set(code["metric"]) == {"disentanglement", "completeness", "informativeness", "mig"}
+    assert (code["attributes"] == 2).all()
+    assert code["value"].dropna().max() <= 1
+
+
+def test_directions_are_composed_in_pairs(run):
+    composition = table(run, "composition")
+    assert composition["relation"].value_counts().to_dict() == {
+        "same layer": 2, "same latent": 1, "layer and latent": 2,
+    }  # fmt: skip
+    assert (composition["interaction"] > 0).all()
+    assert (composition["order"] < 1e-6).all()
+    assert composition["interaction_attributes"].notna().all()
 
 
 def test_other_numbers_of_codes_are_tried_where_a_method_has_codes():
@@ -151,6 +186,8 @@ def test_the_page_shows_all_of_it(run):
         "The closest latent direction",
         "not significant",
         "Are they found again?",
+        "Are they a disentangled code?",
+        "Do two of them add up?",
         "Coarse is up to 4 cycles",
     ):
         assert words in page
@@ -159,7 +196,8 @@ def test_the_page_shows_all_of_it(run):
 
 
 def test_single_images_are_kept_with_their_heatmaps(run):
-    with np.load(run.folder / "figures" / "heatmap-toy.make-svd-up-0.npz") as arrays:
+    (path,) = (run.folder / "figures").glob("heatmap-toy.make-svd-up-*.npz")
+    with np.load(path) as arrays:
         examples, changes = arrays["examples"], arrays["example_changes"]
     assert examples.shape == (1, 2, 3, 24, 24)
     assert changes.shape == (1, 24, 24)

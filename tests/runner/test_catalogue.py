@@ -137,7 +137,7 @@ def test_an_experiment_runs_where_it_is_asked_for_or_needed():
     assert on(experiments=["attributes"]).wants(Attributes)
     assert on(experiments=["matched"]).wants(Attributes)  # which chooses its directions by them
     assert not on(experiments=["locality"]).wants(Attributes)
-    assert not on(experiments=["matched"], matched={"attribute": ""}).wants(Attributes)
+    assert not on(experiments=["matched"], matched={"attribute": "none"}).wants(Attributes)
     assert on(experiments=[]).wants(Screening)
 
 

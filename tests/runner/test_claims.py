@@ -2,25 +2,29 @@
 
 from types import SimpleNamespace
 
+import made_up
 import pytest
 import torch
 import toy
+from analytic import noise, ranged
 from made_up import CODES, measurement, realism
-from made_up import curve as made_up_curve
 
-from navbench.experiments.calibration import Range
-from navbench.experiments.matched import Match, Matched
+from navbench.experiments.calibration import Target
+from navbench.experiments.matched import Match, Matched, Matches, cost_of
+from navbench.metrics import estimate
+from navbench.metrics.estimate import Estimate
 
 FLOOR = 2.0
 
 
 def curve(shrunk, grown, noise=0.0, seed=0):
-    """Distances at both ends, with influences of mean zero that all curves of a seed share."""
+    """Distances that go with t² up to those at both ends, with influences of mean zero that curves of a seed share."""
+    halves = [FLOOR + (distance - FLOOR) / 4 for distance in (shrunk, grown)]
     shared = torch.randn(2, CODES, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     own = torch.randn(2, CODES, generator=torch.Generator().manual_seed(int(100 * grown)), dtype=torch.float64)
     influence = shared * 30 + own * noise
     influence -= influence.mean(1, keepdim=True)
-    return made_up_curve(shrunk, grown, influence=influence)
+    return made_up.curve(shrunk, *halves, grown, influence=influence[[0, 0, 1, 1]])
 
 
 def match(method, shrunk, grown, *, place="convs.3", reached=(-1.0, 1.0), noise=0.0, solved=0.0):
@@ -29,14 +33,15 @@ def match(method, shrunk, grown, *, place="convs.3", reached=(-1.0, 1.0), noise=
         place=place, method=method, name=f"cars/{method}/{place}/0", generator="cars", space="parameter", index=0,
         label="",
     )  # fmt: skip
-    ends = Range(torch.tensor([-2.0, 3.0]), torch.tensor(reached), torch.tensor([solved, solved]))
-    return Match(direction, ends, curve(shrunk, grown, noise))
+    solving = {"stderr": solved, "slope": reached[1], "seed": sum(map(ord, method)) % 20}  # the ends are at -1 and 1
+    return Match(direction, ranged(*reached, **solving), curve(shrunk, grown, noise))
 
 
 def rows(table, *matches):
     suite = toy.tiny(experiments=[], matched={"attribute": "wheel radius", "change": 1.0})
-    on = measurement({Matched: matches}, along=realism(FLOOR), suite=suite)
-    return list(Matched().rows(on, matches)[table])
+    outcome = Matches(Target("wheel radius", 1.0), False, matches)
+    on = measurement({Matched: outcome}, along=realism(FLOOR), suite=suite)
+    return made_up.rows(Matched(), on, outcome, table)
 
 
 def claims(*matches):
@@ -86,11 +91,11 @@ def test_what_both_share_cancels_from_the_uncertainty():
     assert row["holds"] == "yes"
 
 
-def test_the_comparisons_of_one_claim_are_one_family():
-    """A difference of 2.3 errors is decided alone, and not as one of seven."""
+def test_all_comparisons_are_one_family():
+    """A difference of 2.9 errors is decided among three, and not among fifteen."""
 
     def holds(*others):
-        pairs = [match("svd", 2.92, 2.92, solved=0.1), match("hybrid", 2.62, 2.62, solved=0.0)]
+        pairs = [match("svd", 3.05, 3.05, solved=0.1), match("hybrid", 2.62, 2.62, solved=0.0)]
         return claims(*pairs, *others)["svd loses realism faster", "svd", "hybrid"]["holds"]
 
     same = [match(f"other {index}", 2.92, 2.92, solved=0.1) for index in range(6)]
@@ -119,3 +124,54 @@ def test_both_sides_of_a_match_stand_in_the_table_with_what_was_reached():
     assert table["FD", "-"]["value"] == 50
     assert table["FD", "+"]["value"] == 40
     assert (table["FD", "-"]["is_reached"], table["FD", "+"]["is_reached"]) == (True, False)
+
+
+@pytest.mark.parametrize("power", [1.5, 2.0, 2.5])
+def test_the_error_of_the_solved_change_is_that_of_replications(power):
+    """A change of a_i t for code i, solved for 1 on 40 codes; a distance of 2 + 5 t^power there."""
+    draws = torch.Generator().manual_seed(0)
+    rates = 1 + 0.6 * torch.randn(600, 40, generator=draws, dtype=torch.float64)
+    shifts = 1 / rates.mean(1)
+
+    def distance(t):
+        return 2 + 5 * float(t) ** power
+
+    def cost(t, own):
+        there = Estimate(distance(t), torch.zeros(8))
+        return cost_of(t, 2.0, distance(t / 2), there, estimate.mean(t * own), own.mean())
+
+    costs = [cost(float(t), own) for t, own in zip(shifts, rates, strict=True)]
+    reported = torch.tensor([cost.solving.stderr for cost in costs]).square().mean().sqrt()
+    spread = torch.tensor([cost.estimate.value for cost in costs], dtype=torch.float64).std()
+    assert 0.9 < float(reported / spread) < 1.15
+
+
+def test_what_the_change_of_both_directions_shares_cancels():
+    """Two directions whose changes differ by nothing: the same codes err alike."""
+    change = estimate.mean(1 + noise(0, 40).double())
+    one, other = (cost_of(1.0, 2.0, 3.0, Estimate(6.0, torch.zeros(8)), change, 1.0) for _ in range(2))
+    assert one.solving.stderr > 0
+    assert one.less(other).stderr == 0
+
+
+def test_a_change_that_does_not_go_with_the_shift_tells_nothing():
+    cost = cost_of(1.0, 2.0, 3.0, Estimate(6.0, torch.zeros(8)), estimate.mean(noise(0, 40)), 0.0)
+    assert not cost.stderr < 1e9
+
+
+def test_the_error_of_the_change_is_part_of_every_number_of_the_table():
+    for metric in ("FD", "KID"):
+        exact, rough = (
+            next(row for row in rows("matched", match("svd", 50, 40, solved=solved)) if row["metric"] == metric)
+            for solved in (0.0, 0.1)
+        )
+        assert exact["stderr_of_change"] == 0
+        assert rough["stderr"] ** 2 == pytest.approx(exact["stderr"] ** 2 + rough["stderr_of_change"] ** 2)
+        assert rough["n_change"] == 50
+
+
+def test_an_end_where_the_attribute_moves_as_at_the_other_is_called_an_artefact_and_compared_with_nothing():
+    odd = match("svd", 50, 40, reached=(1.0, 1.0))
+    assert {row["status"] for row in rows("matched", odd)} == {"same way"}
+    assert not rows("claims", odd, match("hybrid", 20, 10))[1:]
+    assert {row["status"] for row in rows("matched", match("svd", 50, 40))} == {""}

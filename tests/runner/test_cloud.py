@@ -143,7 +143,9 @@ def test_where_there_is_no_run_the_user_s_name_of_the_place_is_told(s3):
     assert (done.exit_code, done.stderr) == (2, f"Error: {url} is not a run folder: it has no manifest.json.\n")
 
 
-def test_found_directions_and_their_checkpoints_lie_at_the_place(s3, tmp_path, monkeypatch):
+@pytest.mark.parametrize("trained", [1, 2])
+def test_found_directions_and_their_checkpoints_lie_at_the_place(s3, tmp_path, monkeypatch, trained):
+    """A discovery is killed when the one step of its training is kept, or that of its control as well."""
     common = (GENERATOR, PLACES, MORE, Compute(), 0)
     discover(*common, tmp_path / "whole")
     place = place_at(f"{s3.bucket()}/run")
@@ -152,17 +154,24 @@ def test_found_directions_and_their_checkpoints_lie_at_the_place(s3, tmp_path, m
         with mirrored(place, folders=("directions",)) as mirror:
             discover(*common, mirror / "directions", checkpoints=place.within("directions"))
 
-    with monkeypatch.context() as patch:
+    evaluate, train_step, steps = Learner.evaluate, Learner.train_step, []
 
-        def killed(learner):
-            assert [name for name in place.names("directions") if name.endswith(".checkpoint")]
+    def killed(learner):
+        if sum(".checkpoint" in name for name in place.names("directions")) == trained:
             raise KeyboardInterrupt
+        return evaluate(learner)
 
+    def counted(learner):
+        steps.append(learner.settings.row_learning_rate)
+        return train_step(learner)
+
+    with monkeypatch.context() as patch:
         patch.setattr(Learner, "evaluate", killed)
         with pytest.raises(KeyboardInterrupt):
             find()
-    monkeypatch.setattr(Learner, "train_step", lambda _: pytest.fail("its one step was taken before"))
+    monkeypatch.setattr(Learner, "train_step", counted)
     find()
+    assert steps == [0.0] * (2 - trained)  # the control's, if that was not taken before
     whole = {path.relative_to(tmp_path / "whole").as_posix() for path in (tmp_path / "whole").rglob("*.safetensors")}
     assert set(place.within("directions").names()) == whole
     with mirrored(place, folders=("directions",)) as mirror:

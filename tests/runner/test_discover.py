@@ -4,6 +4,7 @@ import pytest
 import torch
 from analytic import direction_set, noise, styled
 from made_up import measurement
+from safetensors.torch import load_file
 
 from navbench import suite
 from navbench.compute import Compute
@@ -12,6 +13,7 @@ from navbench.discovery import bases, learn
 from navbench.discovery.calibration import EffectMeter
 from navbench.discovery.settings import DiscoverySettings, GanspaceSettings, HybridSettings, SpectrumSettings
 from navbench.errors import NavbenchError
+from navbench.experiments.ranking import Numbers, Ranking
 from navbench.library import Library, open_set, set_path
 from navbench.methods import METHODS
 from navbench.runner.discover import discover
@@ -31,7 +33,7 @@ SETTINGS = DiscoverySettings(
     effect_codes=2,
     spectrum=SpectrumSettings(vectors=1, codes=2, products=2, block=1),
     ganspace=GanspaceSettings(samples=64),
-    hybrid=HybridSettings(steps=1, batch=2, evaluation=2, shift=1.0),
+    hybrid=HybridSettings(steps=1, batch=2, evaluation=2, recognition_codes=2, shift=1.0),
 )
 
 
@@ -68,6 +70,20 @@ def test_hybrid_learns_on_the_spectrum_that_is_found_before_it(tmp_path):
     assert hybrid.header["basis"] == "set:../spectrum/convs.0.safetensors"
     assert hybrid.header["basis_sha256"] == spectrum.header["basis_sha256"]
     assert abs(float((hybrid.load(GENERATOR)[0].offset * spectrum.load(GENERATOR)[0].offset).sum())) > 0.999
+
+
+def test_the_controls_of_hybrid_and_optimization_are_of_the_bases_that_these_take(tmp_path):
+    found([(layer("convs.0"), ("random-in-spectrum", "random-in-svd", "spectrum"))], tmp_path)
+    spectrum, in_spectrum, in_svd = (
+        open_set(tmp_path / f"styled/{name}/convs.0.safetensors")
+        for name in ("spectrum", "random-in-spectrum", "random-in-svd")
+    )
+    assert in_spectrum.header["basis"] == "set:../spectrum/convs.0.safetensors"
+    assert in_spectrum.header["basis_sha256"] == spectrum.header["basis_sha256"]
+    assert (in_svd.header["basis"], in_svd.header["basis_sha256"]) == ("svd", "")
+    for file in (in_spectrum, in_svd):
+        assert "basis" not in load_file(file.path)
+        assert float(file.load(GENERATOR)[0].offset.norm()) == pytest.approx(1, abs=1e-5)
 
 
 def test_sets_that_are_there_are_kept_unless_told_otherwise(tmp_path):
@@ -112,8 +128,6 @@ PLACES = [(layer("convs.0"), ("spectrum", "hybrid")), (LatentSpace(GENERATOR, "w
 MORE = SETTINGS.model_copy(
     update={"directions": 2, "spectrum": SpectrumSettings(vectors=2, codes=2, products=2, block=2)}
 )
-ENDS = 2 * (2 + 2 + 2)
-"""Ends of ranges: of two directions each of spectrum, hybrid and ganspace."""
 
 
 def sets(folder):
@@ -123,30 +137,34 @@ def sets(folder):
     return [each for found in made for each in (found.coefficients, found.t_min, found.t_max, *found.scores.values())]
 
 
-@pytest.mark.parametrize("killed", [0, 3, 6, ENDS - 1])
+@pytest.mark.parametrize("killed", [0, 3, 6, 11])
 def test_a_killed_discovery_goes_on_where_it_was_and_finds_the_same(tmp_path, monkeypatch, killed):
     common = (GENERATOR, PLACES, MORE, Compute(), 0)
-    discover(*common, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        every = calls(patch, EffectMeter, "reach_by", 100)
+        discover(*common, tmp_path / "whole", executor=InProcess(Store(tmp_path / "other")))
     with monkeypatch.context() as patch:
         calls(patch, EffectMeter, "reach_by", killed)
         with pytest.raises(Killed):
             discover(*common, tmp_path / "sets", executor=InProcess(Store(tmp_path / "cache")))
     store = Store(tmp_path / "cache")
     eigenvectors = calls(monkeypatch, bases, "krylov", 1)
-    ends = calls(monkeypatch, EffectMeter, "reach_by", ENDS)
-    steps = calls(monkeypatch, learn.Learner, "train_step", 1)
+    ends = calls(monkeypatch, EffectMeter, "reach_by", 100)
+    steps = calls(monkeypatch, learn.Learner, "train_step", 2)  # one of the training, one of its control
     discover(*common, tmp_path / "sets", executor=InProcess(store))
     assert eigenvectors == [], "they were found before the first range was"
-    assert len(ends) == ENDS - killed // 2 * 2
-    assert len(steps) == (killed < 4)
+    assert len(ends) == len(every) - killed // 2 * 2
+    assert len(steps) == 2 * (killed < 4)
     for ours, theirs in zip(sets(tmp_path / "sets"), sets(tmp_path / "whole"), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
 
 
 def test_equal_work_on_other_codes_or_another_space_is_not_taken_from_the_store(tmp_path):
     store = Store(tmp_path / "cache")
-    for seed, places in ((0, PLACES[:1]), (1, PLACES[:1]), (0, [(layer("convs.1"), ("spectrum",))])):
+    methods = ("spectrum", "random")  # what is learned asks for some ranges twice
+    for seed, name in ((0, "convs.0"), (1, "convs.0"), (0, "convs.1")):
         made = store.made
+        places = [(layer(name), methods)]
         discover(GENERATOR, places, MORE, Compute(), seed, tmp_path / f"{made}", executor=InProcess(store))
         assert store.made >= made + 3
     assert store.found == 0
@@ -168,8 +186,10 @@ def library(folder, *sets):
 
 
 def left_out(made):
-    """What the suite `quick` leaves out of a plan."""
-    return list(sentences_of(measurement(plan=made, generator=GENERATOR, suite=suite.read("quick"))))
+    """What a suite with heatmaps of one direction and with strips of two leaves out of a plan."""
+    chosen = suite.read("quick").with_values(experiments=["locality", "strips"], strips={"directions": 2})
+    outcomes = {Ranking: Numbers({}, None)}
+    return list(sentences_of(measurement(outcomes, plan=made, generator=GENERATOR, suite=chosen)))
 
 
 def planned(folder, *sets, only=(), **subject):
@@ -189,9 +209,9 @@ def test_a_plan_has_the_sets_of_layers_then_those_of_latent_spaces(tmp_path):
     assert [file.set_id for file in made.files] == [each.set_id for each in made.sets]
     assert made.layers == ("convs.1", "conv1")
     assert len(made.all_directions()) == 14
-    assert [each.name for each in made.leading(1)] == [f"{each.set_id}/0" for each in made.sets]
-    assert "Curves were measured for the first 2 directions of each set" not in " ".join(left_out(made))
-    assert "Reproduction was measured for the first direction of each set of styled: 7 of 14." in left_out(made)
+    assert [each.name for each in made.first(1)] == [f"{each.set_id}/0" for each in made.sets]
+    assert "Strips were" not in " ".join(left_out(made))
+    assert "Heatmaps were measured for the first direction of each set of styled: 7 of 14." in left_out(made)
     assert (
         "Layers of styled of which no directions are measured: convs.0, convs.2, convs.3, convs.4, convs.5."
         in left_out(made)
@@ -226,7 +246,7 @@ def test_only_the_named_directions_are_planned(tmp_path):
         tmp_path, "random/w", "random/z", only=["random/w/1"], latents=("w", "z"), latent_methods=("random",)
     )
     assert [each.name for each in made.all_directions()] == ["styled/random/w/1"]
-    assert [each.name for each in made.leading(1)] == ["styled/random/w/1"]
+    assert [each.name for each in made.first(1)] == ["styled/random/w/1"]
 
 
 def test_a_latent_space_that_the_generator_lacks_is_refused():

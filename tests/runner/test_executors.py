@@ -286,7 +286,7 @@ def test_discovery_by_workers_finds_the_same_sets(tmp_path):
     generator = zoo.create("toy:make", compute)
     settings = DiscoverySettings(directions=2, effect_codes=2, effect=0.01).model_copy(deep=True)
     spectrum = settings.spectrum.model_copy(update={"vectors": 3, "products": 8, "codes": 4})
-    hybrid = settings.hybrid.model_copy(update={"steps": 2, "batch": 4, "evaluation": 8})
+    hybrid = settings.hybrid.model_copy(update={"steps": 2, "batch": 4, "evaluation": 8, "recognition_codes": 4})
     settings = settings.model_copy(update={"spectrum": spectrum, "hybrid": hybrid, "optimization": hybrid})
     space = ParameterSpace(generator, generator.layer("up"))
     places = [(space, ("hybrid", "optimization", "random", "spectrum", "svd"))]

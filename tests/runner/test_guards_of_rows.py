@@ -6,64 +6,46 @@ from types import SimpleNamespace
 import pytest
 import torch
 import toy
+from analytic import ranged
 from made_up import measurement
 
 from navbench.experiments.asymmetry import beyond, difference_of, share_of
-from navbench.experiments.calibration import Range
-from navbench.experiments.curves import Curves, CurvesFound
-from navbench.experiments.footing import effect_target, fair_ends, footing, realism_of
-from navbench.metrics.estimate import Estimate
+from navbench.experiments.footing import EqualEffect, effect_target, fair_ends
 
 
-class Found(list):
-    """A set of two directions."""
-
-    settings = {"effect": 0.3}  # noqa: RUF012
-
-
-FOUND = Found(SimpleNamespace(name=f"toy/set/{index}", index=index) for index in (0, 1))
-
-
-class Ends:
-    """A curve of Fréchet distance 1 at t_min and 5 at t_max, and ten times that of kernel distance."""
-
-    def frechet_at(self, end):
-        return Estimate({0: 1.0, -1: 5.0}[end], torch.zeros(4).double())
-
-    def kernel_at(self, end):
-        return Estimate({0: 10.0, -1: 50.0}[end], torch.zeros(4).double())
-
-
-def results(*reached):
-    """One curve of direction 0, whose ends reached these effects; none without a calibration."""
-    ends = Range(torch.tensor([-1.0, 1.0]), torch.tensor(reached), torch.zeros(2)) if reached else None
-    curves = CurvesFound({"toy/set/0": Ends(), "toy/other/0": Ends()}, {})
-    ranges = {"toy/set/0": ends} if reached else {}
-    return measurement({Curves: curves}, ranges=ranges, suite=toy.tiny(experiments=[], calibrate="effect=0.2"))
+def found(effect):
+    """A set whose ranges were calibrated to an effect."""
+    return SimpleNamespace(settings={"effect": effect})
 
 
 @pytest.mark.parametrize(
-    ("reached", "ends", "fd"),
+    ("reached", "ends"), [((0.2, 0.2), [0, -1]), ((0.1, 0.2), [-1]), ((0.2, 0.1), [0]), ((0.1, 0.1), []), ((), [0, -1])]
+)
+def test_only_ends_that_reached_the_target_count(reached, ends):
+    ranges = {"toy/set/0": ranged(*reached)} if reached else {}
+    on = measurement(ranges=ranges, suite=toy.tiny(experiments=[], calibrate="effect=0.2"))
+    assert fair_ends(on, "toy/set/0") == ends
+
+
+@pytest.mark.parametrize(
+    ("target", "reaches", "effect", "reached"),
     [
-        ((0.2, 0.2), [0, -1], 3.0),
-        ((0.1, 0.2), [-1], 5.0),
-        ((0.2, 0.1), [0], 1.0),
-        ((0.1, 0.1), [], None),
-        ((), [0, -1], 3.0),
+        (0.12, [0.13] * 10, 0.12, 10),
+        (0.12, [0.13] * 9 + [0.02], 0.12, 9),
+        (0.12, [0.13] * 8 + [0.1, 0.02], 0.1, 9),
+        (None, [0.3, 0.2], 0.2, 2),
     ],
 )
-def test_only_ends_that_reached_the_target_count(reached, ends, fd):
-    on = results(*reached)
-    assert fair_ends(on, "toy/set/0") == ends
-    both = realism_of(on, FOUND)
-    assert (both and [distance.value for distance in both]) == (fd and [fd, 10 * fd])
-    assert footing(on, FOUND) == (0.2, ((0, *ends),), "")
+def test_directions_are_compared_at_the_largest_effect_that_nearly_all_reach(target, reaches, effect, reached):
+    on = measurement(sets=[found(target)] if target else [])
+    equal = EqualEffect.of(on, {str(k): reach for k, reach in enumerate(reaches)})
+    assert (equal.effect, equal.target, equal.reached, equal.total) == (effect, target, reached, len(reaches))
 
 
 def test_the_effect_is_of_the_suite_where_it_calibrates_to_one_and_else_of_the_set():
     targets = {"": 0.3, "effect=0.2": 0.2, "brightness=0.2lx": None}
     for calibrate, effect in targets.items():
-        assert effect_target(measurement(suite=toy.tiny(experiments=[], calibrate=calibrate)), FOUND) == effect
+        assert effect_target(measurement(suite=toy.tiny(experiments=[], calibrate=calibrate)), found(0.3)) == effect
 
 
 def test_a_share_has_the_error_of_agresti_and_coull():

@@ -7,26 +7,28 @@ import numpy as np
 import pytest
 import torch
 import toy
-from analytic import LinearGenerator, direction_set, noise
-from made_up import curve, measurement
+from analytic import LinearGenerator, direction_set, noise, ranged
+from made_up import curve, measurement, rows
 from PIL import Image
 
 from navbench.experiments import pairs
 from navbench.experiments.attributes import Attributes, Movements, Readings, movements_of
-from navbench.experiments.calibration import Range
+from navbench.experiments.calibration import Target
 from navbench.experiments.curves import Curves, CurvesFound
+from navbench.experiments.imitation import Reproduction
 from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heat, Heatmaps, Heats
-from navbench.experiments.matched import _best
-from navbench.experiments.measurement import Measurement
+from navbench.experiments.matched import _best, _target
+from navbench.experiments.measurement import Measurement, Plan
 from navbench.experiments.ranking import Ranking
-from navbench.experiments.reproduction import Imitations, Reproduction, Reproductions
+from navbench.experiments.reproduction import Imitations, Reproductions
 from navbench.experiments.screening import Screened, Screening
 from navbench.experiments.survey import Changes, Survey, Surveyed, SurveyedLayer, SurveyedLayers
 from navbench.metrics.attributes import Attribute, movement
 
 CODES, SHIFTS = 50, [-1.0, 0.0, 1.0]
 ATTRIBUTES = (Attribute("wheel radius", "px", 1.0), Attribute("height", "px", 1.0))
+SPREADS = {attribute.name: attribute.spread for attribute in ATTRIBUTES}
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,11 @@ def moved(*amounts, **more):
     return movement(scores(*amounts, **more), SHIFTS, ATTRIBUTES)
 
 
+def read_as(moves):
+    """What the attributes' experiment tells of directions that move so."""
+    return Movements(SimpleNamespace(name="reader", attributes=ATTRIBUTES), moves, {})
+
+
 # --- effects and attributes --------------------------------------------------------------------------------------
 
 
@@ -68,6 +75,15 @@ def test_the_purest_direction_of_an_attribute_is_the_best_among_methods(generato
     rows = {row["method"]: row for row in Attributes().rows(on, outcome)["found"]}
     assert {method: row["best"] for method, row in rows.items()} == {"svd": False, "spectrum": True}
     assert rows["spectrum"]["share"] == pytest.approx(1 / 1.01)
+
+
+def test_a_control_is_never_the_best_however_pure(generator):
+    sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "random"))]
+    found = {sets[0][0].name: moved(1.0, 0.3), sets[1][0].name: moved(1.0, 0.1)}
+    outcome = Movements(SimpleNamespace(name="reader", attributes=ATTRIBUTES), found, {})
+    on = measurement({Screening: Screened({name: torch.ones(2, 4) for name in found})}, sets=sets, generator=generator)
+    rows = {row["method"]: row for row in Attributes().rows(on, outcome)["found"]}
+    assert {method: row["best"] for method, row in rows.items()} == {"svd": True, "random": False}
 
 
 def test_a_set_counts_its_directions_by_what_they_were_found_to_be(generator):
@@ -98,9 +114,41 @@ def test_a_direction_that_moves_codes_either_way_or_another_attribute_more_is_no
     steady, either, other = made(generator, "svd", count=3)
     signs = torch.tensor([1.0, -1.0] * 4)
     found = {steady.name: moved(1.0, 0.0), either.name: moved(1.0, 0.0, signs=signs), other.name: moved(1.0, 5.0)}
-    assert _best([other, steady, either], found, 0) is steady
-    assert _best([either], found, 0) is None
-    assert _best([other], found, 0) is None
+    outcome, radius = read_as(found), Target("wheel radius", 1.0)
+    assert _best([other, steady, either], outcome, radius) is steady
+    assert _best([either], outcome, radius) is None
+    assert _best([other], outcome, radius) is None
+
+
+def test_of_two_directions_of_the_attribute_that_with_the_larger_share_is_matched(generator):
+    mixed, pure, entangled = made(generator, "svd", count=3)
+    found = {mixed.name: moved(1.0, 0.4), pure.name: moved(0.5, 0.1), entangled.name: moved(9.0, 8.0)}
+    assert _best([mixed, pure, entangled], read_as(found), Target("wheel radius", 1.0)) is pure
+
+
+@pytest.mark.parametrize(
+    ("amounts", "attribute"),
+    [
+        ({"svd": [(1, 0)], "spectrum": [(0, 1)], "hybrid": [(0, 1)]}, "height"),
+        ({"svd": [(1, 0)], "spectrum": [(0, 1), (0, 2)]}, "wheel radius"),  # a tie: the scorer's first
+        ({"svd": [(1, 0), (0, 1)], "spectrum": [(0.9, 1), (0, 1)]}, "height"),  # what is entangled is of none
+        ({"svd": [(1, 0.9)], "spectrum": [(0, 0)]}, None),
+    ],
+)
+def test_the_attribute_that_most_methods_have_a_direction_of_picks_itself(generator, amounts, attribute):
+    sets = [made(generator, method, seed, len(every)) for seed, (method, every) in enumerate(amounts.items())]
+    found = {
+        one.name: moved(*each)
+        for group, every in zip(sets, amounts.values(), strict=True)
+        for one, each in zip(group, every, strict=True)
+    }
+    on = measurement(sets=sets, suite=toy.tiny(experiments=[], matched={"change": 2.0}))
+    assert _target(on, read_as(found)) == (attribute and Target(attribute, 2.0 * SPREADS[attribute]))
+
+
+def test_an_attribute_that_the_suite_names_is_taken_in_its_unit(generator):
+    on = measurement(suite=toy.tiny(experiments=[], matched={"attribute": "height", "change": 3.0}))
+    assert _target(on, read_as({})) == Target("height", 3.0)
 
 
 # --- heatmaps and imitations -------------------------------------------------------------------------------------
@@ -132,7 +180,9 @@ def test_arrays_are_means_over_shifted_and_over_unshifted_images(generator):
 def imitation(unexplained, panel=None):
     panel = torch.zeros(1, 3, 3, 16, 16).byte() if panel is None else panel
     errors, nothing = torch.full((CODES,), unexplained), torch.zeros(1)
-    return Reproduction(nothing, nothing, errors, torch.ones(CODES), nothing, nothing, panel)
+    told = {"offset": nothing, "steps": nothing, "converged": torch.tensor(True), "best_errors": nothing[:0]}
+    perceptual = {"perceptual": nothing, "perceptual_sizes": nothing}
+    return Reproduction(errors=errors, sizes=torch.ones(CODES), panel=panel, **told, **perceptual)
 
 
 def test_of_several_layers_the_one_that_explains_most_counts(generator):
@@ -162,24 +212,31 @@ def test_a_panel_shows_the_image_the_edit_and_every_imitation(generator):
 # --- rankings ----------------------------------------------------------------------------------------------------
 
 
+COUNT = 4
+EFFECTS = (0.2, 0.2)
+
+
 def influence(seed):
     values = torch.randn(2, CODES, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return values - values.mean(1, keepdim=True)
 
 
-def ranked(generator, *costs, reproduced=(), ranges=None):
-    sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "spectrum"))]
-    names = [found[0].name for found in sets]
+def ranked(generator, *costs, reproduced=(), ranges=None, count=COUNT, spread=1.0, **more):
+    """The rows of two methods whose directions cost so much in the mean, with a spread."""
+    sets = [made(generator, method, seed, count) for seed, method in enumerate(("svd", "spectrum"))]
     curves = {
-        name: curve(cost, cost, influence=influence(seed))
-        for seed, (name, cost) in enumerate(zip(names, costs, strict=True))
+        one.name: curve(*[cost + spread * (k - (count - 1) / 2)] * 2, influence=influence(10 * m + k), effects=EFFECTS)
+        for m, (found, cost) in enumerate(zip(sets, costs, strict=True))
+        for k, one in enumerate(found)
     }
-    imitations = {(name, "z"): imitation(left) for name, left in zip(names, reproduced, strict=False)}
+    imitations = {
+        (one.name, "z"): imitation(left) for found, left in zip(sets, reproduced, strict=False) for one in found
+    }
     outcomes = {Curves: CurvesFound(curves, {}), Reproductions: Imitations(imitations)}
-    reached = {names[0]: ranges} if ranges is not None else {}
-    suite = None if ranges is None else toy.tiny(experiments=[], calibrate="effect=0.2")
-    on = measurement(outcomes, generator=generator, sets=sets, ranges=reached, suite=suite)
-    return {row["metric"]: row for row in Ranking().rows(on, Ranking().run(on))["ranking"]}
+    reached = {one.name: ranges for one in sets[0]} if ranges is not None else {}
+    suite = toy.tiny(experiments=[], calibrate="effect=0.2")
+    on = measurement(outcomes, generator=generator, sets=sets, ranges=reached, suite=suite, **more)
+    return {row["metric"]: row for row in rows(Ranking(), on, Ranking().run(on), "ranking")}
 
 
 @pytest.mark.parametrize(("costs", "lower"), [((20.0, 40.0), "svd"), ((40.0, 20.0), "spectrum"), ((20.0, 20.1), "")])
@@ -187,39 +244,44 @@ def test_the_method_whose_distance_is_significantly_lower_is_named(generator, co
     assert ranked(generator, *costs)["FD"]["lower"] == lower
 
 
+def test_directions_that_differ_among_themselves_decide_nothing_however_many_codes(generator):
+    near, far = (ranked(generator, 20.0, 25.0, spread=spread)["FD"] for spread in (0.5, 10.0))
+    assert (near["lower"], far["lower"]) == ("svd", "")
+    assert far["stderr_codes"] == pytest.approx(near["stderr_codes"])
+    assert far["stderr"] > far["stderr_directions"] / 1.01 > 5 * near["stderr_directions"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_directions_of_each_method_are_not_compared(generator, count):
+    row = ranked(generator, 20.0, 40.0, count=count)["FD"]
+    assert (row["status"], row["lower"], row["p"]) == ("measured of fewer than three directions", "", None)
+
+
 def test_an_imitation_of_an_end_that_was_not_reached_is_not_ranked(generator):
-    only_low = Range(torch.tensor([-1.0, 1.0]), torch.tensor([0.2, 0.1]), torch.zeros(2))
+    only_low = ranged(0.2, 0.1)
     assert "unexplained fraction in z" in ranked(generator, 20.0, 40.0, reproduced=(0.2, 0.3))
     assert "unexplained fraction in z" not in ranked(generator, 20.0, 40.0, reproduced=(0.2, 0.3), ranges=only_low)
 
 
-def test_methods_have_ranks_only_among_numbers_of_the_same_footing(generator):
-    sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "spectrum"))]
-    names = [found[0].name for found in sets]
-    curves = {
-        name: curve(cost, cost, influence=influence(seed))
-        for seed, (name, cost) in enumerate(zip(names, (40.0, 20.0), strict=True))
-    }
-    missed = Range(torch.tensor([-1.0, 1.0]), torch.tensor([0.2, 0.1]), torch.zeros(2))
-    for ranges, expected in (({}, [(2, 2), (1, 1)]), ({names[0]: missed}, [(None, None)] * 2)):
-        suite = toy.tiny(experiments=[], calibrate="effect=0.2")
-        outcomes = {Curves: CurvesFound(curves, {})}
-        on = measurement(outcomes, generator=generator, sets=sets, ranges=ranges, suite=suite)
-        rows = [Ranking().set_columns(on, Ranking().run(on), found) for found in sets]
-        assert [(row.get("fd_rank_best"), row.get("fd_rank_worst")) for row in rows] == expected
+def test_a_race_orders_the_directions(generator):
+    found = made(generator, "svd", count=3)
+    plan = Plan((), (), (found,), {}, leaders={found.set_id: [found[2].name, found[0].name]})
+    on = measurement(generator=generator, plan=plan, laps=("a lap",))
+    assert [[one.index for one in on.leading(count)] for count in (1, 2)] == [[2], [0, 2]]
 
 
-def test_winners_of_races_stand_for_no_method(generator):
-    sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "spectrum"))]
+def test_the_best_directions_stand_for_no_method(generator):
+    """Curves of a part of a set are of its method only if that part was not chosen."""
+    sets = [made(generator, method, seed, 5) for seed, method in enumerate(("svd", "spectrum"))]
     curves = {
-        found[0].name: curve(cost, cost, influence=influence(seed))
-        for seed, (found, cost) in enumerate(zip(sets, (40.0, 20.0), strict=True))
+        one.name: curve(20.0 + k, 20.0 + k, influence=influence(k), effects=EFFECTS)
+        for found in sets
+        for k, one in enumerate(list(found)[:3])
     }
     suite = toy.tiny(experiments=[], calibrate="effect=0.2")
-    for laps, compared in (((), True), (("a lap",), False)):
+    for laps, status in (((), ""), (("a lap",), "measured of the best directions, which stand for no method")):
         on = measurement({Curves: CurvesFound(curves, {})}, generator=generator, sets=sets, suite=suite, laps=laps)
-        rows = [Ranking().set_columns(on, Ranking().run(on), found) for found in sets]
-        assert [row.get("fd_rank_best") is not None for row in rows] == [compared] * 2
+        assert {row["status"] for row in rows(Ranking(), on, Ranking().run(on), "ranking")} == {status}
 
 
 # --- layers and pairs --------------------------------------------------------------------------------------------
@@ -231,7 +293,7 @@ def test_a_layer_has_an_effect_only_if_every_end_reached_it(generator, reached, 
     ones = torch.ones(CODES, 3).double()
     changes = Changes(ones, ones[:, :2], torch.ones(10, 4, 4).double(), torch.full((10,), 4.0).double())
     outcome = SurveyedLayers({"map": SurveyedLayer(found, [Surveyed(found[0], changes)], None)})
-    ranges = {found[0].name: Range(torch.tensor([-1.0, 1.0]), torch.tensor(reached), torch.zeros(2))}
+    ranges = {found[0].name: ranged(*reached)}
     suite = toy.tiny(experiments=[], calibrate="effect=0.2")
     on = measurement({Survey: outcome}, generator=generator, ranges=ranges, suite=suite)
     (row,) = Layers().rows(on, Layers().run(on))["layers"]

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from navbench.cli import main
 from navbench.compute import Compute
 from navbench.costs import REHEARSALS, Pass, Rehearsed, UnrehearsedError, rehearse
+from navbench.discovery import learn
 from navbench.experiments.distances import distances_costs
 from navbench.experiments.strips import samples
 from navbench.experiments.survey import changes
@@ -26,7 +27,10 @@ from navbench.runner.rehearsal import Planned, rehearsed
 from navbench.runner.store import Store
 from navbench.work import FUNCTIONS
 
-MANY = ["attributes", "curves", "locality", "strips", "pairs", "recognition", "stability"]
+MANY = [
+    *("attributes", "curves", "locality", "strips", "pairs", "recognition", "stability"),
+    *("disentanglement", "composition"),
+]
 """Experiments whose number of images does not depend on results."""
 
 
@@ -80,6 +84,8 @@ def test_counted_images_and_pieces_and_bytes_are_those_of_the_run(tmp_path, monk
         batch=5,
         recognition={"steps": 3, "batch": 4, "pairs": 6},
         stability={"methods": ["random"]},
+        disentanglement={"samples": 50},
+        composition={"samples": 3},
         pairs={"codes": 4, "shown": 1, "curves": 1},
         curves={"directions": 2},
     )
@@ -94,10 +100,12 @@ def test_counted_images_and_pieces_and_bytes_are_those_of_the_run(tmp_path, monk
 
 
 def test_pieces_of_a_discovery_are_counted(tmp_path, monkeypatch):
-    subject = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "spectrum", "hybrid"]}
-    learning = {"steps": 2, "batch": 2, "evaluation": 2}
-    discovery = {"spectrum": {"vectors": 3, "codes": 4, "products": 6, "block": 2}, "hybrid": learning}
-    chosen = toy.tiny(generators=[subject], discovery=discovery, rediscover=True, calibrate="effect=0.01")
+    monkeypatch.setattr(learn, "RELEASE", -1.0)  # rows that have not moved have ranges that are known
+    subject = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "spectrum", "optimization"]}
+    learning = {"steps": 2, "batch": 2, "evaluation": 2, "recognition_codes": 2}
+    discovery = {"spectrum": {"vectors": 3, "codes": 4, "products": 6, "block": 2}, "optimization": learning}
+    asked = {"rediscover": True, "calibrate": "effect=0.01", "experiments": ["curves"]}
+    chosen = toy.tiny(generators=[subject], discovery=discovery, **asked)
     planned = rehearsal_of(chosen, tmp_path)
     made, put = [], Store.put
 
@@ -148,7 +156,7 @@ def test_the_command_prints_a_row_per_experiment_and_writes_all_of_it_as_json(tm
     assert done.exit_code == 0, done.output
     content = json.loads((tmp_path / "plan.json").read_text())
     names = [row["experiment"] for row in content["experiments"]]
-    assert {"screening", "curves", "reproduction"} <= set(names)
+    assert {"ends", "curves", "reproduction"} <= set(names)
     assert all(name in done.output for name in (*names, "in all", "on 2 workers"))
     assert content["total"]["pieces"] == len(rehearsal_of(toy.tiny(), sets).pieces)
 
@@ -162,7 +170,8 @@ def test_a_race_is_compared_with_every_direction_at_full_n(tmp_path, sets):
     assert (every[0], race[0]) == ("Every direction at full n", "By a race (the best 1 of each set by 4 codes)")
     rows = [{row["experiment"]: row for row in each["experiments"]} for _, each in (every, race)]
     shared = 2 * 20  # of the reference, and of the curves' codes at t = 0: with a race, it is the first to need them
-    assert rows[0]["curves"]["images"] - shared == 2 * rows[1]["curves"]["images"]
+    assert rows[0]["ends"]["images"] - shared == rows[1]["ends"]["images"]
+    assert rows[0]["curves"]["images"] == 2 * rows[1]["curves"]["images"]
     assert rows[1]["racing"]["images"] == shared + 4 * (1 + 4 * 3)
 
 

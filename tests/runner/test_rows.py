@@ -40,6 +40,16 @@ def test_methods_count_the_directions_with_curves(finished):
     assert (methods["directions"] == 2).all()
 
 
+def test_directions_and_methods_name_their_control(finished):
+    for name in ("directions", "methods"):
+        table = pd.read_csv(finished.folder / "tables" / f"{name}.csv", keep_default_na=False)
+        told = table.groupby("method")[["control", "is_control"]].agg(lambda column: set(column))
+        assert told.to_dict("index") == {
+            "svd": {"control": {"random"}, "is_control": {False}},
+            "random": {"control": {""}, "is_control": {True}},
+        }
+
+
 def test_scores_take_no_column_of_another_number(sets):
     direction = next(iter(Library([sets]).sets["toy.make/svd/up"].load(zoo.create("toy:make", toy.Compute()))))
     scores = {"residual": 0.1, "rayleigh": 2.0, "t_min": 9.0, "measured": 1.0, "area50": 0.5}

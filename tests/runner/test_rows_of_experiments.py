@@ -1,14 +1,16 @@
 """What the tables say of photos, pairs, quality, layers and rankings, from results whose numbers are made up."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 import toy
 from analytic import LinearGenerator, direction, direction_set, noise
-from made_up import CODES, curve, measurement, realism
+from made_up import CODES, curve, measurement, realism, rows
 
 from navbench.experiments.curves import Curves, CurvesFound
+from navbench.experiments.imitation import Reproduction
 from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heat, Heatmaps, Heats
 from navbench.experiments.pairs import Pair, Pairs, PairsFound
@@ -16,10 +18,12 @@ from navbench.experiments.photos import Album, EditedPhotos, Photos
 from navbench.experiments.quality import Quality
 from navbench.experiments.ranking import Ranking
 from navbench.experiments.real_images import Photo
-from navbench.experiments.reproduction import Imitations, Reproduction, Reproductions
+from navbench.experiments.reproduction import Imitations, Reproductions
+from navbench.experiments.rows import Tested, settled
 from navbench.experiments.survey import Changes, Survey, Surveyed, SurveyedLayer, SurveyedLayers
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Attribute
+from navbench.metrics.significance import Test
 from navbench.tables import TABLES
 
 SUITE = toy.tiny(experiments=[], curves={"shifts": 3, "samples": CODES})
@@ -85,6 +89,14 @@ def test_among_latent_sets_the_closest_is_chosen_on_the_codes_that_measure_nothi
     rows = list(Pairs().rows(measurement(), found)["pairs"])
     assert [row["closest"] for row in rows] == [False, True]
     assert [row["cosine"] for row in rows] == pytest.approx([0.9, 0.4])
+
+
+def test_the_closest_latent_direction_is_none_of_a_control_where_there_is_another(generator):
+    one = next(iter(made(generator, "svd")))
+    latent = direction(generator, noise(1, 3), space="z")
+    drawn = replace(direction(generator, noise(2, 3), space="z"), method="random")
+    found = PairsFound([pair(one, latent, 1, 0.4, 0.3), pair(one, drawn, 1, 0.9, 0.6)], [])
+    assert [row["closest"] for row in Pairs().rows(measurement(), found)["pairs"]] == [True, False]
 
 
 # --- quality -----------------------------------------------------------------------------------------------------
@@ -153,37 +165,83 @@ def heats(hot):
 
 def reproduction(unexplained):
     errors = torch.full((CODES,), unexplained)
-    return Reproduction(*[torch.zeros(0)] * 2, errors, torch.ones(CODES), *[torch.zeros(0)] * 3)
+    nothing = torch.zeros(0)
+    return Reproduction(nothing, nothing, torch.tensor(True), errors, torch.ones(CODES), *[nothing] * 4)
 
 
 def ranked(generator, first, second):
-    """The rows of two methods, each with a curve, a heatmap and an imitation."""
+    """The rows of two methods, whose directions each have a curve, a heatmap and an imitation."""
     curves, hot_pixels, imitations = {}, {}, {}
     for found, cost, hot, unexplained in ((first, 20.0, 8, 0.2), (second, 40.0, 4, 0.7)):
-        name = found[0].name
-        curves[name], hot_pixels[name], imitations[name, "z"] = curve(cost, cost), heats(hot), reproduction(unexplained)
+        for one in found:
+            curves[one.name], hot_pixels[one.name] = curve(cost, cost), heats(hot)
+            imitations[one.name, "z"] = reproduction(unexplained)
     outcomes = {Curves: CurvesFound(curves, {}), Heatmaps: Heats(hot_pixels), Reproductions: Imitations(imitations)}
     on = measurement(outcomes, generator=generator, sets=(first, second))
-    return {row["metric"]: row for row in Ranking().rows(on, Ranking().run(on))["ranking"]}
+    return {row["metric"]: row for row in rows(Ranking(), on, Ranking().run(on), "ranking")}
+
+
+def three(generator, method, seed, **settings):
+    return direction_set(generator, "map", noise(seed, 3, 4, 3, 4, 4), method=method, settings=settings)
 
 
 def test_a_ranking_has_each_number_of_both_methods(generator):
-    rows = ranked(generator, made(generator, "svd"), made(generator, "spectrum", seed=1))
-    numbers = {metric: (row["value"], row["value_against"], row["difference"]) for metric, row in rows.items()}
+    table = ranked(generator, three(generator, "svd", 0), three(generator, "spectrum", 1))
+    numbers = {metric: (row["value"], row["value_against"], row["difference"]) for metric, row in table.items()}
     assert numbers == {
         "FD": pytest.approx((20.0, 40.0, -20.0)),
         "KID": pytest.approx((0.2, 0.4, -0.2)),
         "area50": pytest.approx((0.25, 0.125, 0.125)),  # half of the pixels that change
         "unexplained fraction in z": pytest.approx((0.2, 0.7, -0.5)),
     }
-    assert all(row["status"] == "" for row in rows.values())
+    assert all(row["status"] == "" for row in table.values())
+    assert all((row["directions"], row["directions_against"]) == (3, 3) for row in table.values())
 
 
-def test_sets_that_were_calibrated_to_different_effects_are_not_ranked(generator):
-    near = direction_set(generator, "map", noise(0, 1, 4, 3, 4, 4), method="svd", settings={"effect": 0.1})
-    far = direction_set(generator, "map", noise(1, 1, 4, 3, 4, 4), method="spectrum", settings={"effect": 0.2})
-    rows = ranked(generator, near, far)
-    assert {row["status"] for row in rows.values()} == {"on different footings"}
-    assert {(row["lower"], row["difference"], row["p"]) for row in rows.values()} == {("", None, None)}
+def test_sets_that_were_calibrated_to_different_effects_are_compared_only_at_one_effect(generator):
+    near, far = three(generator, "svd", 0, effect=0.1), three(generator, "spectrum", 1, effect=0.2)
+    table = ranked(generator, near, far)
+    assert {metric for metric, row in table.items() if row["status"] == ""} == {"FD", "KID"}
+    others = [row for row in table.values() if row["status"]]
+    assert {row["status"] for row in others} == {"on different footings"}
+    assert {(row["lower"], row["difference"], row["p"]) for row in others} == {("", None, None)}
     needed = set(TABLES["ranking"].names)  # of a table that has no other rows, too
-    assert all(needed <= row.keys() for row in rows.values())
+    assert all(needed <= row.keys() for row in others)
+
+
+def test_numbers_of_a_method_are_at_the_effect_of_the_comparison(generator):
+    """Of 0.1 and 0.2 at 20 and 30 over unshifted images at 10, an effect of 0.1 is at 20 and at 20."""
+    found = three(generator, "svd", 0, effect=0.1)
+    curves = {one.name: curve(20.0, 30.0, effects=EFFECTS) for one in found}
+    on = measurement({Curves: CurvesFound(curves, {})}, along=realism(10.0), generator=generator, sets=[found])
+    outcome = Ranking().run(on)
+    row = Ranking().set_columns(on, outcome, found)
+    assert (row["effect"], row["fd_mean"], row["kid_mean"]) == pytest.approx((0.1, 20.0, 0.2))
+    assert (row["fd_directions"], row["kid_directions"]) == (3, 3)
+    (first, *_) = rows(Ranking(), on, outcome, "equal")
+    assert (first["effect"], first["value"], first["reached"]) == (pytest.approx(0.1), pytest.approx(20.0), True)
+
+
+def test_a_direction_that_does_not_reach_the_effect_is_not_compared_and_is_told(generator):
+    found = direction_set(generator, "map", noise(0, 10, 4, 3, 4, 4), method="svd", settings={"effect": 0.2})
+    effects = [(0.2, 0.2)] * 9 + [(0.2, 0.15)]
+    curves = {one.name: curve(20.0, 20.0, effects=pair) for one, pair in zip(found, effects, strict=True)}
+    on = measurement({Curves: CurvesFound(curves, {})}, generator=generator, sets=[found])
+    outcome = Ranking().run(on)
+    on._outcomes.values[Ranking] = outcome
+    assert Ranking().set_columns(on, outcome, found)["kid_directions"] == 9
+    told = " ".join(Ranking().gaps(on))
+    assert "1 of 10 directions of linear do not reach an effect of 0.2" in told
+    assert [row["reached"] for row in rows(Ranking(), on, outcome, "equal")][9::10] == [False, False]
+
+
+def test_the_tests_of_all_tables_are_one_family():
+    """The p of each of a family of three is three times its own, whichever table it stands in."""
+
+    def tested(value):
+        return Tested({"value": value}, (Test(value, 1.0, 30),), lambda decision: {"p": decision.p})
+
+    alone = settled({"a": [tested(3.0)]})["a"][0]["p"]
+    family = settled({"a": [{"plain": 1}, tested(3.0)], "b": [tested(0.1)], "c": [tested(0.2)]})
+    assert family["a"][0] == {"plain": 1}
+    assert family["a"][1] == {"value": 3.0, "p": pytest.approx(3 * alone)}

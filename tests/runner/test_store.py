@@ -27,8 +27,9 @@ from navbench.runner.store import Store
 from navbench.work import Stored, content_of, pure, slices, steps
 
 CURVE = {"curve_shard", "curve", "curve_quality"}
-CURVES = CURVE | {"unshifted_features", "reference_statistics", "floor"}
-ALL = CURVES | {"screen", "heat", "imitate", "strip", "samples", "pairing"}
+CURVES = CURVE | {"unshifted_features", "reference_statistics", "floor", "end_points", "end_floor"}
+INSTRUMENT = {"unshifted_features", "reference_statistics", "floor", "damaged_shard", "curve"}
+ALL = CURVES | INSTRUMENT | {"heat", "imitate", "strip", "samples", "pairing"}
 SUBJECT = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "random"]}
 
 
@@ -81,12 +82,17 @@ def kinds(monkeypatch):
     [
         ({"seed": 1}, ALL),
         ({"precision": "bf16"}, ALL),
-        ({"screening": {"samples": 5}}, {"screen"}),
+        ({"screening": {"samples": 5}}, set()),  # the effects are those of the ends
+        ({"ends": {"samples": 7}}, {"unshifted_features", "end_points", "end_floor"}),
+        ({"ends": {"points": 5}}, {"end_points"}),
+        ({"instrument": {"samples": 13}}, INSTRUMENT),
         ({"curves": {"samples": 21}}, CURVES),
         ({"curves": {"shifts": 5}}, CURVE),
         ({"curves": {"effect_samples": 5}}, CURVE | {"floor"}),
-        ({"curves": {"extractor": "other-toy-pixels"}}, CURVES),
-        ({"curves": {"extractor_precision": "bf16"}}, CURVES),
+        # Its KID puts another random direction first, which was imitated before, as one of the controls.
+        ({"curves": {"extractor": "other-toy-pixels"}}, CURVES | INSTRUMENT | {"heat", "strip"}),
+        ({"curves": {"extractor_precision": "bf16"}}, CURVES | INSTRUMENT),
+        ({"curves": {"pairwise_samples": 9}}, (CURVES | INSTRUMENT) - {"unshifted_features"}),
         ({"locality": {"samples": 12}}, {"heat"}),
         ({"locality": {"shifts": 4}}, {"heat"}),
         ({"reproduction": {"codes": 5}}, {"imitate"}),
@@ -109,6 +115,19 @@ def test_a_changed_setting_makes_anew_what_depends_on_it_and_nothing_else(
     assert set(kinds) == made
 
 
+def test_drawn_controls_are_calibrated_on_the_codes_of_the_edits_effects(tmp_path, sets, finished, kinds):
+    """They are those of `ends`, so what is drawn depends on its settings, and on no others."""
+    shutil.copytree(finished.folder / "cache", tmp_path / "cache")
+    alone = {"generators": [SUBJECT | {"methods": ["svd"]}]}
+    toy.execute(tmp_path, toy.tiny(**alone), sets)
+    assert (kinds["calibrate"], set(kinds) - {"calibrate"}) == (4, {"imitate"})
+    kinds.clear()
+    toy.execute(tmp_path, toy.tiny(**alone, screening={"samples": 5}), sets)
+    assert not kinds
+    toy.execute(tmp_path, toy.tiny(**alone, ends={"samples": 7}), sets)
+    assert kinds["calibrate"] == 4
+
+
 def test_another_distance_makes_effects_anew_but_no_features(tmp_path, sets, finished, kinds, monkeypatch):
     def renamed(name, compute):
         distance = create_distance("stlpips-alex", compute)
@@ -118,7 +137,7 @@ def test_another_distance_makes_effects_anew_but_no_features(tmp_path, sets, fin
     shutil.copytree(finished.folder / "cache", tmp_path / "cache")
     monkeypatch.setattr(runner, "create_distance", renamed)
     toy.execute(tmp_path, toy.tiny(distance="lpips-alex"), sets)
-    assert set(kinds) == {"screen", *CURVE, "imitate"}
+    assert set(kinds) == {"end_points", *CURVE, "imitate"}
 
 
 def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp_path, sets, finished, kinds):
@@ -130,7 +149,8 @@ def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp
         changed = replace(found, t_max=2 * found.t_max)
         write_set(changed, set_path(longer, found.set_id), overwrite=True)
     toy.execute(tmp_path / "run", toy.tiny(), longer)
-    assert set(kinds) == (ALL | {"span_overlap"}) - {"unshifted_features", "reference_statistics", "floor", "samples"}
+    shared = {"unshifted_features", "reference_statistics", "floor", "end_floor", "damaged_shard", "samples"}
+    assert set(kinds) == (ALL | {"span_overlap"}) - shared
     assert kinds["curve"] == 2
 
 
@@ -154,7 +174,7 @@ def test_another_reference_shares_the_images_that_are_compared_with_it(tmp_path,
     subject = SUBJECT | {"reference": str(photos)}
     shutil.copytree(finished.folder / "cache", tmp_path / "run" / "cache")
     toy.execute(tmp_path / "run", toy.tiny(generators=[subject]), sets)
-    real = {*CURVE, "real_features", "reference_statistics", "floor"}
+    real = {*CURVE, "real_features", "reference_statistics", "floor", "end_points", "end_floor"}
     assert set(kinds) == real
     assert kinds["real_features"] == 1
     kinds.clear()

@@ -40,10 +40,10 @@ def test_each_direction_has_a_row_per_attribute_with_the_change_from_end_to_end(
         render = Edit(generator, direction, Compute()).prepare(codes_for(generator, "attributes", range(5), 0))
         ends = [toy.scorer()(render(t)) for t in (direction.t_min, direction.t_max)]
         change = (ends[1] - ends[0]).mean(0)
-        for index, name in enumerate(("brightness", "redness")):
+        for index, (name, spread) in enumerate((("brightness", 0.05), ("redness", 1.0))):
             row = rows.loc[(direction.name, name)]
             assert row["change"] == pytest.approx(float(change[index]), rel=1e-3, abs=1e-7)
-            assert row["standardised"] == pytest.approx(row["change"] / 0.05, rel=1e-5)
+            assert row["standardised"] == pytest.approx(row["change"] / spread, rel=1e-5)
             assert row["n"] == 5
 
 
@@ -57,16 +57,41 @@ def test_change_per_effect_is_set_against_both_ends_effects(finished):
 def test_latent_directions_are_measured_beside_parameter_directions(finished):
     every = table(finished, "directions")
     assert set(zip(every["space"], every["layer"], strict=True)) == {("parameter", "up"), ("z", "z")}
-    curves = table(finished, "curves")
-    assert set(curves["name"]) == {"toy.make/svd/up/0", "toy.make/random/up/0", "toy.make/random/z/0"}
+    measured = {name.rpartition("/")[0] for name in table(finished, "curves")["name"]}
+    assert measured == {"toy.make/svd/up", "toy.make/random/up", "toy.make/random/z"}
+
+
+def test_costly_experiments_measure_the_best_direction_of_each_set_by_its_verdict(finished):
+    every = table(finished, "directions")
+    rows = table(finished, "attributes").assign(pure=lambda frame: frame["share"] * frame["consistency"])
+    dominant = rows.loc[rows.groupby("name")["standardised"].transform(lambda v: v.abs() == v.abs().max())]
+    every = every.assign(pure=every["name"].map(dominant.set_index("name")["pure"]))
+    every["interpretable"] = every["verdict"] == "interpretable"
+    best = every.sort_values(["interpretable", "pure"]).groupby(["method", "layer"])["name"].last()
+    for name in ("curves", "locality", "reproduction"):
+        assert set(table(finished, name)["name"]) == set(best)
+    left_out = " ".join(finished.manifest.facts["left_out"])
+    assert "Curves were measured for the best direction of each set by verdict, then by share" in left_out
+
+
+def test_an_end_has_one_effect_in_all_tables(tmp_path, sets):
+    """By the codes of `ends`, where the curves measure effects on as many."""
+    run = toy.execute(tmp_path, toy.tiny(experiments=["ends", "curves"]), sets)
+    every, ends = table(run, "directions").set_index("name"), table(run, "ends")
+    for rows in (ends, table(run, "curves")):
+        for row in rows[rows["t"] != 0].to_dict("records"):
+            end = "effect_min" if row["t"] < 0 else "effect_max"
+            assert row["effect"] == pytest.approx(every.loc[row["name"], end], rel=1e-5)
+    assert set(every["n_effect"]) == {6}
+    assert set(ends["name"]) == set(every.index)
 
 
 def test_the_kernel_imitates_latent_directions_and_latents_imitate_the_kernels(finished):
-    targets = table(finished, "reproduction").groupby("name")["target"].apply(set).to_dict()
+    targets = table(finished, "reproduction").groupby(["method", "layer"])["target"].apply(set).to_dict()
     assert targets == {
-        "toy.make/svd/up/0": {"z", "activation up"},
-        "toy.make/random/up/0": {"z", "activation up"},
-        "toy.make/random/z/0": {"parameter up"},
+        ("svd", "up"): {"z", "activation up"},
+        ("random", "up"): {"z", "activation up"},
+        ("random", "z"): {"parameter up"},
     }
 
 
@@ -155,18 +180,12 @@ def test_an_imitation_for_which_there_is_no_space_is_refused_before_any_work(tmp
         toy.execute(tmp_path / "run", toy.judged(**only), judged_sets)
 
 
-def test_methods_are_not_compared_on_ends_that_did_not_reach_the_target(tmp_path, judged_sets):
-    values = {"calibrate": "brightness=0.001", "experiments": ["curves"]}
-    run = toy.execute(tmp_path / "run", toy.judged(**values), judged_sets)
-    reached = table(run, "calibration").set_index(["name", "end"])["is_reached"]
-    curves = table(run, "curves")
-    curves = curves[(curves["metric"] == "FD") & (curves["t"] != 0)]
-    for row in table(run, "methods").to_dict("records"):
-        name = f"toy.make/{row['method']}/{row['layer']}/0"
-        points = curves[curves["name"] == name]
-        fair = [
-            value
-            for t, value in zip(points["t"], points["value"], strict=True)
-            if reached[name, "t_min" if t < 0 else "t_max"]
-        ]
-        assert row["fd_mean"] == pytest.approx(np.mean(fair)) if fair else np.isnan(row.get("fd_mean", np.nan))
+def test_the_mean_of_a_method_is_of_its_directions_that_reach_the_effect(tmp_path, judged_sets):
+    run = toy.execute(tmp_path / "run", toy.judged(calibrate="brightness=0.001", experiments=["ends"]), judged_sets)
+    equal, methods = table(run, "equal"), table(run, "methods")
+    kernel = equal[equal["metric"] == "KID"]
+    assert len(kernel) == len(table(run, "directions"))
+    reached = kernel[kernel["reached"]].groupby(["method", "layer"])["value"]
+    methods = methods.set_index(["method", "layer"])
+    assert methods["kid_mean"].dropna().to_dict() == pytest.approx(reached.mean().to_dict(), rel=1e-6)
+    assert methods["kid_directions"].dropna().to_dict() == reached.size().to_dict()

@@ -63,7 +63,7 @@ def broken():
 class Reader(nn.Module):
     """Reads two attributes that are linear in the pixels."""
 
-    attributes = (Attribute("brightness", "lx", 0.05), Attribute("redness", "", 0.05))
+    attributes = (Attribute("brightness", "lx", 0.05), Attribute("redness", "", 1.0))
 
     def forward(self, images):
         """The mean of all pixels, and of red less blue."""
@@ -125,6 +125,10 @@ effect = 0.01
 effect_codes = 2
 [screening]
 samples = 4
+[ends]
+samples = 6
+[instrument]
+samples = 12
 [curves]
 directions = 1
 shifts = 3

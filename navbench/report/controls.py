@@ -1,0 +1,99 @@
+"""Methods beside their controls: which numbers are better than those of directions drawn at random."""
+
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import pandas as pd
+
+from navbench.report.numbers import listed, metric_name
+from navbench.report.tables import RunTables
+
+_BETTER = {
+    **dict.fromkeys(("FID", "FD", "KID", "area50"), "lower"),
+    **dict.fromkeys(("precision", "recall", "density", "coverage", "unexplained fraction"), "higher"),
+}
+"""Which side of a number is the better one, by what its name begins with; other numbers are not told of."""
+_VERDICTS = {
+    "better": "significantly better than {control} (Holm, 5 %)",
+    "undecided": "no better than chance (no significant difference from {control})",
+    "worse": "no better than chance (significantly worse than {control}; Holm, 5 %)",
+    "not compared": "not compared with {control}",
+}
+"""What is said of a method beside its control."""
+
+
+def control_sentences(tables: RunTables) -> Iterator[str]:
+    """Per generator and number, which methods are better than their control, and which are no better than chance."""
+    pairs = _beside_controls(tables)
+    for (generator, metric), rows in pairs.groupby(["generator", "metric"], sort=False):
+        if (rows["outcome"] == "not compared").all():
+            continue  # the ranking says why
+        side = _better(str(metric))
+        name = f"{metric_name(str(metric), str(rows['extractor'].iloc[0]))}{tables.of(generator)}"
+        yield f"In {name}, where {side} is better, {_told(rows)}."
+    yield from _without_control(tables)
+
+
+def _beside_controls(tables: RunTables) -> pd.DataFrame:
+    """The pairs of a method and its control, with `outcome`: a key of `_VERDICTS`.
+
+    The imitation by a layer's own activation is one number in all layers.
+    """
+    rows = tables.ranking
+    flipped = rows.rename(columns={"method": "against", "against": "method"})
+    pairs = pd.concat([rows, flipped], ignore_index=True)
+    keys = pd.MultiIndex.from_frame(pairs[["generator", "layer", "method"]])
+    control = _control_of(tables).reindex(keys).fillna("").to_numpy()
+    pairs = pairs[(pairs["against"] == control) & (pairs["metric"].map(_better) != "")]
+    records = pairs.to_dict("records")
+    numbers = [row["metric"].removesuffix(f" {row['layer']}") for row in records]
+    return pairs.assign(metric=numbers, outcome=[_outcome(row) for row in records])
+
+
+def _control_of(tables: RunTables) -> pd.Series:
+    """The name of each method's control, by generator, layer and method; '' of a control."""
+    keys = ["generator", "layer", "method"]
+    return tables.methods.drop_duplicates(keys).set_index(keys)["control"]
+
+
+def _better(metric: str) -> str:
+    return next((side for name, side in _BETTER.items() if metric.startswith(name)), "")
+
+
+def _outcome(row: dict[Hashable, Any]) -> str:
+    if row["status"]:
+        return "not compared"
+    if not row["lower"]:
+        return "undecided"
+    is_lower = row["lower"] == row["method"]
+    return "better" if is_lower == (_better(row["metric"]) == "lower") else "worse"
+
+
+def _told(rows: pd.DataFrame) -> str:
+    """The methods by how they compare with their controls, each with its places."""
+    parts = []
+    for outcome, verdict in _VERDICTS.items():
+        chosen = rows[rows["outcome"] == outcome]
+        if len(chosen):
+            methods = [
+                f"{method} ({', '.join(part['where'])})" for method, part in chosen.groupby("method", sort=False)
+            ]
+            several = len(methods) > 1
+            control = "their controls" if several else f"its control {chosen['against'].iloc[0]}"
+            parts.append(f"{listed(methods)} {'are' if several else 'is'} {verdict.format(control=control)}")
+    return "; ".join(parts)
+
+
+def _without_control(tables: RunTables) -> Iterator[str]:
+    """Methods that are compared, but whose control is not part of the run in their place."""
+    if tables.ranking.empty:
+        return
+    methods = tables.methods
+    measured = set(zip(methods["generator"], methods["layer"], methods["method"], strict=True))
+    lone = [
+        f"{row['method']} ({row['where']}{tables.of(row['generator'])})"
+        for row in methods.to_dict("records")
+        if row["control"] and (row["generator"], row["layer"], row["control"]) not in measured
+    ]
+    if lone:
+        yield f"Their controls are not part of this run, so nothing tells these from chance: {listed(lone)}."
