@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -154,6 +154,18 @@ class DirectionSet:
             float(self.t_min[index]),
             float(self.t_max[index]),
             {name: float(values[index]) for name, values in self.scores.items()},
+        )
+
+    def first(self, count: int) -> "DirectionSet":
+        """The same set with its first `count` directions alone; the whole one if it has no more."""
+        rows = slice(count)
+        return replace(
+            self,
+            coefficients=self.coefficients[rows],
+            t_min=self.t_min[rows],
+            t_max=self.t_max[rows],
+            labels=self.labels[rows],
+            scores={name: values[rows] for name, values in self.scores.items()},
         )
 
     @property

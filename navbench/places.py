@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -176,13 +176,25 @@ class Folder(Place):
         path = self.file(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_name(f".{path.name}.lock")):
+            with self._lock(name):
                 if self.version(name) != version:
                     raise Conflict(self.address(name))
                 write_atomically(path, content)
+        except FileNotFoundError:  # the folder has just been removed
+            raise Conflict(self.address(name)) from None
         except OSError as error:
             raise explained(error, path) from error
         return Version(content, content)
+
+    def _lock(self, name: str) -> FileLock:
+        path = self.file(name)
+        return FileLock(path.with_name(f".{path.name}.lock"))
+
+    def remove(self, name: str) -> None:
+        """Remove the folder, if no file lies in it; who creates the file `name` meanwhile waits, and makes it anew."""
+        with suppress(FileNotFoundError), self._lock(name):
+            if not any(self.names()):
+                shutil.rmtree(self.path)
 
     def delete(self, name: str) -> None:
         """See `Place`."""

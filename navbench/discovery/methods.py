@@ -206,9 +206,10 @@ class Discovery:
         common = (self.space, self.distance, settings, self.compute, self.seed)
         spectrum, earlier = self._timed(hessian_eigenvectors.piece(*common), f"spectrum of {describe(self.space)}")
         basis = DenseBasis(spectrum.vectors)
-        scores = {"rayleigh": spectrum.values, "residual": spectrum.residuals}
+        count = min(self.settings.directions, basis.count)
+        scores = {"rayleigh": spectrum.values[:count], "residual": spectrum.residuals[:count]}
         provenance = {"products": int(spectrum.products)}
-        return Found(basis, "stored", torch.eye(basis.count), "", earlier, scores, provenance)
+        return Found(basis, "stored", torch.eye(count, basis.count), "", earlier, scores, provenance)
 
     def _timed(self, piece: Piece[Timed], title: str) -> tuple[Timed, float]:
         """The result of a piece that takes long, and how many of its seconds were spent before now."""

@@ -15,7 +15,8 @@ class SpectrumSettings(Settings):
     """How the perceptual Hessian's leading eigenvectors are found (section 3.3).
 
     Attributes:
-        vectors: how many; the paper takes 64.
+        vectors: how many; the paper takes 64. The first `DiscoverySettings.directions` of them are directions, and
+            `hybrid` learns on all.
         megabytes: that they may take in a file, where fewer are found if `vectors` take more; 0 for no limit.
         codes: over how many codes the expectation goes; the paper takes 512.
         solver: 'krylov', exact products in a block Krylov space; or 'power', the paper's eq. 4.

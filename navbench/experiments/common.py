@@ -83,6 +83,7 @@ class Common(Settings):
         rediscover: find directions anew, even where there are some.
         calibrate: what every direction's range is solved for, 'effect=0.2' or 'wheel radius=+2px'; '' for the ranges
             of the direction files.
+        directions: of each set, the first ones, to measure those alone where `only` names none; 0 for all.
         only: directions by name, to measure those alone; empty for what each experiment's `directions` says.
         experiments: by name, beside those that are part of every run.
     """
@@ -93,6 +94,7 @@ class Common(Settings):
     batch: int = Field(32, ge=1, json_schema_extra=SPEED)
     rediscover: bool = False
     calibrate: str = ""
+    directions: int = Field(0, ge=0)
     only: tuple[str, ...] = ()
     experiments: tuple[str, ...] = ()
     generators: tuple[Subject, ...] = Field(min_length=1)

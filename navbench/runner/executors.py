@@ -1,6 +1,5 @@
 """From who is to compute to the executor that has it computed."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,4 +56,4 @@ def discoverer(staff: Staff, out: Path, compute: Compute) -> Iterator[Executor]:
         for name in [*folder.names()]:
             if name != LEASE:
                 folder.delete(name)
-    shutil.rmtree(folder.path, ignore_errors=True)
+    folder.remove(LEASE)

@@ -1,7 +1,8 @@
 """From a suite to the directions of a run: which sets, which of their directions, and what is left out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from navbench.directions import DirectionSet
 from navbench.errors import NavbenchError, unknown
 from navbench.experiments.catalogue import catalogue
 from navbench.experiments.experiment import Places
@@ -68,10 +69,16 @@ def plan(suite: Suite, subject: Subject, generator: Generator, library: Library)
     return Plan(
         layers_of(subject, generator, library),
         tuple(every.values()),
-        tuple(file.load(generator) for file in files),
-        {name: tuple(file.load(generator) for file in each) for name, each in further.items()},
+        _loaded(files, suite, generator),
+        {name: _loaded(each, suite, generator) for name, each in further.items()},
         only,
     )
+
+
+def _loaded(files: Iterable[SetFile], suite: Suite, generator: Generator) -> tuple[DirectionSet, ...]:
+    """Sets, with the first directions alone where the suite says so."""
+    count = 0 if suite.only else suite.directions
+    return tuple(file.load(generator).first(count or file.count) for file in files)
 
 
 def _set_ids(places: Places, generator: Generator) -> list[str]:
@@ -104,6 +111,8 @@ def left_out(on: Measurement) -> Iterator[str]:
     if plan_.only:
         yield f"Measured: {', '.join(plan_.only)}, with {', '.join(suite.experiments)}; nothing else was asked for."
         return
+    if 0 < suite.directions < max(file.count for file in plan_.files):
+        yield f"Of each set of {on.generator.name} the first {suite.directions} directions were measured, and no others."
     for experiment in on.bench.catalogue:
         if on.asks_for(type(experiment)):
             yield from experiment.gaps(on)

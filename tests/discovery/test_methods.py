@@ -61,7 +61,7 @@ def discovery(settings=SETTINGS, layer=LAYER, seed=3):
 @pytest.mark.parametrize("method", IN_WEIGHTS)
 def test_every_direction_of_every_method_has_unit_norm_and_its_place(found, method):
     directions = list(found[method])
-    assert len(directions) == (5 if method == "spectrum" else 4)
+    assert len(directions) == 4
     for index, direction in enumerate(directions):
         assert float(direction.offset.norm()) == pytest.approx(1, abs=1e-5)
         assert direction.name == f"convolutions/{method}/{LAYER}/{index}"

@@ -312,6 +312,19 @@ def test_two_discoveries_with_workers_do_not_share_a_folder(tmp_path):
     assert not pieces.exists()
 
 
+def test_a_discovery_that_begins_when_another_ends_keeps_its_pieces(tmp_path, monkeypatch):
+    folder, release = Folder(tmp_path / ".pieces"), Lease._release
+
+    def release_and_lose(lease):
+        release(lease)
+        folder.write("cache/first.safetensors", b"of the second")
+
+    monkeypatch.setattr(Lease, "_release", release_and_lose)
+    with discoverer(TWO, tmp_path, Compute()):
+        pass
+    assert folder.read("cache/first.safetensors") == b"of the second"
+
+
 def test_a_resumed_run_tells_what_all_its_workers_did(tmp_path, judged_sets):
     first = judged_run(tmp_path, judged_sets, Staff()).manifest.facts["workers"]["driver"]
     again = judged_run(tmp_path, judged_sets, Staff(), strips={"codes": 3}).manifest.facts["workers"]["driver"]

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -211,3 +212,17 @@ def test_a_run_that_was_taken_over_ends_with_one_sentence_and_leaves_the_other_s
     assert left == 0
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2
     assert json.loads((tmp_path / LEASE).read_text())["pid"] == 4242
+
+
+def test_a_lease_is_taken_in_a_folder_that_is_removed_meanwhile(tmp_path, monkeypatch):
+    folder, lock, removed = Folder(tmp_path / "run"), Folder._lock, []
+
+    def remove_and_lock(self, name):
+        if not removed:
+            removed.append(shutil.rmtree(folder.path))
+        return lock(self, name)
+
+    monkeypatch.setattr(Folder, "_lock", remove_and_lock)
+    with Lease(folder).held():
+        assert folder.exists(LEASE)
+    assert removed
