@@ -180,8 +180,6 @@ class Folder(Place):
                 if self.version(name) != version:
                     raise Conflict(self.address(name))
                 write_atomically(path, content)
-        except FileNotFoundError:  # the folder has just been removed
-            raise Conflict(self.address(name)) from None
         except OSError as error:
             raise explained(error, path) from error
         return Version(content, content)
