@@ -23,14 +23,18 @@ _VERDICTS = {
 
 
 def control_sentences(tables: RunTables) -> Iterator[str]:
-    """Per generator and number, which methods are better than their control, and which are no better than chance."""
-    pairs = _beside_controls(tables)
-    for (generator, metric), rows in pairs.groupby(["generator", "metric"], sort=False):
+    """Per generator, which methods are better than their control, and which are no better than chance.
+
+    Numbers by which the same is told share a sentence.
+    """
+    alike: dict[tuple[str, str, str, str], list[str]] = {}
+    for (generator, metric), rows in _beside_controls(tables).groupby(["generator", "metric"], sort=False):
         if (rows["outcome"] == "not compared").all():
             continue  # the ranking says why
-        side = _better(str(metric))
-        name = f"{metric_name(str(metric), str(rows['extractor'].iloc[0]))}{tables.of(generator)}"
-        yield f"In {name}, where {side} is better, {_told(rows)}."
+        extractor = str(rows["extractor"].iloc[0])
+        alike.setdefault((generator, extractor, _better(metric), _told(rows)), []).append(metric)
+    for (generator, extractor, side, told), metrics in alike.items():
+        yield f"In {metric_name(listed(metrics), extractor)}{tables.of(generator)}, where {side} is better, {told}."
     yield from _without_control(tables)
 
 

@@ -153,3 +153,12 @@ def test_figures_draw_controls_hollow_and_call_them_so(cars: RunTables) -> None:
         if line.get_marker() == "o" and line.get_ydata()[0] in (0, 1)  # the small points of directions lie between
     }
     assert hollow == {0: False, 1: True}
+
+
+def test_numbers_by_which_the_same_is_told_share_a_sentence(told: Callable) -> None:
+    shares = [ranked("hybrid", "random-in-spectrum", "", metric) for metric in ("precision", "coverage")]
+    sentences = told(ranked("hybrid", "random-in-spectrum", "hybrid"), *shares)
+    assert [sentence.partition(" is better")[0] for sentence in sentences] == [
+        "In KID, where lower",
+        "In precision and coverage, where higher",
+    ]
