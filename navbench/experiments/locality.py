@@ -167,7 +167,7 @@ def groups(codes: int, count: int = 10) -> list[range]:
 
 
 class LocalitySettings(Settings):
-    """Heatmaps over `samples` codes and a uniform grid of `shifts`, of the first `directions` of each set."""
+    """Heatmaps over `samples` codes and a uniform grid of `shifts`, of the best `directions` of each set."""
 
     directions: int = Field(2, ge=0)
     samples: int = Field(64, ge=2)

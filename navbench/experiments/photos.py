@@ -40,7 +40,7 @@ class PhotoSettings(Settings):
         spaces: where they are projected; empty for w+, or where there is none, z and z with the layer's activations,
             and for a latent direction that moves nothing there, its own space.
         steps: of the projector; the original's are 1000.
-        directions: how many of each set, from the first.
+        directions: how many of each set, the best ones (`Measurement.leading`).
     """
 
     count: int = Field(4, ge=1)

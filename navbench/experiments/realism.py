@@ -33,7 +33,7 @@ class CurveSettings(Settings):
     """FD and KID against the shift.
 
     Attributes:
-        directions: how many of each set, from the first.
+        directions: how many of each set, the best ones (`Measurement.leading`).
         shifts: points of a curve, odd, t = 0 inside.
         samples: images per point.
         reference_samples: images of a reference that can be drawn without end; 0 for as many as `samples`.

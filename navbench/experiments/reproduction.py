@@ -33,7 +33,7 @@ EQUAL_EFFECT = 0.25
 
 
 class ReproductionSettings(Settings):
-    """The test of eq. 5, of the first `directions` of each set at t_max, beside random directions of their space.
+    """The test of eq. 5, of the best `directions` of each set at t_max, beside random directions of their space.
 
     Attributes:
         targets: the spaces that are to imitate: of a parameter direction, latent spaces and 'activation', the tensor

@@ -23,7 +23,7 @@ from navbench.work import Piece, pure
 
 
 class StripSettings(Settings):
-    """Image sequences: `codes` rows of `shifts` images, of the first `directions` of each set."""
+    """Image sequences: `codes` rows of `shifts` images, of the best `directions` of each set."""
 
     directions: int = Field(2, ge=0)
     codes: int = Field(3, ge=1)
