@@ -112,7 +112,7 @@ def left_out(on: Measurement) -> Iterator[str]:
         yield f"Measured: {', '.join(plan_.only)}, with {', '.join(suite.experiments)}; nothing else was asked for."
         return
     if 0 < suite.directions < max(file.count for file in plan_.files):
-        yield f"Of each set of {on.generator.name} the first {suite.directions} directions were measured, and no others."
+        yield f"Only the first {suite.directions} directions of each set of {on.generator.name} were measured."
     for experiment in on.bench.catalogue:
         if on.asks_for(type(experiment)):
             yield from experiment.gaps(on)
