@@ -308,3 +308,13 @@ def test_the_report_of_a_direction_names_its_ends_as_the_curve_has_them(finished
         assert curve.iloc[0] == row["fd_at_min"]
         assert curve.iloc[-1] == row["fd_at_max"]
         assert (curve.index[0], curve.index[-1]) == (row["t_min"], row["t_max"])
+
+
+def test_the_first_directions_of_each_set_are_measured_alone_and_the_report_says_so(tmp_path):
+    sets = toy.write_sets(tmp_path / "sets", count=3)
+    run = toy.execute(tmp_path / "run", toy.tiny(directions=2), sets)
+    names = pd.read_csv(tmp_path / "run" / "tables" / "directions.csv")["name"]
+    assert sorted(names) == [f"toy.make/{method}/up/{index}" for method in ("random", "svd") for index in (0, 1)]
+    assert "Only the first 2 directions of each set of toy.make were measured." in run.manifest.facts["left_out"]
+    every = toy.execute(tmp_path / "every", toy.tiny(directions=3), sets)
+    assert not any("Only the first" in sentence for sentence in every.manifest.facts["left_out"])
