@@ -1,7 +1,10 @@
 """The commands: what they print, what they leave behind, and with which exit code they end."""
 
+import io
+import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -219,6 +222,27 @@ def test_directions_are_listed_as_a_table_for_programs(call, folder, tmp_path):
     listed = pd.read_csv(tmp_path / "list.csv")
     assert list(listed["set"]) == ["toy/random/up", "toy/svd/up"]
     assert list(listed["sha256"]) == [Library([folder / "sets"]).sets[name].sha256 for name in listed["set"]]
+
+
+def test_the_list_has_the_verdicts_of_a_run_for_the_sets_that_it_measured(call, finished, folder, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished[0], run)
+    table = pd.read_csv(run / "tables" / "directions.csv")
+    verdicts = {"toy/svd/up/0": ("interpretable", "hue"), "toy/svd/up/1": ("entangled", "size")}
+    table = table.assign(verdict=table["name"].map(lambda name: verdicts.get(name, ("",))[0]))
+    table["attribute"] = [verdicts.get(name, ("", ""))[1] for name in table["name"]]
+    table.to_csv(run / "tables" / "directions.csv", index=False)
+
+    def listed():
+        lines = call(f"directions list --directions sets --generator toy --csv --run {run}").stdout
+        return dict(pd.read_csv(io.StringIO(lines)).set_index("set")["verdicts"].fillna(""))
+
+    assert listed() == {"toy/svd/up": "1 entangled, 1 interpretable: hue", "toy/random/up": ""}
+    manifest = json.loads((run / "manifest.json").read_text())
+    for each in manifest["direction_sets"]:
+        each["sha256"] = "0" * 64  # another set of the same name
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    assert set(listed().values()) == {""}
 
 
 def test_a_direction_is_shown_with_its_range_and_its_file(call, folder):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from navbench.cli.common import (
+    PLACE,
     checkpoint_options,
     console,
     created,
@@ -24,6 +25,7 @@ from navbench.library import library, open_set, relabel
 
 if TYPE_CHECKING:
     from navbench.generators.options import Options
+    from navbench.places import Place
 
 
 @click.group("directions", cls=click.Group, **example("navbench directions list"))
@@ -37,16 +39,21 @@ directions.add_command(export_directions)
 
 @directions.command("list", **example("navbench directions list --generator faces"))
 @click.option("--generator", help="Only those of one generator.")
+@click.option("--run", type=PLACE, metavar="RUN", help="A run, for the verdicts of the sets that it measured.")
 @click.option("--csv", "as_csv", is_flag=True, help="As a table for programs, such as directions/index.csv.")
 @directions_option
-def list_directions(generator: str | None, as_csv: bool, folder: Path | None) -> None:
+def list_directions(generator: str | None, run: Place | None, as_csv: bool, folder: Path | None) -> None:
     """List the direction sets."""
+    verdicts = {} if run is None else _verdicts(run)
     rows = [
-        (set_id, str(file.count), file.status, "; ".join(filter(None, file.header["labels"])), file.sha256)
+        (
+            *(set_id, str(file.count), file.status, verdicts.get(file.sha256, "")),
+            *("; ".join(filter(None, file.header["labels"])), file.sha256),
+        )
         for set_id, file in sorted(library(folder).sets.items())
         if generator in (None, file.header["generator"])
     ]
-    columns = ("set", "directions", "status", "labels", "sha256")
+    columns = ("set", "directions", "status", "verdicts", "labels", "sha256")
     if as_csv:
         written = io.StringIO()
         csv.writer(written, lineterminator="\n").writerows([columns, *rows])
@@ -54,8 +61,24 @@ def list_directions(generator: str | None, as_csv: bool, folder: Path | None) ->
         return
     table = folding(*columns)
     for row in rows:
-        table.add_row(*row[:4], row[4][:12])
+        table.add_row(*row[:-1], row[-1][:12])
     console.print(table)
+
+
+def _verdicts(run: Place) -> dict[str, str]:
+    """By a set's sha256 how many of its directions are what, with the attributes of the interpretable ones."""
+    from navbench.runs import open_run
+
+    opened = open_run(run)
+    files = {each["set_id"]: each["sha256"] for each in opened.manifest["direction_sets"]}
+    table = opened["directions"]
+    table = table[table["verdict"] != ""]
+    told: dict[str, str] = {}
+    for set_id, rows in table.groupby(table["name"].str.rpartition("/")[0]):
+        counts = [f"{count} {kind}" for kind, count in rows["verdict"].value_counts().sort_index().items()]
+        attributes = sorted(set(rows.loc[rows["verdict"] == "interpretable", "attribute"]))
+        told[files[set_id]] = ", ".join(counts) + (f": {', '.join(attributes)}" if attributes else "")
+    return told
 
 
 @directions.command("label", **example('navbench directions label my-directions/faces/svd/main.6.safetensors 3 "hair"'))
