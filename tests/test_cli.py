@@ -235,7 +235,7 @@ def test_the_list_has_the_verdicts_of_a_run_for_the_sets_that_it_measured(call, 
 
     def listed():
         lines = call(f"directions list --directions sets --generator toy --csv --run {run}").stdout
-        return dict(pd.read_csv(io.StringIO(lines)).set_index("set")["verdicts"].fillna(""))
+        return dict(pd.read_csv(io.StringIO(lines), keep_default_na=False).set_index("set")["verdicts"])
 
     assert listed() == {"toy/svd/up": "1 entangled, 1 interpretable: hue", "toy/random/up": ""}
     manifest = json.loads((run / "manifest.json").read_text())
