@@ -26,15 +26,21 @@ RIVALS = ("start", "random in basis")
 """What learned directions must be told apart better than; the basis itself is reported and not asserted."""
 
 
-def training_of(learned: Learned, control: Learned, start: Tensor, basis: Basis) -> dict[str, Any]:
-    """The provenance of a training: its loss and accuracy, beside those of its control, and where its rows went."""
+def training_of(learned: Learned, fresh: Learned, control: Learned, start: Tensor, basis: Basis) -> dict[str, Any]:
+    """The provenance of a training: its loss and accuracy, and where its rows went.
+
+    Beside it stand those of reconstructors that learned alone: a fresh one, on the rows that were learned, and the
+    control's, on their start.
+    """
     cosines = (learned.coefficients * start).sum(1).abs()
     offsets = basis.combine(learned.coefficients).flatten(1)
     offsets = offsets / offsets.norm(dim=1, keepdim=True)
     return {
         "losses": learned.eighths,
+        "fresh_loss": fresh.eighths[-1],
         "control_loss": control.eighths[-1],
         "accuracy": float(learned.accuracy.nanmean()),
+        "fresh_accuracy": float(fresh.accuracy.nanmean()),
         "control_accuracy": float(control.accuracy.nanmean()),
         "shift_error": float(learned.shift_error),
         "released": int(learned.released),

@@ -79,7 +79,7 @@ class Checkpoint:
 
     def of(self, part: str) -> "Checkpoint":
         """The checkpoint of another training of the same set."""
-        return replace(self, name=f"{self.name}-{part}")
+        return replace(self, name=f"{self.name}-{part.replace(' ', '-')}")
 
     def exists(self) -> bool:
         """Whether a training was interrupted."""

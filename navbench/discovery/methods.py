@@ -33,6 +33,9 @@ from navbench.work import Executor, Piece, Unstored
 Stages = Callable[[str], AbstractContextManager[Report]]
 Timed = TypeVar("Timed", Eigenvectors, Learned)
 
+CONTROL, FRESH = "control", "fresh reconstructor"
+"""The trainings of a reconstructor alone, beside that of coefficients: on their start, and on what they became."""
+
 
 def quiet(title: str) -> AbstractContextManager[Report]:
     """No-op stages."""
@@ -227,19 +230,26 @@ class Discovery:
         begin = {"axes": start_near_axes, "random": start_anywhere}[settings.start]
         count = min(settings.directions or self.settings.directions, basis.count)
         start = begin(count, basis.count, self.seed)
-        where = describe(self.space)
-        piece = learn.piece(pairs, start, settings, self.compute, checkpoint=checkpoint)
-        learned, earlier = self._timed(piece, f"{row.name} in {where}")
+        where, earlier = describe(self.space), found.earlier
         frozen = settings.model_copy(update={"row_learning_rate": 0.0})
-        piece = learn.piece(pairs, start, frozen, self.compute, checkpoint=checkpoint and checkpoint.of("control"))
-        control, before = self._timed(piece, f"{row.name} in {where}, the control")
+
+        def trained(rows: Tensor, by: LearnSettings, part: str = "") -> Learned:
+            nonlocal earlier
+            kept = checkpoint and (checkpoint.of(part) if part else checkpoint)
+            piece = learn.piece(pairs, rows, by, self.compute, checkpoint=kept)
+            result, before = self._timed(piece, f"{row.name} in {where}" + (f", the {part}" if part else ""))
+            earlier += before
+            return result
+
+        learned = trained(start, settings)
+        control = trained(start, frozen, CONTROL)
+        fresh = trained(learned.coefficients, frozen, FRESH)
         provenance: dict[str, Any] = {"reconstructor": settings.reconstructor, "shift": limit}
-        provenance |= training_of(learned, control, start, found.basis)
+        provenance |= training_of(learned, fresh, control, start, found.basis)
         if len(start) == found.basis.count:
             provenance["span"] = f"a rotation of the {row.basis} basis, whose span is that of the directions"
         order = learned.accuracy.nan_to_num(-1).argsort(descending=True, stable=True)
         coefficients, scores = learned.coefficients[order], {"accuracy": learned.accuracy[order]}
-        earlier += before + found.earlier
         return replace(
             found, coefficients=coefficients, scores=scores, provenance=provenance, earlier=earlier, start=start
         )

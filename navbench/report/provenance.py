@@ -92,6 +92,7 @@ _LEARNING = {
     "Loss": ("losses",),
     "of the control": ("control_loss",),
     "Held-out accuracy": ("accuracy",),
+    "of a fresh reconstructor": ("fresh_accuracy",),
     "of the control ": ("control_accuracy",),
     "Cosine to the start": ("cosine_to_start",),
     "Overlap": ("overlap",),
@@ -116,8 +117,9 @@ def _learning(manifest: dict[str, Any]) -> Table:
         rows.append((words[0], *(Cell(significant(number), number) for number in numbers), words[1]))
     caption = (
         "Learned sets. The loss is of the last eighth of the steps; the control is a reconstructor that learned on the "
-        "same pairs with the rows at their start. Accuracy and recognition: higher is better; recognition is the share "
-        "of edits at equal effect whose direction is named by the nearest class mean of pooled differences."
+        "same pairs with the rows at their start, a fresh one learned so with the rows that were found. Accuracy and "
+        "recognition: higher is better; recognition is the share of edits at equal effect whose direction is named by "
+        "the nearest class mean of pooled differences."
     )
     return Table(caption, ("Set", *map(str.strip, _LEARNING), "Learning"), tuple(rows))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from navbench.compute import Compute
 from navbench.directions import write_set
 from navbench.discovery.learn import Checkpoint
-from navbench.discovery.methods import Discovery, Stages, quiet
+from navbench.discovery.methods import CONTROL, FRESH, Discovery, Stages, quiet
 from navbench.discovery.settings import DiscoverySettings
 from navbench.errors import NavbenchError
 from navbench.generators.base import Generator
@@ -80,7 +80,7 @@ class _Sets:
             if _combines_spectrum(method) and (other := self._path("spectrum")).exists():
                 spectrum = open_set(other).load(space.generator)
             write_set(self.discovery.run(method, spectrum, checkpoint), path, overwrite=self.overwrite)
-        for state in (checkpoint, checkpoint.of("control")):
+        for state in (checkpoint, checkpoint.of(CONTROL), checkpoint.of(FRESH)):
             state.remove()
         return path
 

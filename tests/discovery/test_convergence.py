@@ -77,7 +77,7 @@ def learned(rows, losses, accuracy=1.0):
 def test_the_cosine_to_the_start_is_that_of_each_row_to_its_own_whatever_its_sign():
     start, basis = torch.eye(3), DenseBasis(torch.eye(3))
     rows = torch.tensor([[-1.0, 0.0, 0.0], [0.0, 0.6, 0.8], [0.0, -0.8, 0.6]])
-    told = training_of(learned(rows, [1.0]), learned(start, [1.0]), start, basis)
+    told = training_of(learned(rows, [1.0]), learned(rows, [1.0]), learned(start, [1.0]), start, basis)
     assert told["cosine_to_start"] == pytest.approx((1 + 0.6 + 0.6) / 3)
     assert told["largest_cosine_to_start"] == 1
     assert told["overlap"] == pytest.approx(0, abs=1e-6)
@@ -85,16 +85,18 @@ def test_the_cosine_to_the_start_is_that_of_each_row_to_its_own_whatever_its_sig
 
 def test_the_overlap_is_that_of_offsets_not_of_coefficients():
     basis = DenseBasis(torch.tensor([[1.0, 0.0], [0.6, 0.8]]))
-    told = training_of(learned(torch.eye(2), [1.0]), learned(torch.eye(2), [1.0]), torch.eye(2), basis)
+    told = training_of(*3 * [learned(torch.eye(2), [1.0])], torch.eye(2), basis)
     assert told["overlap"] == pytest.approx(0.6)
 
 
 def test_a_training_is_told_by_the_loss_of_its_eighths_and_of_its_control():
     rows = F.normalize(noise(0, 2, 4), dim=1)
     ours, control = learned(rows, list(range(16, 0, -1)), 0.75), learned(rows, 16 * [7], 0.5)
-    told = training_of(ours, control, rows, DenseBasis(torch.eye(4)))
+    fresh = learned(rows, 16 * [3], 0.625)
+    told = training_of(ours, fresh, control, rows, DenseBasis(torch.eye(4)))
     assert told["losses"] == [15.5 - 2 * index for index in range(8)]
     assert (told["control_loss"], told["accuracy"], told["control_accuracy"]) == (7, 0.75, 0.5)
+    assert (told["fresh_loss"], told["fresh_accuracy"]) == (3, 0.625)
     assert told["released"] == 3
 
 

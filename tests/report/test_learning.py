@@ -14,6 +14,7 @@ PROVENANCE = {
     "losses": [0.9, 0.5, 0.3, 0.2, 0.1, 0.06, 0.042, 0.0412],
     "control_loss": 0.0881,
     "accuracy": 0.987,
+    "fresh_accuracy": 0.981,
     "control_accuracy": 0.954,
     "cosine_to_start": 0.586,
     "overlap": 0.0123,
@@ -83,7 +84,7 @@ def test_the_page_says_nothing_of_it_if_all_have_converged(run):
 def test_the_provenance_of_a_learned_set_shows_what_its_convergence_rests_on(run):
     run = with_provenance(run, **PROVENANCE, status="not converged", failed=["The loss still fell by 20%."])
     page = unescape(write_report(run).read_text(encoding="utf-8"))
-    for shown in ("0.0412", "0.0881", "0.987", "0.954", "0.586", "0.0123", "0.813", "0.611", "0.744", "0.557"):
+    for shown in ("0.0412", "0.0881", "0.987", "0.981", "0.954", "0.586", "0.0123", "0.813", "0.611", "0.744", "0.557"):
         assert shown in page
     assert "not converged. The loss still fell by 20%." in page
 

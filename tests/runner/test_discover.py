@@ -150,11 +150,11 @@ def test_a_killed_discovery_goes_on_where_it_was_and_finds_the_same(tmp_path, mo
     store = Store(tmp_path / "cache")
     eigenvectors = calls(monkeypatch, bases, "krylov", 1)
     ends = calls(monkeypatch, EffectMeter, "reach_by", 100)
-    steps = calls(monkeypatch, learn.Learner, "train_step", 2)  # one of the training, one of its control
+    steps = calls(monkeypatch, learn.Learner, "train_step", 3)  # of the training, its control, and a fresh reconstructor
     discover(*common, tmp_path / "sets", executor=InProcess(store))
     assert eigenvectors == [], "they were found before the first range was"
     assert len(ends) == len(every) - killed // 2 * 2
-    assert len(steps) == 2 * (killed < 4)
+    assert len(steps) == 3 * (killed < 4)
     for ours, theirs in zip(sets(tmp_path / "sets"), sets(tmp_path / "whole"), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
 
