@@ -14,14 +14,16 @@ import torch
 from torch import Tensor
 
 from navbench import seeds
-from navbench.metrics.precision_recall import NARROW, WIDE, Variances, shares_of
+from navbench.metrics.precision_recall import NARROW, SHARES, WIDE, Variances, shares_of
 
 MOST = 1024
 """Samples of each kind that are split, the first ones; from there on a variance falls as 1/n."""
 LEAST = 4 * (WIDE + 1)
 """Of fewer, a quarter has too few neighbours."""
-LISTED = 64
-"""Nearest others that are listed; a quarter holds a sixth of them in all but one case in ten thousand."""
+LISTED = 256
+"""Nearest others that are listed, of which a quarter of the samples that are split must hold enough."""
+_UNLISTED = 0.01
+"""The largest share of balls whose radius may be cut at the end of a list; beyond, the variances are unknown."""
 _SPLITS = 4
 """Random splits into quarters; each has three pairs of halves."""
 _PAIRS = [torch.tensor(pairs) for pairs in (((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2)))]
@@ -34,8 +36,8 @@ class Nearest:
     """The nearest others of each of s samples, (s, l) each, ascending; on the CPU.
 
     Attributes:
-        squared: their squared distances, float32.
-        indices: which they are.
+        squared: their squared distances, float32; infinite of those that are left out.
+        indices: which they are; s of those.
     """
 
     squared: Tensor
@@ -51,15 +53,20 @@ class Nearest:
         """Of the first samples alone."""
         if count == len(self.squared):
             return self
-        squared = torch.where(self.indices < count, self.squared, math.inf)[:count]
-        order = squared.sort(dim=1, stable=True)
-        return Nearest(order.values, self.indices[:count].gather(1, order.indices))
+        order = torch.where(self.indices < count, self.squared, math.inf)[:count].sort(dim=1, stable=True)
+        return Nearest(order.values, self.indices[:count].clamp(max=count).gather(1, order.indices))
 
     def radii(self, parts: Tensor) -> tuple[Tensor, Tensor]:
-        """The squared radii of balls in parts (G, p) of the samples: of precision and recall, and of the others."""
-        labels = torch.full((len(self.squared),), -1)
+        """The squared radii of balls in parts (G, p) of the samples: of precision and recall, and of the others.
+
+        NaN, all of them, if too many lists end before the radius.
+        """
+        labels = torch.full((len(self.squared) + 1,), -1)  # the last of what is left out
         labels[parts] = torch.arange(len(parts))[:, None]
-        rank = (labels[self.indices] == labels[:, None]).cumsum(dim=1)
+        rank = (labels[self.indices] == labels[:-1, None]).cumsum(dim=1)
+        ends = rank[:, -1][parts] < min(WIDE, parts.shape[1] - 1)
+        if ends.double().mean() > _UNLISTED:
+            return torch.full((2, *parts.shape), math.nan).unbind()
         last = self.squared.shape[1] - 1  # of what is listed, where a part holds fewer
         places = torch.stack([(rank < k).sum(dim=1).clamp(max=last) for k in (NARROW, WIDE)], dim=1)
         narrow, wide = self.squared.gather(1, places)[parts].unbind(dim=-1)
@@ -116,6 +123,8 @@ def _spread(ours: Nearest, across: Tensor, theirs: Nearest, rows: Tensor, column
     """
     count = len(rows)
     (narrow, _), (reference_narrow, reference_wide) = ours.radii(rows), theirs.radii(columns)
+    if narrow.isnan().any() or reference_narrow.isnan().any():
+        return torch.full((2, len(SHARES)), math.nan, dtype=torch.float64)
     blocks = across.index_select(0, rows.flatten()).index_select(1, columns.flatten())
     table = torch.stack(
         [

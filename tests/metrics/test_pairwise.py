@@ -1,5 +1,7 @@
 """All that is computed from pairs, against the definitions written out."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from navbench.metrics.estimate import Estimate, ReferenceDraw
 from navbench.metrics.pairwise import PairwiseReference
 from navbench.metrics.precision_recall import SHARES
+from navbench.metrics.splits import Nearest
 
 
 def normal(seed, n, dimensions=6, away=0.0):
@@ -72,3 +75,31 @@ def test_every_product_among_samples_is_computed_in_one_order_only(monkeypatch):
     assert pairs == 80 * 100 / 2
     reference.measure(normal(1, 60))
     assert pairs == 80 * 100 / 2 + 60 * 80 / 2 + 60 * 80
+
+
+@pytest.mark.parametrize(("n", "m"), [(300, 1100), (1500, 1100)])
+def test_errors_of_shares_are_known_where_samples_and_reference_differ_in_number(n, m):
+    generator = torch.Generator().manual_seed(0)
+    reference, samples = (torch.randn(count, 8, generator=generator).double() for count in (m, n))
+    _, shares = PairwiseReference.of(reference).measure(0.9 * samples)
+    p = shares.precision.value
+    assert shares.precision.stderr == pytest.approx((p * (1 - p) / n) ** 0.5, rel=0.01)
+    for name in SHARES:
+        assert 0 < getattr(shares, name).stderr <= getattr(shares, name).stderr_both < 0.1
+
+
+def test_the_radii_of_the_first_samples_are_theirs_alone():
+    points = torch.randn(400, 4, generator=torch.Generator().manual_seed(1))
+    squared = torch.cdist(points, points).square().fill_diagonal_(math.inf)
+    parts = torch.randperm(200, generator=torch.Generator().manual_seed(2)).view(4, 50)
+    cut, alone = Nearest.of(squared).first(200), Nearest.of(squared[:200, :200])
+    for ours, theirs in zip(cut.radii(parts), alone.radii(parts), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_radii_are_unknown_where_lists_end_before_them():
+    points = torch.randn(1000, 4, generator=torch.Generator().manual_seed(1))
+    nearest = Nearest.of(torch.cdist(points, points).square().fill_diagonal_(math.inf)).first(30)
+    narrow, wide = nearest.radii(torch.arange(28).view(4, 7))
+    assert narrow.isnan().all()
+    assert wide.isnan().all()
