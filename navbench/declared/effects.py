@@ -73,7 +73,7 @@ LOCAL = (
             *estimated(
                 "control_difference", "the unexplained fraction less theirs, by codes and their spread", empty=True
             ),
-            number("control_p", "p of that difference, adjusted for all of the generator after Holm", empty=True),
+            number("control_p", "p of that difference, adjusted for all tests of the run after Holm", empty=True),
             text(
                 "than_control",
                 "whether 'more' or 'less' of the edit is left than of the control, or it is 'undecided'; empty if they "

@@ -187,6 +187,8 @@ class Learner:
         loss.backward()
         self.optimizer.step()
         if self.coefficients.requires_grad:
+            if not self.coefficients.isfinite().all():  # the retraction reads them, too
+                raise _diverged(float(loss), self.step + 1)
             with torch.no_grad():
                 self.coefficients.copy_(retracted(self.coefficients))
 
@@ -317,8 +319,12 @@ def _read(losses: list[Tensor], last: int) -> list[tuple[float, float]]:
     values = [(loss, accuracy) for loss, accuracy in torch.stack(losses).tolist()]
     for step, (loss, _) in enumerate(values, start=last - len(values) + 1):
         if not loss < float("inf"):
-            raise Failure(f"The training loss is {loss} at step {step}; lower the shift or the rate.")
+            raise _diverged(loss, step)
     return values
+
+
+def _diverged(loss: float, step: int) -> Failure:
+    return Failure(f"The training loss is {loss} at step {step}; lower the shift or the rate.")
 
 
 @rehearses(learn)

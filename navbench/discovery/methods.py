@@ -43,6 +43,23 @@ def quiet(title: str) -> AbstractContextManager[Report]:
 
 
 @dataclass(frozen=True)
+class Learning:
+    """A training of coefficients from `start`, and what it needs to be judged.
+
+    Attributes:
+        title: of its stages.
+        result: its coefficients in the order of `start`.
+    """
+
+    title: str
+    pairs: Pairs
+    start: Tensor
+    settings: LearnSettings
+    checkpoint: Checkpoint | None
+    result: Learned
+
+
+@dataclass(frozen=True)
 class Found:
     """Directions before calibration: coefficients (K, B) on a basis, and what their method knows of them."""
 
@@ -53,7 +70,7 @@ class Found:
     earlier: float = 0.0  # seconds spent before this process
     scores: dict[str, Tensor] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
-    start: Tensor | None = None  # of coefficients that were learned
+    learning: Learning | None = None  # of coefficients that were learned
 
 
 @dataclass(frozen=True)
@@ -93,7 +110,7 @@ class Discovery:
         found = self._found(row, spectrum, checkpoint)
         ranges = self._ranges(found, method)
         if row.learned:
-            found = self._judged(found, self._section(row).recognition_codes, ranges)
+            found = self._judged(found, ranges)
         generator = self.space.generator
         ran = {
             "seconds": round(time.monotonic() - begun + found.earlier, 1),
@@ -230,36 +247,47 @@ class Discovery:
         begin = {"axes": start_near_axes, "random": start_anywhere}[settings.start]
         count = min(settings.directions or self.settings.directions, basis.count)
         start = begin(count, basis.count, self.seed)
-        where, earlier = describe(self.space), found.earlier
-        frozen = settings.model_copy(update={"row_learning_rate": 0.0})
-
-        def trained(rows: Tensor, by: LearnSettings, part: str = "") -> Learned:
-            nonlocal earlier
-            kept = checkpoint and (checkpoint.of(part) if part else checkpoint)
-            piece = learn.piece(pairs, rows, by, self.compute, checkpoint=kept)
-            result, before = self._timed(piece, f"{row.name} in {where}" + (f", the {part}" if part else ""))
-            earlier += before
-            return result
-
-        learned = trained(start, settings)
-        control = trained(start, frozen, CONTROL)
-        fresh = trained(learned.coefficients, frozen, FRESH)
+        title = f"{row.name} in {describe(self.space)}"
+        learned, earlier = self._timed(learn.piece(pairs, start, settings, self.compute, checkpoint=checkpoint), title)
         provenance: dict[str, Any] = {"reconstructor": settings.reconstructor, "shift": limit}
-        provenance |= training_of(learned, fresh, control, start, found.basis)
         if len(start) == found.basis.count:
             provenance["span"] = f"a rotation of the {row.basis} basis, whose span is that of the directions"
         order = learned.accuracy.nan_to_num(-1).argsort(descending=True, stable=True)
-        coefficients, scores = learned.coefficients[order], {"accuracy": learned.accuracy[order]}
         return replace(
-            found, coefficients=coefficients, scores=scores, provenance=provenance, earlier=earlier, start=start
+            found,
+            coefficients=learned.coefficients[order],
+            scores={"accuracy": learned.accuracy[order]},
+            provenance=provenance,
+            earlier=found.earlier + earlier,
+            learning=Learning(title, pairs, start, settings, checkpoint, learned),
         )
 
-    def _judged(self, found: Found, codes: int, own: Ends) -> Found:
-        """Learned directions with what a plain recogniser makes of them at equal effect, and whether they converged."""
-        assert found.start is not None  # learned
-        count, axes = len(found.start), found.basis.count
+    def _judged(self, found: Found, own: Ends) -> Found:
+        """Learned directions with what shows whether they converged.
+
+        That is how reconstructors learn alone, on their start and on what they became, and what a plain recogniser
+        makes of them at equal effect.
+        """
+        learning, earlier = found.learning, found.earlier
+        assert learning is not None
+        alone = {}
+        frozen = learning.settings.model_copy(update={"row_learning_rate": 0.0})
+        for part, rows in ((CONTROL, learning.start), (FRESH, learning.result.coefficients)):
+            kept = learning.checkpoint and learning.checkpoint.of(part)
+            piece = learn.piece(learning.pairs, rows, frozen, self.compute, checkpoint=kept)
+            alone[part], before = self._timed(piece, f"{learning.title}, the {part}")
+            earlier += before
+        told = training_of(learning.result, alone[FRESH], alone[CONTROL], learning.start, found.basis)
+        provenance = found.provenance | told | recognition_of(self._recognised(found, learning, own))
+        failed = failed_criteria(provenance, len(learning.start))
+        provenance |= {"status": NOT_CONVERGED if failed else CONVERGED, "failed": failed}
+        return replace(found, provenance=provenance, earlier=earlier)
+
+    def _recognised(self, found: Found, learning: Learning, own: Ends) -> dict[str, Tensor]:
+        """By code the shares of edits that are named rightly: of learned directions and what they are held against."""
+        count, axes = len(learning.start), found.basis.count
         others = {
-            "start": found.start,
+            "start": learning.start,
             "basis": torch.eye(min(count, axes), axes),
             "random in basis": random_combinations(count, axes, self.seed),
         }
@@ -268,14 +296,10 @@ class Discovery:
             ranges = {name: self._calibrated(basis, rows, report) for name, rows in others.items()}
         compared = {"learned": (found.coefficients, own.t_min, own.t_max)}
         compared |= {name: (rows, ranges[name].t_min, ranges[name].t_max) for name, rows in others.items()}
-        common = (codes, self.compute, self.seed)
+        common = (learning.settings.recognition_codes, self.compute, self.seed)
         pieces = [name_edits.piece(self.space, basis, *rows, *common) for rows in compared.values()]
         named = self.executor.results(pieces)
-        shares = {name: result.shares for name, result in zip(compared, named, strict=True)}
-        provenance = found.provenance | recognition_of(shares)
-        failed = failed_criteria(provenance, count)
-        provenance |= {"status": NOT_CONVERGED if failed else CONVERGED, "failed": failed}
-        return replace(found, provenance=provenance)
+        return {name: result.shares for name, result in zip(compared, named, strict=True)}
 
     def _draw(self, found: Found) -> Found:
         """Coefficients drawn at random on a basis: the control of what is learned on it."""

@@ -51,9 +51,11 @@ def name_edits(
         batch = space.generator.sample(indices, seeds.derived(seed, "recogniser"))
         with compute.autocast():
             state = space.prepare(batch)
-            original = space.render(state, torch.zeros(space.shape, device=compute.device))
-            rows = [space.render(state, basis.combine(row[None].to(compute.device))[0]) for row in offsets]
-        pooled = [F.adaptive_avg_pool2d(images.float() - original.float(), SIDE).flatten(1).cpu() for images in rows]
+            original = space.render(state, torch.zeros(space.shape, device=compute.device)).float()
+            pooled = []
+            for row in offsets:
+                images = space.render(state, basis.combine(row[None].to(compute.device))[0])
+                pooled.append(F.adaptive_avg_pool2d(images.float() - original, SIDE).flatten(1).cpu())
         return torch.stack(pooled)
 
     seen = torch.cat(list(compute.over(range(2 * codes), differences)), dim=1)  # (2K, 2N, D)

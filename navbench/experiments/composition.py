@@ -28,8 +28,8 @@ class CompositionSettings(Settings):
     """Whether two edits, both at t_max, add up; by pixels, and by attributes where there is a scorer.
 
     Attributes:
-        directions: of each set, of which every two are paired; of sets of different places the first ones are, if they
-            are of one method or if one of them is latent and the other is of weights.
+        directions: of each set, the best ones, of which every two are paired; of sets of different places the first
+            ones are, if they are of one method or if one of them is latent and the other is of weights.
         samples: codes.
     """
 

@@ -27,7 +27,7 @@ class DisentanglingSettings(Settings):
     """DCI and MIG of each set's directions as a code of the attributes.
 
     Attributes:
-        directions: K, the first of each set, or the best of a race.
+        directions: K, the best ones of each set (`Measurement.leading`).
         samples: codes, each with one draw of K shifts.
         bins: of equal counts, in which mutual information is counted.
     """

@@ -226,6 +226,8 @@ class Ends(Experiment[EndsSettings, Measured]):
     def order(self, on: Measurement) -> Order | None:
         """Those that raise the KID least at an equal effect."""
         measured = measured_ends(on)
+        if any(math.isnan(ended.floor.at(0, 0, "KID").value) for ended in measured.values()):
+            return None  # of a reference whose images are not known
         equal = EqualEffect.of(on, {name: reach(ended.sides("KID")) for name, ended in measured.items()})
         if equal is None:
             return None

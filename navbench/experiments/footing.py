@@ -43,10 +43,10 @@ class EqualEffect:
 
     @classmethod
     def of(cls, on: Measurement, reaches: Mapping[str, float]) -> "EqualEffect | None":
-        """Of directions whose least of both ends reaches so far, by name; `None` of none."""
-        if not reaches:
-            return None
+        """Of directions whose least of both ends reaches so far, by name; `None` if none has an effect."""
         targets = [target for found in on.plan.sets if (target := effect_target(on, found)) is not None]
         target = min(targets, default=None)
         effect = common_effect(list(reaches.values()), target)
+        if effect is None:
+            return None
         return cls(effect, target, sum(reach >= effect for reach in reaches.values()), len(reaches))

@@ -22,6 +22,7 @@ from navbench.experiments.rows import Row, Tested, estimated, levelled, who
 from navbench.metrics import estimate, levels
 from navbench.metrics.by_code import METRICS
 from navbench.metrics.estimate import Estimate
+from navbench.metrics.interpolation import reach
 from navbench.metrics.levels import Levelled
 from navbench.metrics.significance import Decision
 
@@ -29,7 +30,7 @@ UNEQUAL = "on different footings"
 LEAST = 3
 """Directions of a method that is compared: the spread of two is too uncertain for 5 % of wrong decisions to hold."""
 ALONE = "measured of fewer than three directions"
-CHOSEN = "measured of the best directions, which stand for no method"
+PART = "measured of some of their directions, which stand for no method"
 UNSURE = "measured without an uncertainty"
 
 
@@ -41,12 +42,12 @@ class Number:
         mean: over those that were measured, and may be compared.
         target: the effect to which the ranges were calibrated, where the number depends on them; `None` where it is
             one of `equal`, or the target is unknown.
-        chosen: whether these directions were chosen as the best of their set.
+        part: whether they are a part of their set: those that lead it.
     """
 
     mean: Levelled
     target: float | None
-    chosen: bool
+    part: bool
 
 
 @dataclass(frozen=True)
@@ -180,8 +181,8 @@ def _decided(lower: str, decision: Decision) -> Row:
 
 def _status(a: Number, b: Number) -> str:
     """Why two methods are not compared; '' if they are."""
-    if a.chosen or b.chosen:
-        return CHOSEN
+    if a.part or b.part:
+        return PART
     if a.target != b.target:
         return UNEQUAL
     if min(*a.mean.count, *b.mean.count) < LEAST:
@@ -229,7 +230,7 @@ def _of_imitations(on: Measurement, found: DirectionSet) -> Iterator[tuple[str, 
         unexplained = {
             name: estimate.ratio(piece.errors, piece.sizes)
             for name, piece in pieces.items()
-            if -1 in fair_ends(on, name)
+            if -1 in fair_ends(on, name) and bool(piece.converged)
         }
         metric = f"unexplained fraction in {target}"
         yield from _mean(metric, on, found, unexplained, effect_target(on, found), len(pieces))
@@ -253,8 +254,7 @@ def _mean(
         measured: of how many of its directions it was measured.
     """
     if values:
-        chosen = measured < len(found) and (bool(on.plan.only) or on.order() is not None)
-        yield metric, Number(levels.levelled(list(values.values())), target, chosen)
+        yield metric, Number(levels.levelled(list(values.values())), target, measured < len(found))
 
 
 def _equal_rows(on: Measurement, outcome: Numbers) -> Iterator[Row]:
@@ -273,5 +273,5 @@ def _equal_rows(on: Measurement, outcome: Numbers) -> Iterator[Row]:
                 "n": None if value is None else value.n,
                 "value": None if value is None else value.value,
                 "stderr": None if value is None else value.stderr,
-                "reached": value is not None,
+                "reached": reach(alike.sides[metric][one.name]) >= alike.at.effect,
             }

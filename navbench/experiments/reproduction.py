@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import torch
@@ -15,19 +16,19 @@ from navbench.experiments.experiment import Experiment, File
 from navbench.experiments.imitation import Reproduction, imitate
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.pictures import still
-from navbench.experiments.rows import Row, estimated, who
+from navbench.experiments.rows import Row, Tested, estimated, who
 from navbench.experiments.screening import Screening, effect_codes
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
-from navbench.metrics.significance import Decision, Test, decided
+from navbench.metrics.significance import Decision, Test
 from navbench.settings import Settings
 from navbench.spaces import Space, describe
 from navbench.spaces import create as create_space
 from navbench.words import KINDS
 from navbench.work import Piece
 
-CONTROL = "random"
-"""The method whose directions are the control."""
+CONTROL, DRAWN = "random", "random (drawn)"
+"""The method whose directions are the control, and what those are called that are drawn for want of them."""
 EQUAL_EFFECT = 0.25
 """Edits whose effects differ by no more than this share are compared: the residual hardly depends on the effect."""
 
@@ -133,7 +134,7 @@ class Reproductions(Experiment[ReproductionSettings, Imitations]):
         }
         return Imitations({key: piece for key, piece in results.items() if key[0] in imitated}, controls)
 
-    def rows(self, on: Measurement, outcome: Imitations) -> Mapping[str, Iterable[Row]]:
+    def rows(self, on: Measurement, outcome: Imitations) -> Mapping[str, Iterable[Row | Tested]]:
         """Per direction and target space; per step of each search."""
         return {"reproduction": _rows(on, outcome), "reproduction_steps": _step_rows(on, outcome)}
 
@@ -241,7 +242,7 @@ def _drawn(on: Measurement, like: Direction, ends: Sequence[Ends]) -> list[Direc
     return [
         Direction(
             on.generator.name,
-            CONTROL,
+            DRAWN,
             like.space,
             like.layer,
             index,
@@ -262,7 +263,7 @@ def _against(outcome: Imitations, direction: Direction, target: str, effect: flo
     the error, beside that of the codes, on which both are paired.
     """
     control, piece = outcome.controls.get(direction.place), outcome.reproductions[direction.name, target]
-    if control is None or direction.method == CONTROL or abs(effect / control.effect - 1) > EQUAL_EFFECT:
+    if control is None or direction.method == CONTROL or not _is_equal(effect, control.effect):
         return None
     random = control.reproductions[target]
     if not all(bool(each.converged) for each in (piece, *random)):
@@ -270,33 +271,32 @@ def _against(outcome: Imitations, direction: Direction, target: str, effect: flo
     left = [each.unexplained_fraction for each in random]
     paired = estimate.difference(piece.unexplained_fraction, estimate.average(left))
     spread = torch.tensor([each.value for each in left], dtype=torch.float64).var() * (1 + 1 / len(left))
-    variances = {paired.n - 1: paired.stderr**2, len(left) - 1: float(spread)}
-    return Test(paired.value, *_summed(variances))
+    return Test(paired.value, *_summed([(paired.stderr**2, paired.n - 1), (float(spread), len(left) - 1)]))
 
 
-def _summed(variances: Mapping[int, float]) -> tuple[float, float]:
-    """The standard error of a sum of independent parts, whose variances are given by their degrees of freedom.
+def _is_equal(effect: float, other: float) -> bool:
+    return abs(effect - other) <= EQUAL_EFFECT * other
+
+
+def _summed(variances: Sequence[tuple[float, int]]) -> tuple[float, float]:
+    """The standard error of a sum of independent parts, each given by its variance and degrees of freedom.
 
     And its own degrees of freedom (Welch and Satterthwaite).
     """
-    total = sum(variances.values())
+    total = sum(variance for variance, _ in variances)
     if not total > 0:
         return 0.0, 1.0
-    return total**0.5, total**2 / sum(part**2 / freedom for freedom, part in variances.items())
+    return total**0.5, total**2 / sum(variance**2 / freedom for variance, freedom in variances)
 
 
 # --- rows --------------------------------------------------------------------------------------------------------
 
 
-def _rows(on: Measurement, outcome: Imitations) -> Iterator[Row]:
+def _rows(on: Measurement, outcome: Imitations) -> Iterator[Row | Tested]:
     directions = on.plan.by_name()
-    keys = [(directions[name], target) for name, target in outcome.reproductions]
-    tests = [_against(outcome, one, target, _effect(on, one)) for one, target in keys]
-    decisions = iter(decided([test for test in tests if test is not None]))
-    for (direction, target), test in zip(keys, tests, strict=True):
-        piece = outcome.reproductions[direction.name, target]
-        unexplained = piece.unexplained_fraction
-        yield {
+    for (name, target), piece in outcome.reproductions.items():
+        direction, unexplained = directions[name], piece.unexplained_fraction
+        row: Row = {
             **who(direction),
             "t": direction.t_max,
             "effect": _effect(on, direction),
@@ -310,11 +310,13 @@ def _rows(on: Measurement, outcome: Imitations) -> Iterator[Row]:
             **(estimated("bound", piece.bound) if piece.bound is not None else {}),
             "n_bound": len(piece.best_errors),
             **_control_columns(outcome, direction, target),
-            **(_decided(test, next(decisions)) if test is not None else {"than_control": ""}),
+            "than_control": "",
             "perceptual": float(piece.perceptual.double().mean()),
             "perceptual_edit": float(piece.perceptual_sizes.double().mean()),
             "distance": on.bench.suite.distance,
         }
+        test = _against(outcome, direction, target, _effect(on, direction))
+        yield row if test is None else Tested(row, (test,), partial(_decided, test))
 
 
 def _of_targets(

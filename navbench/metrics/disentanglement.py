@@ -133,15 +133,18 @@ def _concentration(shares: np.ndarray) -> float:
 
 
 def mutual_information_gap(code: np.ndarray, factors: np.ndarray, bins: int) -> float:
-    """MIG of coordinates (n, K) and factors (n, A), each in bins of equal counts."""
+    """MIG of coordinates (n, K) and factors (n, A), each in bins of equal counts.
+
+    A factor whose values share a bin has nothing to be known of, and is left out; NaN if all are.
+    """
     if code.shape[1] < 2 or not factors.shape[1]:
         return float("nan")
     x, y = (_binned(values, bins) for values in (code, factors))
     gaps = []
-    for factor in y.T:
+    for factor in y.T[y.min(0) < y.max(0)]:
         shared = sorted(_mutual_information(coordinate, factor, bins) for coordinate in x.T)
         gaps.append((shared[-1] - shared[-2]) / _mutual_information(factor, factor, bins))
-    return float(np.mean(gaps))
+    return float(np.mean(gaps)) if gaps else float("nan")
 
 
 def _binned(values: np.ndarray, bins: int) -> np.ndarray:

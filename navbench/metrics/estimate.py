@@ -135,9 +135,13 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def of_first(value: Estimate, n: int) -> Estimate:
-    """An estimate on the first of n codes as one on all of them, on which the others have no influence."""
-    rest = value.influence.new_zeros(n - value.n)
-    return Estimate(value.value, torch.cat([value.influence * (n / value.n), rest]))
+    """An estimate on the first of n codes as one on all of them, on which the others have no influence.
+
+    Its standard error is the same.
+    """
+    m, rest = value.n, value.influence.new_zeros(n - value.n)
+    scale = math.sqrt(n * (n - 1) / (m * (m - 1))) if m > 1 else math.nan
+    return Estimate(value.value, torch.cat([value.influence * scale, rest]))
 
 
 def jackknife(value: float, without: Tensor) -> Estimate:

@@ -68,13 +68,17 @@ def reach(sides: Sides) -> float:
     return min(max(point.effect.value for point in side) for side in sides)
 
 
-def common_effect(reaches: Sequence[float], target: float | None) -> float:
+def common_effect(reaches: Sequence[float], target: float | None) -> float | None:
     """The effect at which directions are compared: the largest that `SHARE` of them reach, at most the target.
 
+    Those without an effect at an end have no say; `None` if there are no others.
+
     Args:
-        reaches: of each direction, at least one (see `reach`).
+        reaches: of each direction (see `reach`).
         target: that they were calibrated to; `None` if unknown.
     """
-    ordered = sorted(reaches, reverse=True)
+    ordered = sorted((each for each in reaches if each > 0), reverse=True)
+    if not ordered:
+        return None
     most = ordered[min(math.ceil(SHARE * len(ordered)), len(ordered)) - 1]
     return most if target is None else min(most, target)

@@ -136,13 +136,15 @@ class _Pairs:
         self._sum[columns] += total + rows.start * count
 
     def scaled(self, variance: float) -> Estimate:
-        """The share that is reached, with influences of a given variance of it."""
+        """The share that is reached, with influences of a given variance of it; NaN where none could have that."""
         sole = self._sum[self._count == 1].long().cpu()
         lost = torch.zeros(self._n, dtype=torch.float64).index_add_(0, sole, torch.ones(len(sole)).double())
         influence = lost - lost.mean()
         spread = float(influence.square().sum()) / (self._n * (self._n - 1))
         value = float((self._count > 0).double().mean())
-        return Estimate(value, influence * math.sqrt(variance / spread) if spread else influence)
+        if not spread:
+            return Estimate(value, influence if variance == 0 else torch.full_like(influence, math.nan))
+        return Estimate(value, influence * math.sqrt(variance / spread))
 
 
 def shares_of(squared: Tensor, radii: Tensor, narrow: Tensor, wide: Tensor) -> Tensor:

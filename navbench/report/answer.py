@@ -11,7 +11,7 @@ from navbench.report.attributes import found_sentences
 from navbench.report.blocks import Block, Cell, Chart, Table, Words
 from navbench.report.charts import axis_name, by_generator, make_chart, method_spread
 from navbench.report.controls import control_sentences
-from navbench.report.instrument import headline_tables, refusals
+from navbench.report.instrument import headline_tables, refusals, unchecked
 from navbench.report.matched import claim_sentences
 from navbench.report.numbers import LATENT, capital, duration, listed, setting, significant, span, with_stderr
 from navbench.report.page import Page
@@ -28,18 +28,33 @@ def blocks(page: Page) -> Iterator[Block]:
     """The opening of the report."""
     tables = page.tables
     told = headline_tables(tables.converged)
-    realism, refused = realism_sentences(told.without_controls), list(refusals(tables))
-    if realism or refused:
-        yield Words(" ".join([*refused, *realism]), "lead")
-    else:
-        yield Words("This run has not measured realism, so it does not say which method keeps it best.", "lead")
+    yield Words(" ".join(_lead(tables, told.without_controls)), "lead")
     yield from map(Words, (*claim_sentences(told), " ".join(found_sentences(tables.converged))))
     yield Words(" ".join(control_sentences(told)))
-    yield Words(" ".join([*_locality(tables.converged.measured), *reproduction_sentences(tables.converged)]))
+    edits = tables.converged.without_controls
+    yield Words(" ".join([*_locality(edits.measured), *reproduction_sentences(edits)]))
     if notes := " ".join([*_unreached(tables), *unconverged_sentences(tables)]):
         yield Words(notes, "note wide-note")
     yield from _method_charts(tables)
     yield _methods_table(tables)
+
+
+def _lead(tables: RunTables, told: RunTables) -> list[str]:
+    """What the run says of realism, or why it says nothing.
+
+    Args:
+        tables: of the run.
+        told: what may be spoken of.
+    """
+    refused, realism = list(refusals(tables)), realism_sentences(told)
+    if refused or realism:
+        return [*refused, *realism, *unchecked(tables)]
+    methods = tables.methods
+    if methods["kid_mean"].notna().any():
+        return ["Realism was measured of controls and of sets that have not converged alone, so no method is named."]
+    if methods["fd_mean"].notna().any():
+        return ["KID is not known of this reference, by which methods are compared; Realism has their distances."]
+    return ["This run has not measured realism, so it does not say which method keeps it best."]
 
 
 def _groups(methods: pd.DataFrame, column: str) -> list[tuple[str, pd.DataFrame]]:
@@ -116,7 +131,10 @@ def _compared(rows: pd.DataFrame, pairs: pd.DataFrame) -> str:
     at = f"at an effect of {significant(rows['effect'].iloc[0], 2)}"
     if len(rows) == 1:
         first = rows.iloc[0]
-        return f"only {first['method']} was measured: its mean {name} {at} is {_scored(first)}."
+        return (
+            f"{first['method']} stands alone, as others were not measured, are controls or have not converged: its "
+            f"mean {name} {at} is {_scored(first)}."
+        )
     alike = pairs[pairs["status"] == ""]
     if alike.empty:
         status = pairs["status"].iloc[0] if len(pairs) else "of runs without comparisons"
@@ -137,9 +155,9 @@ def _compared(rows: pd.DataFrame, pairs: pd.DataFrame) -> str:
             f"(Holm, 5 %){left}."
         )
     return (
-        f"{listed(tied['method'])} keep realism best {at}, as none is significantly worse than another over directions "
-        f"and codes (Holm, 5 %; mean {name}, lower being better, of {listed(values)}); {after} is significantly worse "
-        f"than one of them{left}."
+        f"no method keeps realism significantly better {at} than {listed(tied['method'])} do, over directions and "
+        f"codes (Holm, 5 %; mean {name}, lower being better, of {listed(values)}); {after} is significantly worse than "
+        f"one of them{left}."
     )
 
 

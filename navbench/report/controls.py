@@ -10,9 +10,12 @@ from navbench.report.tables import RunTables
 
 _BETTER = {
     **dict.fromkeys(("FID", "FD", "KID", "area50"), "lower"),
-    **dict.fromkeys(("precision", "recall", "density", "coverage", "unexplained fraction"), "higher"),
+    **dict.fromkeys(("precision", "recall", "density", "coverage"), "higher"),
 }
-"""Which side of a number is the better one, by what its name begins with; other numbers are not told of."""
+"""Which side of a number is the better one, by what its name begins with; other numbers are not told of.
+
+Unexplained fractions have a control of their own (`reproduction.chance_sentences`).
+"""
 _VERDICTS = {
     "better": "significantly better than {control} (Holm, 5 %)",
     "undecided": "no better than chance (no significant difference from {control})",
@@ -39,19 +42,14 @@ def control_sentences(tables: RunTables) -> Iterator[str]:
 
 
 def _beside_controls(tables: RunTables) -> pd.DataFrame:
-    """The pairs of a method and its control, with `outcome`: a key of `_VERDICTS`.
-
-    The imitation by a layer's own activation is one number in all layers.
-    """
+    """The pairs of a method and its control, with `outcome`: a key of `_VERDICTS`."""
     rows = tables.ranking
     flipped = rows.rename(columns={"method": "against", "against": "method"})
     pairs = pd.concat([rows, flipped], ignore_index=True)
     keys = pd.MultiIndex.from_frame(pairs[["generator", "layer", "method"]])
     control = _control_of(tables).reindex(keys).fillna("").to_numpy()
     pairs = pairs[(pairs["against"] == control) & (pairs["metric"].map(_better) != "")]
-    records = pairs.to_dict("records")
-    numbers = [row["metric"].removesuffix(f" {row['layer']}") for row in records]
-    return pairs.assign(metric=numbers, outcome=[_outcome(row) for row in records])
+    return pairs.assign(outcome=[_outcome(row) for row in pairs.to_dict("records")])
 
 
 def _control_of(tables: RunTables) -> pd.Series:

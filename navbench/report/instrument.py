@@ -43,15 +43,16 @@ def trusted(tables: RunTables, generator: str) -> bool:
 
 
 def headline_tables(tables: RunTables) -> RunTables:
-    """The tables that headlines are written from: what an instrument measured that fails is unknown in them."""
+    """The tables that headlines are written from: what an instrument measured that fails is not in them."""
     failing = {name for name in tables.instrument["generator"].unique() if not trusted(tables, name)}
 
-    def without(frame: pd.DataFrame) -> pd.DataFrame:
-        numbers = [str(name) for name in frame if str(name).startswith(("fd_", "kid_"))]
-        return frame.assign(**{name: frame[name].mask(frame["generator"].isin(failing)) for name in numbers})
-
+    methods, ranking = tables.methods, tables.ranking
+    numbers = [str(name) for name in methods if str(name).startswith(("fd_", "kid_"))]
+    is_failing = methods["generator"].isin(failing)
+    methods = methods.assign(**{name: methods[name].mask(is_failing) for name in numbers})
+    ranking = ranking[~(ranking["generator"].isin(failing) & (ranking["extractor"].fillna("") != ""))]
     claims = tables.claims[~tables.claims["generator"].isin(failing)]
-    return tables.with_tables(methods=without(tables.methods), directions=without(tables.directions), claims=claims)
+    return tables.with_tables(methods=methods, ranking=ranking, claims=claims)
 
 
 def refusals(tables: RunTables) -> Iterator[str]:
@@ -59,6 +60,13 @@ def refusals(tables: RunTables) -> Iterator[str]:
     for generator, rows in tables.instrument.groupby("generator", sort=False):
         if not trusted(tables, str(generator)):
             yield f"{_failure(str(generator), rows)} No headline is written of the realism of its edits."
+
+
+def unchecked(tables: RunTables) -> Iterator[str]:
+    """Generators whose realism was measured by an instrument that was not checked."""
+    measured = tables.methods.loc[tables.methods["kid_mean"].notna(), "generator"].unique()
+    if names := [name for name in measured if name not in set(tables.instrument["generator"])]:
+        yield f"The instrument was not checked on {listed(names)}, so its numbers are no better than it is."
 
 
 def verdict_sentences(tables: RunTables) -> Iterator[str]:

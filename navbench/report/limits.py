@@ -65,7 +65,10 @@ def _limits(tables: RunTables) -> Iterator[str]:
     )
     if len(tables.ranking):
         yield _RANKS
-    yield "An unexplained fraction is what this optimiser found with its steps: an upper bound on the best imitation."
+    yield (
+        "An unexplained fraction is what this optimiser found with its steps, so the best imitation leaves no more; "
+        "the same holds of the best offset for each image."
+    )
     if len(tables.attributes):
         yield _SCORER
     yield "Equal effect is equal in one perceptual distance on average; it is not equal in meaning."

@@ -36,8 +36,9 @@ def _errors(tables: RunTables) -> str:
         "between seeds; that of a Fréchet distance is an upper bound"
     )
     return (
-        "One standard error of sampling images, by the infinitesimal jackknife: from the influence of every image on "
-        f"the number, with the reference held fixed{drawn if len(tables.curved) else ''}. Numbers of locality use a "
+        "One standard error of sampling images, and of a method's mean of other directions, too, by the infinitesimal "
+        "jackknife: from the influence of every image on the number, "
+        f"with the reference held fixed{drawn if len(tables.curved) else ''}. Numbers of locality use a "
         "jackknife over ten groups of codes instead. Means of area50 and of unexplained fractions over the directions "
         "of a method carry none. Bands and bars in plots are ± 1.96 of them, 95 % if errors are normal."
     )

@@ -165,7 +165,8 @@ def asymmetry_sentences(tables: RunTables) -> Iterator[str]:
         sided = even[even["costlier_end"] != ""]
         words = (
             f"Of {len(even)} directions{tables.of(generator)} whose ends have the same effect within {_UNEQUAL:.0%}, "
-            f"{len(sided)} cost more realism at one end than at the other (significant, Holm over all directions, 5 %)."
+            f"{len(sided)} cost more realism at one end than at the other (significant, Holm over all tests of the "
+            "run, 5 %)."
         )
         if left := len(rows) - len(even):
             words += f" {left} more have ends of unequal effects."

@@ -53,7 +53,7 @@ def chance_sentences(tables: RunTables) -> Iterator[str]:
 
     That a space cannot imitate an edit is said against this control alone.
     """
-    rows = tables.reproduction
+    rows = tables.without_controls.reproduction
     for (generator, kind), part in rows.assign(kind=target_kinds(rows)).groupby(["generator", "kind"], sort=False):
         if part["control"].notna().any():
             yield _against_control(part, f"One offset of {offset_of(str(kind))}", tables.of(str(generator)))
@@ -61,23 +61,38 @@ def chance_sentences(tables: RunTables) -> Iterator[str]:
 
 def _against_control(rows: pd.DataFrame, offset: str, of: str) -> str:
     verdicts = rows["than_control"].fillna("")
-    compared = rows[verdicts != ""]
-    pending = rows[["status", "control_status"]].fillna("").apply(lambda words: words.str.contains("not converged"))
-    limits = [f"{count} of {len(rows)} searches had not converged"] if (count := int(pending.any(axis=1).sum())) else []
+    compared, limits = rows[verdicts != ""], list(_limits(rows[verdicts == ""]))
     if compared.empty:
-        return f"{offset} is not compared with a control{of}{': ' if limits else ''}{'; '.join(limits)}."
-    if overfitted := int(compared["status"].fillna("").str.contains("more codes").sum()):
+        reasons = f" ({'; '.join(limits)})" if limits else ""
+        return f"{offset} is not compared with a control{of}{reasons}."
+    if overfitted := int(_says(compared, "more codes").any(axis=1).sum()):
         limits.append(
-            f"in {overfitted} of those compared the held-out codes leave another fraction than those of the fit, so "
-            "more codes are needed"
+            f"in {overfitted} of those compared the held-out codes leave another fraction than those of the fit, of "
+            "the edit or of the random directions, so more codes are needed"
         )
     more, less = (int((verdicts == word).sum()) for word in ("more", "less"))
     claim = f"{more} {'is' if more == 1 else 'are'} harder to imitate" if more else "none is shown to be beyond it"
     return (
-        f"{offset} leaves more of {more or 'none'} of {len(compared)} edits{of} than of a random direction of the same "
-        f"space at the same effect ({span(compared['control'])}), and less of {less or 'none'} (Holm, 5 %), so against "
-        f"this control {claim}{'; ' if limits else ''}{'; '.join(limits)}."
+        f"{offset} leaves more of {more or 'none'} of {len(compared)} edits{of} than of random directions of the same "
+        f"space at an effect within a quarter ({span(compared['control'])}), and less of {less or 'none'} (Holm, 5 %), "
+        f"so against this control {claim}{'; ' if limits else ''}{'; '.join(limits)}."
     )
+
+
+def _limits(rows: pd.DataFrame) -> Iterator[str]:
+    """Why some imitations are not compared with their control."""
+    own, random = (_says(rows, "not converged")[name] for name in ("status", "control_status"))
+    if own.any():
+        yield f"searches that had not converged: {own.sum()}"
+    if (random & ~own).any():
+        yield f"edits beside whose random directions the searches had not: {(random & ~own).sum()}"
+    if other := int((~own & ~random & rows["control"].notna()).sum()):
+        yield f"edits of another effect than the random directions: {other}"
+
+
+def _says(rows: pd.DataFrame, words: str) -> pd.DataFrame:
+    """Whether the status of an imitation, or of its control's, says something."""
+    return rows[["status", "control_status"]].fillna("").map(lambda told: words in told).astype(bool)
 
 
 def bound_sentences(tables: RunTables) -> Iterator[str]:
@@ -85,8 +100,9 @@ def bound_sentences(tables: RunTables) -> Iterator[str]:
     rows = tables.reproduction[tables.reproduction["bound"].notna()]
     for (generator, kind), part in rows.assign(kind=target_kinds(rows)).groupby(["generator", "kind"], sort=False):
         yield (
-            f"An offset of {offset_of(str(kind))} for each image{tables.of(str(generator))} would leave "
-            f"{span(part['bound'])}: no single one can leave less."
+            f"An offset of {offset_of(str(kind))} for each image{tables.of(str(generator))}, sought on "
+            f"{counts(part['n_bound'])} codes, leaves {span(part['bound'])}, which is about the least that a single "
+            "one could leave."
         )
 
 
@@ -113,7 +129,7 @@ def _imitations_table(tables: RunTables) -> Table:
     caption = (
         "Unexplained fractions (lower is a better imitation) ± one standard error, of the edit, of the best offset per "
         "image, and of a random direction of the same space; more or less is left than of that, where it is "
-        "significant (Student's t, Holm over all imitations of a generator, 5 %)."
+        "significant (Student's t, Holm over all tests of the run, 5 %)."
     )
     return make_table(frame, columns, caption)
 
@@ -138,7 +154,7 @@ def _reproduction_charts(tables: RunTables) -> Iterator[Chart]:
             f"{counts(rows['n'])}). {BANDS}; the dotted line is an imitation no better than doing nothing."
         )
         if rows["control"].notna().any():
-            caption += " Diamonds: a random direction of the same space at the same effect."
+            caption += " Diamonds: random directions of the same space at an effect within a quarter."
         if rows["bound"].notna().any():
             caption += " Strokes: the best offset per image."
         if len(best_of_kind(rows)) < len(rows):

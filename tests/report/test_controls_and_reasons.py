@@ -16,7 +16,7 @@ def tables(make_builder, tmp_path_factory):
 def imitations(tables, verdicts, **columns):
     """The run with imitations in z alone that have these verdicts, and other columns."""
     rows = tables.reproduction[tables.reproduction["target"] == "z"].head(len(verdicts)).reset_index(drop=True)
-    rows = rows.assign(than_control=verdicts, control=0.64, **columns)
+    rows = rows.assign(**{"than_control": verdicts, "control": 0.64, "status": "", "control_status": "", **columns})
     return tables.with_tables(reproduction=rows)
 
 
@@ -26,8 +26,10 @@ def told(sentences):
 
 def test_edits_that_are_harder_to_imitate_than_a_random_one_are_counted(tables):
     words = told(chance_sentences(imitations(tables, ["more", "more", "less", "undecided"])))
-    assert "One offset of z leaves more of 2 of 4 edits of faces than of a random direction" in words
-    assert "at the same effect (0.64), and less of 1 (Holm, 5 %), so against this control 2 are harder" in words
+    assert "One offset of z leaves more of 2 of 4 edits of faces than of random directions" in words
+    assert (
+        "at an effect within a quarter (0.64), and less of 1 (Holm, 5 %), so against this control 2 are harder" in words
+    )
 
 
 def test_without_a_decided_one_no_edit_is_said_to_be_beyond_the_space(tables):
@@ -46,7 +48,7 @@ def test_what_limits_a_comparison_stands_in_its_sentence(tables):
     words = told(chance_sentences(imitations(tables, ["more", "more", ""], **statuses)))
     assert words.count(".") - words.count("0.64") == 1
     assert "leaves more of 2 of 2 edits" in words
-    assert "1 of 3 searches had not converged; in 1 of those compared the held-out codes" in words
+    assert "searches that had not converged: 1; in 1 of those compared the held-out codes" in words
     clean = told(chance_sentences(imitations(tables, ["more", "more"])))
     assert "converged" not in clean
     assert "more codes" not in clean
@@ -54,12 +56,31 @@ def test_what_limits_a_comparison_stands_in_its_sentence(tables):
 
 def test_where_no_search_had_converged_nothing_is_compared(tables):
     words = told(chance_sentences(imitations(tables, ["", ""], status="not converged", control_status="")))
-    assert words == "One offset of z is not compared with a control of faces: 2 of 2 searches had not converged."
+    assert words == "One offset of z is not compared with a control of faces (searches that had not converged: 2)."
+
+
+def test_searches_of_the_control_that_had_not_converged_and_other_effects_are_reasons_of_their_own(tables):
+    statuses = {"control_status": ["not converged", ""]}
+    words = told(chance_sentences(imitations(tables, ["", ""], **statuses)))
+    assert words.endswith(
+        " (edits beside whose random directions the searches had not: 1; edits of another effect than the random "
+        "directions: 1)."
+    )
+
+
+def test_controls_are_no_edits_that_are_counted(tables):
+    controls = tables.with_tables(
+        methods=tables.methods.assign(is_control=tables.methods["method"] == tables.reproduction["method"].iloc[0])
+    )
+    counted = told(chance_sentences(imitations(controls, ["more", "more", "more", "more"])))
+    left = imitations(controls, ["more", "more", "more", "more"]).without_controls.reproduction
+    assert 0 < len(left) < 4
+    assert f"more of {len(left)} of {len(left)} edits" in counted
 
 
 def test_the_bound_per_image_is_told_where_it_is_known(tables):
-    words = told(bound_sentences(imitations(tables, ["more", "more"], bound=[0.1, 0.3])))
-    assert "An offset of z for each image of faces would leave 0.1" in words
+    words = told(bound_sentences(imitations(tables, ["more", "more"], bound=[0.1, 0.3], n_bound=2)))
+    assert "An offset of z for each image of faces, sought on 2 codes, leaves 0.10 to 0.30" in words
     assert told(bound_sentences(tables)) == ""
 
 

@@ -100,7 +100,9 @@ def test_headlines_of_a_generator_stand_and_fall_with_its_instrument(told):
     unchecked, trusting = opening(told()), opening(told(rows("faces"), rows("cars")))
     doubting = opening(told(rows("faces"), rows("cars", REASONS[:1])))
     assert "layer convs.3 of cars" in unchecked[0]
-    assert trusting == unchecked
+    words = " The instrument was not checked on faces and cars, so its numbers are no better than it is."
+    assert words in unchecked[0]
+    assert trusting == (unchecked[0].replace(words, ""), unchecked[1])
     assert "of cars" not in doubting[0]
     assert "layer main.6 of faces" in doubting[0]
     claim = "loses realism faster"

@@ -150,7 +150,9 @@ def test_a_killed_discovery_goes_on_where_it_was_and_finds_the_same(tmp_path, mo
     store = Store(tmp_path / "cache")
     eigenvectors = calls(monkeypatch, bases, "krylov", 1)
     ends = calls(monkeypatch, EffectMeter, "reach_by", 100)
-    steps = calls(monkeypatch, learn.Learner, "train_step", 3)  # of the training, its control, and a fresh reconstructor
+    steps = calls(
+        monkeypatch, learn.Learner, "train_step", 3
+    )  # of the training, its control, and a fresh reconstructor
     discover(*common, tmp_path / "sets", executor=InProcess(store))
     assert eigenvectors == [], "they were found before the first range was"
     assert len(ends) == len(every) - killed // 2 * 2
