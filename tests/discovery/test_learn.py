@@ -491,6 +491,19 @@ def test_a_loss_that_is_not_finite_is_a_failure(small):
         learn(problem(limit=1e39), start(), settings(), Compute())
 
 
+def test_rows_that_are_not_finite_once_they_move_are_a_failure_of_the_loss(small, monkeypatch):
+    shift = Pairs.shift
+
+    def broken(pairs, state, coefficients, k, t):
+        images = shift(pairs, state, coefficients, k, t)
+        return images * float("nan") if coefficients.requires_grad else images
+
+    monkeypatch.setattr(Pairs, "shift", broken)
+    monkeypatch.setattr(module, "RELEASE", 0.0)
+    with pytest.raises(Failure, match="training loss is nan at step 2; lower the shift or the rate"):
+        learn(problem(), start(), settings(), Compute())
+
+
 def test_a_loss_that_is_not_finite_is_told_by_its_step_before_a_checkpoint_of_it(small, tmp_path, monkeypatch):
     step = Learner.train_step
 

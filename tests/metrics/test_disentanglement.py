@@ -101,3 +101,12 @@ def test_the_gap_is_between_the_first_and_the_second_coordinate():
     twice = np.stack([code[:, 0], code[:, 0], code[:, 1]], axis=1)
     assert mutual_information_gap(twice, code[:, :1], 8) == pytest.approx(0, abs=1e-9)
     assert mutual_information_gap(code, code[:, :1], 8) == pytest.approx(1, abs=0.01)
+
+
+def test_the_gap_leaves_out_factors_whose_values_share_a_bin():
+    generator = np.random.default_rng(0)
+    code = generator.normal(size=(200, 3))
+    tied = np.where(np.arange(200) == 7, 0.0, 1.0)
+    both = mutual_information_gap(code, np.stack([code[:, 0], tied], axis=1), bins=10)
+    assert both == mutual_information_gap(code, code[:, :1], bins=10)
+    assert np.isnan(mutual_information_gap(code, tied[:, None], bins=10))

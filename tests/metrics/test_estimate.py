@@ -86,3 +86,11 @@ def test_the_errors_of_what_is_averaged_cancel_where_they_are_opposite():
 def test_an_average_with_itself_is_as_uncertain_as_it_is():
     one = estimate.Estimate(1.0, torch.tensor([3.0, -1.0, -2.0], dtype=torch.float64))
     assert estimate.average([one, one]).stderr == pytest.approx(one.stderr)
+
+
+def test_the_first_codes_have_the_same_error_among_all():
+    value = estimate.mean(torch.tensor([1.0, 2.0, 4.0, 8.0], dtype=torch.float64))
+    wider = estimate.of_first(value, 20)
+    assert (wider.n, wider.value) == (20, value.value)
+    assert wider.stderr == pytest.approx(value.stderr)
+    assert not wider.influence[4:].any()

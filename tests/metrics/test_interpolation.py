@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
-from navbench.metrics.interpolation import Point, at_effect, on_line, unshifted
+from navbench.metrics.interpolation import Point, at_effect, common_effect, on_line, unshifted
 
 
 def exactly(value):
@@ -59,3 +59,11 @@ def test_an_increase_that_goes_with_the_effect_is_the_same_whatever_the_range(sc
     found = on_line(unshifted(Estimate(0.0, torch.zeros(7, dtype=torch.float64))), end, effect)
     assert found.value == pytest.approx(3 * effect)
     assert found.stderr == pytest.approx(0, abs=1e-12)
+
+
+def test_directions_without_an_effect_do_not_move_that_of_the_comparison():
+    alive = [0.1 + 0.01 * k for k in range(10)]
+    assert common_effect([*alive, 0.0, 0.0, 0.0], None) == common_effect(alive, None) == pytest.approx(0.11)
+    assert common_effect([*alive, 0.0], 0.05) == 0.05
+    assert common_effect([0.0, 0.0], 0.1) is None
+    assert common_effect([], 0.1) is None

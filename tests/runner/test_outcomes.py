@@ -270,16 +270,16 @@ def test_a_race_orders_the_directions(generator):
     assert [[one.index for one in on.leading(count)] for count in (1, 2)] == [[2], [0, 2]]
 
 
-def test_the_best_directions_stand_for_no_method(generator):
-    """Curves of a part of a set are of its method only if that part was not chosen."""
+@pytest.mark.parametrize("laps", [(), ("a lap",)])
+def test_some_directions_stand_for_no_method(generator, laps):
     sets = [made(generator, method, seed, 5) for seed, method in enumerate(("svd", "spectrum"))]
-    curves = {
-        one.name: curve(20.0 + k, 20.0 + k, influence=influence(k), effects=EFFECTS)
-        for found in sets
-        for k, one in enumerate(list(found)[:3])
-    }
     suite = toy.tiny(experiments=[], calibrate="effect=0.2")
-    for laps, status in (((), ""), (("a lap",), "measured of the best directions, which stand for no method")):
+    for count, status in ((5, ""), (3, "measured of some of their directions, which stand for no method")):
+        curves = {
+            one.name: curve(20.0 + k, 20.0 + k, influence=influence(k), effects=EFFECTS)
+            for found in sets
+            for k, one in enumerate(list(found)[:count])
+        }
         on = measurement({Curves: CurvesFound(curves, {})}, generator=generator, sets=sets, suite=suite, laps=laps)
         assert {row["status"] for row in rows(Ranking(), on, Ranking().run(on), "ranking")} == {status}
 
