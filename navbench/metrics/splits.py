@@ -66,7 +66,8 @@ class Nearest:
         rank = (labels[self.indices] == labels[:-1, None]).cumsum(dim=1)
         ends = rank[:, -1][parts] < min(WIDE, parts.shape[1] - 1)
         if ends.double().mean() > _UNLISTED:
-            return torch.full((2, *parts.shape), math.nan).unbind()
+            unknown = torch.full(parts.shape, math.nan)
+            return unknown, unknown
         last = self.squared.shape[1] - 1  # of what is listed, where a part holds fewer
         places = torch.stack([(rank < k).sum(dim=1).clamp(max=last) for k in (NARROW, WIDE)], dim=1)
         narrow, wide = self.squared.gather(1, places)[parts].unbind(dim=-1)

@@ -34,8 +34,8 @@ def control_sentences(tables: RunTables) -> Iterator[str]:
     for (generator, metric), rows in _beside_controls(tables).groupby(["generator", "metric"], sort=False):
         if (rows["outcome"] == "not compared").all():
             continue  # the ranking says why
-        extractor = str(rows["extractor"].iloc[0])
-        alike.setdefault((generator, extractor, _better(metric), _told(rows)), []).append(metric)
+        key = str(generator), str(rows["extractor"].iloc[0]), _better(str(metric)), _told(rows)
+        alike.setdefault(key, []).append(str(metric))
     for (generator, extractor, side, told), metrics in alike.items():
         yield f"In {metric_name(listed(metrics), extractor)}{tables.of(generator)}, where {side} is better, {told}."
     yield from _without_control(tables)
