@@ -23,6 +23,8 @@ _VERDICTS = {
     "not compared": "not compared with {control}",
 }
 """What is said of a method beside its control."""
+_MOST_NAMED = 3
+"""So many methods that do not differ from their controls are named."""
 
 
 def control_sentences(tables: RunTables) -> Iterator[str]:
@@ -72,17 +74,20 @@ def _outcome(row: dict[Hashable, Any]) -> str:
 
 
 def _told(rows: pd.DataFrame) -> str:
-    """The methods by how they compare with their controls, each with its places."""
+    """The methods by how they compare with their controls, each with its places; many that do not differ by number."""
     parts = []
     for outcome, verdict in _VERDICTS.items():
         chosen = rows[rows["outcome"] == outcome]
-        if len(chosen):
-            methods = [
-                f"{method} ({', '.join(part['where'])})" for method, part in chosen.groupby("method", sort=False)
-            ]
-            several = len(methods) > 1
-            control = "their controls" if several else f"its control {chosen['against'].iloc[0]}"
-            parts.append(f"{listed(methods)} {'are' if several else 'is'} {verdict.format(control=control)}")
+        methods = [f"{method} ({', '.join(part['where'])})" for method, part in chosen.groupby("method", sort=False)]
+        if not methods:
+            continue
+        several = len(methods) > 1
+        control = "their controls" if several else f"its control {chosen['against'].iloc[0]}"
+        if outcome == "undecided" and len(methods) > _MOST_NAMED:
+            named = "the others" if parts else f"all {len(chosen)} methods and places"
+        else:
+            named = listed(methods)
+        parts.append(f"{named} {'are' if several else 'is'} {verdict.format(control=control)}")
     return "; ".join(parts)
 
 

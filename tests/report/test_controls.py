@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from navbench.report import answer, attributes, charts
+from navbench.report import answer, attributes, charts, controls
 from navbench.report.controls import control_sentences
 from navbench.report.matched import claim_sentences
 from navbench.report.tables import RunTables, load_run
@@ -163,3 +163,14 @@ def test_numbers_by_which_the_same_is_told_share_a_sentence(told: Callable) -> N
         "In KID, where lower",
         "In precision and coverage, where higher",
     ]
+
+
+def test_many_methods_that_do_not_differ_are_told_by_number(told: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [("svd", "random"), ("spectrum", "random"), ("optimization", "random-in-svd")]
+    same = [ranked(*pair, "") for pair in pairs]
+    (alike,) = told(*same, ranked("hybrid", "random-in-spectrum", ""))
+    assert "all 4 methods and places are no better than chance" in alike
+    monkeypatch.setattr(controls, "_MOST_NAMED", 2)
+    (apart,) = told(*same, ranked("hybrid", "random-in-spectrum", "hybrid"))
+    assert "hybrid (main.6) is significantly better than its control" in apart
+    assert "; the others are no better than chance" in apart
