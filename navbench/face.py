@@ -114,7 +114,7 @@ def load_direction(
         NavbenchError: there is no such direction, or more than one, or the generator has other weights.
 
     >>> nb.load_direction("faces/svd/main.6/0")
-    Edit(faces/svd/main.6/0, parameter main.6, t from -7.6 to 6.57)
+    Edit(faces/svd/main.6/0, parameter main.6, t from -7.6 to 6.61)
     """
     file, index = library(folder).find(name)
     compute = Compute(str(generator.device) if isinstance(generator, Generator) else device, precision, batch)
@@ -137,7 +137,7 @@ def load_directions(
         NavbenchError: there is no such set, or the generator has other weights.
 
     >>> nb.load_directions("faces/svd/main.6")
-    DirectionSet(faces/svd/main.6, 16 directions)
+    DirectionSet(faces/svd/main.6, 32 directions)
     """
     sets = library(folder).sets
     if set_id not in sets:

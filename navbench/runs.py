@@ -93,8 +93,8 @@ def open_run(folder: Where) -> Run:
         NavbenchError: it is none, or was written by another version.
 
     >>> nb.open_run("runs/smoke")["directions"][["name", "t_max"]].head(1)
-                          name     t_max
-    0  cars/spectrum/convs.5/0  1.996026
+                          name      t_max
+    0  cars/spectrum/convs.1/0  15.060885
     """
     return Run(folder)
 

@@ -21,10 +21,13 @@ SMALL = {
     "batch": 8,
     "screening": {"samples": 4},
     "locality": {"directions": 1, "samples": 10, "shifts": 2},
-    "reproduction": {"directions": 1, "codes": 4, "held_out": 4, "steps": 2},
+    "reproduction": {"directions": 1, "codes": 4, "held_out": 4, "steps": 2, "bound": 0, "controls": 2},
     "strips": {"directions": 1, "codes": 2, "shifts": 3},
     "curves": {"directions": 1, "shifts": 3, "samples": 12, "shard": 12, "effect_samples": 4},
     "attributes": {"samples": 4, "shifts": 3},
+    "ends": {"samples": 6, "points": 3},
+    "instrument": {"samples": 8},
+    "disentanglement": {"samples": 50},
     "survey": {"directions": 1, "samples": 4},
     "pairs": {"directions": 1, "codes": 4, "shown": 1},
     "photos": {"count": 1, "steps": 2},
@@ -32,7 +35,7 @@ SMALL = {
     "stability": {"codes": [5]},
     "composition": {"directions": 2, "samples": 2},
 }
-LEARNING = {"steps": 2, "batch": 4, "evaluation": 4, "recognition_codes": 4}
+LEARNING = {"directions": 3, "steps": 2, "batch": 4, "evaluation": 4, "recognition_codes": 4}
 FETCHED = {"distance": "stlpips-alex", "extractor": "efficientnet-lite0"}
 """In place of networks whose weights are not in the package index."""
 

@@ -94,7 +94,7 @@ def test_the_paper_preset_takes_its_t_from_the_effect_and_has_that_of_the_paper_
 
 
 def test_every_preset_takes_principal_components_of_a_hundred_thousand_codes():
-    for preset in ("smoke", "quick", "standard", "paper"):
+    for preset in ("quick", "standard", "paper"):
         chosen = suite.read(preset)
         efforts = [chosen.discovery, *(subject.discovery for subject in chosen.generators if subject.discovery)]
         assert all(effort.ganspace.samples == 100_000 for effort in efforts)

@@ -44,6 +44,8 @@ class EqualEffect:
     @classmethod
     def of(cls, on: Measurement, reaches: Mapping[str, float]) -> "EqualEffect | None":
         """Of directions whose least of both ends reaches so far, by name; `None` if none has an effect."""
+        if not reaches:
+            return None
         targets = [target for found in on.plan.sets if (target := effect_target(on, found)) is not None]
         target = min(targets, default=None)
         effect = common_effect(list(reaches.values()), target)

@@ -145,7 +145,10 @@ def test_where_there_is_no_run_the_user_s_name_of_the_place_is_told(s3):
 
 @pytest.mark.parametrize("trained", [1, 2])
 def test_found_directions_and_their_checkpoints_lie_at_the_place(s3, tmp_path, monkeypatch, trained):
-    """A discovery is killed when the one step of its training is kept, or that of its control as well."""
+    """A discovery is killed when the one step of its training is kept, or that of its control as well.
+
+    The third training is of a fresh reconstructor.
+    """
     common = (GENERATOR, PLACES, MORE, Compute(), 0)
     discover(*common, tmp_path / "whole")
     place = place_at(f"{s3.bucket()}/run")
@@ -171,7 +174,7 @@ def test_found_directions_and_their_checkpoints_lie_at_the_place(s3, tmp_path, m
             find()
     monkeypatch.setattr(Learner, "train_step", counted)
     find()
-    assert steps == [0.0] * (2 - trained)  # the control's, if that was not taken before
+    assert steps == [0.0] * (3 - trained)  # those of reconstructors alone that were not taken before
     whole = {path.relative_to(tmp_path / "whole").as_posix() for path in (tmp_path / "whole").rglob("*.safetensors")}
     assert set(place.within("directions").names()) == whole
     with mirrored(place, folders=("directions",)) as mirror:
