@@ -121,7 +121,7 @@ def run(
     >>> made = nb.run("smoke", "runs/faces", generators=[faces], experiments=["strips"])  # doctest: +ELLIPSIS
     weights: ...
     >>> made
-    Run('runs/faces', 16 directions)
+    Run('runs/faces', 3 directions)
     """
     chosen, place = suites.read(suite).with_values(**values), place_at(out)
     check_folder(place, chosen, fresh=fresh)
