@@ -75,7 +75,7 @@ def _outcome(row: dict[Hashable, Any]) -> str:
 
 def _told(rows: pd.DataFrame) -> str:
     """The methods by how they compare with their controls, each with its places; many that do not differ by number."""
-    parts = []
+    parts: list[str] = []
     for outcome, verdict in _VERDICTS.items():
         chosen = rows[rows["outcome"] == outcome]
         methods = [f"{method} ({', '.join(part['where'])})" for method, part in chosen.groupby("method", sort=False)]
