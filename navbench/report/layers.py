@@ -75,8 +75,9 @@ def _footing(rows: pd.DataFrame, of: str) -> str:
     effects, efforts = (rows[column].nunique(dropna=False) for column in ("survey_effect", "survey_settings"))
     effect = rows["survey_effect"].iloc[0]
     at = f"to the same effect, {significant(effect)}" if effects == 1 and pd.notna(effect) else "not to the same effect"
-    found = "with the same settings" if efforts == 1 else "with different settings"
-    return f"Directions{of} were found {found} in all its layers, and calibrated {at}."
+    alike = [listed(part["layer"]) for _, part in rows.groupby("survey_settings", sort=False, dropna=False)]
+    found = "the same settings in all its layers" if efforts == 1 else f"different settings in {'; in '.join(alike)}"
+    return f"Directions{of} were found with {found}, and calibrated {at}."
 
 
 def survey_table(tables: RunTables) -> Table:

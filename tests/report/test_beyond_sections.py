@@ -120,7 +120,7 @@ def test_layers_are_said_to_be_on_one_footing_only_where_they_are(run):
     assert "colour has the largest part in b (0.70)" in words[1]
     unlike = tables_with(run, "layers", [surveyed("a", 0, 0.7), surveyed("b", 1, 0.3, 0.2, "bbbb")])
     assert next(layers.survey_sentences(unlike)) == (
-        "Directions were found with different settings in all its layers, and calibrated not to the same effect."
+        "Directions were found with different settings in a; in b, and calibrated not to the same effect."
     )
 
 
