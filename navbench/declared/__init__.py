@@ -4,10 +4,21 @@ from navbench.declared.attributes import SCORED
 from navbench.declared.comparisons import PAIRS
 from navbench.declared.effects import LOCAL, OVERLAP, SURVEY
 from navbench.declared.photos import IMAGES, PHOTOS, QUALITY
-from navbench.declared.realism import ASYMMETRY, CURVES, DIRECTIONS, ENDS, EQUAL, INSTRUMENT, METHODS, PRDC, RACING
+from navbench.declared.realism import (
+    ASYMMETRY,
+    CURVES,
+    DIRECTIONS,
+    ENDS,
+    EQUAL,
+    INSTRUMENT,
+    LIMITS,
+    METHODS,
+    PRDC,
+    RACING,
+)
 
 DECLARED = (
-    *(INSTRUMENT, DIRECTIONS, ENDS, EQUAL, CURVES, PRDC, ASYMMETRY, RACING),
+    *(INSTRUMENT, DIRECTIONS, LIMITS, ENDS, EQUAL, CURVES, PRDC, ASYMMETRY, RACING),
     *LOCAL,
     *(METHODS, SURVEY, OVERLAP),
     *SCORED,

@@ -40,6 +40,20 @@ _LOCALITY = (
     *estimated("entropy_area", "exponential of the heatmap's entropy, as a share of the pixels", empty=True),
     *estimated("mean_change", "mean of the heatmap", SQUARED, empty=True),
 )
+
+
+def _limit(end: str) -> tuple[Column, ...]:
+    return (
+        *estimated(
+            f"limit_{end}",
+            f"towards t_{end}, the shift at which the KID has risen by as much as a named damage raises it (see "
+            "`limits.csv`)",
+            empty=True,
+        ),
+        text(f"limit_{end}_status", "'within' the range, or 'beyond' it, where it is not known", empty=True),
+    )
+
+
 _RANGE = (number("t_min", "the shift at one end of the range"), number("t_max", "the shift at the other end"))
 _EFFECTS = (
     *estimated("effect_min", "mean perceptual distance of the edit at t_min", EFFECT, empty=True),
@@ -74,7 +88,7 @@ DIRECTIONS = Table(
         number("singular_value", "of `svd`: the singular value", empty=True),
         number("variance", "of `ganspace`: the variance along the component", empty=True),
         number("score_*", "what another method knows of the direction, by the name that it gives", empty=True),
-        flag("measured", "whether there is a curve, a heatmap, an imitation or a picture of it"),
+        flag("measured", "whether there is a curve, a heatmap, an imitation or a picture of it beside its strip"),
         *setting(empty=True),
         count("n", "images of the generator that the Fréchet distances are of", empty=True),
         REFERENCE_N,
@@ -82,6 +96,9 @@ DIRECTIONS = Table(
         RESOLUTION,
         *_realism("fd", "Fréchet distance"),
         *_realism("kid", "KID"),
+        *_limit("min"),
+        *_limit("max"),
+        count("n_limit", "images of the generator that the limits are of", empty=True),
         *_LOCALITY,
         *(
             column
@@ -223,6 +240,32 @@ INSTRUMENT = Table(
         RESOLUTION,
         flag("passed", "whether the instrument passes the check in this metric; True of what is only shown"),
         text("reason", "why not", empty=True),
+    ),
+)
+
+LIMITS = Table(
+    "limits",
+    "a direction and an end of its range: how far it goes until the KID lies above that of unshifted images by as much "
+    "as a known damage raises it",
+    (
+        *WHO,
+        text("end", "t_min or t_max"),
+        number("t_end", "the shift there"),
+        *estimated(
+            "limit",
+            "the shift at which the KID has risen so far, on a line in t² between measured shifts; empty beyond the "
+            "range",
+            empty=True,
+        ),
+        text("status", "'within' the range, or 'beyond' it"),
+        *estimated("rise", "the KID at that end less that at t = 0"),
+        *estimated("amount", "the KID of damaged images less that of the same images undamaged"),
+        text("damage", "the damage, as in `instrument.csv`"),
+        number("strength", "how strong it is"),
+        text("unit", "what the strength is in"),
+        *setting(),
+        CURVE_N,
+        REFERENCE_N,
     ),
 )
 

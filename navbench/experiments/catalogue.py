@@ -18,6 +18,7 @@ from navbench.experiments.ends import Ends
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.instrument import Instrument
 from navbench.experiments.layers import Layers
+from navbench.experiments.limits import Limits
 from navbench.experiments.locality import Heatmaps
 from navbench.experiments.matched import Matched
 from navbench.experiments.overlap import Overlaps
@@ -43,6 +44,7 @@ EXPERIMENTS: tuple[Experiment[Any, Any], ...] = (
     Ends(),
     Screening(),
     Curves(),
+    Limits(),
     Matched(),
     Heatmaps(),
     Reproductions(),

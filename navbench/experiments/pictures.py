@@ -20,7 +20,8 @@ from navbench.experiments.experiment import File
 from navbench.experiments.rows import Row, who
 from navbench.generators.base import Generator
 
-QUALITY = 85
+QUALITY, STRIP_QUALITY = 85, 55
+"""Of WebP; strips, of which there is one per direction, have to be small."""
 FRAME_MS = 160
 _SCALE_HEIGHT, _NARROWEST = 20, 96
 
@@ -32,10 +33,14 @@ def sheet(images: Tensor) -> Image.Image:
     return Image.fromarray(array.numpy())
 
 
-def strip_files(direction: Direction, shifts: Sequence[float], strip: Tensor) -> Iterator[File]:
-    """The strip as a sheet and as a looping animation; as a video, too, if ffmpeg is installed."""
+def strip_file(direction: Direction, shifts: Sequence[float], strip: Tensor) -> File:
+    """The strip as a sheet: a row per code, a column per shift."""
+    return still(direction, "strip", f"{direction.slug}.webp", strip, [f"{t:.3g}" for t in shifts])
+
+
+def loop_files(direction: Direction, shifts: Sequence[float], strip: Tensor) -> Iterator[File]:
+    """The strip as a looping animation; as a video, too, if ffmpeg is installed."""
     columns, rows = [f"{t:.3g}" for t in shifts], len(strip)
-    yield still(direction, "strip", f"{direction.slug}.webp", strip, columns)
     loop = frames(strip, shifts)
     animation = _row(direction, "animation", f"strips/{direction.slug}-loop.webp", rows, columns)
     yield File(animation["file"], _webp(loop), animation)
@@ -110,7 +115,7 @@ def still(direction: Direction, kind: str, file: str, images: Tensor, columns: S
         more: further columns of tables/images.csv.
     """
     row = _row(direction, kind, f"strips/{file}", len(images), columns) | more
-    return File(row["file"], _webp([sheet(images)]), row)
+    return File(row["file"], _webp([sheet(images)], STRIP_QUALITY if kind == "strip" else QUALITY), row)
 
 
 def samples_file(generator: Generator, strip: Tensor) -> File:
@@ -149,10 +154,10 @@ def _row(direction: Direction, kind: str, file: str, rows: int, columns: Sequenc
     return {**who(direction), "kind": kind, "file": file, "rows": rows, "columns": json.dumps(list(columns))}
 
 
-def _webp(frames: Sequence[Image.Image]) -> bytes:
+def _webp(frames: Sequence[Image.Image], quality: int = QUALITY) -> bytes:
     buffer = io.BytesIO()
     more: dict[str, Any] = {}
     if len(frames) > 1:
         more = {"save_all": True, "append_images": frames[1:], "duration": FRAME_MS, "loop": 0}
-    frames[0].save(buffer, "WEBP", quality=QUALITY, method=4, **more)
+    frames[0].save(buffer, "WEBP", quality=quality, method=4, **more)
     return buffer.getvalue()

@@ -1,6 +1,6 @@
-"""Image sequences along t (Figures 3 and 4): the first codes of a role, each at every shift."""
+"""Image sequences along t (Figures 3 and 4): codes that are chosen to be seen, each at every shift."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,26 +8,41 @@ from pydantic import Field
 from torch import Tensor
 
 from navbench.compute import Compute
-from navbench.costs import Rehearsed, blank, generating, preparing, rehearses, rendering
+from navbench.costs import Rehearsed, blank, generating, preparing, rehearses, rendering, seeing
 from navbench.directions import Direction
 from navbench.experiments.common import OddCount
-from navbench.experiments.edit import Edit, codes_for, unshifted
+from navbench.experiments.edit import Edit, codes_for, reduced, unshifted
 from navbench.experiments.experiment import Experiment, File
 from navbench.experiments.measurement import Measurement
-from navbench.experiments.pictures import samples_file, strip_files
+from navbench.experiments.pictures import loop_files, samples_file, strip_file
 from navbench.generators.base import Generator
 from navbench.metrics.extractors import quantise
+from navbench.metrics.perceptual import PerceptualDistance
+from navbench.metrics.typical import RULE, typical
 from navbench.seeds import Role
 from navbench.settings import Settings
 from navbench.work import Piece, pure
 
+_GROUP = 8
+"""Directions of one space that share the work before the layer, and a piece."""
+
 
 class StripSettings(Settings):
-    """Image sequences: `codes` rows of `shifts` images, of the best `directions` of each set."""
+    """Image sequences of every direction.
+
+    Attributes:
+        directions: of so many of each set, the best ones, the sequence is also written as a loop that plays.
+        codes: rows of a sequence.
+        shifts: images of a row, odd, t = 0 in the middle.
+        side: images whose longer side is larger are shown with so many pixels.
+        candidates: codes among which those that are shown are chosen (`metrics.typical`).
+    """
 
     directions: int = Field(2, ge=0)
     codes: int = Field(3, ge=1)
     shifts: OddCount = Field(7, ge=3)
+    side: int = Field(256, ge=8)
+    candidates: int = Field(64, ge=1)
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,20 @@ class Strip:
     """Images (rows, columns, 3, H, W), uint8: a row per code, a column per shift."""
 
     images: Tensor
+
+
+@dataclass(frozen=True)
+class StripsOfSet:
+    """Images (K, rows, columns, 3, H, W), uint8, of K directions: a row per code, a column per shift."""
+
+    images: Tensor
+
+
+@dataclass(frozen=True)
+class ShownCodes:
+    """Indices (rows,), int64, of the codes that are shown."""
+
+    indices: Tensor
 
 
 @pure()
@@ -55,6 +84,64 @@ def _strip_rehearsed(edit: Edit, shifts: Sequence[float], codes: int, seed: int)
     costs = {preparing(edit.space, edit.compute): codes, rendering(edit.space, edit.compute): codes * len(shifts)}
     size = edit.space.generator.size
     return Rehearsed(Strip(blank(codes, len(shifts), 3, *size, dtype=torch.uint8)), costs)
+
+
+@pure()
+def strips_of_set(edits: Sequence[Edit], points: int, indices: Sequence[int], seed: int, side: int) -> StripsOfSet:
+    """The strips of directions of one space, at `points` shifts of their ranges.
+
+    The unshifted images and all work before the shifted layer are shared by the directions.
+    """
+    first = edits[0]
+
+    def work(chunk: Sequence[int]) -> Tensor:
+        state = first.state(codes_for(first.space.generator, Role.STRIP, chunk, seed))
+        zero = to_bytes(reduced(first.renderer(state)(0.0), side))
+        return torch.stack([_row(edit, state, zero) for edit in edits])
+
+    def _row(edit: Edit, state: object, zero: Tensor) -> Tensor:
+        render, shifts = edit.renderer(state), edit.direction.shifts(points).tolist()
+        return torch.stack([to_bytes(reduced(render(t), side)) if t != 0 else zero for t in shifts], dim=1)
+
+    return StripsOfSet(torch.cat(list(first.compute.over(indices, work)), dim=1))
+
+
+@rehearses(strips_of_set)
+def _strips_rehearsed(
+    edits: Sequence[Edit], points: int, indices: Sequence[int], seed: int, side: int
+) -> Rehearsed[StripsOfSet]:
+    """Blank."""
+    space, compute, codes = edits[0].space, edits[0].compute, len(indices)
+    images = codes * (1 + len(edits) * (points - 1))
+    size = reduced(torch.zeros(1, 1, *space.generator.size), side).shape[2:]
+    costs = {preparing(space, compute): codes, rendering(space, compute): images}
+    return Rehearsed(StripsOfSet(blank(len(edits), codes, points, 3, *size, dtype=torch.uint8)), costs)
+
+
+@pure()
+def codes_to_show(
+    generator: Generator, candidates: int, count: int, seed: int, distance: PerceptualDistance, compute: Compute
+) -> ShownCodes:
+    """Which of the first codes are shown, by `metrics.typical`."""
+
+    @torch.no_grad()
+    def work(chunk: Sequence[int]) -> tuple[Tensor, Tensor]:
+        images = unshifted(generator, codes_for(generator, Role.STRIP, chunk, seed), compute)
+        return images.mean(dim=(1, 2, 3)).cpu(), distance.features(images).cpu()
+
+    brightness, features = (
+        torch.cat(part) for part in zip(*compute.over(range(max(candidates, count)), work), strict=True)
+    )
+    return ShownCodes(typical(features, brightness, count))
+
+
+@rehearses(codes_to_show)
+def _codes_rehearsed(
+    generator: Generator, candidates: int, count: int, seed: int, distance: PerceptualDistance, compute: Compute
+) -> Rehearsed[ShownCodes]:
+    """The first ones."""
+    images, seen = max(candidates, count), seeing("distance", distance.name, distance.features, generator, compute)
+    return Rehearsed(ShownCodes(torch.arange(count)), {generating(generator, compute): images, seen: images})
 
 
 @pure()
@@ -92,10 +179,18 @@ def to_float(images: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Sheets:
-    """Unshifted images, and the strip of each direction over its shifts."""
+    """Unshifted images, and the strip of each direction over its shifts.
+
+    Attributes:
+        codes: indices of the codes that the rows of strips are of.
+        strips: each with its direction and shifts.
+        looped: names of the directions whose strips are also written as loops.
+    """
 
     samples: Strip
+    codes: Sequence[int]
     strips: Sequence[tuple[Direction, Sequence[float], Strip]]
+    looped: frozenset[str]
 
 
 class Strips(Experiment[StripSettings, Sheets]):
@@ -105,17 +200,40 @@ class Strips(Experiment[StripSettings, Sheets]):
     settings = StripSettings
 
     def run(self, on: Measurement) -> Sheets:
-        """One piece per direction."""
+        """The codes first, then a piece for every few directions of a set."""
         settings, bench = on.settings(Strips), on.bench
-        directions = on.leading(settings.directions)
-        shifts = [direction.shifts(settings.shifts).tolist() for direction in directions]
-        unshifted_ones = samples.piece(on.generator, 4, 8, bench.suite.seed, bench.compute).but(note="samples")
-        along = [strip_of(on, direction, at, settings.codes) for direction, at in zip(directions, shifts, strict=True)]
-        first, *rest = on.pieces([unshifted_ones, *along], "strips")
-        return Sheets(first, list(zip(directions, shifts, rest, strict=True)))
+        seed, how = bench.suite.seed, (bench.distance, bench.compute)
+        unshifted_ones = samples.piece(on.generator, 4, 8, seed, bench.compute).but(note="samples")
+        (sheet,) = on.pieces([unshifted_ones])
+        (shown,) = on.pieces([codes_to_show.piece(on.generator, settings.candidates, settings.codes, seed, *how)])
+        codes, groups = shown.indices.tolist(), _groups(on)
+        pieces = [
+            strips_of_set.piece([on.edit(one) for one in group], settings.shifts, codes, seed, settings.side).but(
+                note=group[0].name.rpartition("/")[0]
+            )
+            for group in groups
+        ]
+        strips = [
+            (one, one.shifts(settings.shifts).tolist(), Strip(images))
+            for group, made in zip(groups, on.pieces(pieces, "strips"), strict=True)
+            for one, images in zip(group, made.images, strict=True)
+        ]
+        return Sheets(sheet, codes, strips, frozenset(one.name for one in on.leading(settings.directions)))
 
     def files(self, on: Measurement, outcome: Sheets) -> Iterable[File]:
-        """Sheets and animations."""
+        """Sheets and loops."""
         yield samples_file(on.generator, outcome.samples.images)
         for direction, shifts, sheet in outcome.strips:
-            yield from strip_files(direction, shifts, sheet.images)
+            yield strip_file(direction, shifts, sheet.images)
+            if direction.name in outcome.looped:
+                yield from loop_files(direction, shifts, sheet.images)
+
+    def facts(self, on: Measurement, outcome: Sheets) -> Mapping[str, object]:
+        """Which codes are shown, and by what rule."""
+        return {"shown_codes": {on.generator.name: list(outcome.codes)}, "shown_by": RULE}
+
+
+def _groups(on: Measurement) -> list[list[Direction]]:
+    """All directions, in groups that share a space."""
+    sets = on.by_set(on.plan.all_directions())
+    return [found[start : start + _GROUP] for found in sets for start in range(0, len(found), _GROUP)]

@@ -78,6 +78,8 @@ FOOTINGS = {
         Footing(("kid_floor",), "n_kid", _KID),
         Footing(("kid_at_min",), "n_kid", (*_KID, "t_min")),
         Footing(("kid_at_max",), "n_kid", (*_KID, "t_max")),
+        Footing(("limit_min",), "n_limit", ("extractor", "reference", "n_limit", "t_min")),
+        Footing(("limit_max",), "n_limit", ("extractor", "reference", "n_limit", "t_max")),
         Footing(("effect_min",), "n_effect", ("distance", "n_effect", "t_min")),
         Footing(("effect_max",), "n_effect", ("distance", "n_effect", "t_max")),
         Footing(_LOCALITY, "n_locality", ("t_min", "t_max", "shifts", "n_locality"), grouped=True),

@@ -36,7 +36,7 @@ def run_all(place: Place, on: Measurement) -> tuple[dict[str, list[Row | Tested]
     for experiment, outcome in outcomes.items():
         for name, more in experiment.rows(on, outcome).items():
             rows.setdefault(name, []).extend(more)
-    measured = {row["name"] for _, images in ran for row in images}
+    measured = {row["name"] for _, images in ran for row in images if row["kind"] != "strip"}  # which all have
     measured = measured.union(*(experiment.measured(outcome) for experiment, outcome in outcomes.items()))
     rows["directions"] = list(_direction_rows(on, outcomes, measured))
     rows["methods"] = list(_method_rows(on, outcomes))

@@ -46,13 +46,13 @@ def frames(path):
 
 
 def test_an_animation_goes_to_and_fro_over_the_range(made, tmp_path):
-    written(tmp_path, pictures.strip_files(made, SHIFTS, strip()))
+    written(tmp_path, pictures.loop_files(made, SHIFTS, strip()))
     levels = [frame.getpixel((48, 48))[0] for frame in frames(tmp_path / "strips" / "linear-made-map-0-loop.webp")]
     assert levels == pytest.approx([0, 128, 255, 128], abs=3)
 
 
 def test_under_an_animation_a_mark_says_where_t_is(made, tmp_path):
-    written(tmp_path, pictures.strip_files(made, SHIFTS, strip()))
+    written(tmp_path, pictures.loop_files(made, SHIFTS, strip()))
     places = []
     for frame in frames(tmp_path / "strips" / "linear-made-map-0-loop.webp"):
         line = [frame.getpixel((x, 100)) for x in range(frame.width)]
@@ -65,13 +65,13 @@ def test_under_an_animation_a_mark_says_where_t_is(made, tmp_path):
 
 def test_without_ffmpeg_there_is_no_video(made, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    kinds = [row["kind"] for row in written(tmp_path, pictures.strip_files(made, SHIFTS, strip()))]
-    assert kinds == ["strip", "animation"]
+    kinds = [row["kind"] for row in written(tmp_path, pictures.loop_files(made, SHIFTS, strip()))]
+    assert kinds == ["animation"]
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 def test_with_ffmpeg_the_video_has_the_frames_of_the_animation(made, tmp_path):
-    rows = written(tmp_path, pictures.strip_files(made, SHIFTS, strip(side=97)))
+    rows = written(tmp_path, pictures.loop_files(made, SHIFTS, strip(side=97)))
     (video,) = [row["file"] for row in rows if row["kind"] == "video"]
     command = ["ffmpeg", "-v", "error", "-i", str(tmp_path / video), "-f", "rawvideo", "-pix_fmt", "gray", "-"]
     raw = subprocess.run(command, capture_output=True, check=True).stdout
@@ -86,8 +86,8 @@ def test_an_ffmpeg_that_fails_is_told_of_and_stops_nothing(made, tmp_path, monke
     broken.chmod(0o755)
     monkeypatch.setattr(shutil, "which", lambda name: str(broken))
     with pytest.warns(NavbenchWarning, match="Unknown encoder"):
-        rows = written(tmp_path, pictures.strip_files(made, SHIFTS, strip()))
-    assert [row["kind"] for row in rows] == ["strip", "animation"]
+        rows = written(tmp_path, pictures.loop_files(made, SHIFTS, strip()))
+    assert [row["kind"] for row in rows] == ["animation"]
 
 
 def test_a_sheet_of_pairs_has_a_row_per_direction_and_a_file_per_code(made, tmp_path):

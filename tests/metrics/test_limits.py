@@ -1,0 +1,65 @@
+"""How far an edit goes until a distance has risen by a given amount."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from navbench.metrics import estimate
+from navbench.metrics.estimate import Estimate
+from navbench.metrics.limits import BEYOND, WITHIN, limit_along
+
+N = 400
+EXACT = Estimate(0.5, torch.zeros(N))
+"""An amount that is known without an error."""
+
+
+def known(value):
+    """A distance without an error."""
+    return Estimate(value, torch.zeros(N).double())
+
+
+@given(
+    curvature=st.floats(0.01, 10), amount=st.floats(0.01, 5), far=st.floats(0.5, 50), sign=st.sampled_from([-1, 1]),
+    inner=st.floats(0.1, 0.9),
+)  # fmt: skip
+def test_of_a_parabola_the_limit_is_exact_whatever_the_shifts(curvature, amount, far, sign, inner):
+    shifts = [0.0, sign * inner * far, sign * far]
+    values = [known(0.3 + curvature * t**2) for t in shifts]
+    limit = limit_along(shifts, values, Estimate(amount, torch.zeros(N)))
+    if curvature * far**2 >= amount:
+        assert limit.status == WITHIN
+        assert limit.t == pytest.approx(sign * math.sqrt(amount / curvature), rel=1e-6)
+        assert limit.stderr == pytest.approx(0, abs=1e-9)
+    else:
+        assert limit.status == BEYOND
+        assert math.isnan(limit.t)
+    assert limit.rise.value == pytest.approx(curvature * far**2)
+
+
+def test_the_first_of_several_crossings_counts():
+    limit = limit_along([0, 1, 2, 3], [known(0), known(1), known(0), known(1)], EXACT)
+    assert limit.t == pytest.approx(math.sqrt(0.5))
+
+
+def test_a_distance_that_falls_has_its_limit_beyond_the_range():
+    assert limit_along([0, -1, -2], [known(1), known(0.5), known(0)], EXACT).status == BEYOND
+
+
+def test_the_error_is_the_spread_over_draws_of_codes_and_of_the_amount():
+    """Rises of codes vary, alike at both shifts in part; the amount is of other codes."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw():
+        common, far = (torch.randn(N, generator=generator).double() for _ in range(2))
+        start = estimate.mean(0.1 + 0.5 * common)
+        values = [start, estimate.mean(0.4 + common), estimate.mean(1.3 + common + far)]
+        return limit_along([0.0, 1.0, 2.0], values, estimate.mean(0.7 + torch.randn(N, generator=generator).double()))
+
+    limits = [draw() for _ in range(400)]
+    assert all(limit.status == WITHIN for limit in limits)
+    spread = torch.tensor([limit.t for limit in limits]).double().std()
+    reported = torch.tensor([limit.stderr for limit in limits]).double().mean()
+    assert float(reported / spread) == pytest.approx(1, abs=0.12)
