@@ -136,7 +136,7 @@ class Measured:
 
 BASE = {"n": 2000, "shifts": 4, "directions": 1, "layers": 1}
 VARIED = {"n": (2000, 4000, 8000), "shifts": (4, 8, 16), "directions": (1, 2, 4), "layers": (1, 2, 4)}
-"""What a run's size is made of; workers are to be added by who adds them."""
+"""What a run's size is made of; what more workers make of it is in test_bench_workers.py."""
 
 
 @pytest.mark.benchmark(group="growth of curves with the size of a run")
@@ -169,7 +169,7 @@ def test_memory_of_a_curve(benchmark, say, tmp_path):
     store = Store(tmp_path / "store")
     reset_peak_memory(COMPUTE.device)
     before = peak_memory(COMPUTE.device)
-    files = [safe_open(store.path(shard), framework="pt") for shard in shards]
+    files = [safe_open(store.place.file(store.name(shard)), framework="pt") for shard in shards]
     for index in range(shifts):
         features = torch.cat([file.get_slice("features")[index] for file in files]).double()
         (features - features.mean(dim=0)).sum()

@@ -27,7 +27,7 @@ CARS = {
 KINDS = {
     "curves": {"directions": 2, "shifts": 5, "samples": 64, "shard": 32, "effect_samples": 16},
     "reproduction": {"directions": 2, "codes": 16, "held_out": 16, "steps": 6},
-    "attributes": {"samples": 64, "shifts": 5},
+    "attributes": {"samples": 256, "shifts": 5},
 }
 
 
