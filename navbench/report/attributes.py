@@ -15,7 +15,17 @@ from navbench.report.drawing import INK, finish, known_first, styled
 from navbench.report.numbers import MINUS, listed, plain, short_direction, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Row, anchor, make_matrix, make_table, method_column, number, place_column, whole
+from navbench.report.views import (
+    Row,
+    anchor,
+    make_matrix,
+    make_table,
+    method_column,
+    number,
+    permalink,
+    place_column,
+    whole,
+)
 
 UP, DOWN = "#0173b2", "#de8f05"
 _STRONGEST, _WORTH_WRITING = 0.8, 0.5
@@ -78,12 +88,12 @@ def _attributes(tables: RunTables) -> Iterator[tuple[str, list[str]]]:
 
 def _found_matrices(tables: RunTables) -> Iterator[Table]:
     """Per generator, which method's best direction is one of which attribute: Table 1 of the paper, without a human."""
-    cards = set(tables.measured["name"])
+    shown = set(tables.directions["name"])
     for generator, names in _attributes(tables):
         found, rows = (frame[frame["generator"] == generator] for frame in (tables.found, tables.methods))
         methods = known_first(rows["method"])
         heads = dict(zip(methods, method_names(rows, methods), strict=True))
-        cells = {(row["attribute"], heads[row["method"]]): _found_cell(row, cards) for row in found.to_dict("records")}
+        cells = {(row["attribute"], heads[row["method"]]): _found_cell(row, shown) for row in found.to_dict("records")}
         counts = found.groupby("method")["attribute"].nunique().reindex(methods, fill_value=0)
         totals = (Cell(f"Found, of {len(names)}"), *(Cell(str(count)) for count in counts))
         caption = (
@@ -94,8 +104,8 @@ def _found_matrices(tables: RunTables) -> Iterator[Table]:
         yield make_matrix(caption, "Attribute", names, list(heads.values()), cells, totals)
 
 
-def _found_cell(row: Row, cards: set[str]) -> Cell:
-    link = f"#{anchor(row['name'])}" if row["name"] in cards else ""
+def _found_cell(row: Row, shown: set[str]) -> Cell:
+    link = permalink(row["name"]) if row["name"] in shown else ""
     text = f"{row['where']}, no. {row['direction']} ({row['share']:.2f})".replace(" ", "\N{NO-BREAK SPACE}")
     return Cell(text.replace(",\N{NO-BREAK SPACE}", ", ", 1), link=link, strong=bool(row["best"]))
 

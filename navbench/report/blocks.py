@@ -93,7 +93,6 @@ class Sheet(Block):
     rows: int
     columns: tuple[str, ...]
     caption: str = ""
-    thumbnail: Picture | None = None
     name: str = ""
 
 
@@ -164,17 +163,50 @@ class Details(Block):
 
 
 @dataclass(frozen=True)
-class Card(Block):
-    """One direction: its label by a human, and an automatic one; blocks left and right, in a row below, and last."""
+class Chips(Block):
+    """Short remarks side by side."""
 
-    anchor: str
-    title: str
-    colour: str
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A strip: a sheet of `rows` codes by `len(shifts)` shifts, in one picture.
+
+    Attributes:
+        source: a data URI, or the path of the file beside the page.
+        shifts: of the columns, in words.
+    """
+
+    source: str
+    rows: int
+    shifts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A direction that is recommended: its name and link, its label, numbers, and its strip, which moves."""
+
+    name: str
+    link: str
     label: str
-    automatic: str
-    beside: Sequence[Sequence[Block]]
-    below: Sequence[Block]
-    more: Sequence[Block]
+    facts: Sequence[tuple[str, str]]
+    frames: Frames | None
+
+
+@dataclass(frozen=True)
+class Picks(Block):
+    """Recommended directions as cards."""
+
+    picks: tuple[Pick, ...]
+
+
+@dataclass(frozen=True)
+class Explorer(Block):
+    """All directions of a run, as JSON that `templates/explorer.js` shows."""
+
+    data: str
+    count: int
 
 
 @dataclass(frozen=True)

@@ -36,17 +36,15 @@ def blocks(page: Page) -> Iterator[Block]:
 
 
 def _directions_table(page: Page) -> Table:
-    """One row per measured direction, with the strip in small.
+    """One row per measured direction.
 
-    Where attributes need room, the last numbers are without standard errors, which stand on the cards.
+    Where attributes need room, the last numbers are without standard errors, which the explorer has.
     """
-    tables, thumbnails = page.tables, page.thumbnails
+    tables = page.tables
     frame = tables.measured
     fd, _ = views.metric_names(frame)
     column = views.number if frame["attribute_share"].notna().any() else views.measured
-    strip = Column("Strip", lambda row: Cell("", picture=thumbnails.get(row["name"])))
     columns = [
-        *([strip] if thumbnails else []),
         *views.who_columns(tables, frame, labelled=True),
         *_range_columns(),
         views.measured("at t min", "fd_at_min", fd),

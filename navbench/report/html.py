@@ -12,7 +12,7 @@ from markupsafe import Markup
 from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
 from navbench.places import Where, mirrored, place_at
-from navbench.report.blocks import Block, Header, Section, Subject, Terms
+from navbench.report.blocks import Block, Explorer, Header, Section, Subject, Terms
 from navbench.report.numbers import plain
 from navbench.report.page import Page, header
 from navbench.report.pictures import scale_gradient
@@ -47,7 +47,8 @@ def render(head: Header, sections: Iterable[Section[Subject]], subject: Subject)
         (section, section.heading(subject), blocks) for section in sections if (blocks := section.content(subject))
     ]
     facts = [Terms(head.facts, "terms facts")]
-    return _environment().get_template("page.html").render(header=head, facts=facts, shown=shown, **_assets())
+    assets = _assets(block for _, _, blocks in shown for block in blocks)
+    return _environment().get_template("page.html").render(header=head, facts=facts, shown=shown, **assets)
 
 
 def _environment() -> jinja2.Environment:
@@ -72,13 +73,28 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _assets() -> dict[str, Any]:
-    """A page's style, script and policy, which admits that script alone."""
-    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("style.css", "sort.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+def _assets(blocks: Iterable[Block]) -> dict[str, Any]:
+    """A page's style, scripts and policy, which admits these scripts alone."""
+    style, *scripts = _texts(("style.css",), ("sort.js",))
+    shown = list(blocks)
+    if any(isinstance(block, Explorer) for block in shown):
+        more, *others = _texts(
+            ("../vendor/uPlot.min.css", "explorer.css"), ("../vendor/uPlot.iife.min.js",), ("explorer.js",)
+        )
+        style, scripts = style + more, [*scripts, *others]
+    digests = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     policy = (
-        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; "
+        f"default-src 'none'; img-src data: 'self' file:; style-src 'unsafe-inline'; script-src {digests}; "
         "base-uri 'none'; form-action 'none'"
     )
-    style = style.replace("HEAT", scale_gradient())
-    return {"style": Markup(style), "script": Markup(script), "policy": policy}
+    return {"style": Markup(style), "scripts": [Markup(script) for script in scripts], "policy": policy}
+
+
+def _texts(*files: tuple[str, ...]) -> list[str]:
+    """The texts of templates, those of each tuple joined."""
+    texts = ("".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names) for names in files)
+    return [text.replace("HEAT", scale_gradient()) for text in texts]
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from navbench.report.blocks import Block, Items
+from navbench.report.blocks import Block, Details, Items
 from navbench.report.numbers import FID_EXTRACTOR, counts, listed
 from navbench.report.page import Page
 from navbench.report.provenance import told_in
@@ -32,8 +32,10 @@ _SCORER = (
 
 
 def blocks(page: Page) -> Iterator[Block]:
-    """One list."""
+    """What holds of every number, and what this run left out or warned of."""
     yield Items(tuple(_limits(page.tables)))
+    told = tuple(_told(page.tables))
+    yield Details(f"What was left out, and warnings ({len(told)})", (Items(told),))
 
 
 def _capped(tables: RunTables) -> Iterator[str]:
@@ -72,5 +74,8 @@ def _limits(tables: RunTables) -> Iterator[str]:
     if len(tables.attributes):
         yield _SCORER
     yield "Equal effect is equal in one perceptual distance on average; it is not equal in meaning."
+
+
+def _told(tables: RunTables) -> Iterator[str]:
     for name, words in (("left_out", "Left out"), ("warnings", "Warning")):
         yield from (f"{words}: {entry}" for entry in told_in(tables.manifest, name))

@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-from navbench.report.blocks import Block, Cell, Chart, Gallery, Table
+from navbench.report.blocks import Block, Cell, Chart, Figure, Gallery, Table
 from navbench.report.charts import BANDS, by_generator, make_chart, method_dots
 from navbench.report.numbers import SPACE, counts, listed, short_direction, significant, span
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import anchor, make_table, measured, who_columns, widened
+from navbench.report.views import anchor, make_table, measured, permalink, who_columns, widened
 
 
 def blocks(page: Page) -> Iterator[Block]:
     """Areas, heatmaps and regions; nothing without the first two."""
-    shown = [*_locality_charts(page.tables), *_galleries(page)]
+    shown = [*_locality_charts(page.tables), *_galleries(page), *_examples(page)]
     yield from shown
     yield from region_tables(page.tables) if shown else ()
 
@@ -39,10 +39,17 @@ def _galleries(page: Page) -> Iterator[Gallery]:
     for rows in groups:
         maps = [page.heatmaps[row["name"]] for row in rows]
         cells = [
-            Cell(short_direction(row), link=f"#{anchor(row['name'])}", picture=heatmap.shared)
+            Cell(short_direction(row), link=permalink(row["name"]), picture=heatmap.shared)
             for row, heatmap in zip(rows, maps, strict=True)
         ]
         yield Gallery(tuple(cells), maps[0].shared_top, caption)
+
+
+def _examples(page: Page) -> Iterator[Figure]:
+    """Single images of each direction, before and after, and where they changed."""
+    for name, heatmap in page.heatmaps.items():
+        caption = f"{name}: single images, unshifted, at t max, and the squared change averaged over t."
+        yield Figure(heatmap.examples, caption, "examples")
 
 
 def region_tables(tables: RunTables) -> Iterator[Table]:

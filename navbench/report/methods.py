@@ -1,4 +1,4 @@
-"""The answer in plain words: sentences computed from the tables that claim no more than the numbers hold."""
+"""Methods compared, in plain words: sentences computed from the tables that claim no more than the numbers hold."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ import pandas as pd
 from navbench.declared.shared import IMITATORS, SHARES
 from navbench.report import views
 from navbench.report.attributes import found_sentences
-from navbench.report.blocks import Block, Cell, Chart, Table, Words
+from navbench.report.blocks import Block, Cell, Chart, Details, Table, Words
 from navbench.report.charts import axis_name, by_generator, make_chart, method_spread
 from navbench.report.controls import control_sentences
 from navbench.report.instrument import headline_tables, refusals, unchecked
@@ -25,18 +25,24 @@ _MOST_LAYERS_TOLD = 3
 
 
 def blocks(page: Page) -> Iterator[Block]:
-    """The opening of the report."""
+    """One figure per generator, what it decides, and the rest folded."""
     tables = page.tables
     told = headline_tables(tables.converged)
-    yield Words(" ".join(_lead(tables, told.without_controls)), "lead")
-    yield from map(Words, (*claim_sentences(told), " ".join(found_sentences(tables.converged))))
-    yield Words(" ".join(control_sentences(told)))
-    edits = tables.converged.without_controls
-    yield Words(" ".join([*_locality(edits.measured), *reproduction_sentences(edits)]))
-    if notes := " ".join([*_unreached(tables), *unconverged_sentences(tables)]):
-        yield Words(notes, "note wide-note")
     yield from _method_charts(tables)
-    yield _methods_table(tables)
+    yield Words(" ".join(_lead(tables, told.without_controls)))
+    edits = tables.converged.without_controls
+    notes = " ".join([*_unreached(tables), *unconverged_sentences(tables)])
+    yield Details(
+        "Beside their controls, what was found, and all numbers",
+        (
+            Words(" ".join(control_sentences(told))),
+            *map(Words, claim_sentences(told)),
+            Words(" ".join(found_sentences(tables.converged))),
+            Words(" ".join([*_locality(edits.measured), *reproduction_sentences(edits)])),
+            Words(notes, "note wide-note"),
+            _methods_table(tables),
+        ),
+    )
 
 
 def _lead(tables: RunTables, told: RunTables) -> list[str]:

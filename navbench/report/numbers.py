@@ -78,6 +78,11 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if math.isfinite(value) else NOTHING
 
 
+def percent(share: float) -> str:
+    """A share as '67 %'."""
+    return f"{_minus(f'{100 * share:.0f}')}{SPACE}%" if math.isfinite(share) else NOTHING
+
+
 def duration(seconds: float) -> str:
     """Seconds, minutes or hours, whichever reads best."""
     if not math.isfinite(seconds):

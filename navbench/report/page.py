@@ -5,17 +5,15 @@ from typing import Any
 
 from markupsafe import Markup
 
-from navbench.report.blocks import Header, Picture, Sheet
-from navbench.report.numbers import plain
-from navbench.report.pictures import Heatmap, listed_in, read_heatmaps, read_sheet
+from navbench.report.blocks import Header, Sheet
+from navbench.report.numbers import duration, listed, plain
+from navbench.report.pictures import Heatmap, image_path, listed_in, read_heatmaps, read_sheet
 from navbench.report.tables import RunTables
 from navbench.report.views import metric_names
 
 _MANY, _FRUGAL_QUALITY = 24, 60
 """From that many measured directions on, a page leaves animations to the folder, and compresses strips harder."""
 _SHOWN = {
-    "strip": "Strip of {name}: {rows} codes, one per row, t growing from left to right.",
-    "animation": "Animation of {name} as t goes to and fro over its range.",
     "reproduction": "{name} and its imitations, {rows} codes, one per row.",
     "samples": "Unshifted images of {generator}.",
     "layer": "The first direction of layer {layer}, one code, t growing from left to right.",
@@ -25,9 +23,7 @@ _SHOWN = {
 }
 """What a sheet shows, by its kind, for who cannot see it."""
 _CAPTIONS = {
-    "strip": "One code per row, one t per column; t = 0 is the generator itself.",
-    "animation": "",
-    "reproduction": "The edit and its best imitations, on held-out codes.",
+    "reproduction": "{name}: the edit and its best imitations, on held-out codes.",
     "samples": _SHOWN["samples"],
 }
 
@@ -61,11 +57,10 @@ class Page:
             self._sheets[kind] = tuple(self._sheet(row) for row in rows)
         return tuple(sheet for sheet in self._sheets[kind] if name in (None, sheet.name))
 
-    @cached_property
-    def thumbnails(self) -> dict[str, Picture]:
-        """The strips of directions in small, by name."""
-        strips = {sheet.name: sheet.thumbnail for sheet in reversed(self.sheets("strip"))}
-        return {name: small for name, small in strips.items() if small}
+    def size_of(self, file: str) -> int:
+        """Bytes of an image that images.csv names; 0 if it is missing, which is told where it is read."""
+        path = image_path(self.tables.run, file)
+        return path.stat().st_size if path.is_file() else 0
 
     @cached_property
     def heatmaps(self) -> dict[str, Heatmap]:
@@ -77,7 +72,7 @@ class Page:
         caption = _CAPTIONS[kind].format(**row) if kind in _CAPTIONS else self._rows_of(row)
         alt = _SHOWN.get(kind, "{name}, one image per row.").format(**row)
         quality = _FRUGAL_QUALITY if self.frugal else None
-        return read_sheet(self.tables.run, row, alt, caption, kind == "strip", quality)
+        return read_sheet(self.tables.run, row, alt, caption, quality)
 
     def _rows_of(self, row: dict[Any, Any]) -> str:
         """What the rows of a sheet are, from the top."""
@@ -96,41 +91,25 @@ def header(page: Page) -> Header:
     """The head of a report."""
     tables, manifest = page.tables, page.tables.manifest
     names = dict.fromkeys(tables.directions["generator"]) or tables.methods["generator"].unique()
-    generators, suite = plain(", ".join(names)), str(manifest.get("suite", "run"))
-    facts = {
-        "Extractor": manifest.get("extractor"),
-        "Distance": manifest.get("distance"),
-        "Reference": _references(tables) or manifest.get("reference"),
-        "Samples": _samples(manifest.get("samples")),
-        "Device": manifest.get("device"),
-    }
+    generators, suite = plain(listed(names)), str(manifest.get("suite", "run"))
+    seconds = manifest.get("seconds")
     when = str(manifest.get("finished") or manifest.get("started") or "")[:10]
+    told = [
+        "navbench report",
+        plain(suite),
+        when,
+        f"{duration(seconds)} on {manifest.get('device')}" if isinstance(seconds, int | float) else "",
+    ]
     unfinished = Markup(
         "<strong>Incomplete run.</strong> This run has not finished: what follows is what it had measured so far."
     )
     return Header(
         title=f"{suite}: editing directions of {generators}",
-        kicker=f"navbench report{f' · {when}' if when else ''}",
-        heading=Markup("Editing directions of <em>{}</em>").format(generators or "no generator"),
-        subtitle=Markup(
-            "Suite <q>{}</q>: which directions are good edits, how far each can be pushed, how local each is, and "
-            "whether a latent code could have done the same."
-        ).format(plain(suite)),
-        facts=tuple((name, str(value)) for name, value in facts.items() if value),
+        kicker=" · ".join(filter(None, told)),
+        heading=Markup("Which edits of <em>{}</em> are worth using?").format(generators or "no generator"),
+        subtitle="",
+        facts=(),
         warning="" if tables.complete else unfinished,
         footer=f"Written by navbench {manifest.get('navbench', '')}".rstrip()
         + " from the tables in this folder; nothing on this page is loaded from elsewhere.",
     )
-
-
-def _references(tables: RunTables) -> str:
-    """The reference of each generator; '' where all have the same, which the manifest tells."""
-    pairs = tables.curved.drop_duplicates(["generator", "reference"])
-    if pairs["reference"].nunique() < 2:
-        return ""
-    return ", ".join(f"{row['reference']} ({row['generator']})" for row in pairs.to_dict("records"))
-
-
-def _samples(counts: Any) -> str:
-    whole = counts.items() if isinstance(counts, dict) else ()
-    return ", ".join(f"{key} {value:,}" for key, value in whole if isinstance(value, int))

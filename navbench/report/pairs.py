@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.figure import Figure
 
-from navbench.report.answer import footing
 from navbench.report.blocks import Block, Cell, Chart, Details, Heading, Sheets, Table, Words
 from navbench.report.charts import axis_name, band, make_chart
 from navbench.report.drawing import DASHES, MUTED, colour, finish, label_edges, panels, styled
+from navbench.report.methods import footing
 from navbench.report.numbers import listed, plain, setting, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables

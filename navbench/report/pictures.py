@@ -20,7 +20,6 @@ from navbench.report.views import anchor
 
 _TYPES = {".webp": "image/webp", ".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg"}
 _WIDEST_HEATMAP, _HEATMAP_QUALITY = 128, 85
-_THUMBNAIL_HEIGHT = 36
 
 
 @dataclass(frozen=True)
@@ -39,33 +38,42 @@ def data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def read_sheet(
-    run: Path, row: dict[Any, Any], alt: str, caption: str = "", thumbnail: bool = False, quality: int | None = None
-) -> Sheet:
+def read_sheet(run: Path, row: dict[Any, Any], alt: str, caption: str = "", quality: int | None = None) -> Sheet:
     """Read the image of a row of images.csv, which must lie in the run's folder.
 
     With a `quality` the page gets a copy that is compressed to it, where that is smaller.
     """
-    table, file = run / "tables" / "images.csv", row["file"]
-    path = (run / file).resolve()
-    kind = _TYPES.get(path.suffix.lower())
-    if not path.is_relative_to(run.resolve()) or kind is None:
-        raise NavbenchError(f"{table} names {file!r}, not an image of this run.")
-    columns = tuple(_column(str(words)) for words in listed_in(table, row, "columns"))
+    content, kind = image_bytes(run, row["file"])
+    columns = tuple(_column(str(words)) for words in listed_in(run / "tables" / "images.csv", row, "columns"))
     try:
-        content = path.read_bytes()
         with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
             copy = webp(image, quality) if quality is not None and getattr(image, "n_frames", 1) == 1 else content
-            small = _thumbnail(image, row["rows"], len(columns), alt) if thumbnail else None
-    except FileNotFoundError as error:
-        raise NavbenchError(f"{table} names {file!r}, which is missing.") from error
     except (OSError, SyntaxError) as error:
-        raise NavbenchError(f"{run / file} is not an image that can be read: {error}.") from error
+        raise NavbenchError(f"{run / row['file']} is not an image that can be read: {error}.") from error
     if len(copy) < len(content):
         content, kind = copy, _TYPES[".webp"]
     picture = Picture(data_uri(content, kind), width, height, alt)
-    return Sheet(picture, row["rows"], columns, caption, small, row["name"])
+    return Sheet(picture, row["rows"], columns, caption, row["name"])
+
+
+def image_bytes(run: Path, file: str) -> tuple[bytes, str]:
+    """The bytes and the media type of an image that images.csv names, which must lie in the run's folder."""
+    table, path = run / "tables" / "images.csv", image_path(run, file)
+    try:
+        return path.read_bytes(), _TYPES[path.suffix.lower()]
+    except FileNotFoundError as error:
+        raise NavbenchError(f"{table} names {file!r}, which is missing.") from error
+    except OSError as error:
+        raise NavbenchError(f"{path} cannot be read: {error}.") from error
+
+
+def image_path(run: Path, file: str) -> Path:
+    """Where an image lies that images.csv names; in the run's folder, or it is refused."""
+    path = (run / file).resolve()
+    if not path.is_relative_to(run.resolve()) or path.suffix.lower() not in _TYPES:
+        raise NavbenchError(f"{run / 'tables' / 'images.csv'} names {file!r}, not an image of this run.")
+    return path
 
 
 def webp(image: Image.Image, quality: int) -> bytes:
@@ -88,22 +96,6 @@ def listed_in(table: Path, row: dict[Any, Any], column: str) -> list[Any]:
 
 def _column(text: str) -> str:
     return text.replace("-", MINUS, 1) if text.startswith("-") else text
-
-
-def _thumbnail(sheet: Image.Image, rows: int, columns: int, alt: str) -> Picture:
-    """The first, the middle and the last image of a sheet's first row, in small."""
-    columns = max(columns, 1)
-    height, width = sheet.height / max(rows, 1), sheet.width / columns
-    side = round(_THUMBNAIL_HEIGHT * 2 * width / height) or 1
-    places = sorted({0, columns // 2, columns - 1})
-    small = Image.new("RGB", (side * len(places), _THUMBNAIL_HEIGHT * 2))
-    for step, place in enumerate(places):
-        cell = (round(place * width), 0, round((place + 1) * width), round(height))
-        small.paste(sheet.convert("RGB").resize((side, small.height), box=cell), (side * step, 0))
-    buffer = io.BytesIO()
-    small.save(buffer, "WEBP", quality=75, method=4)
-    uri = data_uri(buffer.getvalue(), "image/webp")
-    return Picture(uri, small.width // 2, _THUMBNAIL_HEIGHT, f"Ends and middle of: {alt}")
 
 
 def read_heatmaps(run: Path, names: Iterable[str]) -> dict[str, Heatmap]:

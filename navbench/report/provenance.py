@@ -72,6 +72,15 @@ def told_in(manifest: dict[str, Any], key: str) -> list[str]:
     return [_text(entry) for entry in _list(manifest.get(key))]
 
 
+def shown_codes_words(manifest: dict[str, Any]) -> str:
+    """Which codes strips show, and by what rule, in a sentence; '' if the run does not tell."""
+    rule, codes = manifest.get("shown_by"), _dict(manifest.get("shown_codes"))
+    if not rule:
+        return ""
+    told = "; ".join(f"{name}: {', '.join(map(_text, _list(numbers)))}" for name, numbers in codes.items())
+    return f"The codes of strips were chosen to be seen: {rule} (codes {told})."
+
+
 def _direction_sets(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry for entry in _list(manifest.get("direction_sets")) if isinstance(entry, dict)]
 

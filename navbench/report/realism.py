@@ -42,9 +42,11 @@ def blocks(page: Page) -> Iterator[Block]:
 
 def _curve_groups(curves: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """The curves of each generator and metric: what to call the metric, a file name's end, the rows."""
-    grouped = curves[curves["value"].notna()].groupby(["generator", "metric", "extractor"], sort=False)
+    known = curves[curves["value"].notna()]
+    known = known.sort_values("metric", key=lambda metrics: metrics != "KID", kind="stable")  # what methods go by
+    grouped = known.groupby(["metric", "extractor", "generator"], sort=False)
     several = curves["generator"].nunique() > 1
-    for (generator, metric, extractor), rows in grouped:
+    for (metric, extractor, generator), rows in grouped:
         of = f" of {generator}" if several else ""
         slug = anchor(f"{generator}-{metric}-{extractor}").lower()
         yield f"{metric_name(str(metric), str(extractor))}{of}", slug, rows

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from navbench.report import views
-from navbench.report.blocks import Block, Chart, Details, Table, Words
+from navbench.report.blocks import Block, Chart, Details, Sheets, Table, Words
 from navbench.report.charts import BANDS, by_generator, make_chart, method_legend
 from navbench.report.drawing import INK, MUTED, colour, finish, label_edges, panels, styled
 from navbench.report.numbers import BAND, LATENT, MINUS, counts, plain, span
@@ -33,19 +33,19 @@ def blocks(page: Page) -> Iterator[Block]:
         yield Words(
             f"For each edit{' of a kernel' if 'latent' in edited else ''}, one offset of {latent_targets(tables)}, or "
             "of the activation that enters the layer, was sought that imitates it best: the same offset for all codes, "
-            "as the edit is the same for all. The images are shown with each direction below."
+            "as the edit is the same for all."
         )
     if charts and "latent" in edited:
-        below = "" if "parameter" in edited else "; the images are shown with each direction below"
         yield Words(
             "The other way round: for each edit of a latent code, one offset of one layer’s kernel was sought that "
-            f"imitates it best{below}. A small unexplained fraction says that this kernel can do what the latent "
+            "imitates it best. A small unexplained fraction says that this kernel can do what the latent "
             "direction does."
         )
     yield from map(Words, (*chance_sentences(tables), *bound_sentences(tables)))
     yield from charts
     if charts:
         yield Details("All imitations", (_imitations_table(tables),))
+    yield Sheets(page.sheets("reproduction"))
 
 
 def chance_sentences(tables: RunTables) -> Iterator[str]:

@@ -1,17 +1,20 @@
 """The sections of a report, in their order: the whole page on one screen."""
 
+from collections.abc import Callable, Iterable, Iterator
+
 from navbench import plugins
 from navbench.errors import NavbenchError
 from navbench.report import (
     answer,
     attributes,
-    cards,
     directions,
+    explorer,
     instrument,
     layers,
     limits,
     locality,
     matched,
+    methods,
     pairs,
     photos,
     provenance,
@@ -21,7 +24,7 @@ from navbench.report import (
     realism,
     reproduction,
 )
-from navbench.report.blocks import Section
+from navbench.report.blocks import Block, Details, Section
 from navbench.report.page import Page
 
 GROUP = "navbench.sections"
@@ -29,28 +32,42 @@ GROUP = "navbench.sections"
 _NO_CURVES = "This run has no curves, so nothing is said about realism along the shift."
 _NO_LOCALITY = "The locality experiment is not part of this run."
 _NO_REPRODUCTION = "The reproduction experiment is not part of this run."
-_NOT_MEASURED = "No direction of this run has been measured."
+
+Blocks = Callable[[Page], Iterable[Block]]
+
+
+def folded(blocks: Blocks, shown: int = 0, summary: str = "Details") -> Blocks:
+    """The first `shown` blocks as they are, and the rest behind a summary."""
+
+    def some(page: Page) -> Iterator[Block]:
+        every = [block for block in blocks(page) if block]
+        yield from every[:shown]
+        yield Details(summary, every[shown:])
+
+    return some
+
 
 SECTIONS: tuple[Section[Page], ...] = (
-    Section("answer", "The answer", "Answer", answer.blocks),
-    Section("reading", "How to read this", "How to read this", reading.blocks, look="box"),
-    Section("instrument", "Can the distances be read?", "Instrument", instrument.blocks),
-    Section("realism", "Realism along the shift", "Realism", realism.blocks, _NO_CURVES),
-    Section("attributes", "What the directions do", "What they do", attributes.blocks),
-    Section("matched", "At the same change of an attribute", "At equal change", matched.blocks),
-    Section("pairs", "The same edit by other methods", "By other methods", pairs.blocks),
-    Section("directions", "The directions", "Directions", directions.blocks),
-    Section("locality", "Where images change", "Locality", locality.blocks, _NO_LOCALITY),
-    Section("reproduction", reproduction.title, "Reproduction", reproduction.blocks, _NO_REPRODUCTION),
-    Section("quality", "Quality and rankings", "Quality", quality.blocks),
-    Section("photos", "Real images", "Real images", photos.blocks),
-    Section("each", "Each direction", "Each direction", cards.blocks, _NOT_MEASURED),
-    Section("racing", "The race", "Race", racing.blocks),
-    Section("layers", "The layers", "Layers", layers.blocks),
+    Section("answer", "Which to use, and how far", "", answer.blocks),
+    Section("all", "All directions", "All directions", explorer.blocks),
+    Section("methods", "Methods compared", "Methods", methods.blocks),
+    Section("instrument", "Can the distances be read?", "Instrument", folded(instrument.blocks, 3)),
+    Section("realism", "Realism along the shift", "Realism", folded(realism.blocks, 3), _NO_CURVES),
+    Section("attributes", "What the directions do", "What they do", folded(attributes.blocks, 2)),
+    Section("matched", "At the same change of an attribute", "", folded(matched.blocks, 1)),
+    Section("pairs", "The same edit by other methods", "", folded(pairs.blocks)),
+    Section("locality", "Where images change", "Locality", folded(locality.blocks, 2), _NO_LOCALITY),
+    Section("reproduction", reproduction.title, "Imitation", folded(reproduction.blocks, 4), _NO_REPRODUCTION),
+    Section("photos", "Real images", "Photos", folded(photos.blocks, 2)),
+    Section("layers", "The layers", "Layers", folded(layers.blocks, 2)),
+    Section("quality", "Quality and rankings", "Quality", folded(quality.blocks)),
+    Section("racing", "The race", "", folded(racing.blocks, 1)),
+    Section("directions", "Ranges and numbers", "", folded(directions.blocks)),
 )
 CLOSING: tuple[Section[Page], ...] = (
     Section("limits", "Limits", "Limits", limits.blocks, look="box"),
-    Section("provenance", "Provenance", "Provenance", provenance.blocks),
+    Section("reading", "How to read this", "", folded(reading.blocks, summary="Terms"), look="box"),
+    Section("provenance", "Provenance", "Provenance", folded(provenance.blocks, 1)),
 )
 """The sections after those of other packages."""
 

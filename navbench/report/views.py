@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -90,12 +91,12 @@ def method_column() -> Column:
 
 
 def who_columns(tables: RunTables, frame: pd.DataFrame, labelled: bool = False) -> list[Column]:
-    """Which direction a row is about; one of which there is a card is a link to it."""
-    cards = set(tables.measured["name"])
+    """Which direction a row is about, a link to where the explorer shows it."""
+    shown = set(tables.directions["name"])
 
     def direction(row: Row) -> Cell:
         index = float(row["direction"]) if row["direction"].isdecimal() else math.nan
-        return Cell(row["direction"], index, link=f"#{anchor(row['name'])}" if row["name"] in cards else "")
+        return Cell(row["direction"], index, link=permalink(row["name"]) if row["name"] in shown else "")
 
     def label(row: Row) -> Cell:
         return Cell(row["label"], automatic=automatic_label(row))
@@ -139,3 +140,8 @@ def measured_with(frame: pd.DataFrame) -> str:
 def anchor(name: str) -> str:
     """A name as a fragment of a link, and as a file name: nothing but letters, digits, dots and dashes."""
     return re.sub(r"[^A-Za-z0-9._-]", "-", name)
+
+
+def permalink(name: str) -> str:
+    """The fragment by which the explorer opens a direction."""
+    return f"#{quote(name, safe='/+.~-_')}"

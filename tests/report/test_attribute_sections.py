@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from navbench.errors import NavbenchError
-from navbench.report import answer as answers
+from navbench.report import methods as answers
 from navbench.report.html import write_report
 from navbench.report.matched import claim_sentences, unreached_sentences
 from navbench.report.numbers import place, setting, short_place

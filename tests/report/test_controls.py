@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from navbench.report import answer, attributes, charts, controls
+from navbench.report import attributes, charts, controls
+from navbench.report import methods as answer
 from navbench.report.controls import control_sentences
 from navbench.report.matched import claim_sentences
 from navbench.report.tables import RunTables, load_run

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from navbench.report import answer
-from navbench.report.answer import reproduction_sentences
+from navbench.report import methods as answer
+from navbench.report.methods import reproduction_sentences
 from navbench.report.attributes import found_sentences
 from navbench.report.blocks import Words
 from navbench.report.controls import control_sentences

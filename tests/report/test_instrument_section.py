@@ -5,7 +5,8 @@ from itertools import takewhile
 import pandas as pd
 import pytest
 
-from navbench.report import answer, instrument
+from navbench.report import instrument
+from navbench.report import methods as answer
 from navbench.report.blocks import Chart, Details, Words
 from navbench.report.instrument import headline_tables, refusals, trusted, verdict_sentences
 from navbench.report.page import Page

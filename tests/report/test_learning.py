@@ -6,7 +6,7 @@ from html import unescape
 import pandas as pd
 import pytest
 
-from navbench.report import answer
+from navbench.report import methods as answer
 from navbench.report.html import write_report
 from navbench.report.tables import load_run
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from navbench.errors import NavbenchError
-from navbench.report import answer as answers
+from navbench.report import methods as answers
 from navbench.report.html import write_report
 from navbench.report.numbers import duration, metric_name, significant, with_stderr
 from navbench.report.tables import load_run

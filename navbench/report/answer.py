@@ -1,0 +1,121 @@
+"""The answer: per generator which direction to use, how far it goes, what it costs, and what speaks against it."""
+
+from collections.abc import Iterator
+
+from markupsafe import Markup
+
+from navbench.declared.shared import IMITATORS
+from navbench.metrics.limits import BEYOND
+from navbench.report.blocks import Block, Chips, Details, Pick, Picks, Words
+from navbench.report.explorer import limit_text, limit_words
+from navbench.report.frames import strip_of
+from navbench.report.instrument import refusals
+from navbench.report.numbers import LATENT, percent, significant, with_stderr
+from navbench.report.page import Page
+from navbench.report.picks import INTERPRETABLE, doubts, picks
+from navbench.report.provenance import shown_codes_words
+from navbench.report.tables import RunTables
+from navbench.report.views import Row, automatic_label, permalink
+
+_SHOWN = 4
+"""Cards of a generator."""
+_RULE = (
+    "Chosen by rule: interpretable directions before others, those with a curve before those that were measured at "
+    "their ends alone, and among these the one first whose two ends both reach the largest effect before realism "
+    "breaks; each attribute, or each method in a place, is there once. Controls and sets that have not converged take "
+    "no part."
+)
+
+
+def blocks(page: Page) -> Iterator[Block]:
+    """Per generator a sentence, doubts, and the best directions as cards."""
+    tables = page.tables
+    refused = dict(zip(_failing(tables), refusals(tables), strict=True))
+    for generator in tables.directions["generator"].unique():
+        rows = picks(tables, generator, _SHOWN).to_dict("records")
+        if rows:
+            yield Words(_advice(tables, rows[0]), "lead")
+        else:
+            yield Words(refused.get(generator) or _nothing(tables, generator), "lead")
+        yield Chips(tuple(doubts(tables, generator)))
+        yield Picks(tuple(_pick(page, row) for row in rows))
+    yield Details(
+        "How they were chosen", (Words(f"{_RULE} {limit_words(tables)}"), Words(shown_codes_words(tables.manifest)))
+    )
+
+
+def _failing(tables: RunTables) -> list[str]:
+    failed = tables.instrument[~tables.instrument["passed"]]["generator"]
+    return [str(name) for name in tables.instrument["generator"].unique() if name in set(failed)]
+
+
+def _nothing(tables: RunTables, generator: str) -> str:
+    """Why no direction of a generator is recommended."""
+    of = tables.of(generator)
+    if tables.limits.empty:
+        return f"This run does not say how far directions{of} can go before realism breaks, so it recommends none."
+    return f"No direction{of} but controls and sets that have not converged was measured, so none is recommended."
+
+
+def _advice(tables: RunTables, row: Row) -> Markup:
+    """Which direction to use: what it changes, how far it goes, what it costs, and whether a code could do it."""
+    name = Markup('<a href="{}"><code>{}</code></a>').format(permalink(row["name"]), row["name"])
+    whose = f"For {row['generator']}, use" if tables.several_generators else "Use"
+    label = row["label"] or automatic_label(row)
+    use = Markup("<strong>{} {}</strong>{}.").format(whose, name, f" ({label})" if label else "")
+    parts = [_what(tables, row), _how_far(row), _cost(row), _imitated(tables, row)]
+    return Markup("{} {}").format(use, " ".join(filter(None, parts)))
+
+
+def _what(tables: RunTables, row: Row) -> str:
+    if row["verdict"] == INTERPRETABLE:
+        return f"{percent(row['attribute_share'])} of what it changes is the {row['attribute']}."
+    if row["generator"] in set(tables.attributes["generator"]):
+        return "It changes no attribute alone."
+    return "A person named it." if row["label"] else "No scorer says what it changes: look at it."
+
+
+def _how_far(row: Row) -> str:
+    low, high = (_end(row, end) for end in ("min", "max"))
+    return f"Realism holds down to t = {low} and up to {high}."
+
+
+def _end(row: Row, end: str) -> str:
+    """How far realism holds towards an end."""
+    if row[f"limit_{end}_status"] == BEYOND:
+        return f"{significant(row[f't_{end}'])}, the end of its range"
+    return limit_text(row, end)
+
+
+def _cost(row: Row) -> str:
+    if row["kid_equal"] != row["kid_equal"]:
+        return ""
+    score = with_stderr(row["kid_equal"], row["kid_equal_stderr"])
+    return f"At equal effect its KID is {score}, that of unshifted images {significant(row['kid_at_zero'], 2)}."
+
+
+def _imitated(tables: RunTables, row: Row) -> str:
+    """Whether a latent code could have done the same."""
+    if row["space"] in LATENT:
+        return f"It is an offset of the code {row['space']}, so no weight changes."
+    rows = tables.reproduction[tables.reproduction["name"] == row["name"]]
+    rows = rows[rows["unexplained_fraction"].notna() & rows["target"].isin(IMITATORS[:3])]
+    if rows.empty:
+        return "Whether a latent code could do it was not tried."
+    best = rows.sort_values("unexplained_fraction").iloc[0]
+    left = f"The best offset of {best['target']} leaves {percent(best['unexplained_fraction'])} of it"
+    if best["control"] == best["control"]:
+        left += f" (of a random edit {percent(best['control'])})"
+    verdict = {"less": ": a latent code can do most of it", "more": ": harder for a code than a random edit"}
+    return left + verdict.get(str(best["than_control"]), "") + "."
+
+
+def _pick(page: Page, row: Row) -> Pick:
+    facts = (
+        ("Realism holds", f"{limit_text(row, 'min')} to {limit_text(row, 'max')}"),
+        ("Effect within limits", significant(row["within"], 2)),
+        ("KID at equal effect", with_stderr(row["kid_equal"], row["kid_equal_stderr"])),
+        *((("Attribute share", percent(row["attribute_share"])),) if row["verdict"] == INTERPRETABLE else ()),
+    )
+    label = row["label"] or automatic_label(row)
+    return Pick(row["name"], permalink(row["name"]), label, facts, strip_of(page, row["name"]))
