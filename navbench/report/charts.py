@@ -17,6 +17,8 @@ from navbench.report.drawing import DASHES, MUTED, colour, finish, known_first, 
 from navbench.report.numbers import BAND, SPACE, counts, method_name, metric_name, plain
 from navbench.report.pictures import data_uri
 
+_NARROW = 8.0
+"""Inches up to which a figure has a single panel in a row."""
 BANDS = "Bands and bars are ± 1.96 standard errors"
 
 
@@ -108,6 +110,7 @@ def method_spread(rows: pd.DataFrame, points: pd.DataFrame, column: str, axis: s
         if np.isfinite(at_zero):
             axes.axvline(at_zero, color=MUTED, linestyle=":", linewidth=1.1)
         name_methods(axes, method_names(rows, order), place)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     label_edges(grid, axis, "")
     return finish(figure)
 
@@ -147,4 +150,5 @@ def method_legend(figure: Figure, rows: pd.DataFrame) -> None:
     order = known_first(rows["method"])
     names = zip(order, method_names(rows, order), strict=True)
     handles = [Line2D([], [], color=colour(method), label=name) for method, name in names]
-    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), 6))
+    across = 6 if figure.get_figwidth() > _NARROW else 3
+    figure.legend(handles=handles, loc="outside upper left", ncols=min(len(handles), across))

@@ -17,6 +17,7 @@ from navbench.report.numbers import LATENT, capital, duration, listed, setting, 
 from navbench.report.page import Page
 from navbench.report.provenance import discovery_seconds
 from navbench.report.reproduction import best_of_kind, chance_sentences, offset_of
+from navbench.report.scatter import scatter_charts
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, anchor, make_table
 from navbench.words import NOT_CONVERGED
@@ -30,6 +31,7 @@ def blocks(page: Page) -> Iterator[Block]:
     told = headline_tables(tables.converged)
     yield from _method_charts(tables)
     yield Words(" ".join(_lead(tables, told.without_controls)))
+    yield Details("Every direction as a point", tuple(scatter_charts(tables)))
     edits = tables.converged.without_controls
     notes = " ".join([*_unreached(tables), *unconverged_sentences(tables)])
     yield Details(

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
 
 from navbench.declared.shared import SHARES
 from navbench.report import views
-from navbench.report.blocks import Block, Cell, Details, Heading, Items, Table, Words
-from navbench.report.drawing import known_first
+from navbench.report.blocks import Block, Cell, Chart, Details, Heading, Items, Table, Words
+from navbench.report.charts import make_chart
+from navbench.report.drawing import FAINT, finish, known_first, styled
 from navbench.report.numbers import capital, listed, metric_name, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Column, make_table, measured, method_column, number, who_columns, whole, word
+from navbench.report.views import Column, anchor, make_table, measured, method_column, number, who_columns, whole, word
 
 _COLUMNS = {
     "path_speed_cv ": "Path speed CV",
@@ -31,6 +35,8 @@ UNLIKE_PUBLISHED = (
     "directions alone; shifts are shares of each direction's own range, and it does not predict them."
 )
 """What is not as its authors define it."""
+_MOST_WRITTEN = 16
+"""Directions of a set whose confusions are written into the squares."""
 _GROUPS = {"feature coherence": "Feature coherence", "id_similarity": "ID similarity"}
 
 
@@ -65,6 +71,7 @@ def blocks(page: Page) -> Iterator[Block]:
     if len(tables.confusion):
         yield Heading("Can they be told apart?")
         yield Words("A reconstructor learned the directions of each set, as they are, and named pairs of other codes.")
+        yield from confusion_charts(tables)
         yield from (Details(table.caption, (table,)) for table in confusion_tables(tables))
 
 
@@ -224,6 +231,33 @@ def _over_pairs(pairs: pd.DataFrame) -> dict[str, float]:
         numbers[column] = pairs[column].mean()
         numbers[f"{column}_stderr"] = pairs[column].sem() if len(pairs) > 1 else pairs[f"{column}_stderr"].iloc[0]
     return numbers
+
+
+def confusion_charts(tables: RunTables) -> Iterator[Chart]:
+    """Per set, which directions a network takes for which, as colours."""
+    for (generator, place, method), rows in tables.confusion.groupby(["generator", "place", "method"], sort=False):
+        order = sorted(rows["direction"].unique(), key=int)
+        shares = rows.pivot(index="direction", columns="named", values="share").loc[order, order]
+        accuracy = significant(float(np.trace(shares)) / len(order))
+        caption = f"{generator}, {place}, {method}: accuracy {accuracy}; by chance {significant(1 / len(order), 2)}."
+        file = f"confusion-{anchor(f'{generator}-{method}-{place}')}"
+        yield make_chart(tables.run, file, _confusion(shares), f"Confusions of {caption}", caption)
+
+
+@styled
+def _confusion(shares: pd.DataFrame) -> Figure:
+    """A square of shares, written where there is room, on a scale from 0 to 1."""
+    side = max(3.0, min(6.5, 0.34 * len(shares) + 1.2))
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    sns.heatmap(
+        shares.astype(float), vmin=0, vmax=1, cmap="crest", square=True, ax=axes, linewidths=0.5, linecolor=FAINT,
+        annot=len(shares) <= _MOST_WRITTEN, fmt=".2f", annot_kws={"size": 6.5},
+        cbar_kws={"label": "share of pairs", "shrink": 0.7},
+    )  # fmt: skip
+    axes.set_xlabel("direction that was named")
+    axes.set_ylabel("direction that was shown")
+    return finish(figure)
 
 
 def confusion_tables(tables: RunTables) -> Iterator[Table]:
