@@ -23,6 +23,9 @@ from navbench.metrics.estimate import Estimate
 from navbench.metrics.limits import Limit, limit_along
 from navbench.settings import Settings
 
+_BAND = 1.96
+"""Standard errors to either side of a number."""
+
 
 class LimitSettings(Settings):
     """By how much the KID may rise: as much as a damage of a strength that the instrument was checked with raises it.
@@ -79,8 +82,20 @@ class Limits(Experiment[LimitSettings, Limited]):
         series = checked.series()[settings.damage, KID]
         amount = estimate.difference(series[settings.strength], series[0.0])
         sides = {one.name: found for one in on.plan.all_directions() if (found := _sides(on, one)) is not None}
+        if not _is_risen(amount):
+            return Limited(amount, {}, {})
         ends = {name: (_limit(low, amount), _limit(high, amount)) for name, (low, high) in sides.items()}
         return Limited(amount, ends, {name: low[0][1].n for name, (low, _) in sides.items()})
+
+    def gaps(self, on: Measurement) -> Iterator[str]:
+        """An instrument that does not see the damage."""
+        outcome = on.outcome(Limits)
+        if outcome is not None and not _is_risen(outcome.amount):
+            settings = on.settings(Limits)
+            yield (
+                f"How far directions of {on.generator.name} go before realism breaks is not known: {settings.damage} "
+                f"of {settings.strength:g} does not raise the KID significantly."
+            )
 
     def rows(self, on: Measurement, outcome: Limited) -> Mapping[str, Iterable[Row]]:
         """Per direction and end."""
@@ -95,6 +110,11 @@ class Limits(Experiment[LimitSettings, Limited]):
             columns |= {f"limit_{end}": limit.t, f"limit_{end}_stderr": limit.stderr}
             columns[f"limit_{end}_status"] = limit.status
         return columns
+
+
+def _is_risen(amount: Estimate) -> bool:
+    """Whether the damage raises the KID by more than chance (95 %); else there is nothing to compare with."""
+    return amount.value > _BAND * amount.stderr
 
 
 _Side = Sequence[tuple[float, Estimate]]

@@ -5,7 +5,7 @@ from analytic import LinearGenerator, direction, edit, noise, wrapped
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError
 from navbench.experiments.edit import Edit, codes_for, unshifted
-from navbench.experiments.strips import samples, strip, to_bytes
+from navbench.experiments.strips import samples, strip, strips_of_set, to_bytes
 from navbench.seeds import Role
 
 PLACES = [("parameter", "main.6"), ("activation", "main.6"), ("z", None)]
@@ -73,6 +73,29 @@ def test_a_strip_has_a_row_per_code_and_a_column_per_shift(batch):
     for column, t in enumerate(shifts):
         assert torch.equal(found[:, column], to_bytes(made.prepare(codes)(t)))
     assert not torch.equal(found[:, 0], found[:, 2])
+
+
+@pytest.mark.parametrize("batch", [1, 64])
+def test_strips_of_a_set_are_those_of_each_direction_on_the_codes_that_are_asked_for(batch):
+    generator = wrapped()
+    edits = [
+        edit(generator, noise(seed, 8, 8, 3, 3), Compute(batch=batch), layer="wide", ends=(-1.0 - seed, 2.0))
+        for seed in range(3)
+    ]
+    found = strips_of_set(edits, 5, [7, 2], 1, 8).images
+    codes = codes_for(generator, "strip", [7, 2], seed=1)
+    assert found.shape == (3, 2, 5, 3, 8, 8)
+    for made, images in zip(edits, found, strict=True):
+        for column, t in enumerate(made.direction.shifts(5).tolist()):
+            assert torch.equal(images[:, column], to_bytes(made.prepare(codes)(t)))
+
+
+def test_large_images_of_strips_are_means_over_areas():
+    generator = wrapped()
+    made = edit(generator, noise(0, 8, 8, 3, 3), Compute(), layer="wide")
+    (found,) = strips_of_set([made], 3, [0], 1, 4).images
+    whole = made.prepare(codes_for(generator, "strip", [0], seed=1))(made.direction.t_max)
+    assert torch.equal(found[:, -1], to_bytes(whole.unflatten(2, (4, 2)).unflatten(4, (4, 2)).mean(dim=(3, 5))))
 
 
 def test_samples_are_the_unshifted_images_that_strips_begin_with():

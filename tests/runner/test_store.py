@@ -29,7 +29,7 @@ from navbench.work import Stored, content_of, pure, slices, steps
 CURVE = {"curve_shard", "curve", "curve_quality"}
 CURVES = CURVE | {"unshifted_features", "reference_statistics", "floor", "end_points", "end_floor"}
 INSTRUMENT = {"unshifted_features", "reference_statistics", "floor", "damaged_shard", "curve"}
-ALL = CURVES | INSTRUMENT | {"heat", "imitate", "strip", "samples", "pairing"}
+ALL = CURVES | INSTRUMENT | {"heat", "imitate", "strip", "codes_to_show", "strips_of_set", "samples", "pairing"}
 SUBJECT = {"name": "toy:make", "layers": ["up"], "methods": ["svd", "random"]}
 
 
@@ -90,7 +90,7 @@ def kinds(monkeypatch):
         ({"curves": {"shifts": 5}}, CURVE),
         ({"curves": {"effect_samples": 5}}, CURVE | {"floor"}),
         # Its KID puts another random direction first, which was imitated before, as one of the controls.
-        ({"curves": {"extractor": "other-toy-pixels"}}, CURVES | INSTRUMENT | {"heat", "strip"}),
+        ({"curves": {"extractor": "other-toy-pixels"}}, CURVES | INSTRUMENT | {"heat"}),
         ({"curves": {"extractor_precision": "bf16"}}, CURVES | INSTRUMENT),
         ({"curves": {"pairwise_samples": 9}}, (CURVES | INSTRUMENT) - {"unshifted_features"}),
         ({"locality": {"samples": 12}}, {"heat"}),
@@ -98,8 +98,9 @@ def kinds(monkeypatch):
         ({"reproduction": {"codes": 5}}, {"imitate"}),
         ({"reproduction": {"held_out": 7}}, {"imitate"}),
         ({"reproduction": {"steps": 3}}, {"imitate"}),
-        ({"strips": {"codes": 3}}, {"strip"}),
-        ({"strips": {"shifts": 5}}, {"strip"}),
+        ({"strips": {"codes": 3}}, {"codes_to_show", "strips_of_set"}),
+        ({"strips": {"shifts": 5}}, {"strips_of_set", "strip"}),
+        ({"strips": {"side": 12}}, {"strips_of_set"}),
         ({"pairs": {"codes": 5}}, {"pairing"}),
         ({"pairs": {"shown": 1}}, {"strip"}),
         ({"batch": 5}, set()),
@@ -137,7 +138,7 @@ def test_another_distance_makes_effects_anew_but_no_features(tmp_path, sets, fin
     shutil.copytree(finished.folder / "cache", tmp_path / "cache")
     monkeypatch.setattr(runner, "create_distance", renamed)
     toy.execute(tmp_path, toy.tiny(distance="lpips-alex"), sets)
-    assert set(kinds) == {"end_points", *CURVE, "imitate"}
+    assert set(kinds) == {"end_points", *CURVE, "imitate", "codes_to_show"}
 
 
 def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp_path, sets, finished, kinds):
@@ -150,6 +151,7 @@ def test_other_directions_make_their_own_pieces_and_share_the_unshifted_ones(tmp
         write_set(changed, set_path(longer, found.set_id), overwrite=True)
     toy.execute(tmp_path / "run", toy.tiny(), longer)
     shared = {"unshifted_features", "reference_statistics", "floor", "end_floor", "damaged_shard", "samples"}
+    shared |= {"codes_to_show"}
     assert set(kinds) == (ALL | {"span_overlap"}) - shared
     assert kinds["curve"] == 2
 
