@@ -1,6 +1,7 @@
 """A synthetic run folder with known numbers: what the runner writes, made without a generator."""
 
 import json
+import re
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -15,6 +16,11 @@ CAR_SETS = (("convs.3", "parameter", ("svd", "hybrid")), ("w", "w", ("ganspace",
 METHODS = ("svd", "optimization", "spectrum", "hybrid")
 COST = {"svd": 26.0, "optimization": 15.0, "spectrum": 11.5, "hybrid": 11.0, "ganspace": 6.0, "random": 9.0}
 REACH = {"svd": 31.0, "optimization": 24.0, "spectrum": 9.6, "hybrid": 12.1, "ganspace": 3.0, "random": 4.0}
+LIMIT_SHARES = {
+    "svd": (0.4, 0.5), "optimization": (0.6, 0.6), "spectrum": (0.8, 0.9), "hybrid": (None, 0.9),
+    "ganspace": (0.7, 0.5), "random": (0.5, 0.5),
+}  # fmt: skip
+"""Of each method, the shares of both ends of the range at which realism breaks; `None` if it lies beyond."""
 TARGET, FLOOR, SIZE = 0.12, 18.4, 64
 LABELS = {("hybrid", 0): "opens the mouth", ("hybrid", 1): "longer face", ("spectrum", 0): "hair volume"}
 
@@ -222,6 +228,19 @@ class RunBuilder:
             self.tables[name] = rows
         return self
 
+    def add_limits(self) -> "RunBuilder":
+        """How far each direction goes before realism breaks, and the KID at the ends of those without a curve."""
+        self.tables |= {"limits": [], "ends": []}
+        for row in self.tables["directions"]:
+            who = {key: row[key] for key in ("generator", "method", "layer", "space", "direction", "name", "label")}
+            at = {**who, **{key: row[key] for key in self.setting}, "metric": "KID", "n_reference": 2000}
+            row["n_limit"] = row["n"] if row["measured"] else 32
+            for end, share in zip(("min", "max"), LIMIT_SHARES[row["method"]], strict=True):
+                self.tables["limits"].append(limit_row(at | {"n": row["n_limit"]}, row, end, share))
+            if not row["measured"]:
+                self.tables["ends"] += [end_row(at, row, share) for share in (-1, -0.5, 0.5, 1)]
+        return self
+
     def write(self, run: Path, without: tuple[str, ...] = (), **manifest: object) -> Path:
         """Write the folder, but for the named tables, with other entries of the manifest."""
         for folder in ("tables", "figures", "strips"):
@@ -238,7 +257,7 @@ class RunBuilder:
 
     def _images(self, run: Path) -> None:
         self.tables["images"] = []
-        for place, row in enumerate(row for row in self.tables["directions"] if row["measured"]):
+        for place, row in enumerate(self.tables["directions"]):
             slug, kind = row["name"].replace("/", "-"), place % 3
             who = {key: row[key] for key in ("generator", "method", "layer", "direction", "name", "label")}
             best = "best parameter" if row["space"] == "w" else "best activation"
@@ -252,12 +271,15 @@ class RunBuilder:
                 ("reproduction", self._sheet(same), 3, ["original", "edit", "best z", best]),
                 ("animation", frames[0], 1, []),
             ):
+                if name != "strip" and not row["measured"]:
+                    continue
                 file = f"strips/{name}-{slug}.webp"
                 more = {"save_all": True, "append_images": frames[1:], "duration": 90, "loop": 0}
                 sheet.save(run / file, quality=85, **(more if name == "animation" else {}))
                 entry = {**who, "kind": name, "file": file, "rows": rows, "columns": json.dumps(columns)}
                 self.tables["images"].append(entry)
-            self._heatmap(run / "figures" / f"heatmap-{slug}.npz", kind)
+            if row["measured"]:
+                self._heatmap(run / "figures" / f"heatmap-{slug}.npz", kind)
         self._sheet([[(row * 8 + place, 0, 0) for place in range(8)] for row in range(2)]).save(
             run / "strips/samples.webp"
         )
@@ -283,6 +305,24 @@ class RunBuilder:
         change = np.mean([((b - a) ** 2).sum(-1) * 4 for a, b in pairs], axis=0)
         mean = np.mean([a for a, _ in pairs], axis=0).transpose(2, 0, 1) * 2 - 1
         np.savez(path, heatmap=change.astype(np.float32), mean_image=mean.astype(np.float32))
+
+
+def limit_row(at: dict, row: dict, end: str, share: float | None) -> dict:
+    """One row of limits.csv; the row of the direction grows the columns of that end."""
+    limit = np.nan if share is None else share * row[f"t_{end}"]
+    status = "beyond" if share is None else "within"
+    row |= {f"limit_{end}": limit, f"limit_{end}_stderr": abs(limit) * 0.05, f"limit_{end}_status": status}
+    made = {**at, "end": f"t_{end}", "t_end": row[f"t_{end}"], "limit": limit, "limit_stderr": abs(limit) * 0.05}
+    made |= {"status": status, "rise": 0.002, "rise_stderr": 1e-4, "amount": 0.001, "amount_stderr": 5e-5}
+    return made | {"damage": "grain", "strength": 12.0, "unit": "standard deviation, grey levels"}
+
+
+def end_row(at: dict, row: dict, share: float) -> dict:
+    """One row of ends.csv: the KID on few codes."""
+    t = -row["t_min"] * share if share < 0 else row["t_max"] * share
+    value = share**2 * COST[row["method"]] / 9e3
+    made = {**at, "t": t, "effect": TARGET * share**2, "effect_stderr": 0.002, "distance": "stlpips-alex"}
+    return made | {"n": 32, "resolution": SIZE, "value": value, "stderr": 4e-4}
 
 
 def attribute_tables(tables: dict[str, list[dict]], attributes: tuple[str, ...]) -> dict[str, list[dict]]:
@@ -410,6 +450,8 @@ def make_manifest(builder: RunBuilder) -> dict:
             {"stage": "discover", "seconds": 1100.0, "peak_memory_mib": 2410.0, "cached": False},
             {"stage": "curves", "seconds": 540.0, "peak_memory_mib": 1900.5, "cached": True},
         ],
+        "shown_by": "the middle of each of as many groups as there are rows",
+        "shown_codes": {"faces": [3, 17, 40, 58]},
         "warnings": [],
         "left_out": ["real images: no projector for faces"],
     }
@@ -429,3 +471,21 @@ def make_builder() -> Callable[..., RunBuilder]:
         return RunBuilder(layers, measured, found, size, extractor)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def explorer_data() -> Callable[[str], dict]:
+    """A function from a page's HTML to the data of its explorer, as a browser finds it."""
+
+    def parse(page: str) -> dict:
+        opening = '<script type="application/json" id="explorer-data">'
+        start = page.index(opening) + len(opening)
+        return json.loads(page[start : page.index("</script>", start)])
+
+    return parse
+
+
+@pytest.fixture(scope="session")
+def without_scripts() -> Callable[[str], str]:
+    """A function from a page's HTML to what of it is neither a script, its data, nor the style."""
+    return lambda page: re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL)

@@ -50,6 +50,12 @@ def section(page: str, name: str) -> str:
     return page[start : page.index("</section>", start)]
 
 
+def record(data: dict, name: str) -> dict:
+    """What the explorer knows of a direction."""
+    (only,) = [row for row in data["rows"] if row["name"] == name]
+    return only
+
+
 def spaced(words: str) -> str:
     return words.replace("\N{NO-BREAK SPACE}", " ")
 
@@ -81,8 +87,8 @@ def test_claims_that_hold_nowhere_are_said_to(tables: RunTables) -> None:
     )
 
 
-def test_claims_stand_in_the_answer_and_in_their_section(page: str) -> None:
-    for name in ("answer", "matched"):
+def test_claims_stand_beside_the_comparison_of_methods_and_in_their_section(page: str) -> None:
+    for name in ("methods", "matched"):
         assert "holds in 1 of 4 comparisons" in text(section(page, name))
 
 
@@ -101,28 +107,33 @@ def test_calibration_counts_the_ends_that_reached_their_target(page: str) -> Non
     assert "Ends that did not reach it (2)" in told
 
 
-def test_a_label_by_hand_comes_first_and_the_automatic_one_is_marked(page: str) -> None:
-    card = page[page.index('<article id="cars-svd-convs.3-0">') :]
-    heading = text(card[: card.index("</h4>")])
-    assert heading.endswith("bigger wheels wheel radius + (auto)")
+def test_a_label_by_hand_comes_first_and_the_automatic_one_is_marked(page: str, explorer_data: Callable) -> None:
+    known = record(explorer_data(page), "cars/svd/convs.3/0")
+    assert (known["label"], known["auto"]) == ("bigger wheels", "wheel radius +")
+    assert "label" not in record(explorer_data(page), "cars/hybrid/convs.3/0")
     assert text(section(page, "directions")).count("bigger wheels wheel radius + (auto)") == 1
     assert "opens the mouth (auto)" not in text(page)
 
 
-def test_an_automatic_label_equal_to_the_one_by_hand_is_shown_once(run: Path, tmp_path: Path) -> None:
+def test_an_automatic_label_equal_to_the_one_by_hand_is_shown_once(
+    run: Path, tmp_path: Path, explorer_data: Callable, without_scripts: Callable
+) -> None:
     folder = Path(shutil.copytree(run, tmp_path / "run"))
     path = folder / "tables" / "directions.csv"
     directions = pd.read_csv(path)
     directions["label"] = directions["auto_label"]
     directions.to_csv(path, index=False)
-    assert "(auto)" not in write_report(folder).read_text(encoding="utf-8")
+    page = write_report(folder).read_text(encoding="utf-8")
+    assert "(auto)" not in without_scripts(page)
+    assert not any("auto" in row for row in explorer_data(page)["rows"])
+    assert record(explorer_data(page), "cars/hybrid/convs.3/0")["label"] == "wheel radius +"
 
 
-def test_the_found_matrix_marks_the_best_links_cards_and_counts(page: str) -> None:
+def test_the_found_matrix_marks_the_best_links_directions_and_counts(page: str) -> None:
     found = section(page, "attributes")
     best = re.findall(r'<strong class="best">(.*?)</strong>', found, flags=re.DOTALL)
     assert [text(words) for words in best] == ["convs.3, no. 0 (0.81)"]
-    assert 'href="#cars-hybrid-convs.3-0"' in best[0]
+    assert 'href="#cars/hybrid/convs.3/0"' in best[0]
     assert "Found, of 3 1 1 1 0" in text(found)
     assert "for 1 of 3 attributes (svd 1, hybrid 1, ganspace 1, random 0)." in text(found)
     assert "No method found one for body hue and horizon." in text(found)
@@ -135,14 +146,17 @@ def test_the_matrix_of_changes_writes_large_ones_and_frames_the_direction_s_own(
     assert "hybrid 0, convs.3" in plot
 
 
-def test_latent_places_are_called_latent_everywhere(run: Path, page: str) -> None:
+def test_latent_places_are_called_latent_everywhere(
+    run: Path, page: str, explorer_data: Callable, without_scripts: Callable
+) -> None:
     assert (place("w", "w"), short_place("w", "w")) == ("latent space w", "w\N{NO-BREAK SPACE}space")
     assert (place("convs.3", "parameter"), short_place("convs.3", "")) == ("layer convs.3", "convs.3")
-    assert "Latent space w of cars" in text(section(page, "each"))
-    assert "In latent space w of cars, ganspace keeps realism best" in text(section(page, "answer"))
+    known = record(explorer_data(page), "cars/ganspace/w/0")
+    assert (known["place"], known["space"]) == ("w space", "w")
+    assert "In latent space w of cars, ganspace keeps realism best" in text(section(page, "methods"))
     figures = [path.read_text(encoding="utf-8") for path in (run / "figures").glob("*cars*.svg")]
     assert any(">latent space w<" in plot for plot in figures)
-    assert not any(re.search(r"layer w\b", words) for words in [page, *figures])
+    assert not any(re.search(r"layer w\b", words) for words in [without_scripts(page), *figures])
 
 
 def test_both_directions_of_imitation_are_told(tables: RunTables, page: str) -> None:
@@ -173,8 +187,13 @@ def test_many_layers_of_one_generator_are_summed_up_and_the_other_s_are_told(
     assert "In layer convs.3 of cars, hybrid keeps realism best" in told
 
 
-def test_a_run_without_a_scorer_has_no_such_sections(make_builder: Callable, tmp_path: Path) -> None:
-    page = write_report(make_builder().write(tmp_path / "run")).read_text(encoding="utf-8")
+def test_a_run_without_a_scorer_has_no_such_sections(
+    make_builder: Callable, tmp_path: Path, explorer_data: Callable, without_scripts: Callable
+) -> None:
+    source = write_report(make_builder().write(tmp_path / "run")).read_text(encoding="utf-8")
+    page, data = without_scripts(source), explorer_data(source)
+    assert "share" not in [key for key, *_ in data["numbers"]]
+    assert not any({"auto", "verdict", "attribute", "moves"} & {*row} for row in data["rows"])
     for words in ("What the directions do", "same change of an attribute", 'href="#attributes"', "Attributes</dt>"):
         assert words not in page
     for words in ("(auto)", "Layer or space", "Attribute share", "did not reach", "read by a network"):
@@ -191,11 +210,12 @@ def test_a_run_whose_tables_name_no_space_gives_the_same_page(make_builder: Call
     assert write_report(folder).read_bytes() == page
 
 
-def test_the_report_that_the_project_shows_can_be_rebuilt_from_its_folder(tmp_path: Path) -> None:
+def test_the_report_that_the_project_shows_can_be_rebuilt_from_its_folder(
+    tmp_path: Path, explorer_data: Callable
+) -> None:
     folder = Path(shutil.copytree(QUICK, tmp_path / "quick"))
     page = write_report(folder).read_text(encoding="utf-8")
-    for name in load_run(folder).measured["name"]:
-        assert f'<article id="{name.replace("/", "-")}">' in page
+    assert [row["name"] for row in explorer_data(page)["rows"]] == load_run(folder).directions["name"].tolist()
 
 
 def test_a_flag_that_is_neither_true_nor_false_is_told(run: Path, tmp_path: Path) -> None:

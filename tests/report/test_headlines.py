@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from navbench.report import methods as answer
-from navbench.report.methods import reproduction_sentences
 from navbench.report.attributes import found_sentences
-from navbench.report.blocks import Words
+from navbench.report.blocks import Details, Words
 from navbench.report.controls import control_sentences
 from navbench.report.matched import claim_sentences
+from navbench.report.methods import reproduction_sentences
 from navbench.report.page import Page
 from navbench.report.tables import load_run
 
@@ -22,6 +22,13 @@ def tables(make_builder, tmp_path_factory):
 def lead(tables):
     """The first words of the answer."""
     return next(block.text for block in answer.blocks(Page(tables)) if isinstance(block, Words))
+
+
+def told(tables):
+    """All words of the comparison of methods, folded or not."""
+    blocks = list(answer.blocks(Page(tables)))
+    folded = [block for outer in blocks if isinstance(outer, Details) for block in outer.blocks]
+    return " ".join(block.text for block in [*blocks, *folded] if isinstance(block, Words))
 
 
 def realism(tables):
@@ -113,10 +120,6 @@ def test_a_failing_instrument_takes_the_sentences_on_controls_with_it(tables):
     failing = pd.DataFrame([{**row, "check": "blur", "metric": "KID", "passed": False, "reason": "it falls"}])
     rows = tables.ranking[tables.ranking["metric"] == "KID"].assign(status="", lower="")
     both = tables.with_tables(methods=methods, ranking=rows.assign(extractor="efficientnet-lite0"))
-
-    def told(run):
-        return " ".join(block.text for block in answer.blocks(Page(run)) if isinstance(block, Words))
-
     assert "In KID (efficientnet-lite0) of cars, where lower is better" in told(both)
     doubting = told(both.with_tables(instrument=failing))
     assert "No headline is written of the realism of its edits." in doubting
@@ -169,9 +172,6 @@ def test_attributes_are_told_as_found_or_not(tables):
 
 
 def test_how_local_edits_are_is_told_where_it_was_measured(tables):
-    def told(run):
-        return " ".join(block.text for block in answer.blocks(Page(run)) if isinstance(block, Words))
-
     assert "Half of the squared change of an edit falls on" in told(tables)
     assert "Half of the squared change" not in told(
         tables.with_tables(directions=tables.directions.assign(area50=np.nan))

@@ -1,12 +1,9 @@
 """What the page says of the instrument, and what it leaves out if the instrument fails."""
 
-from itertools import takewhile
-
 import pandas as pd
 import pytest
 
-from navbench.report import instrument
-from navbench.report import methods as answer
+from navbench.report import answer, instrument, methods
 from navbench.report.blocks import Chart, Details, Words
 from navbench.report.instrument import headline_tables, refusals, trusted, verdict_sentences
 from navbench.report.page import Page
@@ -46,7 +43,7 @@ def rows(generator, failing=()):
 @pytest.fixture
 def told(make_builder, tmp_path):
     """A function from rows of the table, of a run on `faces` and `cars`, to the tables."""
-    run = make_builder().add_cars().write(tmp_path / "run")
+    run = make_builder().add_cars().add_limits().write(tmp_path / "run")
     tables = load_run(run)
     frame = tables.instrument
 
@@ -58,9 +55,16 @@ def told(make_builder, tmp_path):
 
 
 def opening(tables):
-    """The lead of the answer, and the words below it that come before a chart."""
-    lead, *words = takewhile(lambda block: isinstance(block, Words), answer.blocks(Page(tables)))
-    return lead.text, " ".join(block.text for block in words)
+    """The lead of the comparison of methods, and the words that are folded below it."""
+    blocks = list(methods.blocks(Page(tables)))
+    (lead,) = [block.text for block in blocks if isinstance(block, Words)]
+    folded = [block for outer in blocks if isinstance(outer, Details) for block in outer.blocks]
+    return lead, " ".join(block.text for block in folded if isinstance(block, Words))
+
+
+def answered(tables):
+    """The sentences of the answer, one per generator."""
+    return [block.text for block in answer.blocks(Page(tables)) if isinstance(block, Words) and block.look == "lead"]
 
 
 def test_an_instrument_that_passes_is_told_in_figures_before_the_results(told):
@@ -94,6 +98,10 @@ def test_an_instrument_that_fails_is_refused_in_the_answer_with_the_reason(told)
         "edits."
     )
     assert sentence in opening(tables)[0]
+    of_faces, of_cars = answered(tables)
+    assert of_cars == sentence
+    assert "Use" in of_faces or "use" in of_faces
+    assert "cars/" not in of_faces
     assert [trusted(tables, name) for name in ("faces", "cars")] == [True, False]
 
 
@@ -111,7 +119,9 @@ def test_headlines_of_a_generator_stand_and_fall_with_its_instrument(told):
 
 
 def test_where_every_instrument_fails_only_that_is_told(told):
-    lead, _ = opening(told(rows("faces", REASONS[:1]), rows("cars", REASONS[:1])))
+    tables = told(rows("faces", REASONS[:1]), rows("cars", REASONS[:1]))
+    assert answered(tables) == list(refusals(tables))
+    lead, _ = opening(tables)
     assert lead.count("The instrument fails on") == 2
     assert "realism best" not in lead
     assert "has not measured realism" not in lead

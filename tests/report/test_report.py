@@ -1,9 +1,12 @@
 """The report against a run folder whose numbers are known."""
 
+import base64
 import json
 import re
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
+from html import unescape
 from html.parser import HTMLParser
 from itertools import combinations
 from pathlib import Path
@@ -13,12 +16,12 @@ import pytest
 
 from navbench.errors import NavbenchError
 from navbench.report import methods as answers
-from navbench.report.html import write_report
+from navbench.report.html import _texts, write_report
 from navbench.report.numbers import duration, metric_name, significant, with_stderr
 from navbench.report.tables import load_run
 
 HEADINGS = ("h1", "h2", "h3", "h4", "th", "dt", "caption", "figcaption")
-HOSTILE = "<script>alert(1)</script>$\\frac"
+HOSTILE = "</script><script>alert(1)</script><!--\u2028\u2029\N{RIGHT-TO-LEFT OVERRIDE}$\\frac"
 
 
 class Page(HTMLParser):
@@ -89,7 +92,7 @@ def test_a_value_in_the_tables_is_on_the_page_with_its_stderr(run: Path, page: P
 
 def test_every_plot_is_written_beside_the_page_and_inside_it(run: Path, page: Page) -> None:
     names = {path.name for path in (run / "figures").glob("*.svg")}
-    assert {"effect-faces-fd-efficientnet-lite0.svg", "curve-faces-svd-main.6-0.svg"} <= names
+    assert {"effect-faces-fd-efficientnet-lite0.svg", "methods-faces.svg", "area50-faces.svg"} <= names
     assert sum(uri.startswith("data:image/svg+xml") for uri in page.resources) == len(names)
 
 
@@ -123,31 +126,73 @@ def test_the_page_needs_no_network(run: Path, page: Page) -> None:
         assert all(link.startswith(("#", "data:")) for link in links)
 
 
-def test_hostile_names_and_labels_are_text(make_builder: Callable, tmp_path: Path) -> None:
-    folder = make_builder().write(tmp_path / "run")
-    for table in ("directions", "curves", "locality", "reproduction", "reproduction_steps", "images"):
+def test_a_value_in_the_tables_is_in_the_explorer_with_its_stderr(run: Path, explorer_data: Callable) -> None:
+    row = load_run(run).measured.iloc[0]
+    data = explorer_data((run / "index.html").read_text(encoding="utf-8"))
+    (known,) = [record for record in data["rows"] if record["name"] == row["name"]]
+    facts = {term: value.replace("\N{NO-BREAK SPACE}", " ") for term, value in known["facts"]}
+    assert facts["FD at the ends"].startswith(f"{row['fd_at_min']:.2f} ± {row['fd_at_min_stderr']:.2f} and ")
+    assert facts["area50"].endswith(f" ± {row['area50_stderr']:.4f}")
+    assert "n = 2,000 (reference 2,000)" in data["setting"]["faces"].replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_every_direction_has_a_record_and_a_strip(run: Path, explorer_data: Callable) -> None:
+    records = explorer_data((run / "index.html").read_text(encoding="utf-8"))["rows"]
+    assert [record["name"] for record in records] == load_run(run).directions["name"].tolist()
+    for record in records:
+        assert record["strip"]["source"].startswith("data:image/webp;base64,")
+        assert (record["strip"]["rows"], len(record["strip"]["shifts"])) == (4, 7)
+
+
+def test_hostile_names_and_labels_are_text(
+    make_builder: Callable, tmp_path: Path, explorer_data: Callable, without_scripts: Callable
+) -> None:
+    folder = make_builder().add_limits().write(tmp_path / "run")
+    tables = ("directions", "curves", "locality", "reproduction", "reproduction_steps", "images", "limits", "ends")
+    for table in tables:
         edit_table(folder, table, lambda rows: rows.assign(label=HOSTILE, layer=HOSTILE))
     edit_table(folder, "methods", lambda rows: rows.assign(layer=HOSTILE))
     write_report(folder)
     source = (folder / "index.html").read_text(encoding="utf-8")
     assert "<script>alert(1)" not in source
     assert "&lt;script&gt;alert(1)" in source
-    assert Page(source).tags.count("script") == 1
+    assert not any(sign in source for sign in "\u2028\u2029\N{RIGHT-TO-LEFT OVERRIDE}")
+    assert "<!--" not in without_scripts(source)
+    assert Page(source).tags.count("script") == 4  # sorting, uPlot, the explorer, and its data
+    labels = {record["label"] for record in explorer_data(source)["rows"]}
+    assert labels == {HOSTILE.translate(dict.fromkeys(map(ord, "\u2028\u2029\N{RIGHT-TO-LEFT OVERRIDE}"), " "))}
     for plot in (folder / "figures").glob("*.svg"):
         assert "<script" not in plot.read_text(encoding="utf-8")
 
 
-def test_the_policy_admits_the_page_s_own_script_alone(run: Path) -> None:
+def scripts_of(source: str) -> list[str]:
+    """The scripts that a browser would run."""
+    return re.findall(r"<script>(.*?)</script>", source, flags=re.DOTALL)
+
+
+def test_the_policy_admits_the_page_s_own_scripts_alone(run: Path) -> None:
     source = (run / "index.html").read_text(encoding="utf-8")
-    assert "default-src 'none'" in source.replace("&#39;", "'")
-    assert "sha256-" in source
+    policy = unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', source)[1])
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    digests = {base64.b64encode(sha256(text.encode()).digest()).decode() for text in scripts_of(source)}
+    assert len(digests) == 3
+    assert set(rules["script-src"].split()) == {f"'sha256-{digest}'" for digest in digests}
+    assert rules["default-src"] == "'none'"
+    assert "http" not in policy
+
+
+def test_a_page_without_an_explorer_has_no_script_of_it(make_builder: Callable, tmp_path: Path) -> None:
+    folder = make_builder().write(tmp_path / "run")
+    edit_table(folder, "directions", lambda rows: rows.iloc[:0])
+    source = write_report(folder).read_text(encoding="utf-8")
+    assert scripts_of(source) == _texts(("sort.js",))
 
 
 @pytest.mark.parametrize(
     ("missing", "sentence"),
     [
         (("curves",), "This run has no curves"),
-        (("reproduction", "reproduction_steps"), "The reproduction experiment is not part of this run"),
+        (("reproduction", "reproduction_steps", "images"), "The reproduction experiment is not part of this run"),
         (("images", "locality", "layers"), "Could a latent code have done the same?"),
     ],
 )

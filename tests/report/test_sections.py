@@ -14,12 +14,16 @@ from navbench.errors import NavbenchError
 from navbench.report import sections
 from navbench.report.blocks import (
     Block,
-    Card,
     Cell,
+    Chips,
     Details,
+    Explorer,
+    Frames,
     Header,
     Heading,
     Items,
+    Pick,
+    Picks,
     Pre,
     Section,
     Sheets,
@@ -53,13 +57,35 @@ def write(run, name, rows):
 
 
 @pytest.mark.parametrize("cars", [False, True])
-def test_the_navigation_lists_the_sections_that_are_shown_and_no_others(make_builder, tmp_path, cars):
+def test_the_navigation_lists_the_sections_that_are_shown_and_have_a_name_there(make_builder, tmp_path, cars):
     builder = make_builder().add_cars() if cars else make_builder()
     page = write_report(builder.write(tmp_path / "run")).read_text(encoding="utf-8")
-    assert navigation(page) == anchors(page)
+    named = {section.anchor for section in sections.all_sections() if section.nav}
+    assert navigation(page) == [anchor for anchor in anchors(page) if anchor in named]
     assert ("attributes" in anchors(page)) == ("matched" in anchors(page)) == cars
-    assert anchors(page)[0] == "answer"
-    assert anchors(page)[-2:] == ["limits", "provenance"]
+    assert anchors(page)[:3] == ["answer", "all", "methods"]
+    assert anchors(page)[-3:] == ["limits", "reading", "provenance"]
+
+
+def test_a_section_without_a_name_in_the_navigation_is_not_listed_there():
+    page = shown(Section("a", "A", "a", lambda _: [Words("x")]), Section("b", "B", "", lambda _: [Words("y")]))
+    assert anchors(page) == ["a", "b"]
+    assert navigation(page) == ["a"]
+
+
+def test_a_folded_section_shows_its_first_blocks_and_the_rest_behind_a_summary():
+    made = sections.folded(lambda _: [Words("one"), Words(""), Words("two"), Words("three")], 2, "More")
+    assert list(made(None)) == [Words("one"), Words("two"), Details("More", [Words("three")])]
+
+
+def test_a_folded_section_without_a_rest_has_no_summary():
+    page = shown(Section("a", "A", "a", sections.folded(lambda _: [Words("one")], 1, "More")))
+    assert "<summary>" not in page
+
+
+def test_a_folded_section_without_blocks_says_that_it_has_nothing():
+    page = shown(Section("a", "A", "a", sections.folded(lambda _: []), absent="It was not measured."))
+    assert '<p class="absent">It was not measured.</p>' in page
 
 
 def test_a_section_with_nothing_to_show_leaves_no_trace():
@@ -81,7 +107,7 @@ def test_the_sentence_is_not_there_beside_blocks():
 
 @pytest.mark.parametrize(
     "block", [Words(""), Items(()), Terms(()), Pre(""), Sheets(()), Table("caption", ("head",), ()),
-              Details("summary", ()), Details("summary", (Table("caption", ("head",), ()), Words("")))],
+              Chips(()), Picks(()), Explorer("", 0), Details("summary", ()), Details("summary", (Table("caption", ("head",), ()), Words("")))],
 )  # fmt: skip
 def test_a_block_without_content_is_left_out(block):
     assert anchors(shown(Section("a", "A", "a", lambda _: [block]))) == []
@@ -97,12 +123,12 @@ def test_text_is_escaped_in_every_kind_of_block_and_freed_of_control_characters(
     blocks = [
         Words(evil), Heading(evil), Items((evil,)), Terms(((evil, evil),)), Pre(evil), Details(evil, (Words(evil),)),
         Table(evil, (evil,), ((Cell(evil, link=evil, automatic=evil),),), ((evil, 1),)),
-        Card(evil, evil, evil, evil, evil, ((Words(evil),),), (), ()),
+        Chips((evil,)), Picks((Pick(evil, evil, evil, ((evil, evil),), Frames(evil, 1, (evil,))),)),
     ]  # fmt: skip
     page = shown(Section("a", evil, evil, lambda _: blocks))
     assert "<b>" not in page
     assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in page
-    assert page.count("&lt;b&gt; &amp;") == 23
+    assert page.count("&lt;b&gt; &amp;") == 25
 
 
 def test_markup_is_the_only_way_to_tags():
@@ -167,8 +193,8 @@ def test_a_section_of_another_package_stands_before_the_limits_and_shows_its_own
     run = make_builder().write(tmp_path / "run")
     write(run, "speeds", [speed_row()])
     page = write_report(run).read_text(encoding="utf-8")
-    assert navigation(page) == anchors(page)
-    assert anchors(page)[-3:] == ["speeds", "limits", "provenance"]
+    assert navigation(page)[-3:] == ["speeds", "limits", "provenance"]
+    assert anchors(page)[-4:] == ["speeds", "limits", "reading", "provenance"]
     assert "How fast they are</h2>" in page
     assert "12.50 ± 0.50" in page.replace("\N{NO-BREAK SPACE}", " ")
     assert load_run(run).speeds["where"].tolist() == ["main.6"]

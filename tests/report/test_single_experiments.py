@@ -57,37 +57,47 @@ def only(experiment: str, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("experiment", COLUMNS)
-def test_every_direction_with_anything_has_a_card_and_a_row(make_page: Callable, experiment: str) -> None:
+def test_every_direction_has_a_record_and_a_row_that_links_there(
+    make_page: Callable, explorer_data: Callable, experiment: str
+) -> None:
     folder, page = make_page(experiment)
     assert "No direction of this run has been measured" not in page
-    for name in load_run(folder).measured["name"]:
-        anchor = name.replace("/", "-")
-        assert f'<article id="{anchor}">' in page
-        assert f'href="#{anchor}"' in page
+    names = load_run(folder).directions["name"].tolist()
+    assert [record["name"] for record in explorer_data(page)["rows"]] == names
+    assert [name for name in names if f'href="#{name}"' not in page] == []
 
 
 @pytest.mark.parametrize(
     ("experiment", "shown", "absent"),
     [
-        ("locality", ("Where images change", "area50", 'class="gallery"', "own scale"), "Strip of"),
-        (
-            "reproduction",
-            ("and its imitations, 3 codes", "Unexplained fraction, best z", "Imitating the edits"),
-            'class="gallery"',
-        ),
-        (
-            "strips",
-            ("Strip of faces/svd/main.6/0", "Animation</summary>", "Ends and middle"),
-            "Unexplained fraction, best",
-        ),
+        ("locality", ("Where images change", 'class="gallery"'), "and its imitations"),
+        ("reproduction", ("and its imitations, 3 codes", "Imitating the edits"), 'class="gallery"'),
+        ("strips", ("The locality experiment is not part of this run",), "and its imitations"),
     ],
 )
-def test_a_card_shows_what_its_direction_has(
-    make_page: Callable, experiment: str, shown: tuple[str, ...], absent: str
+def test_a_page_shows_what_its_experiment_made(
+    make_page: Callable, without_scripts: Callable, experiment: str, shown: tuple[str, ...], absent: str
 ) -> None:
-    _, page = make_page(experiment)
+    page = without_scripts(make_page(experiment)[1])
     assert [words for words in shown if words not in page] == []
     assert absent not in page
+
+
+@pytest.mark.parametrize(
+    ("experiment", "keys", "terms"),
+    [
+        ("locality", {"heat"}, {"area50"}),
+        ("reproduction", {"imitations"}, {"Left by the best z", "Left by the best activation"}),
+        ("strips", {"strip"}, set()),
+    ],
+)
+def test_a_record_holds_what_its_direction_has(
+    make_page: Callable, explorer_data: Callable, experiment: str, keys: set[str], terms: set[str]
+) -> None:
+    record = explorer_data(make_page(experiment)[1])["rows"][0]
+    assert {*record} & {"heat", "imitations", "strip", "curve", "moves"} == keys
+    always = {"Range of t", "Effect at the ends"}
+    assert {term for term, _ in record["facts"]} == terms | always
 
 
 @pytest.mark.parametrize("experiment", COLUMNS)
@@ -99,7 +109,9 @@ def test_nothing_is_said_of_curves_where_there_are_none(make_page: Callable, exp
         assert words not in page
 
 
-def test_a_direction_with_a_strip_alone_stands_beside_those_with_curves(make_builder: Callable, tmp_path: Path) -> None:
+def test_a_direction_with_a_strip_alone_stands_beside_those_with_curves(
+    make_builder: Callable, tmp_path: Path, explorer_data: Callable
+) -> None:
     folder = make_builder(measured=2).write(tmp_path / "run")
     path = folder / "tables" / "directions.csv"
     directions = pd.read_csv(path)
@@ -110,15 +122,22 @@ def test_a_direction_with_a_strip_alone_stands_beside_those_with_curves(make_bui
     curves = pd.read_csv(folder / "tables" / "curves.csv")
     curves[curves["direction"] == 0].to_csv(folder / "tables" / "curves.csv", index=False)
     page = write_report(folder).read_text(encoding="utf-8")
-    assert 'alt="Strip of faces/svd/main.6/1: ' in page
+    records = {record["name"]: record for record in explorer_data(page)["rows"]}
+    assert {"strip", "curve"} <= {*records["faces/svd/main.6/0"]}
+    assert "strip" in records["faces/svd/main.6/1"]
+    assert "curve" not in records["faces/svd/main.6/1"]
     assert "Unshifted images score" in page
     assert "ends of the ranges with curves miss" not in page
 
 
-def test_what_the_solver_knows_of_a_direction_is_on_its_card_and_in_the_table_of_the_rest(make_page: Callable) -> None:
+def test_what_the_solver_knows_of_a_direction_is_in_its_record_and_in_the_table_of_the_rest(
+    make_page: Callable, explorer_data: Callable
+) -> None:
     _, page = make_page("strips")
-    assert "<dt>Solver residual</dt><dd>0.0713</dd>" in page
-    assert "<dt>Rayleigh quotient</dt>" in page
+    (first,) = [row for row in explorer_data(page)["rows"] if row["name"] == "faces/spectrum/main.6/0"]
+    facts = dict(first["facts"])
+    assert facts["Solver residual"] == "0.0713"
+    assert "Rayleigh quotient" in facts
     assert ">0.143</td>" in page
 
 
