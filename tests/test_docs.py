@@ -3,11 +3,13 @@
 import importlib.util
 import re
 import runpy
+import shlex
 import shutil
 import sys
 import tomllib
 from pathlib import Path
 
+import published
 import pytest
 import torch
 from click.testing import CliRunner
@@ -16,6 +18,7 @@ from PIL import Image
 from navbench import suite
 from navbench.cli import main
 from navbench.compute import Compute
+from navbench.generators import zoo
 from navbench.metrics.attributes import create_scorer
 from navbench.spaces import ParameterSpace
 
@@ -153,6 +156,48 @@ def test_the_code_of_the_page_with_torch_fidelity_runs(folder):
 def test_the_code_of_the_page_of_clusters_is_python():
     for text in fenced("many-machines.md", "python"):
         compile(text, "many-machines.md", "exec")
+
+
+# --- the walk through a StyleGAN2
+
+SMALLER = {
+    'layers = ["convs.3", "convs.7"]': 'layers = ["convs.3"]',
+    'latent_methods = ["ganspace", "sefa", "random"]': 'latent_methods = ["ganspace"]',
+    "batch = 1": "batch = 8",
+    "directions = 8": "directions = 3",
+    "effect_codes = 8": "effect_codes = 2",
+    "vectors = 8, codes = 16, products = 48, block = 8": "vectors = 3, codes = 2, products = 4, block = 4",
+    "samples = 20000": "samples = 64",
+    "samples = 16": "samples = 6",
+    "samples = 64": "samples = 8",
+    "samples = 128\nshard = 64": "samples = 8\nshard = 8",
+    "samples = 20\n": "samples = 4\n",
+    "codes = 8\nheld_out = 16\nsteps = 60": "codes = 2\nheld_out = 2\nsteps = 1",
+    "directions = 4\ncodes = 3\nshifts = 7": "directions = 1\ncodes = 1\nshifts = 3",
+    "count = 2\nsteps = 500": "count = 1\nsteps = 2",
+}
+"""Of the page's suite: the same at sizes of a test."""
+OTHERS = {"fid-curve": ["--samples", "4", "--preset", "smoke"], "edit": ["--steps", "2"]}
+
+
+def test_the_commands_of_the_page_of_stylegan2_run(folder):
+    """On `cars`, in the layout of NVIDIA's files."""
+    published.write_nvidia(Path("ffhq.pkl"), published.nvidia_state(zoo.create("cars", Compute())))
+    Path("photos").mkdir()
+    Image.effect_noise((64, 64), 50).convert("RGB").save("photos/me.png")
+    (text,) = fenced("stylegan2.md", "toml")
+    for old, new in SMALLER.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    Path("ffhq.toml").write_text(text)
+    lines = [line for block in fenced("stylegan2.md", "sh") for line in block.splitlines() if line.startswith("navb")]
+    assert len(lines) == 7
+    for line in lines:
+        words = [word for word in shlex.split(line) if word not in ("--device", "cuda")][1:]
+        done = CliRunner().invoke(main, [*words, *OTHERS.get(words[0], [])])
+        assert done.exit_code == 0, f"{line}: {done.output}"
+    assert Path("smile.pt").is_file()
+    assert run("stylegan2.md")["images"].shape == (2, 3, 64, 64)
 
 
 # --- the site
