@@ -11,7 +11,7 @@ from hypothesis import settings
 from navbench.compute import Compute
 from navbench.generators import zoo
 
-LONGEST = ("test_shipped.py", "test_families.py", "test_notebook.py", "test_plugin.py")
+LONGEST = ("test_docs.py", "test_shipped.py", "test_families.py", "test_notebook.py", "test_plugin.py")
 
 
 def pytest_collection_modifyitems(items):

@@ -1,4 +1,4 @@
-"""What README promises: its commands are commands, its tables are tables, its sections are sections of the report."""
+"""What README and the pages of `docs/` promise: commands are commands, tables are tables, code runs, figures are so."""
 
 import re
 import shlex
@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import click
+import pandas as pd
 import pytest
 
 from navbench import tables
@@ -13,24 +14,30 @@ from navbench.cli import main
 from navbench.report.sections import CLOSING, SECTIONS
 from navbench.suite import Subject
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+GENERATED = {"cli.md", "python.md", "suite.md", "run-folder.md", "tables.md"}
+WRITTEN = {name: text for name, text in PAGES.items() if name not in GENERATED}
+QUICK = ROOT / "reports" / "quick"
 
 
 def blocks() -> list[str]:
-    """The command lines of navbench in README's blocks."""
-    text = "".join(re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
-    return [part.strip() for part in re.split(r"\n|&&", text) if part.strip().startswith("navbench ")]
+    """The command lines of navbench in the blocks of all pages."""
+    text = "".join(found for page in PAGES.values() for found in re.findall(r"(?ms)^```sh\n(.*?)^```", page))
+    parts = (part.strip() for part in re.split(r"\n|&&", text))
+    return sorted({part for part in parts if part.startswith("navbench ")})
 
 
-def rows(heading: str) -> list[list[str]]:
+def rows(page: str, heading: str) -> list[list[str]]:
     """The cells of the table below a heading, row by row."""
-    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    section = PAGES[page].partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     lines = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
 def spans(text: str) -> list[str]:
-    return re.findall(r"`([^`\n]+)`", text)
+    return re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```", "", text))
 
 
 def commands(cell: str) -> list[str]:
@@ -42,28 +49,28 @@ def commands(cell: str) -> list[str]:
             lines.append(span)
         elif first in main.commands:
             lines.append(f"navbench {span}")
-        elif first.startswith("--"):
-            lines.append(f"{lines[-1]} {span}")
         elif first not in Subject.model_fields:  # those are of a suite
-            lines.append(f"{' '.join(lines[-1].split()[:2])} {span}")
+            lines.append(f"{lines[-1]} {span}")
     return lines
 
 
 def parse(line: str) -> None:
     """Parse a command line as the program would."""
-    command, words = main, shlex.split(line)
+    command, words = main, shlex.split(line, comments=True)
     while isinstance(command, click.Group):
         command = command.commands[words[1]]
         words = words[1:]
     command.make_context(words[0], words[1:])
 
 
-FIGURES = rows("The paper's figures and tables")
+FIGURES = rows("paper.md", "Its figures and tables")
 MENTIONED = {
-    *(span for span in spans(README) if span.startswith("navbench ")),
-    *(line for row in rows("Commands") for line in commands(row[0])),
+    *(span for page in WRITTEN.values() for span in spans(page) if span.startswith("navbench ")),
     *(line for row in FIGURES for line in commands(row[2])),
 }
+
+
+# --- commands and options
 
 
 @pytest.mark.parametrize("line", blocks())
@@ -77,27 +84,36 @@ def test_every_command_that_is_mentioned_is_one_and_has_its_options(line):
         parse(line.replace(" INDEX ", " 0 "))
 
 
-def test_every_command_is_mentioned():
-    groups = {name: command for name, command in main.commands.items() if isinstance(command, click.Group)}
-    every = {f"navbench {name}" for name in main.commands.keys() - groups.keys()}
-    every |= {f"navbench {group} {name}" for group, command in groups.items() for name in command.commands}
-    assert not {line for line in every if not any(f"{known} ".startswith(f"{line} ") for known in MENTIONED)}
+def every_command(command: click.Command, name: str = "navbench"):
+    yield name, command
+    for inner, found in getattr(command, "commands", {}).items():
+        yield from every_command(found, f"{name} {inner}")
+
+
+@pytest.mark.parametrize(("name", "command"), list(every_command(main)), ids=str)
+def test_the_page_of_the_command_line_has_every_command_and_option(name, command):
+    section = re.split(r"\n##", PAGES["cli.md"].partition(f" `{name}`\n")[2])[0]
+    assert section
+    if not isinstance(command, click.Group):
+        assert {option for each in command.params for option in each.opts if option.startswith("-")} <= set(
+            re.findall(r"--?[a-z][\w-]*", section)
+        )
 
 
 def test_every_option_that_is_mentioned_alone_is_one_of_some_command():
-    def options(command: click.Command) -> set[str]:
-        own = {name for parameter in command.params for name in parameter.opts}
-        return own.union(*map(options, getattr(command, "commands", {}).values()))
+    known = {option for _, command in every_command(main) for each in command.params for option in each.opts}
+    of_others = {"--exclusive"}  # sbatch's
+    named = {span.split()[0] for page in WRITTEN.values() for span in spans(page) if span.startswith("--")}
+    assert named <= known | of_others | {"--help"}
 
-    assert {span.split()[0] for span in spans(README) if span.startswith("--")} <= options(main) | {"--help"}
 
-
-def test_the_list_of_tables_is_that_of_the_declarations():
-    assert tables.listed().splitlines()[2:] == [f"| {' | '.join(row)} |" for row in rows("What comes out")]
+# --- tables and sections
 
 
 def test_every_table_that_is_named_is_one():
-    assert set(re.findall(r"`(?:tables/)?(\w+)\.csv`", README)) == set(tables.TABLES)
+    named = {name for page in WRITTEN.values() for name in re.findall(r"`(?:tables/)?(\w+)\.csv`", page)}
+    coming = {"limits"}  # of the experiment that answers how far t can go
+    assert named - {"comparison"} <= set(tables.TABLES) | coming
 
 
 def test_every_section_that_is_named_is_in_the_report():
@@ -114,4 +130,66 @@ def test_every_figure_and_table_of_the_paper_is_covered():
             (figures if kind.startswith("Figure") else tables).update(range(int(first), int(last or first) + 1))
     assert figures == set(range(3, 22))  # 1 and 2 are diagrams, of which a sentence below the table tells
     assert tables == {1}
-    assert "Figures 1 and 2 are diagrams" in README
+    assert "Figures 1 and 2 are diagrams" in PAGES["paper.md"]
+
+
+# --- what README says of reports/quick
+
+
+def test_readme_is_short_and_has_the_two_commands():
+    assert len(README.split()) < 900
+    assert "```sh\npip install -e . && navbench run-all\n```" in README
+    assert "```sh\npip install tox && tox\n```" in README
+
+
+def result(number: int) -> str:
+    return re.search(rf"(?m)^{number}\. .*$", README)[0]
+
+
+def test_the_first_result_is_that_of_the_tables():
+    methods, ranking = (tables.read(QUICK, name) for name in ("methods", "ranking"))
+    place = methods[(methods["generator"] == "cars") & (methods["layer"] == "convs.1")].set_index("method")
+    told = result(1)
+    assert f"an effect of {place['effect'].iloc[0]:.3f}," in told
+    for method, count in (("spectrum", 30), ("svd", 28), ("random-in-spectrum", None)):
+        row = place.loc[method]
+        over = "" if count is None else f" over {count}"
+        assert f"{row['kid_mean']:.4f} ± {row['kid_mean_stderr']:.4f}{over}" in told
+        assert count in (None, row["kid_directions"])
+    kid = ranking[(ranking["generator"] == "cars") & (ranking["metric"] == "KID")]
+    (pair,) = kid[(kid["layer"] == "convs.1") & (kid["method"] == "svd") & (kid["against"] == "spectrum")].to_dict(
+        "records"
+    )
+    assert f"{pair['difference']:.4f} ± {pair['stderr']:.4f} (p < 0.001)" in told
+    assert pair["p"] < 0.001
+    decided = ranking[(ranking["metric"] == "KID") & (ranking["lower"] != "")]
+    assert set(decided["generator"] + "/" + decided["layer"]) == {"cars/convs.1"}
+    among = decided[(decided["method"] == "hybrid") & (decided["against"] == "random-in-spectrum")]
+    assert among.empty
+
+
+def test_the_second_and_third_result_are_those_of_the_tables():
+    directions, reproduction = (tables.read(QUICK, name) for name in ("directions", "reproduction"))
+    best = directions[~directions["is_control"]].nlargest(1, "attribute_share").iloc[0]
+    assert f"`{best['name']}` gives {best['attribute_share']:.0%}".replace("%", " %") in result(2)
+    assert best["attribute"] in result(2)
+    rows = reproduction[~reproduction["method"].str.startswith("random")]
+    own = rows[rows["name"] == best["name"]].iloc[0]
+    told = f"{own['unexplained_fraction']:.2f} ± {own['unexplained_fraction_stderr']:.3f}"
+    assert f"{told} of the edit ({own['n']:.0f} held-out codes)" in result(2)
+    others = rows[rows["name"] != best["name"]]
+    for generator, target in (("cars", "w"), ("faces", "z")):
+        left = others[(others["generator"] == generator) & (others["target"] == target)]["unexplained_fraction"]
+        assert f"{left.min():.2f} to {left.max():.2f}" in result(3)
+    methods = tables.read(QUICK, "methods")
+    failed = {(row["method"], row["layer"]) for _, row in methods.iterrows() if row["status"] == "not converged"}
+    compared = rows[rows["control_p"].notna() & ~rows[["method", "layer"]].apply(tuple, axis=1).isin(failed)]
+    assert len(compared) == 11
+    assert set(compared["than_control"]) == {"undecided"}
+
+
+def test_the_fourth_result_is_that_of_the_tables():
+    locality = tables.read(QUICK, "locality")
+    area: pd.Series = locality[locality["metric"] == "area50"]["value"]
+    assert f"{100 * area.min():.0f} to {100 * area.max():.0f} % of the image" in result(4)
+    assert set(locality["n"]) == {48.0}
