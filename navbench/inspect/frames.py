@@ -5,7 +5,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import torch
@@ -70,7 +70,7 @@ class Frame:
 
     Attributes:
         kind: 'image/png', which is exact, or 'image/webp', which is not.
-        milliseconds: that rendering and encoding took.
+        milliseconds: that rendering and encoding took; 0 where it was kept from before.
     """
 
     content: bytes
@@ -116,7 +116,7 @@ class Frames:
             if (frame := self._cached.get(order)) is not None:
                 self._cached.move_to_end(order)
                 known: Future[Frame] = Future()
-                known.set_result(frame)
+                known.set_result(replace(frame, milliseconds=0.0))
                 self._drop(lane)
                 return known
             self._drop(lane)

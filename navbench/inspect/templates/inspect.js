@@ -113,7 +113,7 @@ function stackText() {
 /** Ask for the frame of the present state; while one is on its way, only the last one wanted is asked for next. */
 function show() {
   writeAddress();
-  frames.wanted = { stacks: stackText(), codes: shownCodes(), side: sideOf() };
+  frames.wanted = { stacks: stackText(), codes: shownCodes(), side: sideOf(), words: describeStack() };
   if (!frames.busy) void nextFrame();
 }
 
@@ -134,7 +134,7 @@ async function nextFrame() {
     const begun = performance.now();
     try {
       const frame = await fetchFrame(wanted.stacks, wanted.codes, wanted.side, `${state.tab}:stage`);
-      if (frame) drawFrames(frame, wanted.codes, performance.now() - begun);
+      if (frame) drawFrames(frame, wanted, performance.now() - begun);
       else frames.wanted ??= wanted; // busy: again, unless something newer is wanted
     } catch (error) {
       complain(error.message);
@@ -161,16 +161,17 @@ async function fetchFrame(stacks, codes, side, lane = "") {
   return { picture: await createImageBitmap(await answer.blob()), milliseconds: took ? Number(took[1]) : 0 };
 }
 
-function drawFrames(frame, codes, latency) {
+function drawFrames(frame, { codes, words }, latency) {
   const width = frame.picture.width / codes.length;
   figures(codes).forEach((figure, place) => {
     const canvas = figure.querySelector("canvas");
     if (canvas.width !== width || canvas.height !== frame.picture.height) [canvas.width, canvas.height] = [width, frame.picture.height];
     canvas.getContext("2d").drawImage(frame.picture, place * width, 0, width, frame.picture.height, 0, 0, width, frame.picture.height);
-    canvas.setAttribute("aria-label", `${captionOf(codes[place])} under ${describeStack()}`);
+    canvas.setAttribute("aria-label", `${captionOf(codes[place])} under ${words}`);
   });
   frame.picture.close();
-  $("timing").textContent = `${Math.round(latency)} ms, of which rendering ${Math.round(frame.milliseconds)} ms`;
+  const rendering = frame.milliseconds ? `, of which rendering ${Math.round(frame.milliseconds)} ms` : ", kept from before";
+  $("timing").textContent = `${Math.round(latency)} ms${rendering}`;
 }
 
 function describeStack() {
@@ -311,11 +312,11 @@ function markChosen() {
   if (!item) return;
   item.setAttribute("aria-selected", "true");
   $("items").setAttribute("aria-activedescendant", item.id);
-  scrollTo(item);
+  reveal(item);
 }
 
 /** Bring an item into view within the list alone; the page stays where it is. */
-function scrollTo(item) {
+function reveal(item) {
   const list = $("items");
   const top = item.offsetTop - list.offsetTop;
   if (top < list.scrollTop) list.scrollTop = top;
