@@ -23,6 +23,7 @@ CACHE_BYTES = 128 * 2**20
 LOSSLESS_SIDE, LOSSLESS_PIXELS = 255, 2**18
 """Images with a side beyond the first, or sheets with more pixels than the second, are lossy."""
 QUALITY, METHOD = 88, 2
+_SECONDS_TO_END = 5
 _WIDEST = 16383
 """Pixels that a side of a WebP can have."""
 _SIDES = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
@@ -128,14 +129,14 @@ class Frames:
             return waiting.future
 
     def close(self) -> None:
-        """End the thread; what waits is superseded."""
+        """End the thread after what it renders, if that does not take too long; what waits is superseded."""
         with self._changed:
             self._closed = True
             for waiting in self._queue:
                 _supersede(waiting)
             self._queue.clear()
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(_SECONDS_TO_END)
 
     @property
     def cached_bytes(self) -> int:

@@ -67,10 +67,6 @@ class Journal:
         """A short word that is another for other namings."""
         return hashlib.sha256(repr(namings).encode()).hexdigest()[:16]
 
-    def labels(self) -> list[str]:
-        """All labels in use, once each."""
-        return sorted({naming.label for naming in self.namings() if naming.label}, key=str.casefold)
-
     def save(self, number: int, changes: Mapping[str, Any], seen: Mapping[str, Any], tab: str) -> Saved:
         """Change what is said of a direction; it is on the disk when this returns.
 

@@ -6,16 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import number, same
+from conftest import number, photo_file, same
 from PIL import Image
 
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
 from navbench.experiments.composition import edited
 from navbench.experiments.edit import Edit, codes_for
-from navbench.experiments.photo_codes import Projected, codes_file
-from navbench.experiments.projection import Projection, codes_of
-from navbench.experiments.real_images import Photo
+from navbench.experiments.projection import codes_of
 from navbench.experiments.strips import strip, to_bytes
 from navbench.inspect.bench import Part, PhotoCode, Sample, check_stack, parse_codes, parse_stack
 from navbench.inspect.frames import Order, encoded, fitting_side, render_on
@@ -116,24 +114,6 @@ def test_codes_of_several_seeds_and_photos_keep_their_places(opened, generator, 
     for place, code in enumerate(mixed):
         gap = images[place].int() - session.bench.images(stack, [code])[0].int()
         assert gap.abs().max() <= 1  # in another batch, rounding
-
-
-def photo_file(generator, folder, space, layer=""):
-    """A projected photo, as a run writes it."""
-    latent = generator.latent(codes_for(generator, Role.CURVE, [0], 0), space)[0]
-    size = (3, *generator.size)
-    empty = torch.zeros(0)
-    projection = Projection(
-        torch.zeros(size, dtype=torch.uint8), latent, torch.zeros(0, dtype=torch.int64), empty, empty,
-        torch.zeros(size, dtype=torch.uint8), torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64),
-        torch.zeros((), dtype=torch.float64),
-    )  # fmt: skip
-    photo = Photo("ann", torch.zeros(size), "ann.png")
-    file = codes_file(generator, Projected(photo, space, layer, "quadratic", 0.0, 1, projection))
-    path = folder / file.path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(file.content)
-    return path
 
 
 def test_a_photo_is_edited_from_its_codes_file_and_from_its_runs_folder(opened, generator, tmp_path):

@@ -6,6 +6,7 @@ import time
 
 import pytest
 import uvicorn
+from conftest import photo_file
 
 from navbench.inspect.frames import Frames, render_on
 from navbench.inspect.server import application, listening
@@ -23,6 +24,12 @@ def browser():
         launched = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def session(opened, generator, tmp_path):
+    """With a photo, too."""
+    return opened(codes=(photo_file(generator, tmp_path, "w+"),))
 
 
 @pytest.fixture
@@ -71,7 +78,7 @@ class Tab:
 
     def shown(self):
         """What the first frame says that it shows."""
-        return self.page.get_attribute("#frames canvas", "aria-label")
+        return self.page.get_attribute("#frames canvas", "aria-label") or ""
 
     def pixels(self):
         return self.page.evaluate("document.querySelector('#frames canvas').toDataURL()")
@@ -214,3 +221,17 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(tab, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 28)"
     assert dark == (scheme == "dark")
+
+
+def test_a_photo_is_edited_beside_the_codes_and_a_direction_that_cannot_says_so(tab):
+    page = tab()
+    page.page.select_option("#photo", "p0")
+    page.until(lambda: page.shown().startswith("ann (w+) under styled/ganspace/w/0"))
+    assert page.page.locator("#frames canvas").count() == 7
+    page.page.fill("#search", "ganspace/z")
+    page.press("Enter")
+    page.until(lambda: "does not move photo 'ann', projected into w+." in page.text("#frames"))
+    assert "400" in page.complaints.pop()  # the browser's own line for that answer
+    page.page.click("[aria-label='Leave out ann (w+)']")
+    page.until(lambda: page.shown().startswith("seed 0, 0 under styled/ganspace/z/0"))
+    assert page.page.locator("#frames .wrong").count() == 0

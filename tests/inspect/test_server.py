@@ -112,7 +112,9 @@ def test_nothing_is_written_without_an_origin(client):
 @pytest.mark.parametrize("site", ["same-site", "cross-site"])
 def test_pages_of_other_servers_of_this_machine_are_refused(client, site):
     assert client.get("/state", headers={"Sec-Fetch-Site": site}).status_code == 403
+    assert client.get("/", headers={"Sec-Fetch-Site": site}).status_code == 403
     assert client.get("/state", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
+    assert client.get(f"/?token={TOKEN}", headers={"Sec-Fetch-Site": site}).status_code == 200  # a link to the address
 
 
 def test_the_name_localhost_is_as_good(client):

@@ -22,7 +22,8 @@ const state = {
   mine: new Map(), // by direction, what this tab has saved
   writing: 0, // changes that the server has not confirmed yet
   written: 0, // changes so far
-  tab: tabWord(),
+  tab: tabWord(), // by which its changes are known, also after a reload
+  lane: crypto.randomUUID(), // by which its frames are
 };
 
 function tabWord() {
@@ -133,7 +134,7 @@ async function nextFrame() {
     frames.wanted = null;
     const begun = performance.now();
     try {
-      const frame = await fetchFrame(wanted.stacks, wanted.codes, wanted.side, `${state.tab}:stage`);
+      const frame = await fetchFrame(wanted.stacks, wanted.codes, wanted.side, state.lane);
       if (frame) drawFrames(frame, wanted, performance.now() - begun);
       else frames.wanted ??= wanted; // busy: again, unless something newer is wanted
     } catch (error) {
@@ -182,13 +183,15 @@ function complain(text) {
   const line = document.createElement("p");
   line.className = "wrong";
   line.textContent = text;
-  $("frames").replaceChildren(line);
+  for (const figure of figures(shownCodes())) figure.querySelector("canvas").getContext("2d").reset();
+  $("frames").prepend(line);
   $("timing").textContent = "";
 }
 
 /** The figures of these codes; those that are there already stay, so that nothing flickers. */
 function figures(codes) {
   const box = $("frames");
+  box.querySelector(".wrong")?.remove();
   box.classList.toggle("solo", state.solo !== null);
   const there = [...box.children].map((child) => child.dataset.code).join();
   if (there !== codes.join()) box.replaceChildren(...codes.map(figureOf));

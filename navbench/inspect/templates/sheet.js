@@ -36,7 +36,7 @@ function keep() {
 }
 
 function count() {
-  const said = articles.filter((article) => read(article).interpretable);
+  const said = articles.filter((article) => read(article).interpretable || read(article).label);
   for (const article of articles) article.classList.toggle("said", said.includes(article));
   document.getElementById("done").textContent = `${said.length} of ${articles.length} answered`;
   const labels = [...new Set(articles.map((article) => read(article).label).filter(Boolean))].sort();
@@ -55,8 +55,13 @@ function onChange(event) {
 
 const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
+function rowOf(article) {
+  const { interpretable, label } = read(article);
+  return [article.dataset.id, interpretable, label, ""].map(quoted).join(",");
+}
+
 function save() {
-  const rows = Object.entries(answers()).map(([id, { interpretable, label }]) => [id, interpretable, label, ""].map(quoted).join(","));
+  const rows = articles.map(rowOf);
   const table = new Blob([["id,interpretable,label,remark", ...rows, ""].join("\n")], { type: "text/csv" });
   const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(table), download: "names.csv" });
   link.click();
