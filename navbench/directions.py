@@ -19,7 +19,7 @@ from navbench.errors import NavbenchError
 from navbench.files import write_atomically
 from navbench.fingerprints import tensor_hash
 from navbench.generators.base import Generator
-from navbench.library import FORMAT, SetFile, open_set
+from navbench.library import FORMAT, NOT_INTERPRETABLE, RANGES_BY_HAND, SetFile, open_set
 from navbench.spaces import ParameterSpace, Space
 
 
@@ -105,6 +105,7 @@ class DirectionSet:
         labels: K names by hand, '' where there is none.
         scores: per direction, (K,) each.
         settings: of the method, as it ran; provenance: versions, seconds, summary figures.
+        not_interpretable, ranges_by_hand: indices of directions that somebody marked so, or whose range somebody set.
     """
 
     generator: str
@@ -123,6 +124,8 @@ class DirectionSet:
     scores: dict[str, Tensor] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    not_interpretable: tuple[int, ...] = ()
+    ranges_by_hand: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         count = len(self)
@@ -166,6 +169,8 @@ class DirectionSet:
             t_max=self.t_max[rows],
             labels=self.labels[rows],
             scores={name: values[rows] for name, values in self.scores.items()},
+            not_interpretable=tuple(index for index in self.not_interpretable if index < count),
+            ranges_by_hand=tuple(index for index in self.ranges_by_hand if index < count),
         )
 
     @property
@@ -211,6 +216,8 @@ def write_set(directions: DirectionSet, path: Path, *, overwrite: bool = False) 
         "settings": directions.settings,
         "provenance": directions.provenance,
     }
+    by_hand = {NOT_INTERPRETABLE: directions.not_interpretable, RANGES_BY_HAND: directions.ranges_by_hand}
+    header |= {key: indices for key, indices in by_hand.items() if indices}
     write_atomically(path, save(tensors, {"navbench": json.dumps(header, sort_keys=True)}))
 
 
@@ -240,6 +247,8 @@ def load_set(file: SetFile, generator: Generator) -> DirectionSet:
         {key.removeprefix("score."): value for key, value in tensors.items() if key.startswith("score.")},
         header["settings"],
         header["provenance"],
+        tuple(header.get(NOT_INTERPRETABLE, ())),
+        tuple(header.get(RANGES_BY_HAND, ())),
     )
     _refuse_misfit(loaded, space, file.path)
     return loaded

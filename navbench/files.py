@@ -4,9 +4,16 @@ import errno
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from navbench.errors import Failure, NavbenchError
+
+LOCK_SECONDS = 30
+"""How long a file that somebody else writes is waited for."""
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -32,6 +39,37 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a file against all others who ask for it so, processes and threads alike, for read, change and write.
+
+    What is renamed meanwhile is in its folder for good at the end, whatever happens to the machine.
+
+    Raises:
+        NavbenchError: if its folder may not be written to.
+        Failure: somebody else holds it for longer than `LOCK_SECONDS`.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=LOCK_SECONDS):
+            yield
+            _sync_folder(path.parent)
+    except Timeout:
+        raise Failure(f"{path} has been locked by another process for {LOCK_SECONDS} s; end that one.") from None
+    except OSError as error:
+        raise explained(error, path) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk; no-op where a folder cannot be opened (Windows)."""
+    if os.name == "posix":
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
 
 
 def sealed(content: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,14 +13,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from navbench.errors import NavbenchError, unknown
-from navbench.files import sha256, write_atomically
+from navbench.files import locked, sha256, write_atomically
 from navbench.words import LATENTS
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from navbench.directions import DirectionSet
     from navbench.generators.base import Generator
 
 FORMAT = 1
+NOT_INTERPRETABLE, RANGES_BY_HAND = "not_interpretable", "ranges_by_hand"
+"""Lists of indices in a header, left out if empty: directions that somebody marked, and whose range somebody set."""
 
 
 def _shipped() -> Path:
@@ -73,12 +77,36 @@ class SetFile:
         return load_set(self, generator)
 
 
+def amend(path: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], None]) -> None:
+    """Change a set's file as it stands now, whole or not at all; writers wait for each other.
+
+    Args:
+        path: of the set.
+        change: of its header and its tensors, in place.
+    """
+    with locked(path):
+        header, tensors = dict(open_set(path).header), load_file(path)
+        change(header, tensors)
+        write_atomically(path, save(tensors, {"navbench": json.dumps(header, sort_keys=True)}))
+
+
 def relabel(file: SetFile, index: int, label: str) -> None:
     """Name one direction of a set by hand, in its file; '' takes the name away."""
-    labels = list(file.header["labels"])
-    labels[index] = label
-    header = json.dumps(file.header | {"labels": labels}, sort_keys=True)
-    write_atomically(file.path, save(load_file(file.path), {"navbench": header}))
+
+    def change(header: dict[str, Any], _tensors: dict[str, np.ndarray]) -> None:
+        header["labels"] = [*header["labels"][:index], label, *header["labels"][index + 1 :]]
+        if label:
+            mark(header, NOT_INTERPRETABLE, index, False)
+
+    amend(file.path, change)
+
+
+def mark(header: dict[str, Any], key: str, index: int, marked: bool) -> None:
+    """Put a direction into a header's list of directions, or take it out; a list without any is left out."""
+    members = sorted({*header.get(key, ()), index} if marked else set(header.get(key, ())) - {index})
+    header.pop(key, None)
+    if members:
+        header[key] = members
 
 
 def open_set(path: Path) -> SetFile:
@@ -89,6 +117,9 @@ def open_set(path: Path) -> SetFile:
             count, _ = file.get_slice("coefficients").get_shape()
             if len(header["labels"]) != count:
                 raise ValueError("there must be one label per direction")
+            for key in (NOT_INTERPRETABLE, RANGES_BY_HAND):
+                if not all(type(index) is int and 0 <= index < count for index in header.get(key, ())):
+                    raise ValueError(f"{key} must list directions of the set")
             if any(file.get_slice(key).get_shape() != [count] for key in ("t_min", "t_max")):
                 raise ValueError("t_min and t_max must have one number per direction")
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:

@@ -33,7 +33,8 @@ LINES = [
     "--help", "--version", "directions --help", "directions list", "directions list --csv", "generators --help",
     "generators list", "doctor", "run-all --help", "discover --help", "fid-curve --help", "locality --help",
     "reproduce --help", "edit --help", "survey --help", "plan --help", "report --help", "compare --help",
-    "testbed --help", "testbed evaluate --help", "directions import --help", "generators convert --help",
+    "inspect --help", "testbed --help", "testbed evaluate --help", "directions import --help",
+    "generators convert --help",
 ]  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from navbench.cli.common import (
 from navbench.cli.navigan import export_directions, import_directions
 from navbench.errors import NavbenchError
 from navbench.library import library, open_set, relabel
+from navbench.naming import apply_names
 
 if TYPE_CHECKING:
     from navbench.generators.options import Options
@@ -83,11 +84,24 @@ def _verdicts(run: Place) -> dict[str, str]:
 
 @directions.command("label", **example('navbench directions label my-directions/faces/svd/main.6.safetensors 3 "hair"'))
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.argument("index", type=click.IntRange(0))
-@click.argument("label")
-def label_direction(file: Path, index: int, label: str) -> None:
-    """Name a direction by hand; from then on it answers to that name."""
+@click.argument("index", type=click.IntRange(0), required=False)
+@click.argument("label", required=False)
+@click.option("--from", "names", type=click.Path(dir_okay=False, path_type=Path), help="A file of names of inspect.")
+def label_direction(file: Path, index: int | None, label: str | None, names: Path | None) -> None:
+    """Name a direction by hand; from then on it answers to that name.
+
+    With --from in place of INDEX and LABEL, take the names, marks and ranges that `navbench inspect` wrote into a file.
+    """
     found = open_set(file)
+    if (names is None) == (index is None or label is None) or (names is not None and index is not None):
+        raise NavbenchError(
+            "Name a direction by its index and a label, or several by a file of names: --from names.csv."
+        )
+    if names is not None:
+        console.print(f"{apply_names(names, found)} directions of {found.set_id} are as {names} says")
+        return
+    assert index is not None
+    assert label is not None
     if index >= found.count:
         raise NavbenchError(f"{file} has directions 0 to {found.count - 1}; there is no {index}.")
     relabel(found, index, label)

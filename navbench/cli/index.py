@@ -28,6 +28,7 @@ VERBS = {
         "FD or FID, KID and effect of one direction as functions of its shift.",
     ),
     "generators": ("navbench.cli.generators:generators", "The generators that there are."),
+    "inspect": ("navbench.cli.inspect:inspect", "Look at directions and name them, on a page in the browser."),
     "locality": (
         "navbench.cli.one_direction:locality",
         "Where one direction changes the image: its heatmap and how concentrated it is.",
