@@ -29,7 +29,6 @@ from navbench.runner import run as runner
         (f"{RUN} --layer uq", "Unknown layer of generator toy.make 'uq'; did you mean 'up'?"),
         (f"{RUN} --layer last", "There are no directions 'toy.make/svd/last'; find it with navbench discover"),
         (f"fid-curve --direction svd/up/9 {FACES}", "Unknown direction 'svd/up/9'; did you mean 'toy.make/svd/up/"),
-        (f"locality --direction up/0 {FACES}", "Direction 'up/0' is not unique: toy.make/random/up/0, toy.make/svd/up"),
         ("directions show qqqq --directions sets", "Unknown direction 'qqqq'; known: "),
         ("run-all quik", "Unknown preset 'quik'; did you mean 'quick'?"),
         ("discover --method spectral --preset tiny.toml", "Unknown method 'spectral'; did you mean 'spectrum'?"),
