@@ -8,12 +8,14 @@ import tempfile
 import time
 import warnings
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
 
-from navbench.costs import Costs, added
+from navbench.compute import Compute
+from navbench.costs import Costs, Pass, added
 from navbench.experiments.measurement import Instruments
 from navbench.progress import Report, silent
 from navbench.runner.probe import seconds_of, storing
@@ -23,12 +25,12 @@ from navbench.runner.store import Store
 from navbench.work import Piece, Tick, no_tick
 
 Result = TypeVar("Result")
-BUDGET = 5.0
-"""Seconds that the whole estimate may take, about: it ends after the piece or the trial in which they are over."""
+REHEARSAL, TRIALS = 10.0, 5.0
+"""Seconds that the rehearsal, and the trials of passes, may take: an idle machine needs fewer for the preset quick."""
 
 
 class _OverBudget(Exception):
-    """The estimate takes too long."""
+    """The rehearsal takes too long."""
 
 
 class _Hurried(Rehearser):
@@ -40,26 +42,25 @@ class _Hurried(Rehearser):
 
     def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
         """See `Rehearser`."""
-        _check(self.deadline)
+        if time.monotonic() > self.deadline:
+            raise _OverBudget
         return super().results(pieces, tick, report)
 
 
-def expected(run: Run, opened: Sequence[Instruments], budget: float = BUDGET) -> dict[str, float]:
+def expected(
+    run: Run, opened: Sequence[Instruments], rehearsal: float = REHEARSAL, trials: float = TRIALS
+) -> dict[str, float]:
     """Seconds by the title of each stage, of what a run at its place has not made yet.
 
-    A plan that is not priced within the budget gives one second to each stage that asks for pieces; one that is not
-    made within it, or of a suite that cannot be rehearsed, gives nothing. No error of an estimate ends a run.
+    A suite that is not rehearsed in time, or cannot be, gives nothing: no error of an estimate ends a run. Passes that
+    are not tried in time are priced as the others of their network.
     """
-    deadline = time.monotonic() + budget
     try:
-        pieces = _rehearsed(run, opened, deadline)
+        pieces = _rehearsed(run, opened, time.monotonic() + rehearsal)
+        shown = [piece for piece in pieces if piece.stage]  # others come between stages, which the bar cannot see
+        return _priced(run, shown, time.monotonic() + trials)
     except Exception:
         return {}
-    pieces = [piece for piece in pieces if piece.stage]  # others are asked for between stages, which the bar cannot see
-    try:
-        return _priced(run, pieces, deadline)
-    except Exception:
-        return dict.fromkeys((piece.stage for piece in pieces), 1.0)
 
 
 def _rehearsed(run: Run, opened: Sequence[Instruments], deadline: float) -> Sequence[Planned]:
@@ -70,10 +71,7 @@ def _rehearsed(run: Run, opened: Sequence[Instruments], deadline: float) -> Sequ
 
 
 def _priced(run: Run, pieces: Sequence[Planned], deadline: float) -> dict[str, float]:
-    prices = {}
-    for each in added(*map(_costs, pieces)):
-        _check(deadline)
-        prices[each] = seconds_of(each, run.compute)
+    prices = _prices(added(*map(_costs, pieces)), run.compute, deadline)
     seconds = dict.fromkeys((piece.stage for piece in pieces), 0.0)
     for piece in pieces:
         seconds[piece.stage] += sum(prices[each] * amount for each, amount in _costs(piece).items())
@@ -81,11 +79,23 @@ def _priced(run: Run, pieces: Sequence[Planned], deadline: float) -> dict[str, f
     return {title: each / workers for title, each in seconds.items()}
 
 
+def _prices(amounts: Costs, compute: Compute, deadline: float) -> dict[Pass, float]:
+    """Seconds of each pass: of every network the one that is needed most first, then the second one, and so on."""
+    by_network: dict[str, list[Pass]] = {}
+    for each in sorted(amounts, key=lambda each: -amounts[each]):
+        by_network.setdefault(each.network, []).append(each)
+    turns = zip_longest(*by_network.values())
+    prices: dict[Pass, float] = {}
+    for place, turn in enumerate(turns):
+        for each in filter(None, turn):
+            if place == 0 or time.monotonic() < deadline:
+                prices[each] = seconds_of(each, compute)
+            else:
+                known = [prices[other] for other in by_network[each.network] if other in prices]
+                prices[each] = sum(known) / len(known)
+    return prices
+
+
 def _costs(piece: Planned) -> Costs:
     """Those of making it, and of keeping it."""
     return {**piece.costs, storing(): piece.size}
-
-
-def _check(deadline: float) -> None:
-    if time.monotonic() > deadline:
-        raise _OverBudget

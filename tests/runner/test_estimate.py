@@ -9,7 +9,6 @@ from rich.console import Console
 
 from navbench.compute import Compute
 from navbench.library import Library
-from navbench.progress import Whole
 from navbench.runner import estimate
 from navbench.runner.rehearsal import rehearsed
 from navbench.runner.run import Run
@@ -30,8 +29,8 @@ def asked(monkeypatch):
     """What `expected` said of each run."""
     said, real = [], estimate.expected
 
-    def kept(run, opened, budget=1000.0):
-        said.append(real(run, opened, budget))
+    def kept(run, opened):
+        said.append(real(run, opened, 1000.0, 1000.0))
         return said[-1]
 
     monkeypatch.setattr(estimate, "expected", kept)
@@ -59,26 +58,6 @@ def test_what_is_expected_is_every_piece_of_a_stage_at_its_price(sets, tmp_path,
     assert asked[1] == {}  # all is there
 
 
-def test_workers_share_what_is_expected(sets, tmp_path, asked, monkeypatch):
-    monkeypatch.setattr(estimate, "seconds_of", lambda _pass, _compute: 1.0)
-    run = run_of(tmp_path / "run", toy.tiny(experiments=["strips"]), sets)
-    run.execute()
-    opened = [run._instruments(estimate_bench(run), subject) for subject in run.suite.generators]
-    alone = estimate.expected(run, opened, 1000.0)
-    assert alone == {}
-    run.place.clear("cache")
-    one = estimate.expected(run, opened, 1000.0)
-    run.staff = Staff(workers=2)
-    assert estimate.expected(run, opened, 1000.0) == {title: seconds / 2 for title, seconds in one.items()} != {}
-
-
-def estimate_bench(run):
-    from navbench.experiments.catalogue import catalogue
-    from navbench.experiments.measurement import Bench
-
-    return Bench(run.suite, run.compute, catalogue(), run.executor, run._distance(), run._stage)
-
-
 def test_the_bar_changes_no_number(sets, tmp_path, finished):
     run = run_of(tmp_path / "run", toy.tiny(), sets)
     run.execute()
@@ -93,27 +72,44 @@ def test_nothing_is_planned_where_nobody_watches(sets, tmp_path, asked):
     assert asked == []
 
 
-def test_without_time_for_prices_all_stages_weigh_the_same_and_without_time_for_a_plan_there_is_none(
-    sets, tmp_path, monkeypatch
-):
-    run = run_of(tmp_path / "run", toy.tiny(), sets)
-    given = []
-    monkeypatch.setattr(estimate, "expected", lambda _run, opened: given.append(opened) or {})
-    run.execute()
+@pytest.fixture
+def given_run(sets, tmp_path, monkeypatch):
+    """A run that was begun and lost its pieces, and what it had opened."""
+    opened = []
+    with monkeypatch.context() as patch:
+        patch.setattr(estimate, "expected", lambda _run, these: opened.extend(these) or {})
+        run = run_of(tmp_path / "run", toy.tiny(), sets)
+        run.execute()
     run.place.clear("cache")
-    monkeypatch.undo()
-    assert estimate.expected(run, given[0], budget=-1.0) == {}
+    return run, opened
 
-    def too_long(_pass, _compute):
-        raise estimate._OverBudget
 
-    monkeypatch.setattr(estimate, "seconds_of", too_long)
-    assert set(estimate.expected(run, given[0], 1000.0).values()) == {1.0}
+def test_a_suite_that_is_not_rehearsed_in_time_has_no_estimate(given_run):
+    assert estimate.expected(*given_run, rehearsal=-1.0) == {}
+
+
+def test_passes_that_are_not_tried_in_time_cost_what_others_of_their_network_do(given_run, monkeypatch):
+    tried = []
+    monkeypatch.setattr(estimate, "seconds_of", lambda each, _compute: float(tried.append(each.network) or 2.0))
+    hurried = estimate.expected(*given_run, trials=-1.0)
+    assert len(tried) == len(set(tried)) > 5
+    whole = estimate.expected(*given_run, trials=1000.0)
+    assert len(tried) > 2 * len(set(tried))
+    assert hurried == whole
+
+
+def test_workers_share_what_is_expected(given_run, monkeypatch):
+    monkeypatch.setattr(estimate, "seconds_of", lambda _pass, _compute: 1.0)
+    run, opened = given_run
+    alone = estimate.expected(run, opened, 1000.0, 1000.0)
+    run.staff = Staff(workers=2)
+    assert alone
+    assert estimate.expected(run, opened, 1000.0, 1000.0) == {title: each / 2 for title, each in alone.items()}
 
 
 def test_an_estimate_that_fails_ends_no_run(sets, tmp_path, monkeypatch):
-    monkeypatch.setattr(estimate.RehearsedRun, "run_with", lambda *_: estimate._check(-1.0))
+    monkeypatch.setattr(estimate.RehearsedRun, "run_with", lambda *_: {}["no such thing"])
     run = run_of(tmp_path / "run", toy.tiny(experiments=["strips"]), sets)
     run.execute()
-    assert "stages" in run.console.file.getvalue()
-    assert Whole({}).left is None
+    assert "all stages" in run.console.file.getvalue()
+    assert " left" not in run.console.file.getvalue()
