@@ -97,7 +97,7 @@ def sixel(picture: Image.Image, _png: bytes) -> str:
     palette, pixels = indexed.getpalette() or [], np.asarray(indexed)
     colours = "".join(
         f"#{index};2;{';'.join(str(round(value * 100 / 255)) for value in palette[3 * index : 3 * index + 3])}"
-        for index in np.unique(pixels)
+        for index in np.unique(pixels).tolist()
     )
     bands = "-".join("$".join(_runs(pixels[top : top + 6])) for top in range(0, picture.height, 6))
     return f'\x1bPq"1;1;{picture.width};{picture.height}{colours}{bands}\x1b\\'
