@@ -13,7 +13,7 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
@@ -244,14 +244,16 @@ IMAGES = arrays(np.uint8, st.tuples(st.integers(1, 90), st.integers(1, 90), st.j
 
 
 @given(IMAGES)
+@example(np.random.default_rng(0).integers(0, 256, (80, 80, 3)).astype(np.uint8))  # of several chunks
 def test_kitty_is_sent_the_png_in_chunks(array):
     image, png = picture(array)
     commands = re.findall("\x1b_G([^;]*);([^\x1b]*)\x1b\\\\", terminal.kitty(image, png))
     assert "".join(f"\x1b_G{keys};{chunk}\x1b\\" for keys, chunk in commands) == terminal.kitty(image, png)
     assert base64.b64decode("".join(chunk for _, chunk in commands)) == png
     assert all(len(chunk) <= 4096 for _, chunk in commands)
-    assert commands[0][0].startswith("a=T,f=100,q=2,m=")
-    assert [keys.rpartition("m=")[2] for keys, _ in commands] == ["1"] * (len(commands) - 1) + ["0"]
+    first, *rest = [keys for keys, _ in commands]
+    assert first == f"a=T,f=100,q=2,m={int(bool(rest))}"
+    assert rest == [f"m={int(place < len(rest))}" for place in range(1, len(rest) + 1)]
 
 
 @given(IMAGES)

@@ -137,7 +137,8 @@ def test_a_report_of_an_unfinished_run_says_to_finish_it(work, monkeypatch):
         patch.setattr(runner.tables, "write", interrupt)
         stopped = CliRunner().invoke(main, shlex.split(RUN))
     assert stopped.exit_code == 130
-    assert stopped.stderr.splitlines()[-1] == "Interrupted; the same command (without --fresh) goes on where this one stopped."
+    said = "Interrupted; the same command (without --fresh) goes on where this one stopped.\n"
+    assert stopped.stderr.endswith(f"\n{said}")
     assert complaint("report run", 2).endswith("if the run was interrupted, start it again to finish it.")
     assert CliRunner().invoke(main, shlex.split(RUN)).exit_code == 0
 
