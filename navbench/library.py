@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 NOT_INTERPRETABLE, RANGES_BY_HAND = "not_interpretable", "ranges_by_hand"
 """Lists of indices in a header, left out if empty: directions that somebody marked, and whose range somebody set."""
+_MOST_LISTED = 40
+"""Names that an error lists."""
 
 
 def _shipped() -> Path:
@@ -157,22 +159,42 @@ class Library:
         """The sets of one generator, sorted by id."""
         return [file for _, file in sorted(self.sets.items()) if file.header["generator"] == generator]
 
-    def find(self, name: str) -> tuple[SetFile, int]:
-        """The one direction whose full name, label, or unique run of name parts is `name`."""
+    def find(self, name: str, automatic: Mapping[str, str] | None = None) -> tuple[SetFile, int]:
+        """The one direction whose full name, label, or unique run of name parts is `name`.
+
+        Args:
+            name: as the user, or a report, calls it.
+            automatic: further labels, by full name, such as those that a run gave; labels by hand come first.
+
+        Raises:
+            NavbenchError: there is none, or there are several, which are listed.
+        """
         entries = [(file, index, full) for file in self.sets.values() for index, full in enumerate(file.names())]
         exact = [entry for entry in entries if entry[2] == name]
-        labelled = [entry for entry in entries if entry[0].header["labels"][entry[1]].lower() == name.lower() != ""]
+        labelled = [entry for entry in entries if _alike(entry[0].header["labels"][entry[1]], name)]
+        automatically = [entry for entry in entries if _alike((automatic or {}).get(entry[2], ""), name)]
         partly = [entry for entry in entries if f"/{name}/" in f"/{entry[2]}/"]
-        matches = exact or labelled or partly
+        matches = exact or labelled or automatically or partly
         if not matches:
             labels = [label for file in self.sets.values() for label in file.header["labels"] if label]
-            raise unknown("direction", name, [*(full for *_, full in entries), *labels])
+            raise unknown("direction", name, [*(full for *_, full in entries), *labels, *(automatic or {}).values()])
         if len(matches) > 1:
-            names = ", ".join(full for *_, full in matches[:4])
-            more = f" and {len(matches) - 4} more" if len(matches) > 4 else ""
-            raise NavbenchError(f"Direction {name!r} is not unique: {names}{more}; say more of the name.")
+            raise _ambiguous(name, [full for *_, full in matches])
         file, index, _ = matches[0]
         return file, index
+
+
+def _alike(label: str, name: str) -> bool:
+    """Whether a name is a label, in capitals or not; a report writes the sign of an automatic one as a true minus."""
+    return label != "" and label.lower() == name.lower().replace("\N{MINUS SIGN}", "-")
+
+
+def _ambiguous(name: str, names: Sequence[str]) -> NavbenchError:
+    listed = "\n".join(f"  {full}" for full in names[:_MOST_LISTED])
+    more = f"\n  and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return NavbenchError(
+        f"Direction {name!r} is not unique; say more of the name, or take one of these {len(names)}:\n{listed}{more}"
+    )
 
 
 def library(folder: str | Path | None = None) -> Library:

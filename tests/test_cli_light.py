@@ -33,8 +33,9 @@ LINES = [
     "--help", "--version", "directions --help", "directions list", "directions list --csv", "generators --help",
     "generators list", "doctor", "run-all --help", "discover --help", "fid-curve --help", "locality --help",
     "reproduce --help", "edit --help", "survey --help", "plan --help", "report --help", "compare --help",
-    "inspect --help", "testbed --help", "testbed evaluate --help", "directions import --help",
-    "generators convert --help",
+    "inspect --help", "testbed --help", "testbed evaluate --help", "directions import --help", "generators convert --help",
+    "show --help", "open --help", "completion --help", "completion bash", "completion zsh", "completion fish",
+    "directions list --json", "generators list --json", "doctor --json",
 ]  # fmt: skip
 
 
@@ -68,6 +69,10 @@ def test_the_list_of_what_is_loaded_sees_what_is():
         ("navbench reproduce --target w", "w+"),
         ("navbench directions im", "import"),
         ("navbench testbed evaluate --sam", "--samples"),
+        ("navbench show cars/hybrid/convs.5/1", "cars/hybrid/convs.5/10"),
+        ("navbench locality --direction faces/svd/main.6/", "faces/svd/main.6/31"),
+        ("navbench survey --generator c", "cars"),
+        ("navbench run-all sm", "smoke"),
     ],
 )
 def test_a_shell_completes_commands_options_and_values_without_loading_anything_heavy(typed, offered):

@@ -403,9 +403,26 @@ def test_a_direction_is_found_by_its_name_its_label_or_a_unique_part(library, re
 
 @pytest.mark.parametrize("reference", ["svd", "wide/0", "0", "convolutions/spectrum/wide"])
 def test_an_ambiguous_part_is_refused_with_what_it_could_mean(library, reference):
-    with pytest.raises(NavbenchError, match=r"is not unique: .*; say more of the name") as caught:
+    with pytest.raises(NavbenchError, match=r"is not unique; say more of the name") as caught:
         library.find(reference)
     assert str(caught.value).count(reference) >= 3
+
+
+def test_the_names_of_an_ambiguous_part_stand_a_line_each(library):
+    with pytest.raises(NavbenchError) as caught:
+        library.find("svd")
+    first, *names = str(caught.value).splitlines()
+    assert first.endswith(f"take one of these {len(names)}:")
+    assert [name.strip() for name in names] == library.sets["convolutions/svd/wide"].names()
+
+
+def test_an_automatic_label_is_a_name_after_labels_by_hand_and_its_sign_may_be_a_true_minus(library):
+    automatic = {"convolutions/svd/wide/2": "sky tone -", "convolutions/svd/wide/0": "smile"}
+    for name in ("sky tone -", "Sky tone \N{MINUS SIGN}"):
+        file, index = library.find(name, automatic)
+        assert file.names()[index] == "convolutions/svd/wide/2"
+    file, index = library.find("smile", automatic)
+    assert file.names()[index] == "convolutions/spectrum/wide/0"
 
 
 @pytest.mark.parametrize(

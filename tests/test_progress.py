@@ -1,12 +1,15 @@
 """Progress: plain lines where nobody watches, a bar with an estimate on a terminal."""
 
 import io
+import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from navbench import progress
-from navbench.progress import Lines, silent, stage
+from navbench.progress import Lines, Whole, silent, stage, whole
 
 
 class Clock:
@@ -97,6 +100,86 @@ def test_a_stage_that_fails_lets_the_error_through():
     for console in (plain(), Console(file=io.StringIO(), force_terminal=True)):
         with pytest.raises(ZeroDivisionError), stage(console, "heatmaps"):
             raise ZeroDivisionError
+
+
+def test_a_muted_console_shows_no_stage():
+    for console in (plain(), Console(file=io.StringIO(), force_terminal=True)):
+        console.quiet = True
+        with stage(console, "heatmaps") as report:
+            report(1, 1)
+        assert console.file.getvalue() == ""
+
+
+# --- all stages ------------------------------------------------------------------------------------------------
+
+
+def test_the_first_estimate_is_the_plan_and_the_last_that_of_the_pace(clock):
+    counted = Whole({"a": 60.0, "b": 40.0})
+    assert counted.left == 100
+    clock.now = 120.0  # twice as long as planned
+    counted.end("a")
+    assert counted.done == 60
+    assert counted.left == pytest.approx(40 * (120 + 5) / (60 + 5))
+    counted.tell("b", 0.5)
+    clock.now = 160.0
+    assert counted.left == pytest.approx(20 * (160 + 5) / (80 + 5))
+    counted.end("b")
+    assert counted.left == 0
+
+
+def test_a_run_at_the_planned_pace_is_estimated_as_planned_all_along(clock):
+    counted = Whole({"a": 60.0, "b": 40.0})
+    for second in range(0, 100, 7):
+        clock.now = float(second)
+        counted.tell("a", min(second / 60, 1))
+        counted.tell("b", max(second - 60, 0) / 40)
+        assert counted.left == pytest.approx(100 - second)
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcd"), st.floats(0, 1e6), max_size=4),
+    st.lists(st.tuples(st.sampled_from("abcdxy"), st.floats(-1, 2)), max_size=20),
+)
+def test_what_is_done_never_falls_and_never_is_more_than_all(planned, told):
+    counted, before = Whole(planned), 0.0
+    for title, share in told:
+        counted.tell(title, share)
+        assert before <= counted.done <= counted.total * (1 + 1e-9)
+        assert counted.left is None or counted.left >= 0
+        before = counted.done
+
+
+def test_without_a_plan_there_is_no_estimate_but_a_count_of_stages():
+    counted = Whole({})
+    counted.end("a")
+    assert (counted.left, counted.stages) == (None, "1 stages")
+    counted = Whole({"a": 1.0, "b": 1.0})
+    counted.end("b")
+    counted.end("not planned")
+    assert counted.stages == "2/3 stages"
+
+
+def test_on_a_terminal_the_bar_of_all_stages_has_an_estimate_and_a_stage_that_is_done_becomes_a_line(clock):
+    console = Console(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
+    with whole(console, {"a": 4000.0, "b": 3000.0}):
+        with stage(console, "a") as report:
+            report(1, 2)
+            report(2, 2)
+        with stage(console, "b") as report:
+            report(1, 3, "note")
+    text = console.file.getvalue()
+    assert "a: 2/2, done in" in text
+    assert "all stages" in text
+    assert "1/2 stages" in text
+    assert re.search(r"about \d+:\d\d:\d\d left", text)
+    assert not progress._WHOLES
+
+
+def test_in_a_pipe_all_stages_together_say_nothing():
+    console = plain()
+    with whole(console, {"a": 1.0}), stage(console, "a") as report:
+        report(1, 1)
+    assert printed(console) == ["a: 1/1, done in 0 s"]
 
 
 def test_silence_says_nothing(capsys):

@@ -47,11 +47,17 @@ def commands(cell: str) -> list[str]:
         first = span.split()[0]
         if first == "navbench":
             lines.append(span)
-        elif first in main.commands:
+        elif first in main.commands and first not in family(lines):
             lines.append(f"navbench {span}")
         elif first not in Subject.model_fields:  # those are of a suite
             lines.append(f"{lines[-1]} {span}")
     return lines
+
+
+def family(lines: list[str]) -> dict[str, click.Command]:
+    """The commands beside the last of some command lines, if it is of a group."""
+    command = main.commands[lines[-1].split()[1]] if lines else None
+    return command.commands if isinstance(command, click.Group) else {}
 
 
 def parse(line: str) -> None:

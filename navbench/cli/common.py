@@ -1,4 +1,4 @@
-"""What all files of the command line share: where it prints, options, and what their names mean."""
+"""What all files of the command line share: options, and what their names mean."""
 
 from __future__ import annotations
 
@@ -9,26 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Column, Table
 
+from navbench.cli import completing
 from navbench.cli.loading import loading
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
 from navbench.library import SetFile
-from navbench.places import Place, mirrored, place_at
+from navbench.places import Place, place_at
 from navbench.staff import staff
 from navbench.words import NOISES, PRECISIONS
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from navbench.generators.base import Generator
     from navbench.generators.options import Options
 
-console = Console(soft_wrap=True, markup=False, emoji=False, highlight=False)  # names and paths stay as they are
-_SHARED_COLUMNS = ("metric", "extractor", "reference", "distance", "n", "n_survey")
-"""What is said once, above a table, where all its rows have it in common."""
 _RAY = "Compute by Ray: 'auto', HOST:6379, or without an address a cluster of this machine alone. Needs navbench[ray]."
 
 
@@ -55,6 +49,12 @@ def directions_option(command: Callable[..., Any]) -> Callable[..., Any]:
     folder = click.Path(file_okay=False, path_type=Path)
     text = "A folder of direction sets, before the shipped ones."
     return click.option("--directions", "folder", type=folder, help=text)(command)
+
+
+def generator_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that names the generator of a direction."""
+    text = "Its file or 'package.module:callable', if it is not installed by its name."
+    return click.option("--generator", shell_complete=completing.generators, help=text)(command)
 
 
 def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -146,42 +146,3 @@ def created(name: str, options: Options) -> Generator:
         from navbench.compute import Compute
 
     return zoo.create(name, Compute(), options)
-
-
-def folding(*columns: str, header: bool = True) -> Table:
-    """A table that folds what is too wide for the screen, and cuts nothing off."""
-    return Table(*(Column(name, overflow="fold") for name in columns), box=None, show_header=header)
-
-
-def show(frame: pd.DataFrame, *columns: str) -> None:
-    """Print columns of a table, those that it has; what all its rows share stands above it."""
-    frame = frame[[name for name in columns if name in frame]]
-    shared = [name for name in frame if name in _SHARED_COLUMNS and frame[name].nunique(dropna=False) == 1]
-    if shared:
-        console.print(", ".join(f"{name} {_words(frame[name].iloc[0])}" for name in shared))
-    frame = frame.drop(columns=shared)
-    printed = folding(*frame.columns)
-    for row in frame.itertuples(index=False):
-        printed.add_row(*map(_words, row))
-    console.print(printed)
-
-
-def table_of(place: Place, name: str) -> pd.DataFrame:
-    """A table of a run, as it stands in its file."""
-    import pandas as pd
-
-    file = f"tables/{name}.csv"
-    with mirrored(place, (file,)) as run:
-        return pd.read_csv(run / file)
-
-
-def show_table(place: Place, name: str, *columns: str) -> None:
-    """Print columns of a table of a run."""
-    show(table_of(place, name), *columns)
-
-
-def _words(value: Any) -> str:
-    """A cell: numbers with four digits, whole ones whole."""
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:.0f}" if value.is_integer() else f"{value:.4g}"

@@ -5,21 +5,24 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from navbench.cli import completing
 from navbench.cli.common import (
     PLACE,
     checkpoint_options,
-    console,
     created,
     directions_option,
     example,
-    folding,
+    generator_option,
     installed,
 )
+from navbench.cli.grouping import Family
+from navbench.cli.naming import Wanted, run_option
 from navbench.cli.navigan import export_directions, import_directions
+from navbench.cli.output import console, folding, json_option
 from navbench.errors import NavbenchError
 from navbench.library import library, open_set, relabel
 from navbench.naming import apply_names
@@ -29,7 +32,10 @@ if TYPE_CHECKING:
     from navbench.places import Place
 
 
-@click.group("directions", cls=click.Group, **example("navbench directions list"))
+_COLUMNS = ("set", "directions", "status", "verdicts", "labels", "sha256")
+
+
+@click.group("directions", cls=Family, **example("navbench directions list"))
 def directions() -> None:
     """The directions that there are."""
 
@@ -39,31 +45,40 @@ directions.add_command(export_directions)
 
 
 @directions.command("list", **example("navbench directions list --generator faces"))
-@click.option("--generator", help="Only those of one generator.")
-@click.option("--run", type=PLACE, metavar="RUN", help="A run, for the verdicts of the sets that it measured.")
+@click.option("--generator", shell_complete=completing.generators, help="Only those of one generator.")
+@click.option(
+    "--run",
+    type=PLACE,
+    metavar="RUN",
+    shell_complete=completing.runs,
+    help="A run, for the verdicts of the sets that it measured.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="As a table for programs, such as directions/index.csv.")
 @directions_option
-def list_directions(generator: str | None, run: Place | None, as_csv: bool, folder: Path | None) -> None:
+@json_option(f"an object per set, with the keys {', '.join(_COLUMNS)}")
+def list_directions(
+    generator: str | None, run: Place | None, as_csv: bool, folder: Path | None
+) -> list[dict[str, Any]]:
     """List the direction sets."""
     verdicts = {} if run is None else _verdicts(run)
     rows = [
         (
-            *(set_id, str(file.count), file.status, verdicts.get(file.sha256, "")),
+            *(set_id, file.count, file.status, verdicts.get(file.sha256, "")),
             *("; ".join(filter(None, file.header["labels"])), file.sha256),
         )
         for set_id, file in sorted(library(folder).sets.items())
         if generator in (None, file.header["generator"])
     ]
-    columns = ("set", "directions", "status", "verdicts", "labels", "sha256")
     if as_csv:
         written = io.StringIO()
-        csv.writer(written, lineterminator="\n").writerows([columns, *rows])
-        click.echo(written.getvalue(), nl=False)
-        return
-    table = folding(*columns)
-    for row in rows:
-        table.add_row(*row[:-1], row[-1][:12])
-    console.print(table)
+        csv.writer(written, lineterminator="\n").writerows([_COLUMNS, *rows])
+        console.out(written.getvalue(), end="")
+    else:
+        table = folding(*_COLUMNS)
+        for row in rows:
+            table.add_row(*map(str, row[:-1]), str(row[-1])[:12])
+        console.print(table)
+    return [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
 
 
 def _verdicts(run: Place) -> dict[str, str]:
@@ -109,13 +124,21 @@ def label_direction(file: Path, index: int | None, label: str | None, names: Pat
 
 
 @directions.command("show", **example("navbench directions show faces/hybrid/main.6/3"))
-@click.argument("name")
-@click.option("--generator", help="Its file or 'package.module:callable', if it is not installed by its name.")
+@click.argument("name", shell_complete=completing.directions)
+@run_option
+@generator_option
 @checkpoint_options
 @directions_option
-def show_direction(name: str, generator: str | None, options: Options, folder: Path | None) -> None:
-    """Show what is known of one direction."""
-    file, index = library(folder).find(name)
+@json_option("an object whose keys are the words of the table's first column, with '_' for spaces")
+def show_direction(
+    name: str, run: Place | None, generator: str | None, options: Options, folder: Path | None
+) -> dict[str, Any]:
+    """Show what is known of one direction.
+
+    NAME is a direction's full name, a unique part of it, or its label.
+    """
+    wanted = Wanted(name, run)
+    file, index = wanted.find(wanted.library(folder))
     direction = file.load(created(generator or installed(file), options))[index]
     table = folding("", "", header=False)
     table.add_row("name", direction.name)
@@ -130,3 +153,7 @@ def show_direction(name: str, generator: str | None, options: Options, folder: P
     table.add_row("file", str(file.path))
     table.add_row("sha256", file.sha256)
     console.print(table)
+    where = {"space": [direction.space, *direction.offset.shape], "layer": direction.layer}
+    numbers = {"t": [direction.t_min, direction.t_max], **direction.scores, **file.header["provenance"]}
+    known = {"name": direction.name, "label": direction.label, **where, **numbers}
+    return {**known, "file": str(file.path), "sha256": file.sha256}

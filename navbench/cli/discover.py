@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from navbench.cli.common import checkpoint_options, computing, console, example
+from navbench.cli import completing
+from navbench.cli.common import checkpoint_options, computing, example
+from navbench.cli.grouping import Command
 from navbench.cli.loading import loading
+from navbench.cli.output import console, progress_console, quiet_option
 from navbench.cli.running import compute_for, overridden, with_subjects
 from navbench.errors import NavbenchError
 from navbench.generators import zoo
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "discover",
-    cls=click.Command,
+    cls=Command,
     **example("navbench discover --method spectrum --method hybrid --layer main.6 --out my-directions"),
 )
 @click.option(
@@ -34,13 +37,23 @@ if TYPE_CHECKING:
     multiple=True,
     help=f"One of {', '.join(METHODS)}; again for more. Default: the suite's.",
 )
-@click.option("--generator", help="A name, or the file of a checkpoint. Default: the suite's first.")
+@click.option(
+    "--generator",
+    shell_complete=completing.generators,
+    help="A name, or the file of a checkpoint. Default: the suite's first.",
+)
 @checkpoint_options
 @click.option("--layer", "layers", multiple=True, help="By name or index; again for more. Default: the suite's.")
 @click.option(
     "--latent", "latents", multiple=True, type=click.Choice(LATENTS), help="In this latent space; again for more."
 )
-@click.option("--preset", default="quick", show_default=True, help="A preset or suite file, for its settings.")
+@click.option(
+    "--preset",
+    default="quick",
+    show_default=True,
+    shell_complete=completing.suites,
+    help="A preset or suite file, for its settings.",
+)
 @click.option("--seed", type=click.IntRange(0), help="Default: the suite's.")
 @click.option(
     "--out",
@@ -51,6 +64,7 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Replace sets that are there already.")
 @computing
+@quiet_option
 def discover(
     methods: tuple[str, ...], generator: str | None, options: Options, layers: tuple[str, ...],
     latents: tuple[str, ...], preset: str, seed: int | None, out: Path, force: bool, staff: Staff,
@@ -83,7 +97,7 @@ def discover(
     with discoverer(staff, out, compute) as executor:
         paths = discover_sets(
             made, places, chosen.discovery_of(subject), compute, chosen.seed, out,
-            overwrite=force, stages=lambda title: stage(console, title), executor=executor,
+            overwrite=force, stages=lambda title: stage(progress_console, title), executor=executor,
         )  # fmt: skip
     for path in paths:
         console.print(f"Directions: {path}")

@@ -5,32 +5,41 @@ import shutil
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
+from typing import Any
 
 import click
 
 from navbench import weights
-from navbench.cli.common import console, example, folding
+from navbench.cli.common import example
+from navbench.cli.grouping import Command
 from navbench.cli.loading import loading
+from navbench.cli.output import console, folding, json_option
 from navbench.words import DISTANCE, EXTRACTOR, PRESETS
 
 
-@click.command("doctor", cls=click.Command, **example("navbench doctor"))
+@click.command("doctor", cls=Command, **example("navbench doctor"))
 @click.option("--torch", "asked", is_flag=True, help="Load torch too, and ask it for its devices.")
-def doctor(asked: bool) -> None:
+@json_option("an object with weights (name, here, from), cache, presets (preset, needs, missing) and torch, a sentence")
+def doctor(asked: bool) -> dict[str, Any]:
     """Say which weights are here, which are missing, and what each preset needs."""
+    weighed = [{"name": item.name, "here": item.present, "from": item.source} for item in weights.status()]
+    absent = {str(row["name"]) for row in weighed if not row["here"]}
+    presets = [
+        {"preset": name, "needs": sorted(needs), "missing": sorted(needs & absent)}
+        for name, needs in zip(PRESETS, map(needs_of, PRESETS), strict=True)
+    ]
     table = folding("weights", "here", "from")
-    present = {}
-    for item in weights.status():
-        present[item.name] = item.present
-        table.add_row(item.name, "yes" if item.present else "no", item.source)
+    for row in weighed:
+        table.add_row(str(row["name"]), "yes" if row["here"] else "no", str(row["from"]))
     console.print(table)
     console.print(f"cache: {weights.cache_folder()}")
-    for name in PRESETS:
-        needs = sorted(needs_of(name))
-        missing = [need for need in needs if not present.get(need, True)]
-        verdict = f"missing {', '.join(missing)}, fetched when first used" if missing else "all here"
-        console.print(f"preset {name}: needs {', '.join(needs)}; {verdict}")
-    console.print(_loaded_torch() if asked else _installed_torch())
+    for each in presets:
+        missing = ", ".join(each["missing"])
+        verdict = f"missing {missing}, fetched when first used" if missing else "all here"
+        console.print(f"preset {each['preset']}: needs {', '.join(each['needs'])}; {verdict}")
+    torch = _loaded_torch() if asked else _installed_torch()
+    console.print(torch)
+    return {"weights": weighed, "cache": str(weights.cache_folder()), "presets": presets, "torch": torch}
 
 
 def needs_of(preset: str) -> set[str]:

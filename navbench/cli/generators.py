@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from navbench.cli.common import checkpoint_options, console, created, example, folding
+from navbench.cli import completing
+from navbench.cli.common import checkpoint_options, created, example
+from navbench.cli.grouping import Family
 from navbench.cli.loading import loading
+from navbench.cli.output import console, folding, json_option
 from navbench.errors import NavbenchError
 from navbench.files import sha256
 from navbench.generators import zoo
@@ -18,24 +21,31 @@ if TYPE_CHECKING:
     from navbench.generators.options import Options
 
 
-@click.group("generators", cls=click.Group, **example("navbench generators list"))
+@click.group("generators", cls=Family, **example("navbench generators list"))
 def generators() -> None:
     """The generators that there are."""
 
 
 @generators.command("list", **example("navbench generators list"))
-def list_generators() -> None:
+@json_option("an object per generator, with the keys name and from")
+def list_generators() -> list[dict[str, str]]:
     """List the installed generators."""
+    rows = [{"name": name, "from": point.value} for name, point in sorted(zoo.known().items())]
     table = folding("name", "from")
-    for name, point in sorted(zoo.known().items()):
-        table.add_row(name, point.value)
+    for row in rows:
+        table.add_row(*row.values())
     console.print(table)
+    return rows
 
 
 @generators.command("show", **example("navbench generators show stylegan2-car-config-f.pkl"))
-@click.argument("name", metavar="NAME_OR_FILE")
+@click.argument("name", metavar="NAME_OR_FILE", shell_complete=completing.generators)
 @checkpoint_options
-def show_generator(name: str, options: Options) -> None:
+@json_option(
+    "an object with name, description, size, latents, parameters, sha256, and layers, each with the keys index, layer, "
+    "kernel and parameters"
+)
+def show_generator(name: str, options: Options) -> dict[str, Any]:
     """Show what a generator is: its size, its spaces, its layers and their kernels."""
     made = created(name, options)
     height, width = made.size
@@ -50,6 +60,18 @@ def show_generator(name: str, options: Options) -> None:
     for layer in made.layers():
         table.add_row(str(layer.index), layer.name, "x".join(map(str, layer.shape)), f"{layer.shape.numel():,}")
     console.print(table)
+    return {
+        "name": made.name,
+        "description": made.description,
+        "size": [height, width],
+        "latents": {kind: [*made.latent_shape(kind)] for kind in made.latents},
+        "parameters": sum(tensor.numel() for tensor in made.parameters()),
+        "sha256": made.fingerprint,
+        "layers": [
+            {"index": layer.index, "layer": layer.name, "kernel": [*layer.shape], "parameters": layer.shape.numel()}
+            for layer in made.layers()
+        ],
+    }
 
 
 @generators.command("convert", **example("navbench generators convert stylegan2-ffhq.pkl ffhq.safetensors --half"))

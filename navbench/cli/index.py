@@ -13,6 +13,10 @@ VERBS = {
         "navbench.cli.report:compare",
         "Compare the numbers of two runs with their uncertainties, and write a table and a page.",
     ),
+    "completion": (
+        "navbench.cli.completion:completion",
+        "Print the script by which a shell completes commands, options, directions, generators, presets and runs.",
+    ),
     "directions": ("navbench.cli.directions:directions", "The directions that there are."),
     "discover": (
         "navbench.cli.discover:discover",
@@ -33,6 +37,7 @@ VERBS = {
         "navbench.cli.one_direction:locality",
         "Where one direction changes the image: its heatmap and how concentrated it is.",
     ),
+    "open": ("navbench.cli.report:open_page", "Open the report of a run in the browser."),
     "plan": (
         "navbench.cli.plan:plan",
         "Say what a suite would take on this machine: images, passes, arithmetic, disk, memory and time.",
@@ -42,7 +47,8 @@ VERBS = {
         "navbench.cli.one_direction:reproduce",
         "Whether a latent code or an activation could have done what a direction does.",
     ),
-    "run-all": ("navbench.cli.run_all:run_all", "Run a whole suite and write its report."),
+    "run-all": ("navbench.cli.run_all:run_all", "Run a whole suite, write its report, and say what was found."),
+    "show": ("navbench.cli.show:show_strip", "Show a direction: its strip, in a file and in terminals that can."),
     "survey": (
         "navbench.cli.survey:survey",
         "What directions change in each layer of a generator: scale, geometry or colour, where, and at what cost.",

@@ -4,9 +4,21 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 PATIENCE = 0.5
 """Seconds after which a terminal is told."""
+_SILENT: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Tell nobody meanwhile."""
+    before = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(before)
 
 
 @contextmanager
@@ -16,7 +28,7 @@ def loading(what: str = "torch") -> Iterator[None]:
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed meanwhile, whatever the modules made of it.
     """
-    if not sys.stderr.isatty():
+    if _SILENT.get() or not sys.stderr.isatty():
         with _interruptible():
             yield
         return

@@ -7,21 +7,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from navbench.cli.common import checkpoint_options, console, created, directions_option, example, installed
+from navbench.cli import completing
+from navbench.cli.common import checkpoint_options, created, directions_option, example, generator_option, installed
+from navbench.cli.grouping import Command
 from navbench.cli.loading import loading
+from navbench.cli.naming import Wanted, run_option
+from navbench.cli.output import console
 from navbench.errors import NavbenchError
-from navbench.library import SetFile, library, set_path
+from navbench.library import SetFile, set_path
 
 if TYPE_CHECKING:
     from navbench.directions import DirectionSet
     from navbench.generators.options import Options
+    from navbench.places import Place
 
 _FILE = click.Path(path_type=Path)
 
 
 @click.command(
     "import",
-    cls=click.Command,
+    cls=Command,
     **example("navbench directions import nose.pt eyes.pt --generator stylegan2-ffhq.pt --out my-directions"),
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
@@ -57,31 +62,31 @@ def import_directions(
         console.print(f"  {len(found)} of {found.place}, range {found.provenance['range']}")
 
 
-@click.command(
-    "export", cls=click.Command, **example("navbench directions export cars/hybrid/convs.3/0 --out wheels.pt")
-)
-@click.argument("name")
+@click.command("export", cls=Command, **example("navbench directions export cars/hybrid/convs.3/0 --out wheels.pt"))
+@click.argument("name", shell_complete=completing.directions)
+@run_option
 @click.option("--out", type=_FILE, required=True, help="A file for a direction, a folder for a set.")
-@click.option("--generator", help="The one that they were found on, if it is not installed under its name.")
+@generator_option
 @checkpoint_options
 @click.option("--force", is_flag=True, help="Replace files that are there already.")
 @directions_option
 def export_directions(
-    name: str, out: Path, generator: str | None, options: Options, force: bool, folder: Path | None
+    name: str, run: Place | None, out: Path, generator: str | None, options: Options, force: bool, folder: Path | None
 ) -> None:
     """Export a direction, or a set, for navigan, the code of the paper's authors.
 
     NAME is a direction's name, a unique part of it, or its label; or a set's name, such as 'cars/hybrid/convs.3'. A set
     becomes a folder with a file of eigenvectors, whatever its method, and its labels.
     """
-    found = library(folder)
+    wanted = Wanted(name, run)
+    found = wanted.library(folder)
     with loading():
         from navbench import navigan
 
     if name in found.sets:
         written = navigan.write(_loaded(found.sets[name], generator, options), out, overwrite=force)
     else:
-        file, index = found.find(name)
+        file, index = wanted.find(found)
         written = navigan.write(_loaded(file, generator, options)[index], out, overwrite=force)
     for path in written:
         console.print(f"Written: {path}")

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from navbench.cli.common import calibrate_option, example, given, installed, show_table
+from navbench.cli import completing
+from navbench.cli.common import calibrate_option, example, generator_option, given, installed
+from navbench.cli.grouping import Command
+from navbench.cli.naming import NAME_HELP, Wanted, run_option
+from navbench.cli.output import rows_as_json, show_table
 from navbench.cli.running import with_options
 from navbench.cli.shared import Shared, run_options
-from navbench.library import SetFile, library
+from navbench.library import SetFile
 from navbench.places import Place
 from navbench.words import KINDS, PROJECTIONS, RESAMPLING
 
@@ -21,36 +25,46 @@ if TYPE_CHECKING:
 
 
 def one_direction(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a command that is about one direction: those of all, and the direction's."""
+    """Add the options of a command that is about one direction: those of all, and the direction's.
+
+    The command gets the direction as one `wanted: Wanted`.
+    """
     declared = (
-        click.option("--direction", required=True, help="Its name, a unique part of it, or its label."),
-        click.option("--generator", help="Its file or 'package.module:callable', if it is not installed by its name."),
+        click.option("--direction", required=True, shell_complete=completing.directions, help=NAME_HELP),
+        run_option,
+        generator_option,
         calibrate_option,
         run_options,
     )
-    return functools.reduce(lambda inner, option: option(inner), reversed(declared), command)
+
+    @functools.wraps(command)
+    def gathered(direction: str, run: Place | None, **values: Any) -> Any:
+        return command(wanted=Wanted(direction, run), **values)
+
+    return functools.reduce(lambda inner, option: option(inner), reversed(declared), gathered)
 
 
 def measure(
-    command: str, shared: Shared, direction: str, experiments: Sequence[str], of_subject: dict[str, Any], **values: Any
+    command: str, shared: Shared, wanted: Wanted, experiments: Sequence[str], of_subject: dict[str, Any], **values: Any
 ) -> Place:
     """Run experiments on the one direction of that name; where the run lies.
 
     Args:
         command: what the folder is called after, beside the direction.
         shared: the options.
-        direction: as the user named it.
+        wanted: the direction, as the user calls it.
         experiments: of the suite.
         of_subject: values of the suite's one generator, beside those that follow from the direction.
         values: others of the suite.
     """
     chosen = shared.suite()
-    file, index = library(shared.folder).find(direction)
+    sets = wanted.library(shared.folder)
+    file, index = wanted.find(sets)
     name = file.names()[index]
     subject = _subject_of(chosen, file, shared.generator or installed(file), shared.options) | of_subject
-    wanted = {"only": [name], "experiments": list(experiments), "rediscover": False}
-    chosen = chosen.with_values(generators=[subject], **wanted, **values)
-    return shared.run(chosen, f"{command}-{name.replace('/', '-')}")
+    narrow = {"only": [name], "experiments": list(experiments), "rediscover": False}
+    chosen = chosen.with_values(generators=[subject], **narrow, **values)
+    return shared.run(chosen, f"{command}-{name.replace('/', '-')}", sets)
 
 
 def _subject_of(chosen: Suite, file: SetFile, generator: str, options: Options) -> dict[str, Any]:
@@ -68,7 +82,7 @@ def _subject_of(chosen: Suite, file: SetFile, generator: str, options: Options) 
 
 @click.command(
     "fid-curve",
-    cls=click.Command,
+    cls=Command,
     **example("navbench fid-curve --direction faces/svd/main.6/0 --samples 2000 --shifts 9"),
 )
 @click.option("--samples", type=click.IntRange(2), help="Images per point.")
@@ -78,36 +92,38 @@ def _subject_of(chosen: Suite, file: SetFile, generator: str, options: Options) 
 @click.option("--reference", help="As in run-all. Default: the suite's.")
 @click.option("--resize", type=click.Choice(RESAMPLING), help="How its images of another size are resized.")
 @one_direction
+@rows_as_json("curves")
 def fid_curve(
-    shared: Shared, direction: str, samples: int | None, shifts: int | None, extractor: str | None,
+    shared: Shared, wanted: Wanted, samples: int | None, shifts: int | None, extractor: str | None,
     extractor_weights: str | None, reference: str | None, resize: str | None,
-) -> None:  # fmt: skip
+) -> list[dict[str, Any]]:  # fmt: skip
     """FD or FID, KID and effect of one direction as functions of its shift."""
     compared = given(reference=reference, resize=resize)
     sizes = given(samples=samples, shifts=shifts, extractor=extractor, extractor_weights=extractor_weights)
-    place = measure("fid-curve", shared, direction, ["curves", "strips"], compared, curves=sizes)
+    place = measure("fid-curve", shared, wanted, ["curves", "strips"], compared, curves=sizes)
     columns = ("t", "effect", "metric", "extractor", "reference", "n", "value", "stderr")
-    show_table(place, "curves", *columns)
+    return show_table(place, "curves", *columns)
 
 
 @click.command(
     "locality",
-    cls=click.Command,
+    cls=Command,
     **example("navbench locality --direction faces/svd/main.6/0 --samples 1600 --shifts 20"),
 )
 @click.option("--samples", type=click.IntRange(2), help="Codes.")
 @click.option("--shifts", type=click.IntRange(2), help="Points of the uniform grid of t.")
 @one_direction
-def locality(shared: Shared, direction: str, samples: int | None, shifts: int | None) -> None:
+@rows_as_json("locality")
+def locality(shared: Shared, wanted: Wanted, samples: int | None, shifts: int | None) -> list[dict[str, Any]]:
     """Where one direction changes the image: its heatmap and how concentrated it is."""
     sizes = given(samples=samples, shifts=shifts)
-    place = measure("locality", shared, direction, ["locality", "strips"], {}, locality=sizes)
-    show_table(place, "locality", "metric", "n", "value", "stderr")
+    place = measure("locality", shared, wanted, ["locality", "strips"], {}, locality=sizes)
+    return show_table(place, "locality", "metric", "n", "value", "stderr")
 
 
 @click.command(
     "reproduce",
-    cls=click.Command,
+    cls=Command,
     **example("navbench reproduce --direction faces/svd/main.6/0 --target z --steps 50"),
 )
 @click.option("--target", "targets", multiple=True, type=click.Choice(KINDS), help="Where to imitate it.")
@@ -115,17 +131,18 @@ def locality(shared: Shared, direction: str, samples: int | None, shifts: int | 
 @click.option("--held-out", type=click.IntRange(2), help="Codes on which it is measured.")
 @click.option("--steps", type=click.IntRange(1), help="Steps of L-BFGS.")
 @one_direction
+@rows_as_json("reproduction")
 def reproduce(
-    shared: Shared, direction: str, targets: tuple[str, ...], codes: int | None, held_out: int | None, steps: int | None
-) -> None:
+    shared: Shared, wanted: Wanted, targets: tuple[str, ...], codes: int | None, held_out: int | None, steps: int | None
+) -> list[dict[str, Any]]:
     """Whether a latent code or an activation could have done what a direction does."""
     sizes = given(targets=targets or None, codes=codes, held_out=held_out, steps=steps)
-    place = measure("reproduce", shared, direction, ["reproduction", "strips"], {}, reproduction=sizes)
+    place = measure("reproduce", shared, wanted, ["reproduction", "strips"], {}, reproduction=sizes)
     columns = ("target", "t", "steps", "n", "unexplained_fraction", "unexplained_fraction_stderr")
-    show_table(place, "reproduction", *columns)
+    return show_table(place, "reproduction", *columns)
 
 
-@click.command("edit", cls=click.Command, **example("navbench edit car.png --direction cars/hybrid/convs.1/0"))
+@click.command("edit", cls=Command, **example("navbench edit car.png --direction cars/hybrid/convs.1/0"))
 @click.argument("photos", metavar="PHOTO...", nargs=-1, required=True)
 @click.option(
     "--space",
@@ -138,16 +155,17 @@ def reproduce(
 @click.option("--shifts", type=click.IntRange(3), help="Columns of the strip, an odd number.")
 @click.option("--count", type=click.IntRange(1), help="Photos of each folder or distribution.")
 @one_direction
+@rows_as_json("projection")
 def edit(
-    shared: Shared, direction: str, photos: tuple[str, ...], spaces: tuple[str, ...], steps: int, shifts: int | None,
+    shared: Shared, wanted: Wanted, photos: tuple[str, ...], spaces: tuple[str, ...], steps: int, shifts: int | None,
     count: int | None,
-) -> None:  # fmt: skip
+) -> list[dict[str, Any]]:  # fmt: skip
     """Project photos into the generator, and move them along a direction.
 
     PHOTO is an image file, a folder of them, the name of a distribution such as renderings, or codes that an earlier
     run wrote into its folder codes. A photo of other proportions is cut to the generator's, from the middle.
     """
     sizes = {"photos": given(spaces=spaces or None, steps=steps, count=count), "strips": given(shifts=shifts)}
-    place = measure("edit", shared, direction, ["photos"], {"photos": list(photos)}, **sizes)
+    place = measure("edit", shared, wanted, ["photos"], {"photos": list(photos)}, **sizes)
     columns = ("photo", "space", "distance", "perceptual", "psnr_db", "seconds")
-    show_table(place, "projection", *columns)
+    return show_table(place, "projection", *columns)

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import click
 from rich.table import Column, Table
 
-from navbench.cli.common import PLACE, console, example
+from navbench.cli import completing
+from navbench.cli.common import PLACE, example
+from navbench.cli.grouping import Command
 from navbench.cli.loading import loading
+from navbench.cli.output import console, print_json
 from navbench.cli.running import compute_for
 from navbench.cli.suites import suite_options
 from navbench.files import write_atomically
@@ -29,13 +32,34 @@ _UNPLANNED = (
 )
 
 
-@click.command("plan", cls=click.Command, **example("navbench plan quick --workers 2"))
+_STDOUT = "-"
+
+
+def _checked(_context: click.Context, _parameter: click.Parameter, target: str | None) -> str | None:
+    """Refuse what is no file of JSON: in 'plan --json quick', the suite would be taken for one."""
+    if target not in (None, _STDOUT) and Path(str(target)).suffix != ".json":
+        raise click.BadParameter(f"{target!r} is no .json file; to print JSON, say --json after SUITE.")
+    return target
+
+
+@click.command("plan", cls=Command, **example("navbench plan quick --workers 2"))
 @suite_options
-@click.option("--out", type=PLACE, help="The place of a run: what it has already is not counted.")
+@click.option(
+    "--out", type=PLACE, shell_complete=completing.runs, help="The place of a run: what it has already is not counted."
+)
 @click.option("--racing", is_flag=True, help="Compare a race with measuring every direction at full n.")
-@click.option("--json", "file", type=click.Path(path_type=Path), help="Write all of it to this file, too.")
+@click.option(
+    "--json",
+    "target",
+    metavar="[FILE]",
+    is_flag=False,
+    flag_value=_STDOUT,
+    callback=_checked,
+    help="Print JSON instead, on stdout alone, or write it to FILE.json, too: experiments, total, workers, "
+    "memory_per_worker, left_out and prices; with --racing, one such object per plan.",
+)
 def plan(
-    chosen: Suite, folder: Path | None, staff: Staff, out: Place | None, racing: bool, file: Path | None
+    chosen: Suite, folder: Path | None, staff: Staff, out: Place | None, racing: bool, target: str | None
 ) -> None:  # fmt: skip
     """Say what a suite would take on this machine: images, passes, arithmetic, disk, memory and time.
 
@@ -49,14 +73,18 @@ def plan(
     compute, suites = compute_for(chosen, staff.devices[0]), _races(chosen) if racing else {"": chosen}
     planned = [rehearsed(suite, compute, library(folder), out) for suite in suites.values()]
     expected = dict(zip(suites, forecast(planned, compute, staff.count or 1), strict=True))
+    contents = {name: each.content() for name, each in expected.items()}
+    content = contents if racing else contents[""]
+    if target == _STDOUT:
+        print_json(content)
+        return
     for name, each in expected.items():
         if racing:
             console.print(f"{name}:")
         _show(each)
     console.print(_UNPLANNED)
-    if file is not None:
-        contents = {name: each.content() for name, each in expected.items()}
-        write_atomically(file, json.dumps(contents if racing else contents[""], indent=1))
+    if target is not None:
+        write_atomically(Path(target), json.dumps(content, indent=1))
 
 
 def _races(chosen: Suite) -> dict[str, Suite]:
@@ -74,8 +102,8 @@ def _races(chosen: Suite) -> dict[str, Suite]:
 
 def _show(expected: Forecast) -> None:
     headings = ("pieces", "images", "TFLOP", "disk", "time", f"by {expected.workers}")
-    columns = (Column(name, justify="right", no_wrap=True) for name in headings)
-    table = Table(Column("experiment", no_wrap=True), *columns, box=None, padding=(0, 2, 0, 0))
+    columns = (Column(name, justify="right", overflow="fold") for name in headings)
+    table = Table(Column("experiment", overflow="fold"), *columns, box=None, padding=(0, 2, 0, 0))
     for row in (*expected.rows, expected.total):
         table.add_row(*_cells(row))
     console.print(table)

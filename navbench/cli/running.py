@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from navbench.cli.common import console, given
+from navbench.cli.common import given
 from navbench.cli.loading import loading
+from navbench.cli.output import console, progress_console
 from navbench.library import Library
 from navbench.places import Place
 from navbench.progress import stage
@@ -53,16 +54,21 @@ def compute_for(chosen: Suite, device: str) -> Compute:
     return Compute(device, chosen.precision, chosen.batch)
 
 
-def run_suite(chosen: Suite, out: Place, found: Library, staff: Staff, *, fresh: bool) -> None:
-    """Run a suite in a folder, or go on with it, and write its report."""
+def executed(chosen: Suite, out: Place, found: Library, staff: Staff, *, fresh: bool) -> str:
+    """Run a suite in a folder, or go on with it, and write its report; where the page is."""
     with loading():
         from navbench.report.html import publish
         from navbench.runner.run import Run, check_folder
 
     compute = compute_for(chosen, staff.devices[0])
     check_folder(out, chosen, fresh=fresh)
-    Run(out, chosen, compute, found, console, staff).execute(fresh=fresh)
-    with stage(console, "report") as tick:
+    Run(out, chosen, compute, found, progress_console, staff).execute(fresh=fresh)
+    with stage(progress_console, "report") as tick:
         page = publish(out)
         tick(1, 1)
-    console.print(f"Report: {page}")
+    return page
+
+
+def run_suite(chosen: Suite, out: Place, found: Library, staff: Staff, *, fresh: bool) -> None:
+    """The same, and print where the page is."""
+    console.print(f"Report: {executed(chosen, out, found, staff, fresh=fresh)}")

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from navbench.cli import completing
 from navbench.cli.common import PLACE, checkpoint_options, computing, directions_option, fresh_option
+from navbench.cli.output import quiet_option
 from navbench.cli.running import overridden, run_suite
-from navbench.library import library
+from navbench.library import Library, library
 from navbench.places import Place, place_at
 
 if TYPE_CHECKING:
@@ -40,18 +42,25 @@ class Shared:
         """The preset, with the values that were given in place of its own."""
         return overridden(self.preset, self.precision, self.batch, calibrate=self.calibrate)
 
-    def run(self, chosen: Suite, name: str) -> Place:
+    def run(self, chosen: Suite, name: str, sets: Library | None = None) -> Place:
         """Run a suite in the folder that was named, or in one of that name under `runs`; the folder."""
-        place = self.out or place_at(Path("runs") / name)
-        run_suite(chosen, place, library(self.folder), self.staff, fresh=self.fresh)
+        place = self.out or place_at(completing.RUNS / name)
+        run_suite(chosen, place, sets or library(self.folder), self.staff, fresh=self.fresh)
         return place
 
 
 def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that all commands of this file have; the command gets them as one `shared: Shared`."""
     declared = (
+        quiet_option,
         checkpoint_options,
-        click.option("--preset", default="quick", show_default=True, help="Sizes that no option gives."),
+        click.option(
+            "--preset",
+            default="quick",
+            show_default=True,
+            shell_complete=completing.suites,
+            help="Sizes that no option gives.",
+        ),
         click.option("--out", type=PLACE, help="The run folder, or s3://BUCKET/PREFIX. Default: one under runs."),
         fresh_option,
         directions_option,

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from navbench.cli import completing
 from navbench.cli.common import calibrate_option, checkpoint_options, computing, directions_option
+from navbench.cli.output import quiet_option
 from navbench.cli.running import overridden, with_subjects
 from navbench.words import RESAMPLING
 
@@ -20,8 +22,13 @@ if TYPE_CHECKING:
 def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add a suite, and the options whose values stand in place of its own; the command gets it as `chosen: Suite`."""
     declared = (
-        click.argument("source", metavar="[SUITE]", default="quick"),
-        click.option("--generator", help="Measure this one instead of the suite's: a name, or a checkpoint's file."),
+        quiet_option,
+        click.argument("source", metavar="[SUITE]", default="quick", shell_complete=completing.suites),
+        click.option(
+            "--generator",
+            shell_complete=completing.generators,
+            help="Measure this one instead of the suite's: a name, or a checkpoint's file.",
+        ),
         checkpoint_options,
         click.option("--layer", "layers", multiple=True, help="Only these layers, by name or index."),
         click.option("--reference", help="'unshifted', 'renderings', a folder or zip of images, or their statistics."),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from navbench.cli.common import example, given, show, table_of
+from navbench.cli import completing
+from navbench.cli.common import example, given
+from navbench.cli.grouping import Command
 from navbench.cli.loading import loading
+from navbench.cli.output import records_of, rows_as_json, show, table_of
 from navbench.cli.running import with_subjects
 from navbench.cli.shared import Shared, run_options
 from navbench.generators import zoo
@@ -15,8 +19,10 @@ from navbench.methods import BUILT_IN, METHODS
 from navbench.words import SpaceKind
 
 
-@click.command("survey", cls=click.Command, **example("navbench survey --generator cars --method spectrum"))
-@click.option("--generator", required=True, help="A name, or the file of a checkpoint.")
+@click.command("survey", cls=Command, **example("navbench survey --generator cars --method spectrum"))
+@click.option(
+    "--generator", required=True, shell_complete=completing.generators, help="A name, or the file of a checkpoint."
+)
 @click.option(
     "--method",
     type=click.Choice(
@@ -31,9 +37,10 @@ from navbench.words import SpaceKind
 @click.option("--samples", type=click.IntRange(2), help="Codes.")
 @click.option("--rediscover", is_flag=True, help="Find the directions of every layer first, all with the same effort.")
 @run_options
+@rows_as_json("layers")
 def survey(
     shared: Shared, method: str, layers: tuple[str, ...], top: int | None, samples: int | None, rediscover: bool
-) -> None:
+) -> list[dict[str, Any]]:
     """What directions change in each layer of a generator: scale, geometry or colour, where, and at what cost."""
     chosen = with_subjects(shared.suite(), shared.generator, shared.options)
     subject = chosen.generators[0].model_dump(mode="json") | {"methods": [method], "latents": [], "photos": []}
@@ -44,6 +51,7 @@ def survey(
     found = table_of(place, "layers").dropna(subset=["coarse"])  # the others were not surveyed
     changes = ("layer", "coarse", "middle", "fine", "geometry", "area50", "attributes_reached", "n_survey")
     show(found, *changes, "fd", "metric", "extractor", "reference", "n")
+    return records_of(place, "layers")
 
 
 def _file_name(generator: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from navbench.cli.common import console, example, folding
+from navbench.cli.common import example
+from navbench.cli.grouping import Family
 from navbench.cli.loading import loading
+from navbench.cli.output import console, folding, json_option, progress_console, quiet_option
 from navbench.errors import NavbenchError
 from navbench.files import write_atomically
 from navbench.generators import zoo
@@ -18,6 +21,7 @@ from navbench.words import PRECISIONS
 
 if TYPE_CHECKING:
     from navbench.compute import Precision
+    from navbench.testbed.evaluate import Distances
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -38,7 +42,7 @@ def free(path: Path, force: bool) -> Path:
     return path
 
 
-@click.group("testbed", cls=click.Group, **example("navbench testbed train"))
+@click.group("testbed", cls=Family, **example("navbench testbed train"))
 def testbed() -> None:
     """The cars: images with known factors, a generator of them, and a scorer that reads them."""
 
@@ -53,6 +57,7 @@ def testbed() -> None:
 @click.option("--out", type=FOLDER, default="runs/testbed", show_default=True, help="Checkpoint, log and samples.")
 @device_option
 @precision_option("bf16")
+@quiet_option
 def train(preset: str, out: Path, device: str, precision: Precision, **values: Any) -> None:
     """Train the generator of cars, or go on with a training that the folder holds.
 
@@ -67,7 +72,7 @@ def train(preset: str, out: Path, device: str, precision: Precision, **values: A
     changed = {key: value for key, value in values.items() if value is not None}
     settings = PRESETS[preset].model_copy(update=changed)
     training = Training(settings, Compute(device, precision), out)
-    with stage(console, "training of cars") as report:
+    with stage(progress_console, "training of cars") as report:
         training.run(report)
     console.print(f"Checkpoint: {training.checkpoint} ({training.images} images)")
     console.print(f"Next: navbench testbed export {out} --out cars.safetensors")
@@ -78,18 +83,21 @@ def train(preset: str, out: Path, device: str, precision: Precision, **values: A
 @force_option
 @device_option
 @precision_option("float32")
-def train_scorer(out: Path, force: bool, device: str, precision: Precision) -> None:
+@quiet_option
+@json_option("an object per factor, with the keys factor and r2")
+def train_scorer(out: Path, force: bool, device: str, precision: Precision) -> list[dict[str, Any]]:
     """Train the network that reads the factors of a car from its image."""
     free(out, force)
     with loading():
         from navbench.compute import Compute
         from navbench.testbed.scorer import ScorerSettings, train_and_save
 
-    with stage(console, "training of the scorer") as report:
+    with stage(progress_console, "training of the scorer") as report:
         shares = train_and_save(out, ScorerSettings(), Compute(device, precision), report)
     for name, share in shares.items():
         console.print(f"{name}: R2 {share:.4f}")
     console.print(f"Scorer: {out}")
+    return [{"factor": name, "r2": share} for name, share in shares.items()]
 
 
 @testbed.command(**example("navbench testbed export runs/testbed --out cars.safetensors"))
@@ -119,10 +127,15 @@ def export(folder: Path, out: Path, hardware: str, notes: tuple[str, ...], force
 @force_option
 @device_option
 @precision_option("float32")
+@quiet_option
+@json_option(
+    "an object with generated and renderings, each number of the card as value and stderr, and factors, an object per "
+    "factor"
+)
 def evaluate(
     file: Path | None, samples: int, extractor: str, scorer: str, distance: str, seed: int, batch: int, card: Path,
     force: bool, device: str, precision: Precision,
-) -> None:  # fmt: skip
+) -> dict[str, Any]:  # fmt: skip
     """Compare a generator of cars with renderings, and write its model card."""
     picture = card.with_suffix(".png")
     for path in (card, picture):
@@ -140,7 +153,7 @@ def evaluate(
     compute, path = Compute(device, precision, batch), file or GENERATOR
     generator = compute.place(read_generator(path))
     networks = create_extractor(extractor, compute), create_scorer(scorer, compute), create_distance(distance, compute)
-    with stage(console, "quality") as report:
+    with stage(progress_console, "quality") as report:
         quality = measure_quality(generator, *networks, samples, seed, compute, report)
     parameters = sum(weight.numel() for weight in generator.parameters())
     write_atomically(card, cards.model_card(read_header(path), quality, parameters, picture.name))
@@ -148,6 +161,17 @@ def evaluate(
     _show(("", "generated", "renderings"), cards.quality_rows(quality))
     _show(cards.FACTOR_COLUMNS, cards.factor_rows(quality))
     console.print(f"Model card: {card}")
+    return {
+        "generated": _numbers(quality.generated),
+        "renderings": _numbers(quality.floor),
+        "factors": [asdict(factor) for factor in quality.factors],
+    }
+
+
+def _numbers(distances: Distances) -> dict[str, dict[str, float]]:
+    """Each distance with its standard error."""
+    estimates = {each.name: getattr(distances, each.name) for each in fields(distances)}
+    return {name: {"value": each.value, "stderr": each.stderr} for name, each in estimates.items()}
 
 
 def _show(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

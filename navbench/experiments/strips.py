@@ -69,13 +69,18 @@ class ShownCodes:
 @pure()
 def strip(edit: Edit, shifts: Sequence[float], codes: int, seed: int) -> Strip:
     """The strip of one direction."""
+    return Strip(rendered(edit, shifts, range(codes), seed))
+
+
+def rendered(edit: Edit, shifts: Sequence[float], indices: Sequence[int], seed: int) -> Tensor:
+    """Images (rows, columns, 3, H, W), uint8: a row per code of these indices, a column per shift."""
     generator = edit.space.generator
 
     def work(chunk: Sequence[int]) -> Tensor:
         render = edit.prepare(codes_for(generator, Role.STRIP, chunk, seed))
         return torch.stack([to_bytes(render(t)) for t in shifts], dim=1)
 
-    return Strip(torch.cat(list(edit.compute.over(range(codes), work))))
+    return torch.cat(list(edit.compute.over(indices, work)))
 
 
 @rehearses(strip)

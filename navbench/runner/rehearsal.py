@@ -4,7 +4,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,8 +16,9 @@ from navbench.costs import Costs, UnrehearsedError, rehearse
 from navbench.errors import NavbenchWarning
 from navbench.experiments.catalogue import catalogue
 from navbench.experiments.experiment import Experiment
-from navbench.experiments.measurement import Bench, Measurement
+from navbench.experiments.measurement import Bench, Instruments, Measurement
 from navbench.library import Library
+from navbench.metrics.perceptual import PerceptualDistance
 from navbench.places import Folder, Place, place_at
 from navbench.progress import Report, silent
 from navbench.runner.run import CACHE, DIRECTIONS, Run
@@ -42,6 +43,7 @@ class Planned:
         costs, about: see `PlannedRun`.
         size: of the result, in bytes.
         transient: whether the result is dropped in the end of its batch, or earlier.
+        stage: the title of the stage in which it is asked for; '' outside of any.
     """
 
     experiment: str
@@ -54,6 +56,7 @@ class Planned:
     about: bool
     size: int
     transient: bool
+    stage: str = ""
 
 
 class Rehearser:
@@ -69,6 +72,7 @@ class Rehearser:
         self.store = store
         self.planned: list[Planned] = []
         self.subject = ("", "")
+        self.stage = ""
         self._results: dict[str, Any] = {}
         self._planned: dict[str, Planned] = {}
         self._after: tuple[Planned, ...] = ()
@@ -124,6 +128,7 @@ class Rehearser:
             rehearsed.about,
             sum(tensor.numel() * tensor.element_size() for tensor in tensors),
             piece.transient,
+            self.stage,
         )
         self.planned.append(planned)
         self._planned[piece.key] = planned
@@ -146,19 +151,36 @@ class PlannedRun:
 class RehearsedRun(Run):
     """A run whose pieces are written down instead of made; nothing is written but sets in a folder of its own."""
 
+    rehearser: Rehearser
+
     def __post_init__(self) -> None:
         self.place = place_at(self.folder)  # without a lease
 
     @contextmanager
     def _stage(self, title: str) -> Iterator[Report]:
-        yield silent
+        before, self.rehearser.stage = self.rehearser.stage, title
+        try:
+            yield silent
+        finally:
+            self.rehearser.stage = before
 
     def run(self, store: Store) -> PlannedRun:
         """Go through the suite; what the store holds is not made."""
-        rehearser, left_out = Rehearser(store), list[str]()
-        bench = Bench(self.suite, self.compute, catalogue(), rehearser, self._distance(), self._stage)
-        subjects = [self._instruments(bench, subject) for subject in self.suite.generators]
-        library = self.library
+        self.rehearser = Rehearser(store)
+        bench = self._bench(self._distance())
+        return self._planned([self._instruments(bench, subject) for subject in self.suite.generators])
+
+    def run_with(self, rehearser: Rehearser, opened: Sequence[Instruments]) -> PlannedRun:
+        """The same with the generators and networks that a run has opened already."""
+        self.rehearser = rehearser
+        bench = self._bench(opened[0].bench.distance)
+        return self._planned([replace(on, bench=bench) for on in opened])
+
+    def _bench(self, distance: PerceptualDistance) -> Bench:
+        return Bench(self.suite, self.compute, catalogue(), self.rehearser, distance, self._stage)
+
+    def _planned(self, subjects: Sequence[Instruments]) -> PlannedRun:
+        rehearser, left_out, library = self.rehearser, list[str](), self.library
         if self.suite.rediscover:
             rehearser.subject = (", ".join(on.generator.name for on in subjects), "discovery")
             self._rediscover(subjects)

@@ -1,6 +1,7 @@
 """Running a suite: every experiment on every generator, whose pieces come from the run's store or are made now."""
 
 import json
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from navbench.metrics.embedding import create_embedder
 from navbench.metrics.perceptual import PerceptualDistance, create_distance
 from navbench.metrics.segmentation import create_segmenter
 from navbench.places import Place, Where, mirrored, place_at
-from navbench.progress import Report, stage
+from navbench.progress import Report, stage, watched, whole
 from navbench.runner.discover import discover
 from navbench.runner.executor import StoreExecutor
 from navbench.runner.executors import executor_of
@@ -86,16 +87,28 @@ class Run:
                 measurements = [self._measurement(on, self.library) for on in subjects]
             with self.lease.held():
                 self._begin(fresh)
-                if self.suite.rediscover:
-                    self._rediscover(subjects)
-                    with mirrored(self.place, folders=(DIRECTIONS,)) as mirror:
-                        sets = Library([mirror / DIRECTIONS])
-                        self._measure([self._measurement(on, sets) for on in subjects])
-                else:
-                    self._measure(measurements)
+                with whole(self.console, self._expected(subjects)):
+                    if self.suite.rediscover:
+                        self._rediscover(subjects)
+                        with mirrored(self.place, folders=(DIRECTIONS,)) as mirror:
+                            sets = Library([mirror / DIRECTIONS])
+                            self._measure([self._measurement(on, sets) for on in subjects])
+                    else:
+                        self._measure(measurements)
                 self.store.tidy()
                 self.manifest.tell_workers(self.executor.accounts)
                 self.manifest.write(complete=True)
+
+    def _expected(self, subjects: Sequence[Instruments]) -> dict[str, float]:
+        """What each stage is expected to take, in seconds; nobody asks unless somebody watches."""
+        if not watched(self.console):
+            return {}
+        from navbench.runner.estimate import expected  # which rehearses a `Run`
+
+        with stage(self.console, "plan") as report:
+            seconds = expected(self, subjects)
+            report(1, 1)
+        return seconds
 
     def _measure(self, measurements: list[Measurement]) -> None:
         """Measure one generator after the other, and write the tables."""
@@ -180,7 +193,10 @@ class Run:
             if str(message) in self.manifest.warnings:
                 return
             self.manifest.warnings.append(str(message))
-            self.console.print(f"warning: {message}", highlight=False)
+            if self.console.quiet:
+                print(f"warning: {message}", file=sys.stderr)  # which is no progress
+            else:
+                self.console.print(f"warning: {message}", highlight=False)
 
         with warnings.catch_warnings():
             warnings.simplefilter("always", NavbenchWarning)
