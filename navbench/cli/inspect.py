@@ -38,7 +38,7 @@ _PLACE = click.Path(path_type=Path)
 @click.option("--agreement", is_flag=True, help="How far the tables agree that are named in the place of sets.")
 @click.option("--key", type=_FILE, help="With --agreement: the key of the sheet, to write the agreed names.")
 @click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda' or 'cuda:N'.")
-@click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True, help="Of images.")
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Images per forward pass.")
 @checkpoint_options
 @directions_option
