@@ -38,7 +38,7 @@ _PLACE = click.Path(path_type=Path)
 @click.option("--agreement", is_flag=True, help="How far the tables agree that are named in the place of sets.")
 @click.option("--key", type=_FILE, help="With --agreement: the key of the sheet, to write the agreed names.")
 @click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda' or 'cuda:N'.")
-@click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True, help="Of images.")
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Images per forward pass.")
 @checkpoint_options
 @directions_option
@@ -123,9 +123,10 @@ def _agreement(files: list[Path], seed: int, key: Path | None, names: Path | Non
         from navbench.inspect.agreement import kappas, read_ratings
 
     ratings = read_ratings(files)
-    table = folding("raters", "question", "strips", "same answer", "Cohen's kappa", "95 % interval", "stderr")
+    table = folding("raters", "question", "strips", "same", "kappa", "95 % interval", "stderr")
     for each in kappas(ratings, seed):
         table.add_row(*_cells(each))
+    console.print("Cohen's kappa, its interval and error by the bootstrap over strips:")
     console.print(table)
     _consensus(ratings, key, names)
 
@@ -161,4 +162,5 @@ def _consensus(ratings: list[Rating], key: Path | None, names: Path | None) -> N
     for set_id, counts in by_method(found, sheet).items():
         table.add_row(set_id, *(str(counts[name]) for name in ("directions", "interpretable", "names")))
     console.print(table)
-    console.print(f"{count} agreed directions: {written}; see them by navbench inspect --names {written}")
+    generator = next(iter(sheet.values()))["direction"].partition("/")[0]
+    console.print(f"{count} agreed directions: {written}; see them by navbench inspect {generator} --names {written}")
