@@ -1,29 +1,26 @@
 """What a run found, in a few lines: per generator the best direction, what the instrument said, what did not converge.
 
-Everything is read from the tables of the run. Controls, and sets whose learning has not converged, are never the best;
-what an instrument measured that fails its checks is not told.
+Everything is read from the tables of the run; the best is what the report recommends first.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-import pandas as pd
-
 from navbench.cli.output import console, folding
 from navbench.declared.shared import IMITATORS
-from navbench.report.instrument import headline_tables, refusals, trusted
+from navbench.report.explorer import limit_text
+from navbench.report.instrument import refusals, trusted
 from navbench.report.numbers import NOTHING, significant, with_stderr
+from navbench.report.picks import picks
 from navbench.report.tables import RunTables
 from navbench.report.views import metric_names
 from navbench.words import NOT_CONVERGED
 
 KEYS = (
-    *("generator", "direction", "label", "verdict", "effect", "kid", "kid_stderr", "kid_rise", "area50"),
+    *("generator", "direction", "label", "verdict", "from", "to", "effect", "kid", "kid_stderr", "kid_rise", "area50"),
     *("unexplained_fraction", "imitated_in", "instrument"),
 )
 """Of a finding, as JSON."""
-_STUDIED = ["fd_at_max", "area50", *(f"unexplained_fraction_{kind}" for kind in IMITATORS)]
-"""The columns of directions of costly experiments, which measure few directions of a set."""
 _MOST = 6
 """Generators that the screen lists."""
 _NAMED = 4
@@ -34,57 +31,34 @@ _LONGEST = 240
 
 def findings(tables: RunTables) -> list[dict[str, Any]]:
     """One finding per generator, with the keys `KEYS`; numbers that are not known are NaN, text ''."""
-    told = headline_tables(tables.converged).without_controls
-    return [_finding(tables, told, str(generator)) for generator in dict.fromkeys(tables.directions["generator"])]
+    return [_finding(tables, str(generator)) for generator in dict.fromkeys(tables.directions["generator"])]
 
 
-def _finding(tables: RunTables, told: RunTables, generator: str) -> dict[str, Any]:
-    nothing = {"direction": "", "label": "", "verdict": "", "imitated_in": ""}
+def _finding(tables: RunTables, generator: str) -> dict[str, Any]:
+    """What the report recommends first (`report.picks`)."""
+    nothing = {"direction": "", "label": "", "verdict": "", "from": "", "to": "", "imitated_in": ""}
     empty = {**dict.fromkeys(KEYS, float("nan")), **nothing, "generator": generator}
     empty["instrument"] = instrument_words(tables, generator)
-    best = _best(told, generator)
+    best = next(iter(picks(tables, generator, 1).to_dict("records")), None)
     if best is None:
         return empty
     left = {kind: best[f"unexplained_fraction_{kind}"] for kind in IMITATORS}
-    left = {kind: value for kind, value in left.items() if pd.notna(value)}
+    left = {kind: value for kind, value in left.items() if value == value}
     kind = min(left, key=lambda each: left[each], default="")
     return empty | {
         "direction": best["name"],
         "label": best["label"] or best["auto_label"],
         "verdict": best["verdict"],
-        **{key: best[key] for key in ("effect", "kid", "kid_stderr", "kid_rise", "area50")},
+        "from": limit_text(best, "min"),
+        "to": limit_text(best, "max"),
+        "effect": best["within"],
+        "kid": best["kid_equal"],
+        "kid_stderr": best["kid_equal_stderr"],
+        "kid_rise": best["kid_equal"] - best["kid_at_zero"],
+        "area50": best["area50"],
         "unexplained_fraction": left.get(kind, float("nan")),
         "imitated_in": kind,
     }
-
-
-def _best(told: RunTables, generator: str) -> pd.Series | None:
-    """The interpretable direction that costs least realism at one effect; without verdicts, of all directions.
-
-    Those come first of which the run measured a curve, where they change images, or what an imitation leaves; where
-    realism is not told, that whose attribute has the greatest share of all changes.
-    """
-    rows = told.directions[told.directions["generator"] == generator]
-    rows = rows.join(_realism(told, generator), on="name")
-    judged = (rows["verdict"] != "").any()
-    rows = rows[rows["verdict"] == "interpretable"] if judged else rows[rows["kid"].notna()]
-    if rows.empty:
-        return None
-    rows = rows.assign(studied=rows[_STUDIED].notna().any(axis=1))
-    order = {"studied": False, "kid": True, "attribute_share": False, "name": True}
-    return rows.sort_values([*order], ascending=[*order.values()], na_position="last", kind="stable").iloc[0]
-
-
-def _realism(told: RunTables, generator: str) -> pd.DataFrame:
-    """By name: effect, KID at it, its standard error and its rise above t = 0; no rows if the instrument fails."""
-    equal = told.equal[(told.equal["generator"] == generator) & (told.equal["metric"] == "KID")]
-    if not trusted(told, generator):
-        equal = equal.iloc[:0]
-    equal = equal[equal["reached"] & equal["value"].notna()].set_index("name")
-    floors = told.methods.loc[told.methods["generator"] == generator, "kid_floor"].dropna()
-    floor = floors.iloc[0] if len(floors) else float("nan")
-    frame = equal[["effect", "value", "stderr"]].set_axis(["effect", "kid", "kid_stderr"], axis=1)
-    return frame.assign(kid_rise=frame["kid"] - floor)
 
 
 def instrument_words(tables: RunTables, generator: str) -> str:
@@ -104,7 +78,7 @@ def not_converged(tables: RunTables) -> list[str]:
 def show_findings(tables: RunTables) -> list[dict[str, Any]]:
     """Print the findings, in at most a dozen lines; all of them, for JSON."""
     found = findings(tables)
-    heads = ("generator", "best direction", "label", "effect", "KID", "its rise", "area50", "imitation leaves")
+    heads = ("generator", "use", "label", "holds from", "to", "KID", "its rise", "area50", "imitation leaves")
     table = folding(*heads, "instrument")
     for row in found[:_MOST]:
         table.add_row(*_cells(row), row["instrument"] or NOTHING)
@@ -122,7 +96,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["generator"],
         row["direction"] or "none to name",
         row["label"] or NOTHING,
-        significant(row["effect"], 2),
+        row["from"] or NOTHING,
+        row["to"] or NOTHING,
         with_stderr(row["kid"], row["kid_stderr"]),
         significant(row["kid_rise"], 2),
         significant(row["area50"], 2),

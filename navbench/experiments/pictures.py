@@ -20,7 +20,7 @@ from navbench.experiments.experiment import File
 from navbench.experiments.rows import Row, who
 from navbench.generators.base import Generator
 
-QUALITY, STRIP_QUALITY = 85, 55
+QUALITY, STRIP_QUALITY = 85, 50
 """Of WebP; strips, of which there is one per direction, have to be small."""
 FRAME_MS = 160
 _SCALE_HEIGHT, _NARROWEST = 20, 96

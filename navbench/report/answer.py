@@ -76,22 +76,22 @@ def _what(tables: RunTables, row: Row) -> str:
 
 
 def _how_far(row: Row) -> str:
-    low, high = (_end(row, end) for end in ("min", "max"))
-    return f"Realism holds down to t = {low} and up to {high}."
-
-
-def _end(row: Row, end: str) -> str:
-    """How far realism holds towards an end."""
-    if row[f"limit_{end}_status"] == BEYOND:
-        return f"{significant(row[f't_{end}'])}, the end of its range"
-    return limit_text(row, end)
+    """How far realism holds towards both ends."""
+    if row["limit_min_status"] == row["limit_max_status"] == BEYOND:
+        return f"Realism holds over its whole range, t = {significant(row['t_min'])} to {significant(row['t_max'])}."
+    low, high = (
+        f"{significant(row[f't_{end}'])}, the end of its range" if row[f"limit_{end}_status"] == BEYOND
+        else limit_text(row, end) for end in ("min", "max")
+    )  # fmt: skip
+    return f"Realism holds up to t = {high}, and down to {low}."
 
 
 def _cost(row: Row) -> str:
     if row["kid_equal"] != row["kid_equal"]:
         return ""
     score = with_stderr(row["kid_equal"], row["kid_equal_stderr"])
-    return f"At equal effect its KID is {score}, that of unshifted images {significant(row['kid_at_zero'], 2)}."
+    zero = with_stderr(row["kid_at_zero"], row["kid_at_zero_stderr"])
+    return f"At equal effect its KID is {score}, that of unshifted images {zero}."
 
 
 def _imitated(tables: RunTables, row: Row) -> str:

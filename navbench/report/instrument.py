@@ -26,12 +26,12 @@ def blocks(page: Page) -> Iterator[Block]:
     tables = page.tables
     if tables.instrument.empty:
         return
+    yield Words(" ".join(verdict_sentences(tables)))
     yield Words(
         "Images of the generator were damaged in known ways, each in growing strength. Distances that may be read rise "
         "with each damage, and well above the floor, which is what two samples of one distribution score; and images "
         "without damage overlap with the reference."
     )
-    yield from map(Words, verdict_sentences(tables))
     for generator, rows in tables.instrument.groupby("generator", sort=False):
         yield _chart(tables, str(generator), rows)
     yield Details("Every check", (_table(tables),))

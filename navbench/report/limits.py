@@ -33,8 +33,10 @@ _SCORER = (
 
 def blocks(page: Page) -> Iterator[Block]:
     """What holds of every number, and what this run left out or warned of."""
-    yield Items(tuple(_limits(page.tables)))
+    first, *others = _limits(page.tables)
     told = tuple(_told(page.tables))
+    yield Items((first, *others[:_SHOWN]))
+    yield Details(f"More of these ({len(others[_SHOWN:])})", (Items(tuple(others[_SHOWN:])),))
     yield Details(f"What was left out, and warnings ({len(told)})", (Items(told),))
 
 

@@ -51,7 +51,7 @@ SECTIONS: tuple[Section[Page], ...] = (
     Section("answer", "Which to use, and how far", "", answer.blocks),
     Section("all", "All directions", "All directions", explorer.blocks),
     Section("methods", "Methods compared", "Methods", methods.blocks),
-    Section("instrument", "Can the distances be read?", "Instrument", folded(instrument.blocks, 3)),
+    Section("instrument", "Can the distances be read?", "Instrument", folded(instrument.blocks, 1)),
     Section("realism", "Realism along the shift", "Realism", folded(realism.blocks, 3), _NO_CURVES),
     Section("attributes", "What the directions do", "What they do", folded(attributes.blocks, 2)),
     Section("matched", "At the same change of an attribute", "", folded(matched.blocks, 1)),

@@ -6,7 +6,7 @@
   const data = JSON.parse(source.textContent);
   const root = document.getElementById("explorer");
   const find = (name) => root.querySelector(`[data-role="${name}"]`);
-  const PAGE = 48, MOST_PINS = 3;
+  const PAGE = 36, MOST_PINS = 3;
   const STEPS = Math.max(3, ...data.rows.map((row) => row.strip?.shifts.length ?? 0));
   const keys = data.numbers.map(([key]) => key);
   const nothing = { moves: [], imitations: [], curve: [], facts: [], label: "", auto: "", verdict: "", attribute: "", space: "" };
