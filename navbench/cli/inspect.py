@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from navbench.cli.common import checkpoint_options, console, directions_option, example, folding
+from navbench.cli.common import checkpoint_options, directions_option, example
 from navbench.cli.loading import loading
+from navbench.cli.output import console, folding
 from navbench.errors import NavbenchError
 from navbench.library import library
 from navbench.words import PRECISIONS

@@ -30,13 +30,14 @@ _SCORER = (
     "trained on, as at the ends of a range."
 )
 
+_SHOWN = 4
+
 
 def blocks(page: Page) -> Iterator[Block]:
     """What holds of every number, and what this run left out or warned of."""
-    first, *others = _limits(page.tables)
-    told = tuple(_told(page.tables))
-    yield Items((first, *others[:_SHOWN]))
-    yield Details(f"More of these ({len(others[_SHOWN:])})", (Items(tuple(others[_SHOWN:])),))
+    limits, told = tuple(_limits(page.tables)), tuple(_told(page.tables))
+    yield Items(limits[:_SHOWN])
+    yield Details(f"More of these ({len(limits[_SHOWN:])})", (Items(limits[_SHOWN:]),))
     yield Details(f"What was left out, and warnings ({len(told)})", (Items(told),))
 
 
@@ -59,14 +60,15 @@ def _capped(tables: RunTables) -> Iterator[str]:
 def _limits(tables: RunTables) -> Iterator[str]:
     curved = len(tables.curved) > 0
     if curved:
-        yield _BIAS
-        yield from _capped(tables)
-        yield from told_in(tables.manifest, "rounding")
         yield _FID if FID_EXTRACTOR in set(tables.methods["extractor"]) else _NO_FID
+        yield _BIAS
     yield (
         "Standard errors of single directions are of sampling images, those of methods of directions, too. They do not "
         "cover the seed of discovery, or the training of the generator."
     )
+    if curved:
+        yield from _capped(tables)
+        yield from told_in(tables.manifest, "rounding")
     if len(tables.ranking):
         yield _RANKS
     yield (

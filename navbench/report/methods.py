@@ -42,7 +42,7 @@ def blocks(page: Page) -> Iterator[Block]:
             Words(" ".join(found_sentences(tables.converged))),
             Words(" ".join([*_locality(edits.measured), *reproduction_sentences(edits)])),
             Words(notes, "note wide-note"),
-            _methods_table(tables),
+            *_methods_tables(tables),
         ),
     )
 
@@ -263,37 +263,37 @@ def _method_charts(tables: RunTables) -> Iterator[Chart]:
         yield make_chart(tables.run, f"methods-{anchor(generator)}", figure, words, caption)
 
 
-def _methods_table(tables: RunTables) -> Table:
-    """One row per layer and method: the summary, with the seconds that finding each set took."""
+def _methods_tables(tables: RunTables) -> Iterator[Table]:
+    """One row per layer and method: what it costs; and how it was found, how local it is and what imitates it."""
     methods = tables.methods
     sets = methods["generator"] + "/" + methods["method"] + "/" + methods["layer"]
     methods = methods.assign(seconds=sets.map(discovery_seconds(tables.manifest)).astype(float))
     fd, kid = views.metric_names(methods)
-    columns = [
-        views.place_column(methods),
-        views.method_column(),
-        views.word("Control", "control"),
-        views.whole("found", "directions", "Directions"),
+    which = [views.place_column(methods), views.method_column()]
+    realism = [
+        *which,
         views.whole("compared", "kid_directions", "Directions"),
         views.whole("with curves", "curves", "Directions"),
         views.measured(kid, "kid_mean"),
         *(views.measured(name, f"{name}_mean", "Higher is better") for name in SHARES),
         views.measured(fd, "fd_mean"),
+    ]
+    others = [
+        *which,
+        views.word("Control", "control"),
+        views.whole("Directions found", "directions"),
         views.number("area50", "area50_mean"),
         *(views.number(kind, f"unexplained_fraction_{kind}_mean", "Unexplained fraction") for kind in IMITATORS),
         views.number("Reconstructor accuracy", "accuracy"),
         *([views.word("Learning", "status")] if methods["status"].notna().any() else []),
         Column("Discovery", lambda row: Cell(duration(row["seconds"]), row["seconds"]), ("seconds",)),
     ]
-    caption = "Methods."
     if methods["kid_mean"].notna().any():
         effects = ", ".join(sorted({significant(value, 2) for value in methods["effect"].dropna()}))
         caption = (
             f"Methods at an effect of {effects}. {kid} (lower is better) and shares are means over all directions that "
             f"reach it, {fd} over those with curves, ± one standard error of other directions on other codes."
         )
-    if methods[["area50_mean", *(f"unexplained_fraction_{kind}_mean" for kind in IMITATORS)]].notna().any(axis=None):
-        caption += (
-            " Means of area50 and of unexplained fractions are over the directions that have them, and carry none."
-        )
-    return make_table(methods, columns, caption + views.measured_with(methods), sortable=False)
+        yield make_table(methods, realism, caption + views.measured_with(methods), sortable=False)
+    caption = "Methods: their controls, how they were found, and means over the directions that have such numbers"
+    yield make_table(methods, others, f"{caption}, which carry no error.", sortable=False)

@@ -131,7 +131,7 @@ def test_controls_stand_in_tables_marked_as_such(cars: RunTables) -> None:
     place = matrix.heads.index("random (control)")
     assert [row[place].text for row in matrix.rows][-1] == "2"
     assert not any(row[place].strong for row in matrix.rows)
-    table = answer._methods_table(cars)
+    _, table = answer._methods_tables(cars)
     column = table.heads.index("Control")
     assert {row[table.heads.index("Method")].text: row[column].text for row in table.rows} == CONTROLS | {
         "random (control)": ""
