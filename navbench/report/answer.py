@@ -10,7 +10,7 @@ from navbench.report.blocks import Block, Chips, Details, Pick, Picks, Words
 from navbench.report.explorer import limit_text, limit_words
 from navbench.report.frames import strip_of
 from navbench.report.instrument import refusals
-from navbench.report.numbers import LATENT, percent, significant, with_stderr
+from navbench.report.numbers import LATENT, percent, plain, significant, with_stderr
 from navbench.report.page import Page
 from navbench.report.picks import INTERPRETABLE, doubts, picks
 from navbench.report.provenance import shown_codes_words
@@ -59,12 +59,18 @@ def _nothing(tables: RunTables, generator: str) -> str:
 
 def _advice(tables: RunTables, row: Row) -> Markup:
     """Which direction to use: what it changes, how far it goes, what it costs, and whether a code could do it."""
-    name = Markup('<a href="{}"><code>{}</code></a>').format(permalink(row["name"]), row["name"])
+    name = Markup('<a href="{}"><code>{}</code></a>').format(permalink(row["name"]), plain(row["name"]))
     whose = f"For {row['generator']}, use" if tables.several_generators else "Use"
-    label = row["label"] or automatic_label(row)
-    use = Markup("<strong>{} {}</strong>{}.").format(whose, name, f" ({label})" if label else "")
+    label = f" ({_label(row)})" if _label(row) else ""
+    use = Markup("<strong>{} {}</strong>{}.").format(plain(whose), name, plain(label))
     parts = [_what(tables, row), _how_far(row), _cost(row), _imitated(tables, row)]
-    return Markup("{} {}").format(use, " ".join(filter(None, parts)))
+    return Markup("{} {}").format(use, plain(" ".join(filter(None, parts))))
+
+
+def _label(row: Row) -> str:
+    """What a person called it, or else what a scorer did, which is marked."""
+    given = automatic_label(row)
+    return str(row["label"]) or (f"{given}, auto" if given else "")
 
 
 def _what(tables: RunTables, row: Row) -> str:
@@ -105,8 +111,8 @@ def _imitated(tables: RunTables, row: Row) -> str:
     best = rows.sort_values("unexplained_fraction").iloc[0]
     left = f"The best offset of {best['target']} leaves {percent(best['unexplained_fraction'])} of it"
     if best["control"] == best["control"]:
-        left += f" (of a random edit {percent(best['control'])})"
-    verdict = {"less": ": a latent code can do most of it", "more": ": harder for a code than a random edit"}
+        left += f", of a random edit {percent(best['control'])}"
+    verdict = {"less": ", which is significantly more", "more": ", which is significantly less"}
     return left + verdict.get(str(best["than_control"]), "") + "."
 
 
@@ -117,5 +123,4 @@ def _pick(page: Page, row: Row) -> Pick:
         ("KID at equal effect", with_stderr(row["kid_equal"], row["kid_equal_stderr"])),
         *((("Attribute share", percent(row["attribute_share"])),) if row["verdict"] == INTERPRETABLE else ()),
     )
-    label = row["label"] or automatic_label(row)
-    return Pick(row["name"], permalink(row["name"]), label, facts, strip_of(page, row["name"]))
+    return Pick(row["name"], permalink(row["name"]), _label(row), facts, strip_of(page, row["name"]))

@@ -176,11 +176,13 @@ class Frames:
     Attributes:
         source: a data URI, or the path of the file beside the page.
         shifts: of the columns, in words.
+        ratio: of the width of an image to its height.
     """
 
     source: str
     rows: int
     shifts: tuple[str, ...]
+    ratio: float
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,14 @@ def effect_within_limits(row: Row) -> float:
 
     Near t = 0 an effect goes with the square of t, as `metrics.limits` takes the KID to.
     """
-    return min(_effect_at_limit(row, end) for end in ("min", "max"))
+    ends = [_effect_at_limit(row, end) for end in ("min", "max")]
+    return math.nan if any(math.isnan(effect) for effect in ends) else min(ends)
+
+
+def is_at_least(row: Row) -> bool:
+    """Whether `effect_within_limits` is a lower bound: the end that decides it lies beyond its range."""
+    ends = {end: _effect_at_limit(row, end) for end in ("min", "max")}
+    return bool(row[f"limit_{min(ends, key=ends.__getitem__)}_status"] == BEYOND)
 
 
 def _effect_at_limit(row: Row, end: str) -> float:
@@ -193,6 +200,7 @@ class Records:
             "failed": bool(row["failed"]),
             "untrusted": not trusted(self._tables, row["generator"]),
             "t": [row["t_min"], row["t_max"]],
+            "least": is_at_least(row),
             "numbers": [_finite(number.value(row)) for number in known],
             "facts": [[term, value] for term, value in facts(row) if value],
             "limit": [_finite(row[f"limit_{end}"]) for end in ("min", "max")],
@@ -203,7 +211,9 @@ class Records:
         }
         if name in self._strips:
             frames = self._strips[name]
-            record["strip"] = {"source": frames.source, "rows": frames.rows, "shifts": frames.shifts}
+            record["strip"] = {
+                "source": frames.source, "rows": frames.rows, "shifts": frames.shifts, "ratio": frames.ratio
+            }  # fmt: skip
         if heatmap := self._page.heatmaps.get(name):
             record["heat"] = {"source": heatmap.own.uri, "top": heatmap.top}
         return {key: value for key, value in record.items() if value not in ("", [], False, None)}

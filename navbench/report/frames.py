@@ -1,13 +1,17 @@
 """The strips of directions as a page holds them: inside it, or as files beside it where there are too many."""
 
+import io
 from typing import Any
 from urllib.parse import quote
 
+from PIL import Image
+
+from navbench.errors import NavbenchError
 from navbench.report.blocks import Frames
 from navbench.report.page import Page
 from navbench.report.pictures import data_uri, image_bytes, listed_in
 
-MOST_BYTES = 8_500_000
+MOST_BYTES = 7_500_000
 """Of all strips that a page holds; base64 makes four thirds of it. Beyond, they stay in files."""
 
 
@@ -40,5 +44,10 @@ def _frames(page: Page, row: dict[Any, Any], beside: bool) -> Frames:
     run = page.tables.run
     shifts = tuple(str(words) for words in listed_in(run / "tables" / "images.csv", row, "columns"))
     content, kind = image_bytes(run, row["file"])
+    try:
+        with Image.open(io.BytesIO(content)) as image:  # which reads no more than its head
+            width, height = image.size
+    except (OSError, SyntaxError) as error:
+        raise NavbenchError(f"{run / row['file']} is not an image that can be read: {error}.") from error
     source = quote(row["file"]) if beside else data_uri(content, kind)
-    return Frames(source, row["rows"], shifts)
+    return Frames(source, row["rows"], shifts, round(width / len(shifts) / (height / row["rows"]), 3))

@@ -32,7 +32,8 @@ def picks(tables: RunTables, generator: str, count: int) -> pd.DataFrame:
     if rows.empty or not trusted(tables, generator):
         return rows.iloc[:0]
     within = [effect_within_limits(row) for row in rows.to_dict("records")]
-    rows = rows.assign(within=within, curved=rows["kid_at_max"].notna(), is_pure=rows["verdict"] == INTERPRETABLE)
+    is_curved, is_pure = rows["name"].isin(tables.curved["name"]), rows["verdict"] == INTERPRETABLE
+    rows = rows.assign(within=within, curved=is_curved, is_pure=is_pure)
     rows = rows[rows["within"].notna()]
     order = ["is_pure", "curved", "within"]
     rows = rows.sort_values(order, ascending=False, kind="stable")
@@ -47,7 +48,7 @@ def doubts(tables: RunTables, generator: str) -> Iterator[str]:
         yield "the instrument fails its check: distances are not to be read"
     elif len(methods[methods["kid_mean"].notna()]) and generator not in set(tables.instrument["generator"]):
         yield "the instrument was not checked"
-    curved = directions[directions["n"].notna()]
+    curved = directions[directions["name"].isin(tables.curved["name"])]
     if len(curved) and curved["n"].min() < _FEW:
         yield f"few images: {counts(curved['n'])} per point of a curve"
     if methods["n_kid"].notna().any() and methods["n_kid"].min() < _FEW:

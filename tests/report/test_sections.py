@@ -107,7 +107,8 @@ def test_the_sentence_is_not_there_beside_blocks():
 
 @pytest.mark.parametrize(
     "block", [Words(""), Items(()), Terms(()), Pre(""), Sheets(()), Table("caption", ("head",), ()),
-              Chips(()), Picks(()), Explorer("", 0), Details("summary", ()), Details("summary", (Table("caption", ("head",), ()), Words("")))],
+              Chips(()), Picks(()), Explorer("", 0), Details("summary", ()),
+              Details("summary", (Table("caption", ("head",), ()), Words("")))],
 )  # fmt: skip
 def test_a_block_without_content_is_left_out(block):
     assert anchors(shown(Section("a", "A", "a", lambda _: [block]))) == []
@@ -123,7 +124,7 @@ def test_text_is_escaped_in_every_kind_of_block_and_freed_of_control_characters(
     blocks = [
         Words(evil), Heading(evil), Items((evil,)), Terms(((evil, evil),)), Pre(evil), Details(evil, (Words(evil),)),
         Table(evil, (evil,), ((Cell(evil, link=evil, automatic=evil),),), ((evil, 1),)),
-        Chips((evil,)), Picks((Pick(evil, evil, evil, ((evil, evil),), Frames(evil, 1, (evil,))),)),
+        Chips((evil,)), Picks((Pick(evil, evil, evil, ((evil, evil),), Frames(evil, 1, (evil,), 1.0)),)),
     ]  # fmt: skip
     page = shown(Section("a", evil, evil, lambda _: blocks))
     assert "<b>" not in page

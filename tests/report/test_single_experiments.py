@@ -36,7 +36,7 @@ def make_page(make_builder: Callable, tmp_path_factory: pytest.TempPathFactory) 
 
 def only(experiment: str, folder: Path) -> Path:
     """Take from a run all that the other experiments made."""
-    for name in ("curves", *(name for names in TABLES.values() for name in names)):
+    for name in ("curves", "equal", *(name for names in TABLES.values() for name in names)):
         if name not in TABLES[experiment]:
             (folder / "tables" / f"{name}.csv").unlink()
     images = pd.read_csv(folder / "tables" / "images.csv", keep_default_na=False)

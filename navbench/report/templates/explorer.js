@@ -62,7 +62,9 @@
     Object.assign(image, { row, code, fixed });
     place(image, row, code ?? state.code, fixed ?? share());
     seen.observe(image);
-    return make("span", { class: "frame" }, image);
+    const holder = make("span", { class: "frame" }, image);
+    holder.style.setProperty("--ratio", row.strip.ratio);
+    return holder;
   };
   const moveFrames = () => {
     for (const image of root.querySelectorAll(".frame img")) {
@@ -100,6 +102,7 @@
   const order = (a, b) => {
     const group = generators.indexOf(a.generator) - generators.indexOf(b.generator);
     if (group || !state.sort) return group || a.index - b.index;
+    if (Boolean(a.control) !== Boolean(b.control)) return a.control ? 1 : -1;
     const [x, y] = [numberOf(a, state.sort), numberOf(b, state.sort)];
     if (x === null || y === null) return (x === null) - (y === null) || a.index - b.index;
     return (state.ascending ? x - y : y - x) || a.index - b.index;
@@ -107,7 +110,8 @@
   const told = (row) => {
     const key = state.sort || keys.find((name) => numberOf(row, name) !== null);
     const number = data.numbers.find(([name]) => name === key);
-    return number ? `${number[1]} ${short(numberOf(row, key))}` : "";
+    const bound = key === "within" && row.least ? "≥ " : "";
+    return number ? `${number[1]} ${bound}${short(numberOf(row, key))}` : "";
   };
   const tile = (row) => {
     const isPinned = state.pins.includes(row);
@@ -120,6 +124,7 @@
     );
     return button;
   };
+  const tileOf = (row) => [...tiles.querySelectorAll(".tile")].find((each) => each.dataset.name === row?.name);
   const dot = (row) => {
     const mark = make("i", { class: "dot", "aria-hidden": "true" });
     mark.style.background = data.colours[row.method] ?? "currentColor";
@@ -289,15 +294,19 @@
     for (const each of tiles.querySelectorAll(".tile")) each.setAttribute("aria-pressed", String(each.dataset.name === row?.name));
     showPanel();
     address();
-    const shown = row && [...tiles.querySelectorAll(".tile")].find((each) => each.dataset.name === row.name);
-    if (scroll) shown?.scrollIntoView({ block: "nearest" });
+    find("said").textContent = row ? `${row.name} ${labelOf(row)}, ${told(row)}` : "";
+    if (scroll) tileOf(row)?.scrollIntoView({ block: "nearest" });
   };
   const pin = (row) => {
     state.pins = state.pins.includes(row) ? state.pins.filter((each) => each !== row) : [...state.pins, row].slice(-MOST_PINS);
+    const shown = tileOf(row), { activeElement: focus } = document;
+    const [wasTile, wasButton] = [focus === shown, focus?.dataset?.role === "pin"];
     showPins();
     showPanel();
-    const shown = [...tiles.querySelectorAll(".tile")].find((each) => each.dataset.name === row.name);
-    shown?.replaceWith(tile(row));
+    const anew = tile(row);
+    shown?.replaceWith(anew);
+    if (wasTile) anew.focus();
+    if (wasButton) panel.querySelector('[data-role="pin"]')?.focus();
   };
   const slider = find("t");
   const setStep = (step) => {
@@ -343,8 +352,8 @@
   find("reset").addEventListener("click", reset);
   find("csv").addEventListener("click", () => {
     const quote = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
-    const heads = ["name", "generator", "method", "place", "space", "label", "auto_label", "verdict", "attribute", "is_control", "t_min", "t_max", "limit_min", "limit_max", ...keys];
-    const lines = state.shown.map((row) => [row.name, row.generator, row.method, row.place, row.space, row.label, row.auto, row.verdict, row.attribute, Boolean(row.control), ...row.t, ...(row.limit ?? [null, null]), ...row.numbers]);
+    const heads = ["name", "generator", "method", "place", "space", "label", "auto_label", "verdict", "attribute", "is_control", "t_min", "t_max", "limit_min", "limit_max", "limit_min_status", "limit_max_status", ...keys];
+    const lines = state.shown.map((row) => [row.name, row.generator, row.method, row.place, row.space, row.label, row.auto, row.verdict, row.attribute, Boolean(row.control), ...row.t, ...(row.limit ?? [null, null]), ...(row.status ?? ["", ""]), ...row.numbers]);
     const text = [heads, ...lines].map((line) => line.map(quote).join(",")).join("\n");
     const url = URL.createObjectURL(new Blob([text + "\n"], { type: "text/csv" }));
     make("a", { href: url, download: "directions.csv" }).click();
@@ -360,7 +369,7 @@
     const act = {
       ArrowLeft: () => setStep(state.step - 1), ArrowRight: () => setStep(state.step + 1),
       j: () => step(1), k: () => step(-1), p: () => state.selected && pin(state.selected),
-      "/": () => find("search").focus(), Escape: () => { state.selected = null; select(null); history.replaceState(null, "", "#all"); },
+      "/": () => find("search").focus(), Escape: () => { if (state.selected) { select(null); history.replaceState(null, "", "#all"); } },
     }[event.key];
     if (!act || (event.key.startsWith("Arrow") && (event.target === slider || event.target.closest?.(".scroll")))) return;
     event.preventDefault();
