@@ -34,8 +34,8 @@ LINES = [
     "generators list", "doctor", "run-all --help", "discover --help", "fid-curve --help", "locality --help",
     "reproduce --help", "edit --help", "survey --help", "plan --help", "report --help", "compare --help",
     "inspect --help", "testbed --help", "testbed evaluate --help", "directions import --help",
-    "generators convert --help", "show --help", "open --help", "completion --help", "completion bash", "completion zsh", "completion fish",
-    "directions list --json", "generators list --json", "doctor --json",
+    "generators convert --help", "show --help", "open --help", "completion --help", "completion bash",
+    "completion zsh", "completion fish", "directions list --json", "generators list --json", "doctor --json",
 ]  # fmt: skip
 
 
