@@ -179,7 +179,7 @@ def test_memory_of_a_curve(benchmark, say, tmp_path):
     say(f"{n:,} codes, {shifts} shifts, {dimensions} features ({n * shifts * dimensions * 4 / 2**30:.1f} GiB): memory "
         f"grows by {found.growth:.0f} MiB to {found.peak:.0f} MiB, and grew by {old:.0f} MiB before; "
         f"at most {found.disk:.0f} MiB on disk")  # fmt: skip
-    assert found.peak < 1536
+    assert found.growth < 256  # the goal is a peak below 1,536 MiB, which other benchmarks of one process hide
 
 
 def seconds(call):
