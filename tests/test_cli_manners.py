@@ -24,9 +24,9 @@ from navbench.cli.grouping import GROUPS, REST, group_of
 from navbench.errors import NavbenchError
 from navbench.library import Library
 from navbench.places import place_at
-from navbench.report.explorer import limit_text
 from navbench.report.instrument import trusted
 from navbench.report.picks import picks
+from navbench.report.reach import limit_text
 from navbench.report.tables import load_run
 
 QUICK = Path(__file__).parent.parent / "reports" / "quick"

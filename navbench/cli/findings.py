@@ -8,10 +8,10 @@ from typing import Any
 
 from navbench.cli.output import console, folding
 from navbench.declared.shared import IMITATORS
-from navbench.report.explorer import limit_text
 from navbench.report.instrument import refusals, trusted
 from navbench.report.numbers import NOTHING, significant, with_stderr
 from navbench.report.picks import picks
+from navbench.report.reach import limit_text
 from navbench.report.tables import RunTables
 from navbench.report.views import metric_names
 from navbench.words import NOT_CONVERGED

@@ -7,18 +7,22 @@ from markupsafe import Markup
 from navbench.declared.shared import IMITATORS
 from navbench.metrics.limits import BEYOND
 from navbench.report.blocks import Block, Chips, Details, Pick, Picks, Words
-from navbench.report.explorer import limit_text, limit_words
 from navbench.report.frames import strip_of
 from navbench.report.instrument import refusals
 from navbench.report.numbers import LATENT, percent, plain, significant, with_stderr
 from navbench.report.page import Page
 from navbench.report.picks import INTERPRETABLE, doubts, picks
 from navbench.report.provenance import shown_codes_words
+from navbench.report.reach import limit_text, limit_words
 from navbench.report.tables import RunTables
 from navbench.report.views import Row, automatic_label, permalink
 
 _SHOWN = 4
 """Cards of a generator."""
+_ORDER = (
+    "Best first: directions of one attribute, then those with a curve, then by the effect within limits. Pictures go "
+    "over the whole range of t and back."
+)
 _RULE = (
     "Chosen by rule: interpretable directions before others, those with a curve before those that were measured at "
     "their ends alone, and among these the one first whose two ends both reach the largest effect before realism "
@@ -38,7 +42,7 @@ def blocks(page: Page) -> Iterator[Block]:
         else:
             yield Words(refused.get(generator) or _nothing(tables, generator), "lead")
         yield Chips(tuple(doubts(tables, generator)))
-        yield Picks(tuple(_pick(page, row) for row in rows))
+        yield Picks(tuple(_pick(page, row) for row in rows), _ORDER)
     yield Details(
         "How they were chosen", (Words(f"{_RULE} {limit_words(tables)}"), Words(shown_codes_words(tables.manifest)))
     )
@@ -60,9 +64,11 @@ def _nothing(tables: RunTables, generator: str) -> str:
 def _advice(tables: RunTables, row: Row) -> Markup:
     """Which direction to use: what it changes, how far it goes, what it costs, and whether a code could do it."""
     name = Markup('<a href="{}"><code>{}</code></a>').format(permalink(row["name"]), plain(row["name"]))
-    whose = f"For {row['generator']}, use" if tables.several_generators else "Use"
+    of = f"For {row['generator']}, " if tables.several_generators else ""
+    is_named = row["verdict"] == INTERPRETABLE or row["label"]
+    use = f"{of}use" if is_named else f"{of}nothing names what directions do; the one that goes furthest is"
     label = f" ({_label(row)})" if _label(row) else ""
-    use = Markup("<strong>{} {}</strong>{}.").format(plain(whose), name, plain(label))
+    use = Markup("<strong>{} {}</strong>{}.").format(plain(use[:1].upper() + use[1:]), name, plain(label))
     parts = [_what(tables, row), _how_far(row), _cost(row), _imitated(tables, row)]
     return Markup("{} {}").format(use, plain(" ".join(filter(None, parts))))
 
@@ -78,7 +84,7 @@ def _what(tables: RunTables, row: Row) -> str:
         return f"{percent(row['attribute_share'])} of what it changes is the {row['attribute']}."
     if row["generator"] in set(tables.attributes["generator"]):
         return "It changes no attribute alone."
-    return "A person named it." if row["label"] else "No scorer says what it changes: look at it."
+    return "A person named it." if row["label"] else "Look at what it changes."
 
 
 def _how_far(row: Row) -> str:
@@ -109,11 +115,12 @@ def _imitated(tables: RunTables, row: Row) -> str:
     if rows.empty:
         return "Whether a latent code could do it was not tried."
     best = rows.sort_values("unexplained_fraction").iloc[0]
-    left = f"The best offset of {best['target']} leaves {percent(best['unexplained_fraction'])} of it"
+    left = f"A latent code (one offset of {best['target']}) leaves {percent(best['unexplained_fraction'])} of the edit"
     if best["control"] == best["control"]:
-        left += f", of a random edit {percent(best['control'])}"
-    verdict = {"less": ", which is significantly more", "more": ", which is significantly less"}
-    return left + verdict.get(str(best["than_control"]), "") + "."
+        decided = {"less": "significant", "more": "significant", "undecided": "not significant"}
+        verdict = decided.get(str(best["than_control"]), "not tested")
+        left += f" (of a random edit {percent(best['control'])}; the difference is {verdict})"
+    return f"{left}."
 
 
 def _pick(page: Page, row: Row) -> Pick:

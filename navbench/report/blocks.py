@@ -198,9 +198,10 @@ class Pick:
 
 @dataclass(frozen=True)
 class Picks(Block):
-    """Recommended directions as cards."""
+    """Recommended directions as cards; `order` says by what they are ordered."""
 
     picks: tuple[Pick, ...]
+    order: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,16 @@ import pandas as pd
 from markupsafe import Markup
 
 from navbench.declared.shared import IMITATORS
-from navbench.metrics.limits import BEYOND
 from navbench.report import views
 from navbench.report.blocks import Block, Explorer, Frames, Words
 from navbench.report.drawing import colour
-from navbench.report.frames import are_beside, strips
+from navbench.report.frames import strips
 from navbench.report.instrument import trusted
 from navbench.report.numbers import SPACE, plain, setting, significant, with_stderr
 from navbench.report.page import Page
+from navbench.report.picks import picks
 from navbench.report.provenance import shown_codes_words
-from navbench.report.tables import RunTables
+from navbench.report.reach import effect_within_limits, is_at_least, limit_text, limit_words, with_equal_kid
 from navbench.report.views import Row
 from navbench.words import NOT_CONVERGED
 
@@ -47,28 +47,6 @@ class Number:
     better: str
     words: str
     value: Callable[[Row], float]
-
-
-def effect_within_limits(row: Row) -> float:
-    """The effect that both ends reach before realism breaks: a lower bound where a limit lies beyond the range.
-
-    Near t = 0 an effect goes with the square of t, as `metrics.limits` takes the KID to.
-    """
-    ends = [_effect_at_limit(row, end) for end in ("min", "max")]
-    return math.nan if any(math.isnan(effect) for effect in ends) else min(ends)
-
-
-def is_at_least(row: Row) -> bool:
-    """Whether `effect_within_limits` is a lower bound: the end that decides it lies beyond its range."""
-    ends = {end: _effect_at_limit(row, end) for end in ("min", "max")}
-    return bool(row[f"limit_{min(ends, key=ends.__getitem__)}_status"] == BEYOND)
-
-
-def _effect_at_limit(row: Row, end: str) -> float:
-    effect, status = row[f"effect_{end}"], row[f"limit_{end}_status"]
-    if status == BEYOND:
-        return effect
-    return effect * (row[f"limit_{end}"] / row[f"t_{end}"]) ** 2 if status else math.nan
 
 
 def unexplained(row: Row) -> float:
@@ -137,9 +115,15 @@ class Records:
             "limit": limit_words(self._tables),
             "setting": {name: setting(part) for name, part in self._kernel.groupby("generator", sort=False)},
             "colours": {method: colour(method) for method in dict.fromkeys(self.rows["method"])},
-            "beside": are_beside(self._page),
+            "first": self._first(),
             "rows": [self._record(row, known) for row in rows],
         }
+
+    def _first(self) -> str:
+        """The direction that is chosen before the reader chooses one; '' for none."""
+        generators = dict.fromkeys(self.rows["generator"])
+        names = (name for generator in generators for name in picks(self._tables, generator, 1)["name"])
+        return next(names, "")
 
     @cached_property
     def rows(self) -> pd.DataFrame:
@@ -253,30 +237,6 @@ class Records:
         ]
 
 
-def with_equal_kid(tables: RunTables) -> pd.DataFrame:
-    """The table of directions with the KID at the effect of the comparison, and at t = 0 on the same codes."""
-    equal = tables.equal[tables.equal["metric"] == "KID"].drop_duplicates("name").set_index("name")
-    floors = tables.methods.drop_duplicates(["generator", "layer", "method"])
-    floors = floors.rename(columns={"kid_floor": "kid_at_zero", "kid_floor_stderr": "kid_at_zero_stderr"})
-    columns = ["generator", "layer", "method", "kid_at_zero", "kid_at_zero_stderr"]
-    directions = tables.directions.merge(floors[columns], how="left", on=columns[:3])
-    own = directions["name"]
-    return directions.assign(
-        kid_equal=own.map(equal["value"]).astype(float), kid_equal_stderr=own.map(equal["stderr"]).astype(float)
-    )
-
-
-def limit_words(tables: RunTables) -> str:
-    """What a limit is, in a sentence; '' of a run without any."""
-    if tables.limits.empty:
-        return ""
-    first = tables.limits.iloc[0]
-    return (
-        f"Realism holds until the KID has risen by as much as {first['damage']} of {significant(first['strength'], 2)} "
-        f"({first['unit'].rpartition(', ')[2]}) raises it."
-    )
-
-
 def facts(row: Row) -> Iterator[tuple[str, str]]:
     """What is known of a direction, as terms and values; a value is '' where it is not known."""
     yield "Range of t", f"{significant(row['t_min'])} to {significant(row['t_max'])}"
@@ -298,14 +258,6 @@ def facts(row: Row) -> Iterator[tuple[str, str]]:
     yield "Solver residual", _number(row, "solver_residual")
     yield "Singular value", _number(row, "singular_value")
     yield "Reconstructor accuracy", _number(row, "accuracy")
-
-
-def limit_text(row: Row, end: str) -> str:
-    """The limit at an end: '−4.1 ± 0.3', or the end of the range that it lies beyond: '≥ 9.0'; '' if unknown."""
-    status = row[f"limit_{end}_status"]
-    if status == BEYOND:
-        return f"{'≤' if end == 'min' else '≥'}{SPACE}{significant(row[f't_{end}'])}"
-    return with_stderr(row[f"limit_{end}"], row[f"limit_{end}_stderr"]) if status else ""
 
 
 def _both(row: Row, low: str, high: str) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from navbench.report.explorer import effect_within_limits, with_equal_kid
 from navbench.report.instrument import trusted
 from navbench.report.numbers import FID_EXTRACTOR, counts, listed, metric_name
+from navbench.report.reach import effect_within_limits, with_equal_kid
 from navbench.report.tables import RunTables
 
 INTERPRETABLE = "interpretable"

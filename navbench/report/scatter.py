@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from navbench.report.blocks import Chart
 from navbench.report.charts import by_generator, make_chart, method_legend
 from navbench.report.drawing import colour, finish, known_first, panels, styled
-from navbench.report.explorer import with_equal_kid
 from navbench.report.numbers import capital, setting
+from navbench.report.reach import with_equal_kid
 from navbench.report.tables import RunTables
 from navbench.report.views import anchor, metric_names
 

@@ -74,7 +74,7 @@ def test_without_a_scorer_a_label_is_a_person_s(tables):
 
 def test_an_unlabelled_direction_is_to_be_looked_at(tables):
     told = lead(alone(tables, "faces/svd/main.6/0"))
-    assert "use faces/svd/main.6/0. No scorer says what it changes: look at it." in told
+    assert "nothing names what directions do; the one that goes furthest is faces/svd/main.6/0. Look at what" in told
 
 
 def test_an_automatic_label_is_marked_as_such(tables):
@@ -103,20 +103,21 @@ def test_a_latent_direction_is_an_offset_of_its_code(tables):
 def test_a_parameter_direction_is_said_to_be_imitated_so_far(tables):
     row = tables.reproduction.query("name == 'faces/hybrid/main.6/0' and target == 'z'").iloc[0]
     told = lead(imitated(tables, control=np.nan, than_control=""))
-    assert told.endswith(f"The best offset of z leaves {100 * row['unexplained_fraction']:.0f} % of it.")
+    left = f"{100 * row['unexplained_fraction']:.0f} %"
+    assert told.endswith(f"A latent code (one offset of z) leaves {left} of the edit.")
 
 
 @pytest.mark.parametrize(
     ("than", "words"),
     [
-        ("less", ", which is significantly more."),
-        ("more", ", which is significantly less."),
-        ("undecided", ", of a random edit 64 %."),
+        ("less", "(of a random edit 64 %; the difference is significant)."),
+        ("more", "(of a random edit 64 %; the difference is significant)."),
+        ("undecided", "(of a random edit 64 %; the difference is not significant)."),
+        ("", "(of a random edit 64 %; the difference is not tested)."),
     ],
 )
 def test_beside_a_control_the_imitation_is_judged(tables, than, words):
     told = lead(imitated(tables, control=0.64, than_control=than))
-    assert ", of a random edit 64 %" in told
     assert told.endswith(words)
 
 
@@ -125,7 +126,7 @@ def test_the_best_of_several_latent_codes_is_told(tables):
     better = rows.assign(target="w", unexplained_fraction=0.25)
     worse = rows.assign(target="activation main.6", unexplained_fraction=0.01)
     both = tables.with_tables(reproduction=pd.concat([rows, better, worse], ignore_index=True))
-    assert "The best offset of w leaves 25 % of it." in lead(both)
+    assert "A latent code (one offset of w) leaves 25 % of the edit." in lead(both)
 
 
 def test_an_imitation_that_was_not_tried_is_said_not_to_have_been(tables):

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from navbench.report import explorer, frames
-from navbench.report.explorer import Records, effect_within_limits, limit_text, limit_words, unexplained
+from navbench.report.explorer import Records, unexplained
 from navbench.report.html import write_report
 from navbench.report.page import Page
+from navbench.report.reach import effect_within_limits, limit_text, limit_words
 from navbench.report.tables import load_run
 
 ROW = {"t_min": -10.0, "t_max": 8.0, "effect_min": 0.2, "effect_max": 0.3}
@@ -183,7 +184,6 @@ def test_strips_are_in_the_page_byte_for_byte(run, tables, data):
     first = tables.images[tables.images["kind"] == "strip"].iloc[0]
     source = record(data, first["name"])["strip"]["source"]
     assert base64.b64decode(source.removeprefix("data:image/webp;base64,")) == (run / first["file"]).read_bytes()
-    assert data["beside"] is False
 
 
 def test_a_strip_knows_its_codes_and_shifts(data):
@@ -198,7 +198,6 @@ def test_too_many_strips_stay_in_files_beside_the_page(make_builder, tmp_path, m
     run = make_builder().add_limits().write(tmp_path / "run")
     page = write_report(run).read_text(encoding="utf-8")
     data = explorer_data(page)
-    assert data["beside"] is True
     assert all((run / source).is_file() for source in sources(data))
     strips = load_run(run).images.query("kind == 'strip'")["file"]
     inside = [base64.b64encode((run / file).read_bytes()).decode() in page for file in strips]

@@ -6,7 +6,7 @@
   const data = JSON.parse(source.textContent);
   const root = document.getElementById("explorer");
   const find = (name) => root.querySelector(`[data-role="${name}"]`);
-  const PAGE = 36, MOST_PINS = 3;
+  const PAGE = 36, MOST_PINS = 3, PIN_COLOURS = ["#0173b2", "#de8f05", "#029e73"];
   const STEPS = Math.max(3, ...data.rows.map((row) => row.strip?.shifts.length ?? 0));
   const keys = data.numbers.map(([key]) => key);
   const nothing = { moves: [], imitations: [], curve: [], facts: [], label: "", auto: "", verdict: "", attribute: "", space: "" };
@@ -84,7 +84,7 @@
     select.addEventListener("change", () => refresh());
   }
   for (const name of ["sort", "number"]) {
-    find(name).append(...data.numbers.map(([key, head, better]) => make("option", { value: key }, head + ({ lower: " ↓", higher: " ↑" }[better] ?? ""))));
+    find(name).append(...data.numbers.map(([key, head, better]) => make("option", { value: key }, head + (better ? ` (${better} is better)` : ""))));
   }
   const bound = (name, missing) => (find(name).value === "" ? missing : Number(find(name).value));
   const matches = (row) => {
@@ -107,11 +107,11 @@
     if (x === null || y === null) return (x === null) - (y === null) || a.index - b.index;
     return (state.ascending ? x - y : y - x) || a.index - b.index;
   };
-  const told = (row) => {
+  const told = (row, named = true) => {
     const key = state.sort || keys.find((name) => numberOf(row, name) !== null);
     const number = data.numbers.find(([name]) => name === key);
     const bound = key === "within" && row.least ? "≥ " : "";
-    return number ? `${number[1]} ${bound}${short(numberOf(row, key))}` : "";
+    return number ? `${named ? `${number[1]} ` : ""}${bound}${short(numberOf(row, key))}` : "";
   };
   const tile = (row) => {
     const isPinned = state.pins.includes(row);
@@ -120,14 +120,14 @@
       frame(row, null),
       make("span", { class: "name" }, dot(row), title(row), make("small", {}, ` ${row.place}${isPinned ? " · pinned" : ""}`)),
       make("span", { class: "label" }, labelOf(row) || (row.control ? "control" : "")),
-      make("span", { class: "told" }, told(row)),
+      make("span", { class: "told" }, told(row, false)),
     );
     return button;
   };
   const tileOf = (row) => [...tiles.querySelectorAll(".tile")].find((each) => each.dataset.name === row?.name);
-  const dot = (row) => {
+  const dot = (row, colour = data.colours[row.method] ?? "currentColor") => {
     const mark = make("i", { class: "dot", "aria-hidden": "true" });
-    mark.style.background = data.colours[row.method] ?? "currentColor";
+    mark.style.background = colour;
     return mark;
   };
   const tiles = find("tiles"), more = find("more");
@@ -167,7 +167,7 @@
     });
     const series = [{ label: alone ? "t" : "effect" }], bands = [];
     drawn.forEach((row, at) => {
-      const colour = data.colours[row.method] ?? css("--link");
+      const colour = alone ? data.colours[row.method] ?? css("--link") : PIN_COLOURS[state.pins.indexOf(row)];
       const dash = [[], [6, 4], [2, 3]][at];
       const line = { stroke: colour, width: 2, dash, spanGaps: true, points: { show: true, size: 6 } };
       const edge = { stroke: "transparent", width: 0, spanGaps: true, points: { show: false } };
@@ -273,9 +273,9 @@
   const showPins = () => {
     const holder = find("pins");
     holder.hidden = !state.pins.length;
-    holder.replaceChildren(...state.pins.map((row) => make(
+    holder.replaceChildren(...state.pins.map((row, at) => make(
       "div", { class: "pinned" },
-      make("p", {}, dot(row), make("b", {}, row.name), ` ${labelOf(row)} `, make("button", { type: "button", "aria-label": `unpin ${row.name}`, onclick: () => pin(row) }, "×")),
+      make("p", {}, dot(row, PIN_COLOURS[at]), make("b", {}, row.name), ` ${labelOf(row)} `, make("button", { type: "button", "aria-label": `unpin ${row.name}`, onclick: () => pin(row) }, "×")),
       make("div", { class: "frames" }, ...[...Array(row.strip?.rows ?? 1).keys()].map((code) => frame(row, code))),
       make("p", { class: "note" }, make("span", { "data-shift": row.name }, `t = ${short(shift(row))}`), ` · ${told(row)}`),
     )));
@@ -285,11 +285,13 @@
     }
   };
   const link = (row) => `#${encodeURIComponent(row.name).replaceAll("%2F", "/").replaceAll("%2B", "+")}@${Number(shift(row).toPrecision(3))}`;
-  const address = () => state.selected && history.replaceState(null, "", link(state.selected));
+  let touched = false; // what is chosen for the reader is not written into the address
+  const address = () => touched && state.selected && history.replaceState(null, "", link(state.selected));
 
   // --- what a reader does
 
   const select = (row, scroll = false) => {
+    touched = true;
     state.selected = row;
     for (const each of tiles.querySelectorAll(".tile")) each.setAttribute("aria-pressed", String(each.dataset.name === row?.name));
     showPanel();
@@ -399,6 +401,8 @@
   root.hidden = false;
   setStep(state.step);
   sorted(state.sort, state.ascending);
+  state.selected = byName.get(data.first) ?? null;
+  for (const each of tiles.querySelectorAll(".tile")) each.setAttribute("aria-pressed", String(each.dataset.name === data.first));
   showPanel();
   showPins();
   open();

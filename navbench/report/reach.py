@@ -1,0 +1,64 @@
+"""How far directions go before realism breaks, and what they cost at equal effect, as the page says it."""
+
+import math
+
+import pandas as pd
+
+from navbench.metrics.limits import BEYOND
+from navbench.report.numbers import SPACE, significant, with_stderr
+from navbench.report.tables import RunTables
+from navbench.report.views import Row
+
+
+def effect_within_limits(row: Row) -> float:
+    """The effect that both ends reach before realism breaks: a lower bound where a limit lies beyond the range.
+
+    Near t = 0 an effect goes with the square of t, as `metrics.limits` takes the KID to.
+    """
+    ends = [_effect_at_limit(row, end) for end in ("min", "max")]
+    return math.nan if any(math.isnan(effect) for effect in ends) else min(ends)
+
+
+def is_at_least(row: Row) -> bool:
+    """Whether `effect_within_limits` is a lower bound: the end that decides it lies beyond its range."""
+    ends = {end: _effect_at_limit(row, end) for end in ("min", "max")}
+    return bool(row[f"limit_{min(ends, key=ends.__getitem__)}_status"] == BEYOND)
+
+
+def _effect_at_limit(row: Row, end: str) -> float:
+    effect, status = row[f"effect_{end}"], row[f"limit_{end}_status"]
+    if status == BEYOND:
+        return effect
+    return effect * (row[f"limit_{end}"] / row[f"t_{end}"]) ** 2 if status else math.nan
+
+
+def with_equal_kid(tables: RunTables) -> pd.DataFrame:
+    """The table of directions with the KID at the effect of the comparison, and at t = 0 on the same codes."""
+    equal = tables.equal[tables.equal["metric"] == "KID"].drop_duplicates("name").set_index("name")
+    floors = tables.methods.drop_duplicates(["generator", "layer", "method"])
+    floors = floors.rename(columns={"kid_floor": "kid_at_zero", "kid_floor_stderr": "kid_at_zero_stderr"})
+    columns = ["generator", "layer", "method", "kid_at_zero", "kid_at_zero_stderr"]
+    directions = tables.directions.merge(floors[columns], how="left", on=columns[:3])
+    own = directions["name"]
+    return directions.assign(
+        kid_equal=own.map(equal["value"]).astype(float), kid_equal_stderr=own.map(equal["stderr"]).astype(float)
+    )
+
+
+def limit_words(tables: RunTables) -> str:
+    """What a limit is, in a sentence; '' of a run without any."""
+    if tables.limits.empty:
+        return ""
+    first = tables.limits.iloc[0]
+    return (
+        f"The limit, up to which realism is said to hold, is where the KID has risen as much as {first['damage']} of "
+        f"{significant(first['strength'], 2)} ({first['unit'].rpartition(', ')[2]}) raises it."
+    )
+
+
+def limit_text(row: Row, end: str) -> str:
+    """The limit at an end: '−4.1 ± 0.3', or the end of the range that it lies beyond: '≥ 9.0'; '' if unknown."""
+    status = row[f"limit_{end}_status"]
+    if status == BEYOND:
+        return f"{'≤' if end == 'min' else '≥'}{SPACE}{significant(row[f't_{end}'])}"
+    return with_stderr(row[f"limit_{end}"], row[f"limit_{end}_stderr"]) if status else ""
