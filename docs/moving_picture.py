@@ -43,9 +43,7 @@ def main(run: str, out: str) -> None:
         browser.close()
     held = len(others) // 2
     durations = [HELD_MS, *(HELD_MS if place == held else FRAME_MS for place in range(len(others)))]
-    first.save(
-        out, save_all=True, append_images=others, duration=durations, loop=0, quality=QUALITY, method=6
-    )
+    first.save(out, save_all=True, append_images=others, duration=durations, loop=0, quality=QUALITY, method=6)
 
 
 if __name__ == "__main__":

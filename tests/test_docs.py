@@ -275,4 +275,6 @@ def test_pictures_are_small():
     pictures = sorted((DOCS / "pictures").iterdir())
     assert pictures
     assert {path.suffix for path in pictures} == {".webp"}
-    assert max(path.stat().st_size for path in pictures) <= 60_000
+    sizes = {path.stem: path.stat().st_size for path in pictures}
+    assert sizes.pop("explorer") <= 200_000  # which moves
+    assert max(sizes.values()) <= 60_000

@@ -319,6 +319,8 @@ CHOICES = {
     "method": "svd",
     "shift_floor": 0.5,
     "start": "random",
+    "damage": "blur",
+    "strength": 24.0,
     "reconstructor": "resnet18",
 }
 

@@ -32,21 +32,27 @@ class LimitSettings(Settings):
 
     Attributes:
         damage: one of `metrics.damage.DAMAGES`.
-        strength: one of its strengths.
+        strength: one of its strengths; 0 for the middle one.
     """
 
     damage: str = "grain"
-    strength: float = 12.0
+    strength: float = 0.0
 
     @model_validator(mode="after")
     def _is_checked(self) -> Self:
         strengths = {damage.name: damage.strengths for damage in DAMAGES}
         if self.damage not in strengths:
             raise ValueError(f"there is no damage {self.damage!r}; there are {', '.join(strengths)}")
-        if self.strength not in strengths[self.damage]:
+        if self.strength not in (0.0, *strengths[self.damage]):
             there = ", ".join(f"{each:g}" for each in strengths[self.damage])
             raise ValueError(f"{self.damage} is not checked at strength {self.strength:g}; it is at {there}")
         return self
+
+    @property
+    def checked_strength(self) -> float:
+        """The strength, or the middle one of the damage's."""
+        (damage,) = (each for each in DAMAGES if each.name == self.damage)
+        return self.strength or damage.strengths[len(damage.strengths) // 2]
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,7 @@ class Limits(Experiment[LimitSettings, Limited]):
         settings, checked = on.settings(Limits), on.outcome(Instrument)
         assert checked is not None  # has_work
         series = checked.series()[settings.damage, KID]
-        amount = estimate.difference(series[settings.strength], series[0.0])
+        amount = estimate.difference(series[settings.checked_strength], series[0.0])
         sides = {one.name: found for one in on.plan.all_directions() if (found := _sides(on, one)) is not None}
         if not _is_risen(amount):
             return Limited(amount, {}, {})
@@ -94,7 +100,7 @@ class Limits(Experiment[LimitSettings, Limited]):
             settings = on.settings(Limits)
             yield (
                 f"How far directions of {on.generator.name} go before realism breaks is not known: {settings.damage} "
-                f"of {settings.strength:g} does not raise the KID significantly."
+                f"of {settings.checked_strength:g} does not raise the KID significantly."
             )
 
     def rows(self, on: Measurement, outcome: Limited) -> Mapping[str, Iterable[Row]]:
@@ -159,7 +165,7 @@ def _rows(on: Measurement, outcome: Limited) -> Iterator[Row]:
                 **estimated("rise", limit.rise),
                 **estimated("amount", outcome.amount),
                 "damage": settings.damage,
-                "strength": settings.strength,
+                "strength": settings.checked_strength,
                 "unit": units[settings.damage],
                 "metric": KID,
                 **along.source,

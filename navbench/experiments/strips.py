@@ -23,6 +23,8 @@ from navbench.seeds import Role
 from navbench.settings import Settings
 from navbench.work import Piece, pure
 
+_LOOKED_AT = 128
+"""Pixels of the longer side of the images among which those that are shown are chosen, at most."""
 _GROUP = 8
 """Directions of one space that share the work before the layer, and a piece."""
 
@@ -132,7 +134,7 @@ def codes_to_show(
     @torch.no_grad()
     def work(chunk: Sequence[int]) -> tuple[Tensor, Tensor]:
         images = unshifted(generator, codes_for(generator, Role.STRIP, chunk, seed), compute)
-        return images.mean(dim=(1, 2, 3)).cpu(), distance.features(images).cpu()
+        return images.mean(dim=(1, 2, 3)).cpu(), distance.features(reduced(images, _LOOKED_AT)).cpu()
 
     brightness, features = (
         torch.cat(part) for part in zip(*compute.over(range(max(candidates, count)), work), strict=True)

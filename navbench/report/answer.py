@@ -56,7 +56,7 @@ def _failing(tables: RunTables) -> list[str]:
 def _nothing(tables: RunTables, generator: str) -> str:
     """Why no direction of a generator is recommended."""
     of = tables.of(generator)
-    if tables.limits.empty:
+    if tables.limits[tables.limits["generator"] == generator].empty:
         return f"This run does not say how far directions{of} can go before realism breaks, so it recommends none."
     return f"No direction{of} but controls and sets that have not converged was measured, so none is recommended."
 
@@ -66,11 +66,19 @@ def _advice(tables: RunTables, row: Row) -> Markup:
     name = Markup('<a href="{}"><code>{}</code></a>').format(permalink(row["name"]), plain(row["name"]))
     of = f"For {row['generator']}, " if tables.several_generators else ""
     is_named = row["verdict"] == INTERPRETABLE or row["label"]
-    use = f"{of}use" if is_named else f"{of}nothing names what directions do; the one that goes furthest is"
+    use = f"{of}use" if is_named else f"{of}{_unnamed(tables, row)}"
     label = f" ({_label(row)})" if _label(row) else ""
     use = Markup("<strong>{} {}</strong>{}.").format(plain(use[:1].upper() + use[1:]), name, plain(label))
     parts = [_what(tables, row), _how_far(row), _cost(row), _imitated(tables, row)]
     return Markup("{} {}").format(use, plain(" ".join(filter(None, parts))))
+
+
+def _unnamed(tables: RunTables, row: Row) -> str:
+    """What is recommended where no direction is of one attribute."""
+    scored = row["generator"] in set(tables.attributes["generator"])
+    why = "no direction changes one attribute alone" if scored else "nothing names what directions do"
+    which = "of those with a curve, the one" if row["curved"] else "the one"
+    return f"{why}; {which} that goes furthest is"
 
 
 def _label(row: Row) -> str:
@@ -88,14 +96,19 @@ def _what(tables: RunTables, row: Row) -> str:
 
 
 def _how_far(row: Row) -> str:
-    """How far realism holds towards both ends."""
-    if row["limit_min_status"] == row["limit_max_status"] == BEYOND:
-        return f"Realism holds over its whole range, t = {significant(row['t_min'])} to {significant(row['t_max'])}."
-    low, high = (
-        f"{significant(row[f't_{end}'])}, the end of its range" if row[f"limit_{end}_status"] == BEYOND
-        else limit_text(row, end) for end in ("min", "max")
-    )  # fmt: skip
-    return f"Realism holds up to t = {high}, and down to {low}."
+    """How far realism holds towards both ends; beyond a range it is not known, and within it a break may be missed."""
+    beyond = {end: row[f"limit_{end}_status"] == BEYOND for end in ("min", "max")}
+    ends = {end: significant(row[f"t_{end}"]) for end in beyond}
+    if all(beyond.values()):
+        return f"No break of realism is shown within its range, t = {ends['min']} to {ends['max']}."
+    if not any(beyond.values()):
+        return f"Realism holds from t = {limit_text(row, 'min')} to {limit_text(row, 'max')}."
+    (known,), (other,) = ([end for end in beyond if beyond[end] is wanted] for wanted in (False, True))
+    way = {"min": "down", "max": "up"}
+    return (
+        f"Realism holds {way[known]} to t = {limit_text(row, known)}; {way[other]} to {ends[other]}, the end of its "
+        "range, no break is shown."
+    )
 
 
 def _cost(row: Row) -> str:

@@ -207,6 +207,7 @@ class Records:
         points = self._points.get(row["name"])
         if points is None:
             return []
+        points = points[points[["t", "effect", "value", "stderr"]].notna().all(axis=1)]
         curve = [[point["t"], point["effect"], point["value"], point["stderr"]] for point in points.to_dict("records")]
         if all(point[0] != 0 for point in curve) and _finite(row["kid_at_zero"]) is not None:
             curve.append([0.0, 0.0, row["kid_at_zero"], row["kid_at_zero_stderr"]])

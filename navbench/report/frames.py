@@ -45,9 +45,11 @@ def _frames(page: Page, row: dict[Any, Any], beside: bool) -> Frames:
     shifts = tuple(str(words) for words in listed_in(run / "tables" / "images.csv", row, "columns"))
     content, kind = image_bytes(run, row["file"])
     try:
-        with Image.open(io.BytesIO(content)) as image:  # which reads no more than its head
+        with Image.open(io.BytesIO(content)) as image:
             width, height = image.size
     except (OSError, SyntaxError) as error:
         raise NavbenchError(f"{run / row['file']} is not an image that can be read: {error}.") from error
+    if not shifts or row["rows"] < 1:
+        raise NavbenchError(f"{run / 'tables' / 'images.csv'} says of {row['file']!r} that it has no rows or columns.")
     source = quote(row["file"]) if beside else data_uri(content, kind)
     return Frames(source, row["rows"], shifts, round(width / len(shifts) / (height / row["rows"]), 3))

@@ -17,8 +17,8 @@ _FEW = 1000
 def picks(tables: RunTables, generator: str, count: int) -> pd.DataFrame:
     """The best directions of a generator, best first; no rows where nothing may be recommended.
 
-    Controls, sets that have not converged and generators whose instrument fails take no part. Directions with a curve
-    come before others, whose numbers are of few codes; interpretable ones before others; among these, the one comes
+    Controls, sets that have not converged and generators whose instrument fails take no part. Interpretable directions
+    come before others, then those with a curve, whose numbers are of more codes; among these, the one comes
     first whose ends both reach the largest effect before realism breaks. Each attribute, or else each method in a
     place, is there once.
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 
 from navbench.metrics.limits import BEYOND
@@ -26,10 +27,28 @@ def is_at_least(row: Row) -> bool:
 
 
 def _effect_at_limit(row: Row, end: str) -> float:
+    """By the curve, between its points; of a direction without one by the square of t."""
     effect, status = row[f"effect_{end}"], row[f"limit_{end}_status"]
     if status == BEYOND:
         return effect
+    known = row.get(f"limit_{end}_effect", math.nan)
+    if known == known:
+        return known
     return effect * (row[f"limit_{end}"] / row[f"t_{end}"]) ** 2 if status else math.nan
+
+
+def _effects_at_limits(tables: RunTables) -> dict[str, dict[str, float]]:
+    """By end and name, the effect at the limit, on lines in t² between the points of the curve."""
+    curves = tables.curves[(tables.curves["metric"] == "KID") & tables.curves["effect"].notna()]
+    limits = tables.directions.set_index("name")
+    found: dict[str, dict[str, float]] = {"min": {}, "max": {}}
+    for name, points in curves.groupby("name", sort=False):
+        for end, sign in (("min", -1), ("max", 1)):
+            side = points[points["t"] * sign >= 0].sort_values("t", key=abs)
+            limit = limits.loc[name, f"limit_{end}"] if name in limits.index else math.nan
+            if limit == limit and len(side) > 1:
+                found[end][str(name)] = float(np.interp(limit**2, side["t"] ** 2, side["effect"]))
+    return found
 
 
 def with_equal_kid(tables: RunTables) -> pd.DataFrame:
@@ -40,8 +59,12 @@ def with_equal_kid(tables: RunTables) -> pd.DataFrame:
     columns = ["generator", "layer", "method", "kid_at_zero", "kid_at_zero_stderr"]
     directions = tables.directions.merge(floors[columns], how="left", on=columns[:3])
     own = directions["name"]
+    effects = _effects_at_limits(tables)
     return directions.assign(
-        kid_equal=own.map(equal["value"]).astype(float), kid_equal_stderr=own.map(equal["stderr"]).astype(float)
+        limit_min_effect=own.map(effects["min"]).astype(float),
+        limit_max_effect=own.map(effects["max"]).astype(float),
+        kid_equal=own.map(equal["value"]).astype(float),
+        kid_equal_stderr=own.map(equal["stderr"]).astype(float),
     )
 
 

@@ -99,7 +99,7 @@ def test_a_damage_that_is_not_checked_is_refused(values, words):
 
 def test_the_default_is_a_damage_that_is_checked():
     strengths = {damage.name: damage.strengths for damage in DAMAGES}
-    assert LimitSettings().strength in strengths[LimitSettings().damage]
+    assert LimitSettings().checked_strength == strengths["grain"][1]
 
 
 def test_a_damage_that_the_instrument_does_not_see_gives_no_limits_but_a_sentence(tmp_path, sets):

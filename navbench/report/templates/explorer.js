@@ -183,7 +183,7 @@
       series, bands,
       hooks: { drawClear: [(plot) => alone && shade(plot, drawn[0])], draw: [(plot) => alone && mark(plot, drawn[0])] },
     };
-    queueMicrotask(() => { holder.plot = new uPlot(options, uPlot.join(tables), holder); });
+    queueMicrotask(() => { if (holder.isConnected) holder.plot = new uPlot(options, uPlot.join(tables), holder); });
     return holder;
   };
   const described = (drawn, alone) => drawn.map((row) => {
@@ -244,15 +244,17 @@
     return make("div", {}, make("h4", {}, "Could a latent code do it? What the best imitation leaves of the edit"), make("ul", {}, ...list));
   };
   const heat = (row) => row.heat ? make("figure", { class: "heat" }, make("img", { src: row.heat.source, alt: `Where ${row.name} changes images`, width: 128, height: 128 }), make("figcaption", {}, `Where it changes images; brightest ${row.heat.top}`)) : null;
-  const commands = (row) => make("div", {}, make("h4", {}, "Use it"), make("pre", { tabindex: "0", "data-commands": row.name }, commandsOf(row)));
+  const commands = (row) => !/^[\w.+/-]+$/.test(row.name) ? null : make("div", {}, make("h4", {}, "Use it"), make("pre", { tabindex: "0", "data-commands": row.name }, commandsOf(row)));
   const commandsOf = (row) => [
     `navbench show ${row.name} --t ${Number(shift(row).toPrecision(3))} --out strip.png`,
     `navbench edit photo.png --direction ${row.name}`,
     `direction = navbench.load_direction("${row.name}")`,
   ].join("\n");
+  const destroyPlots = (within) => within.querySelectorAll(".curve").forEach((holder) => holder.plot?.destroy());
   const panel = find("panel");
   const showPanel = () => {
     const row = state.selected;
+    destroyPlots(panel);
     if (!row) {
       panel.replaceChildren(make("p", { class: "absent" }, "Choose a direction: its codes, curve, numbers and commands stand here."));
       return;
@@ -265,7 +267,7 @@
       make("p", { class: "acts" }, make("button", { type: "button", "data-role": "pin", "aria-pressed": String(isPinned), onclick: () => pin(row) }, isPinned ? "Unpin" : "Pin to compare"), " ", make("a", { href: link(row) }, "link to this")),
       rowsOfCodes(row),
       curve([row]),
-      row.curve.length ? make("p", { class: "note" }, `${row.limit || row.status ? "Green: where realism holds. " : ""}Band: ± 1.96 standard errors. ${data.setting[row.generator] ?? ""}`) : null,
+      row.curve.length ? make("p", { class: "note" }, `${edges(row).every((edge) => edge !== null) ? "Green: where no break of realism is shown. " : ""}Band: ± 1.96 standard errors. ${data.setting[row.generator] ?? ""}`) : null,
       make("dl", { class: "numbers terms" }, ...row.facts.map(([term, value]) => make("div", {}, make("dt", {}, term), make("dd", {}, value)))),
       moves(row), imitations(row), heat(row), commands(row),
     ].filter(Boolean));
@@ -273,6 +275,7 @@
   const showPins = () => {
     const holder = find("pins");
     holder.hidden = !state.pins.length;
+    destroyPlots(holder);
     holder.replaceChildren(...state.pins.map((row, at) => make(
       "div", { class: "pinned" },
       make("p", {}, dot(row, PIN_COLOURS[at]), make("b", {}, row.name), ` ${labelOf(row)} `, make("button", { type: "button", "aria-label": `unpin ${row.name}`, onclick: () => pin(row) }, "×")),
@@ -312,7 +315,9 @@
   };
   const slider = find("t");
   const setStep = (step) => {
+    const before = state.step;
     state.step = Math.min(Math.max(step, 0), STEPS - 1);
+    if (state.step === before && find("share").textContent) return;
     slider.value = state.step;
     slider.setAttribute("aria-valuetext", `${percent(share())} of the range`);
     find("share").textContent = percent(share());
