@@ -40,12 +40,12 @@ def _effect_at_limit(row: Row, end: str) -> float:
 def _effects_at_limits(tables: RunTables) -> dict[str, dict[str, float]]:
     """By end and name, the effect at the limit, on lines in t² between the points of the curve."""
     curves = tables.curves[(tables.curves["metric"] == "KID") & tables.curves["effect"].notna()]
-    limits = tables.directions.set_index("name")
+    limits = {row["name"]: row for row in tables.directions.to_dict("records")}
     found: dict[str, dict[str, float]] = {"min": {}, "max": {}}
     for name, points in curves.groupby("name", sort=False):
         for end, sign in (("min", -1), ("max", 1)):
             side = points[points["t"] * sign >= 0].sort_values("t", key=abs)
-            limit = limits.loc[name, f"limit_{end}"] if name in limits.index else math.nan
+            limit = limits[name][f"limit_{end}"] if name in limits else math.nan
             if limit == limit and len(side) > 1:
                 found[end][str(name)] = float(np.interp(limit**2, side["t"] ** 2, side["effect"]))
     return found
