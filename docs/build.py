@@ -108,6 +108,11 @@ ON_DEMAND = {"mermaid", "glightbox", "arithmatex", "pyodide"}
 """Classes for which the theme's script loads something from another server."""
 
 
+def _is_direction(link: str) -> bool:
+    """Whether it opens a direction in a report's explorer, whose script knows its name; no anchor has a slash."""
+    return link.startswith("#") and "/" in link
+
+
 def faults(site: Path) -> Iterator[str]:
     """Sentences about links that lead nowhere, and about what is loaded from elsewhere."""
     pages = {path: _read(path) for path in sorted(site.rglob("*.html"))}
@@ -116,7 +121,8 @@ def faults(site: Path) -> Iterator[str]:
         yield from (f"{name} loads {each}" for each in page.loads if re.match(r"(?i)(https?:)?//", each))
         yield from (f"{name} has a {each}, whose script is loaded" for each in sorted(page.classes & ON_DEMAND))
         if name.name != "404.html":
-            links = [*page.links, *page.loads]
+            own = (link for link in page.links if not _is_direction(link))
+            links = [*own, *page.loads]
             yield from (f"{name}: {link} leads nowhere" for link in links if _is_lost(link, path, site, pages))
     for path in sorted(site.rglob("*.css")):
         for found in re.findall(r"(?:url\(|@import)\s*[\"']?((?:https?:)?//[^\"')]+)", path.read_text()):
