@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 
 _JSON = (
-    "an object with findings (per generator generator, direction, label, verdict, effect, kid, kid_stderr, kid_rise, "
-    "area50, unexplained_fraction, imitated_in, instrument), not_converged, the names of sets, and report, the page"
+    "an object with findings (per generator generator, direction, label, verdict, from, to, effect, kid, "
+    "kid_stderr, kid_rise, area50, unexplained_fraction, imitated_in, instrument), not_converged, the names of sets, "
+    "and report, the page"
 )
 
 
