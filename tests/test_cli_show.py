@@ -219,7 +219,7 @@ TRUE = {"COLORTERM": "truecolor"}
         ({"TERM": "xterm-256color"}, None),
         ({"TERM": "xterm-256color", "NO_COLOR": "1", **TRUE}, None),
         ({"TERM": "dumb", **TRUE}, None),
-        ({"TERM": "xterm-kitty", "TMUX": "/tmp/tmux"}, None),
+        ({"TERM": "xterm-kitty", "TMUX": "socket,1,0"}, None),
         ({"TERM": "tmux-256color", "TERM_PROGRAM": "iTerm.app", **TRUE}, "blocks"),
         ({"TERM": "xterm", "NAVBENCH_PICTURES": "sixel"}, "sixel"),
         ({"TERM": "xterm-kitty", "NAVBENCH_PICTURES": "none"}, None),

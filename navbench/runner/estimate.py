@@ -59,7 +59,7 @@ def expected(
         pieces = _rehearsed(run, opened, time.monotonic() + rehearsal)
         shown = [piece for piece in pieces if piece.stage]  # others come between stages, which the bar cannot see
         return _priced(run, shown, time.monotonic() + trials)
-    except Exception:
+    except Exception:  # of plugins, too: the run meets it itself and tells it, and the bar goes without an estimate
         return {}
 
 
