@@ -190,13 +190,13 @@ class Sheets:
 
     Attributes:
         codes: indices of the codes that the rows of strips are of.
-        strips: each with its direction and shifts.
+        strips: directions of one space, each time with the piece of their strips, which are read one at a time.
         looped: names of the directions whose strips are also written as loops.
     """
 
     samples: Strip
     codes: Sequence[int]
-    strips: Sequence[tuple[Direction, Sequence[float], Strip]]
+    strips: Sequence[tuple[Sequence[Direction], Piece[StripsOfSet]]]
     looped: frozenset[str]
 
 
@@ -220,20 +220,21 @@ class Strips(Experiment[StripSettings, Sheets]):
             )
             for group in groups
         ]
-        strips = [
-            (one, one.shifts(settings.shifts).tolist(), Strip(images))
-            for group, made in zip(groups, on.pieces(pieces, "strips"), strict=True)
-            for one, images in zip(group, made.images, strict=True)
-        ]
-        return Sheets(sheet, codes, strips, frozenset(one.name for one in on.leading(settings.directions)))
+        on.keep(pieces, "strips")
+        looped = frozenset(one.name for one in on.leading(settings.directions))
+        return Sheets(sheet, codes, list(zip(groups, pieces, strict=True)), looped)
 
     def files(self, on: Measurement, outcome: Sheets) -> Iterable[File]:
         """Sheets and loops."""
         yield samples_file(on.generator, outcome.samples.images)
-        for direction, shifts, sheet in outcome.strips:
-            yield strip_file(direction, shifts, sheet.images)
-            if direction.name in outcome.looped:
-                yield from loop_files(direction, shifts, sheet.images)
+        points = on.settings(Strips).shifts
+        for group, piece in outcome.strips:
+            (made,) = on.pieces([piece])
+            for direction, images in zip(group, made.images, strict=True):
+                shifts = direction.shifts(points).tolist()
+                yield strip_file(direction, shifts, images)
+                if direction.name in outcome.looped:
+                    yield from loop_files(direction, shifts, images)
 
     def facts(self, on: Measurement, outcome: Sheets) -> Mapping[str, object]:
         """Which codes are shown, and by what rule."""
