@@ -214,14 +214,22 @@ def edit(direction: Edit, t: float, codes: Codes | Sequence[int] = range(4), see
     return direction.prepare(drawn)(t)
 
 
-def strip(direction: Edit, *, shifts: int = 7, codes: int = 3, seed: int = 0) -> Image.Image:
+def strip(direction: Edit, *, shifts: int = 7, codes: int | Sequence[int] = 3, seed: int = 0) -> Image.Image:
     """Image sequences along t: a row per code, a column per shift from t_min over 0 to t_max.
+
+    `codes` are the first so many, or those of these numbers, as the report of a run names the ones that it shows.
 
     >>> nb.strip(nb.load_direction("faces/svd/main.6/0"), shifts=3, codes=2).size
     (192, 128)
     """
-    check_counts(codes=(codes, 1))
-    return sheet(strips.strip(direction, direction.direction.shifts(shifts).tolist(), codes, seed).images)
+    grid = direction.direction.shifts(shifts).tolist()
+    return sheet(strips.rendered(direction, grid, _indices(codes), seed))
+
+
+def _indices(codes: int | Sequence[int]) -> Sequence[int]:
+    """The numbers of codes."""
+    check_counts(codes=(codes if isinstance(codes, int) else len(codes), 1))
+    return range(codes) if isinstance(codes, int) else codes
 
 
 @dataclass(frozen=True)
@@ -261,15 +269,14 @@ class Animation:
         return display.tag(self._encoded("webp"), "image/webp", "images as t goes to and fro over its range")
 
 
-def animation(direction: Edit, *, shifts: int = 15, codes: int = 3, seed: int = 0) -> Animation:
-    """Images of some codes side by side as t goes to and fro between t_min and t_max.
+def animation(direction: Edit, *, shifts: int = 15, codes: int | Sequence[int] = 3, seed: int = 0) -> Animation:
+    """Images of some codes, as for `strip`, side by side as t goes to and fro between t_min and t_max.
 
     >>> nb.animation(nb.load_direction("faces/svd/main.6/0"), shifts=3, codes=2)
     Animation(4 frames, 128x84)
     """
-    check_counts(codes=(codes, 1))
     grid = direction.direction.shifts(shifts).tolist()
-    return Animation(tuple(frames(strips.strip(direction, grid, codes, seed).images, grid)))
+    return Animation(tuple(frames(strips.rendered(direction, grid, _indices(codes), seed), grid)))
 
 
 def plot_curve(frame: pd.DataFrame) -> Figure:

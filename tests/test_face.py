@@ -207,7 +207,8 @@ def test_a_direction_that_was_found_is_bound_to_its_generator():
 
 
 def test_an_animation_is_that_of_a_run(finished, direction, tmp_path):
-    made = nb.animation(direction, shifts=3, codes=2)
+    shown = finished.manifest.facts["shown_codes"]["toy.make"]
+    made = nb.animation(direction, shifts=3, codes=shown)
     assert (repr(made), len(made.frames)) == ("Animation(4 frames, 96x44)", 4)
     made.save(tmp_path / "loop.webp")
     (file,) = (name for name in nb.open_run(finished.folder).pictures("animation") if "svd-up-0" in name)
@@ -274,7 +275,7 @@ def test_a_run_is_short_and_shows_its_tables_its_strips_and_its_report(finished,
     assert len(repr(run)) < 200
     shown = run._repr_html_()
     assert ["curves", f"{len(run['curves'])} rows"] in cells(shown)
-    assert shown.count("data:image/webp") == len(run.pictures()) == 2
+    assert shown.count("data:image/webp") == len(run.pictures()) == 4
     assert "navbench report" in shown
     assert isinstance(run["methods"], pd.DataFrame)
 
