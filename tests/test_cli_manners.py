@@ -345,7 +345,8 @@ def told(tables, generator):
 def test_the_best_direction_is_what_the_report_recommends_first(quick, generator):
     row, (best,) = told(quick, generator), picks(quick, generator, 1).to_dict("records")
     assert (row["direction"], row["label"]) == (best["name"], best["label"] or best["auto_label"])
-    assert (row["from"], row["to"]) == (limit_text(best, "min"), limit_text(best, "max"))
+    assert [limit_text(row, end) for end in ("min", "max")] == [limit_text(best, end) for end in ("min", "max")]
+    assert (row["limit_min"], row["t_max"]) == (pytest.approx(best["limit_min"], nan_ok=True), best["t_max"])
     equal = quick.equal[quick.equal["metric"] == "KID"].set_index("name")["value"]
     floor = quick.methods.loc[quick.methods["generator"] == generator, "kid_floor"].iloc[0]
     assert row["kid"] == equal[row["direction"]]

@@ -16,8 +16,10 @@ from navbench.report.tables import RunTables
 from navbench.report.views import metric_names
 from navbench.words import NOT_CONVERGED
 
+_LIMITS = ("t_min", "t_max", *(f"limit_{end}{part}" for end in ("min", "max") for part in ("", "_stderr", "_status")))
+"""How far realism holds, as the columns of the table of directions."""
 KEYS = (
-    *("generator", "direction", "label", "verdict", "from", "to", "effect", "kid", "kid_stderr", "kid_rise", "area50"),
+    *("generator", "direction", "label", "verdict", *_LIMITS, "effect", "kid", "kid_stderr", "kid_rise", "area50"),
     *("unexplained_fraction", "imitated_in", "instrument"),
 )
 """Of a finding, as JSON."""
@@ -36,7 +38,8 @@ def findings(tables: RunTables) -> list[dict[str, Any]]:
 
 def _finding(tables: RunTables, generator: str) -> dict[str, Any]:
     """What the report recommends first (`report.picks`)."""
-    nothing = {"direction": "", "label": "", "verdict": "", "from": "", "to": "", "imitated_in": ""}
+    nothing = {"direction": "", "label": "", "verdict": "", "imitated_in": ""}
+    nothing |= {"limit_min_status": "", "limit_max_status": ""}
     empty = {**dict.fromkeys(KEYS, float("nan")), **nothing, "generator": generator}
     empty["instrument"] = instrument_words(tables, generator)
     best = next(iter(picks(tables, generator, 1).to_dict("records")), None)
@@ -49,8 +52,7 @@ def _finding(tables: RunTables, generator: str) -> dict[str, Any]:
         "direction": best["name"],
         "label": best["label"] or best["auto_label"],
         "verdict": best["verdict"],
-        "from": limit_text(best, "min"),
-        "to": limit_text(best, "max"),
+        **{key: best[key] for key in _LIMITS},
         "effect": best["within"],
         "kid": best["kid_equal"],
         "kid_stderr": best["kid_equal_stderr"],
@@ -96,8 +98,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["generator"],
         row["direction"] or "none to name",
         row["label"] or NOTHING,
-        row["from"] or NOTHING,
-        row["to"] or NOTHING,
+        limit_text(row, "min") or NOTHING,
+        limit_text(row, "max") or NOTHING,
         with_stderr(row["kid"], row["kid_stderr"]),
         significant(row["kid_rise"], 2),
         significant(row["area50"], 2),

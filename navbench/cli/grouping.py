@@ -7,10 +7,11 @@ GROUPS = {
     "Directions": ("direction", "method", "layer", "latent", "space", "target", "calibrate", "rediscover", "directions",
                    "run", "eigenvectors", "annotation"),
     "Measurement": ("reference", "resize", "extractor", "extractor-weights", "scorer", "distance", "racing"),
+    "Names": ("names", "export", "agreement", "key"),
     "Pictures": ("t", "picture"),
-    "Sizes": ("preset", "samples", "shifts", "codes", "held-out", "steps", "count", "top", "images", "seed"),
-    "Computing": ("device", "workers", "ray", "precision", "batch"),
-    "Output": ("out", "card", "fresh", "force", "csv", "json", "quiet"),
+    "Sizes": ("preset", "samples", "shifts", "rows", "codes", "held-out", "steps", "count", "top", "images", "seed"),
+    "Computing": ("device", "workers", "ray", "precision", "batch", "port"),
+    "Output": ("out", "open", "card", "fresh", "force", "csv", "json", "quiet"),
 }  # fmt: skip
 """What options are about -> their names, the same in every command."""
 REST = "Options"

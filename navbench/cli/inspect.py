@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from navbench.cli.common import checkpoint_options, directions_option, example
+from navbench.cli.grouping import Command
 from navbench.cli.loading import loading
 from navbench.cli.output import console, folding
 from navbench.errors import NavbenchError
@@ -23,7 +24,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _PLACE = click.Path(path_type=Path)
 
 
-@click.command("inspect", cls=click.Command, **example("navbench inspect cars/hybrid --names my-names.csv"))
+@click.command("inspect", cls=Command, **example("navbench inspect cars/hybrid --names my-names.csv"))
 @click.argument("what", metavar="[GENERATOR | SET...]", nargs=-1)
 @click.option("--generator", help="Its file or 'package.module:callable', if it is not installed by its name.")
 @click.option("--names", type=_FILE, help="A file for names and ranges. Default: the sets' own, if they are yours.")

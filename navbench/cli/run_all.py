@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 
 _JSON = (
-    "an object with findings (per generator generator, direction, label, verdict, from, to, effect, kid, "
-    "kid_stderr, kid_rise, area50, unexplained_fraction, imitated_in, instrument), not_converged, the names of sets, "
-    "and report, the page"
+    "an object with findings (per generator generator, direction, label, verdict, t_min, t_max, limit_min, "
+    "limit_min_stderr, limit_min_status, limit_max, limit_max_stderr, limit_max_status, effect, kid, kid_stderr, "
+    "kid_rise, area50, unexplained_fraction, imitated_in, instrument), not_converged, the names of sets, and report, "
+    "the page"
 )
 
 

@@ -87,13 +87,12 @@ class Figure(Block):
 
 @dataclass(frozen=True)
 class Sheet(Block):
-    """A picture that is a grid of images, with the captions of its columns; `name` is of the direction it shows."""
+    """A picture that is a grid of images, with the captions of its columns."""
 
     picture: Picture
     rows: int
     columns: tuple[str, ...]
     caption: str = ""
-    name: str = ""
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,8 @@ def direction_curve(curve: pd.DataFrame) -> Figure:
 
 
 @styled
-def method_dots(rows: pd.DataFrame, column: str, stderr: str, axis: str, at_zero: float = float("nan")) -> Figure:
-    """One number of every method with its 95 % band, a panel per layer; `at_zero` is that of unshifted images.
+def method_dots(rows: pd.DataFrame, column: str, stderr: str, axis: str) -> Figure:
+    """One number of every method with its 95 % band, a panel per layer.
 
     Controls have hollow marks.
     """
@@ -73,8 +73,6 @@ def method_dots(rows: pd.DataFrame, column: str, stderr: str, axis: str, at_zero
             shade = colour(row["method"])
             face = "none" if row["is_control"] else shade
             axes.errorbar(row[column], line, xerr=reach, fmt="o", color=shade, markerfacecolor=face, capsize=3)
-        if np.isfinite(at_zero):
-            axes.axvline(at_zero, color=MUTED, linestyle=":", linewidth=1.1)
         name_methods(axes, method_names(rows, order), place)
     label_edges(grid, axis, "")
     return finish(figure)

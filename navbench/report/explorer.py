@@ -136,6 +136,11 @@ class Records:
         return directions.assign(failed=is_failed)
 
     @cached_property
+    def _untrusted(self) -> set[str]:
+        """The generators whose instrument fails."""
+        return {name for name in self.rows["generator"].unique() if not trusted(self._tables, name)}
+
+    @cached_property
     def _kernel(self) -> pd.DataFrame:
         """The KID of directions along t: of curves, of directions without one of the ends."""
         curves, ends = (
@@ -182,7 +187,7 @@ class Records:
             "attribute": row["attribute"],
             "control": bool(row["is_control"]),
             "failed": bool(row["failed"]),
-            "untrusted": not trusted(self._tables, row["generator"]),
+            "untrusted": row["generator"] in self._untrusted,
             "t": [row["t_min"], row["t_max"]],
             "least": is_at_least(row),
             "numbers": [_finite(number.value(row)) for number in known],

@@ -12,7 +12,7 @@ from navbench.report.tables import RunTables
 from navbench.report.views import metric_names
 
 _MANY, _FRUGAL_QUALITY = 24, 60
-"""From that many measured directions on, a page leaves animations to the folder, and compresses strips harder."""
+"""From that many measured directions on, a page compresses its sheets harder."""
 _SHOWN = {
     "reproduction": "{name} and its imitations, {rows} codes, one per row.",
     "samples": "Unshifted images of {generator}.",
@@ -49,18 +49,26 @@ class Page:
         """What the Fréchet and the kernel distance are called."""
         return metric_names(self.tables.curved if len(self.tables.curved) else self.tables.methods)
 
-    def sheets(self, kind: str, name: str | None = None) -> tuple[Sheet, ...]:
-        """The sheets of a kind of images.csv; of one direction only, if it is named."""
+    def sheets(self, kind: str) -> tuple[Sheet, ...]:
+        """The sheets of a kind of images.csv."""
         if kind not in self._sheets:
             images = self.tables.images
             rows = images[images["kind"] == kind].fillna({"rows": 1}).astype({"rows": int}).to_dict("records")
             self._sheets[kind] = tuple(self._sheet(row) for row in rows)
-        return tuple(sheet for sheet in self._sheets[kind] if name in (None, sheet.name))
+        return self._sheets[kind]
 
-    def size_of(self, file: str) -> int:
-        """Bytes of an image that images.csv names; 0 if it is missing, which is told where it is read."""
-        path = image_path(self.tables.run, file)
-        return path.stat().st_size if path.is_file() else 0
+    @cached_property
+    def strip_rows(self) -> dict[str, dict[Any, Any]]:
+        """The rows of images.csv that are of strips, by the direction's name."""
+        images = self.tables.images
+        strips = images[images["kind"] == "strip"].drop_duplicates("name").fillna({"rows": 1}).astype({"rows": int})
+        return {row["name"]: row for row in strips.to_dict("records")}
+
+    @cached_property
+    def strip_bytes(self) -> int:
+        """Of all strips; what is missing is told where it is read."""
+        paths = (image_path(self.tables.run, row["file"]) for row in self.strip_rows.values())
+        return sum(path.stat().st_size for path in paths if path.is_file())
 
     @cached_property
     def heatmaps(self) -> dict[str, Heatmap]:

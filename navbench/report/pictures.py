@@ -54,7 +54,7 @@ def read_sheet(run: Path, row: dict[Any, Any], alt: str, caption: str = "", qual
     if len(copy) < len(content):
         content, kind = copy, _TYPES[".webp"]
     picture = Picture(data_uri(content, kind), width, height, alt)
-    return Sheet(picture, row["rows"], columns, caption, row["name"])
+    return Sheet(picture, row["rows"], columns, caption)
 
 
 def image_bytes(run: Path, file: str) -> tuple[bytes, str]:

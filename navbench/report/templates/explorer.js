@@ -87,16 +87,19 @@
     find(name).append(...data.numbers.map(([key, head, better]) => make("option", { value: key }, head + (better ? ` (${better} is better)` : ""))));
   }
   const bound = (name, missing) => (find(name).value === "" ? missing : Number(find(name).value));
-  const matches = (row) => {
-    if (find("controls").checked === false && row.control) return false;
-    if (filters.some((select) => select.value && row[select.dataset.filter] !== select.value)) return false;
+  const matcher = () => {
+    const hasControls = find("controls").checked;
+    const wanted = filters.filter((select) => select.value).map((select) => [select.dataset.filter, select.value]);
     const words = find("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const text = [row.name, row.label, row.auto, row.attribute, row.verdict].join(" ").toLowerCase();
-    if (!words.every((word) => text.includes(word))) return false;
     const key = find("number").value, low = bound("low", -Infinity), high = bound("high", Infinity);
-    if (!key || (low === -Infinity && high === Infinity)) return true;
-    const value = numberOf(row, key);
-    return value !== null && value >= low && value <= high;
+    const isBounded = key && (low !== -Infinity || high !== Infinity);
+    return (row) => {
+      if ((row.control && !hasControls) || wanted.some(([field, value]) => row[field] !== value)) return false;
+      const text = [row.name, row.label, row.auto, row.attribute, row.verdict].join(" ").toLowerCase();
+      if (!words.every((word) => text.includes(word))) return false;
+      const value = isBounded ? numberOf(row, key) : null;
+      return !isBounded || (value !== null && value >= low && value <= high);
+    };
   };
   const generators = [...new Set(rows.map((row) => row.generator))];
   const order = (a, b) => {
@@ -143,7 +146,7 @@
     more.hidden = state.drawn >= state.shown.length;
   };
   const refresh = () => {
-    state.shown = rows.filter(matches).sort(order);
+    state.shown = rows.filter(matcher()).sort(order);
     state.drawn = 0;
     tiles.replaceChildren();
     draw(PAGE);
@@ -396,7 +399,7 @@
       const part = Number(t) < 0 ? -Number(t) / row.t[0] : Number(t) / row.t[1];
       setStep(Math.round(((Math.min(Math.max(Number(t) < 0 ? -Math.abs(part) : part, -1), 1) + 1) / 2) * (STEPS - 1)));
     }
-    if (!matches(row)) reset();
+    if (!matcher()(row)) reset();
     while (state.drawn <= state.shown.indexOf(row)) draw(PAGE);
     select(row);
     root.scrollIntoView();
