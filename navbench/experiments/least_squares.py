@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.optimize import OptimizeResult, minimize
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from navbench.compute import Compute
@@ -106,7 +107,9 @@ def _descend(
             raise StopIteration
 
     options = {"maxiter": steps, "maxcor": corrections, "ftol": 1e-7, "gtol": 0.0}
-    end = minimize(objective, start, jac=True, method="L-BFGS-B", callback=log, options=options)
+    # After a call, threads of OpenBLAS spin for a while, which takes the cores from torch's, that do the work.
+    with ThreadpoolController().select(internal_api="openblas").limit(limits=1):
+        end = minimize(objective, start, jac=True, method="L-BFGS-B", callback=log, options=options)
     report(steps, steps, f"unexplained fraction {curve[-1]:.3f}")
     return end.x, curve, has_stopped_falling(curve) or bool(end.success)
 
