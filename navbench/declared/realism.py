@@ -50,7 +50,7 @@ def _limit(end: str) -> tuple[Column, ...]:
             "`limits.csv`)",
             empty=True,
         ),
-        text(f"limit_{end}_status", "'within' the range, or 'beyond' it, where it is not known", empty=True),
+        text(f"limit_{end}_status", "'within' the range, 'beyond' it, or 'undecided' (see `limits.csv`)", empty=True),
     )
 
 
@@ -253,11 +253,15 @@ LIMITS = Table(
         number("t_end", "the shift there"),
         *estimated(
             "limit",
-            "the shift at which the KID has risen so far, on a line in t² between measured shifts; empty beyond the "
-            "range",
+            "the shift at which the KID has risen so far, on a line in t² between measured shifts; empty unless it "
+            "lies within the range",
             empty=True,
         ),
-        text("status", "'within' the range, or 'beyond' it"),
+        text(
+            "status",
+            "'within' the range; 'beyond' it, where the KID has risen significantly less (95 %) at each measured "
+            "shift; else 'undecided'",
+        ),
         *estimated("rise", "the KID at that end less that at t = 0"),
         *estimated("amount", "the KID of damaged images less that of the same images undamaged"),
         text("damage", "the damage, as in `instrument.csv`"),

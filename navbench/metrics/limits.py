@@ -10,8 +10,14 @@ from torch import Tensor
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate, variance
 
-WITHIN, BEYOND = "within", "beyond"
-"""Whether the limit lies within the measured range; beyond it, it is not extrapolated."""
+WITHIN, BEYOND, UNDECIDED = "within", "beyond", "undecided"
+"""Whether the limit lies within the measured range; beyond it, it is not extrapolated.
+
+Beyond is what has risen significantly less than the amount (95 %) at each measured shift; what has not risen so far,
+but not significantly less either, is undecided.
+"""
+_BAND = 1.96
+"""Standard errors to either side of a number."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +25,9 @@ class Limit:
     """The limit of t at one end.
 
     Attributes:
-        t: the shift, with its sign; NaN if it lies beyond the range.
+        t: the shift, with its sign; NaN unless it lies within the range.
         stderr: its standard error, of the codes and of the amount; NaN likewise.
-        status: `WITHIN` or `BEYOND`.
+        status: `WITHIN`, `BEYOND` or `UNDECIDED`.
         rise: of the distance at the end of the range, from t = 0.
     """
 
@@ -53,4 +59,5 @@ def limit_along(shifts: Sequence[float], values: Sequence[Estimate], amount: Est
             moved: Tensor = -per_rise * ((1 - share) * near.influence + share * far.influence)
             spread = variance(moved) + (per_rise * amount.stderr) ** 2
             return Limit(t, math.sqrt(spread), WITHIN, rises[-1])
-    return Limit(math.nan, math.nan, BEYOND, rises[-1])
+    is_less = all(rise.value + _BAND * math.hypot(rise.stderr, amount.stderr) < amount.value for rise in rises[1:])
+    return Limit(math.nan, math.nan, BEYOND if is_less else UNDECIDED, rises[-1])

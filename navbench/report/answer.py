@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from navbench.declared.shared import IMITATORS
-from navbench.metrics.limits import BEYOND
+from navbench.metrics.limits import BEYOND, UNDECIDED, WITHIN
 from navbench.report.blocks import Block, Chips, Details, Pick, Picks, Words
 from navbench.report.frames import strip_of
 from navbench.report.instrument import refusals
-from navbench.report.numbers import LATENT, percent, plain, significant, with_stderr
+from navbench.report.numbers import LATENT, capital, percent, plain, significant, with_stderr
 from navbench.report.page import Page
 from navbench.report.picks import INTERPRETABLE, doubts, picks
 from navbench.report.provenance import shown_codes_words
@@ -97,18 +97,25 @@ def _what(tables: RunTables, row: Row) -> str:
 
 def _how_far(row: Row) -> str:
     """How far realism holds towards both ends; beyond a range it is not known, and within it a break may be missed."""
-    beyond = {end: row[f"limit_{end}_status"] == BEYOND for end in ("min", "max")}
-    ends = {end: significant(row[f"t_{end}"]) for end in beyond}
-    if all(beyond.values()):
-        return f"No break of realism is shown within its range, t = {ends['min']} to {ends['max']}."
-    if not any(beyond.values()):
+    status = {end: row[f"limit_{end}_status"] for end in ("min", "max")}
+    ends = {end: significant(row[f"t_{end}"]) for end in status}
+    if set(status.values()) == {WITHIN}:
         return f"Realism holds from t = {limit_text(row, 'min')} to {limit_text(row, 'max')}."
-    (known,), (other,) = ([end for end in beyond if beyond[end] is wanted] for wanted in (False, True))
-    way = {"min": "down", "max": "up"}
-    return (
-        f"Realism holds {way[known]} to t = {limit_text(row, known)}; {way[other]} to {ends[other]}, the end of its "
-        "range, no break is shown."
-    )
+    if set(status.values()) == {BEYOND}:
+        return f"No break of realism is shown within its range, t = {ends['min']} to {ends['max']}."
+    if set(status.values()) == {UNDECIDED}:
+        return f"Whether realism breaks within its range, t = {ends['min']} to {ends['max']}, is undecided."
+    told = sorted(status, key=lambda end: (WITHIN, BEYOND, UNDECIDED).index(status[end]))
+    return f"{capital('; '.join(_towards(row, end) for end in told))}."
+
+
+def _towards(row: Row, end: str) -> str:
+    """How far realism holds towards one end."""
+    status, way = row[f"limit_{end}_status"], {"min": "down", "max": "up"}[end]
+    if status == WITHIN:
+        return f"realism holds {way} to t = {limit_text(row, end)}"
+    far = f"{way} to {significant(row[f't_{end}'])}, the end of its range,"
+    return f"{far} no break is shown" if status == BEYOND else f"whether it breaks {far} is undecided"
 
 
 def _cost(row: Row) -> str:

@@ -151,9 +151,10 @@ def _setting(rows: pd.DataFrame) -> str:
 
 def plain(text: str) -> str:
     """Text without control and formatting characters, which could break XML or reorder a line."""
-    if text.isprintable():
-        return text
-    return "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in text)
+    for sign in set(text):
+        if unicodedata.category(sign)[0] == "C":
+            text = text.replace(sign, " ")
+    return text
 
 
 def _times_ten(exponent: int) -> str:

@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pandas as pd
 
-from navbench.metrics.limits import BEYOND
+from navbench.metrics.limits import BEYOND, UNDECIDED
 from navbench.report.numbers import SPACE, significant, with_stderr
 from navbench.report.tables import RunTables
 from navbench.report.views import Row
 
 
 def effect_within_limits(row: Row) -> float:
-    """The effect that both ends reach before realism breaks: a lower bound where a limit lies beyond the range.
+    """The effect that both ends reach before realism breaks: that of the end of the range where no break is shown.
 
     Near t = 0 an effect goes with the square of t, as `metrics.limits` takes the KID to.
     """
@@ -29,7 +29,7 @@ def is_at_least(row: Row) -> bool:
 def _effect_at_limit(row: Row, end: str) -> float:
     """By the curve, between its points; of a direction without one by the square of t."""
     effect, status = row[f"effect_{end}"], row[f"limit_{end}_status"]
-    if status == BEYOND:
+    if status in (BEYOND, UNDECIDED):
         return effect
     known = row.get(f"limit_{end}_effect", math.nan)
     if known == known:
@@ -80,8 +80,12 @@ def limit_words(tables: RunTables) -> str:
 
 
 def limit_text(row: Row, end: str) -> str:
-    """The limit at an end: '−4.1 ± 0.3', or the end of the range that it lies beyond: '≥ 9.0'; '' if unknown."""
+    """The limit at an end: '−4.1 ± 0.3', or the end of the range that it lies beyond: '≥ 9.0'; '' if unknown.
+
+    Where it is undecided whether it lies beyond, that follows: '≥ 9.0 (undecided)'.
+    """
     status = row[f"limit_{end}_status"]
-    if status == BEYOND:
-        return f"{'≤' if end == 'min' else '≥'}{SPACE}{significant(row[f't_{end}'])}"
+    if status in (BEYOND, UNDECIDED):
+        bound = f"{'≤' if end == 'min' else '≥'}{SPACE}{significant(row[f't_{end}'])}"
+        return bound if status == BEYOND else f"{bound}{SPACE}({UNDECIDED})"
     return with_stderr(row[f"limit_{end}"], row[f"limit_{end}_stderr"]) if status else ""

@@ -1,18 +1,21 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from analytic import Curved, LinearGenerator, Quadratic, edit, noise, wrapped
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import ThreadpoolController
 
 from navbench import spaces
 from navbench.compute import Compute
 from navbench.experiments.edit import codes_for
 from navbench.experiments.imitation import Sizes
 from navbench.experiments.imitation import solve as solve_all
-from navbench.experiments.least_squares import PATIENCE, PLATEAU, Imitation, has_stopped_falling
+from navbench.experiments.least_squares import PATIENCE, PLATEAU, Imitation, _descend, has_stopped_falling
 from navbench.experiments.strips import to_bytes
+from navbench.progress import silent
 
 LINEAR = LinearGenerator(latent_dim=3, side=4)
 IMAGES = LINEAR.map.weight  # (4, 3, 4, 4): what a unit of each input adds
@@ -250,3 +253,23 @@ def test_codes_of_the_fit_that_are_too_few_are_told():
     assert not found.agrees
     assert found.status == "more codes needed"
     assert solve(LINEAR.row(3, reachable())).status == ""
+
+
+def test_openblas_has_one_thread_while_an_offset_is_sought_and_its_own_afterwards():
+    """Its idle threads spin on the cores that torch needs: a search took 2.4 times as long."""
+
+    def threads():
+        pools = ThreadpoolController().select(internal_api="openblas").lib_controllers
+        return {pool.num_threads for pool in pools}
+
+    seen = []
+
+    def objective(x):
+        seen.append(threads())
+        return float(x @ x), 2 * x
+
+    with ThreadpoolController().select(internal_api="openblas").limit(limits=2):
+        _descend(objective, np.ones(3), 3.0, 5, 5, silent)
+        assert threads() == {2}
+    assert seen
+    assert all(each == {1} for each in seen)

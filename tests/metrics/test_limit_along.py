@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
-from navbench.metrics.limits import BEYOND, WITHIN, limit_along
+from navbench.metrics.limits import BEYOND, UNDECIDED, WITHIN, limit_along
 
 N = 400
 EXACT = Estimate(0.5, torch.zeros(N))
@@ -46,6 +46,22 @@ def test_the_first_of_several_crossings_counts():
 
 def test_a_distance_that_falls_has_its_limit_beyond_the_range():
     assert limit_along([0, -1, -2], [known(1), known(0.5), known(0)], EXACT).status == BEYOND
+
+
+def test_what_is_not_significantly_below_the_amount_at_some_shift_is_undecided():
+    """Two errors of .03 and .04 make one of .05, of which 1.96 are .098."""
+
+    def spread(value, stderr):
+        around = torch.linspace(-1, 1, N).double()
+        return Estimate(value, around * (stderr / Estimate(0.0, around).stderr))
+
+    def status(*rises):
+        values = [known(1.0), *(spread(1 + rise, 0.03) for rise in rises)]
+        return limit_along(range(len(values)), values, spread(0.5, 0.04)).status
+
+    assert status(0.39, 0.2) == status(0.2, 0.39) == BEYOND
+    assert status(0.41, 0.2) == status(0.2, 0.41) == UNDECIDED
+    assert status(0.51, 0.2) == WITHIN
 
 
 def test_the_error_is_the_spread_over_draws_of_codes_and_of_the_amount():

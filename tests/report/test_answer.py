@@ -55,6 +55,22 @@ def test_beyond_its_range_no_break_is_shown_and_nothing_more_is_said(tables):
     assert re.search(r"No break of realism is shown within its range, t = \N{MINUS SIGN}[\d.]+ to [\d.]+\.", told)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        ("undecided", "undecided", "Whether realism breaks within its range, t = −12.1 to 10.9, is undecided."),
+        ("undecided", "within", "Realism holds up to t = 9.80 ± 0.49; whether it breaks down to −12.1, the "
+         "end of its range, is undecided."),
+        ("undecided", "beyond", "Up to 10.9, the end of its range, no break is shown; whether it breaks down to "
+         "−12.1, the end of its range, is undecided."),
+    ],
+)  # fmt: skip
+def test_what_is_undecided_is_said_to_be(tables, low, high, words):
+    one = alone(tables, "faces/hybrid/main.6/0")
+    rows = one.directions.assign(limit_min_status=low, limit_max_status=high)
+    assert words in lead(one.with_tables(directions=rows))
+
+
 def test_a_run_of_one_generator_does_not_name_it(make_builder, tmp_path):
     one = load_run(make_builder().add_limits().write(tmp_path / "run", without=("images",)))
     assert lead(one).startswith("Use faces/hybrid/main.6/0 (opens the mouth).")

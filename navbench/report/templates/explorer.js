@@ -193,7 +193,7 @@
     const values = row.curve.map((point) => point[2]);
     return `KID of ${row.name} ${alone ? "against t" : "against effect"}: ${short(Math.min(...values))} to ${short(Math.max(...values))}`;
   }).join("; ");
-  const edges = (row) => [0, 1].map((end) => row.limit?.[end] ?? (row.status?.[end] === "beyond" ? row.t[end] : null));
+  const edges = (row) => [0, 1].map((end) => row.limit?.[end] ?? (row.status?.[end] ? row.t[end] : null));
   const shade = (plot, row) => {
     const [low, high] = edges(row);
     if (low === null || high === null) return;
