@@ -130,16 +130,16 @@ class _Residual:
             self._states[key] = self.space.prepare(codes)
         return self._states[key]
 
-    def _error(self, chunk: Sequence[int]) -> Callable[[Tensor], Tensor]:
-        """Of a batch the error of each image, (n,), float64, as a function of one offset, or of one per image."""
+    def _errors(self, chunk: Sequence[int], offset: Tensor) -> tuple[Tensor, Tensor]:
+        """Of a batch each error, (n,), float64, and the gradient of their sum in one offset, or in one per image."""
         codes, edit = self.edited.images(chunk)
         state = self._state(chunk, codes)
-
-        def error(offset: Tensor) -> Tensor:
-            images = self.space.render(state, offset)
-            return (images - edit).square().sum(dim=(1, 2, 3)).double() / self.edited.size
-
-        return error
+        with torch.enable_grad():  # plainly, which takes a tenth less than torch.func
+            h = offset.detach().requires_grad_()
+            images = self.space.render(state, h)
+            errors = (images - edit).square().sum(dim=(1, 2, 3)).double() / self.edited.size
+            (gradient,) = torch.autograd.grad(errors.sum(), h)
+        return errors.detach(), gradient
 
 
 class LeastSquares(_Residual):
@@ -147,9 +147,8 @@ class LeastSquares(_Residual):
 
     def part(self, chunk: Sequence[int], offset: Tensor) -> Tensor:
         """Of a batch the error and its gradient, (1 + numel,), float64, on the device."""
-        error = self._error(chunk)
-        gradient, value = torch.func.grad_and_value(lambda h: error(h).sum())(offset)
-        return torch.cat([value[None], gradient.flatten().double()])
+        errors, gradient = self._errors(chunk, offset)
+        return torch.cat([errors.sum()[None], gradient.flatten().double()])
 
     def minimise(self, steps: int, report: Report) -> Search:
         """The best offset, and the unexplained fraction before the first and after each step of L-BFGS."""
@@ -193,12 +192,4 @@ class BestOfEach(_Residual):
 
     def _parts(self, chunk: Sequence[int], offsets: Tensor) -> tuple[Tensor, Tensor]:
         """Of a batch each code's error, (n,), and its gradient, (n, *shape)."""
-        error = self._error(chunk)
-        own = offsets[chunk[0] : chunk[0] + len(chunk)]
-
-        def total(h: Tensor) -> tuple[Tensor, Tensor]:
-            errors = error(h)
-            return errors.sum(), errors
-
-        gradients, (_, errors) = torch.func.grad_and_value(total, has_aux=True)(own)
-        return errors.detach(), gradients
+        return self._errors(chunk, offsets[chunk[0] : chunk[0] + len(chunk)])
