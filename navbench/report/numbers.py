@@ -67,10 +67,10 @@ def with_stderr(value: float, stderr: float) -> str:
     decimals = 1 - math.floor(math.log10(stderr))
     if exponent < -4:
         scale, places = 10.0**exponent, max(decimals + exponent, 0)
-        return _minus(f"({value / scale:.{places}f}{SPACE}±{SPACE}{stderr / scale:.{places}f})") + _times_ten(exponent)
+        return _minus(f"({value / scale:z.{places}f}{SPACE}±{SPACE}{stderr / scale:.{places}f})") + _times_ten(exponent)
     value, stderr = round(value, decimals), round(stderr, decimals)
     places = max(decimals, 0)
-    return _minus(f"{value:,.{places}f}{SPACE}±{SPACE}{stderr:,.{places}f}")
+    return _minus(f"{value:z,.{places}f}{SPACE}±{SPACE}{stderr:,.{places}f}")
 
 
 def count(value: float) -> str:
@@ -80,7 +80,7 @@ def count(value: float) -> str:
 
 def percent(share: float) -> str:
     """A share as '67 %'."""
-    return f"{_minus(f'{100 * share:.0f}')}{SPACE}%" if math.isfinite(share) else NOTHING
+    return f"{_minus(f'{100 * share:z.0f}')}{SPACE}%" if math.isfinite(share) else NOTHING
 
 
 def duration(seconds: float) -> str:

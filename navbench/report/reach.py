@@ -87,5 +87,5 @@ def limit_text(row: Row, end: str) -> str:
     status = row[f"limit_{end}_status"]
     if status in (BEYOND, UNDECIDED):
         bound = f"{'≤' if end == 'min' else '≥'}{SPACE}{significant(row[f't_{end}'])}"
-        return bound if status == BEYOND else f"{bound}{SPACE}({UNDECIDED})"
+        return bound if status == BEYOND else f"{bound} ({UNDECIDED})"
     return with_stderr(row[f"limit_{end}"], row[f"limit_{end}_stderr"]) if status else ""
