@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
@@ -56,6 +57,19 @@ class Lines:
             self.console.print(line, markup=False, emoji=False, highlight=False)
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What is expected of the stages of a run, by their titles.
+
+    Attributes:
+        seconds: of what is left of a stage.
+        before: the share of its steps that an earlier run did; 0 where nothing is said.
+    """
+
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    before: Mapping[str, float] = field(default_factory=dict)
+
+
 TRUST = 0.05
 """The share of the plan that weighs against what was measured: of a plan of 100 s, as much as 5 s of work."""
 
@@ -68,16 +82,18 @@ class Whole:
     pace of this run takes over as stages go on. A stage that is not planned counts for nothing.
     """
 
-    def __init__(self, planned: Mapping[str, float]) -> None:
-        self.planned = dict(planned)
-        self.total = sum(planned.values())
+    def __init__(self, outlook: Outlook) -> None:
+        self.planned, self.before = outlook.seconds, outlook.before
+        self.total = sum(self.planned.values())
         self.begun = time.monotonic()
         self._shares: dict[str, float] = {}
         self._ended: set[str] = set()
 
     def tell(self, title: str, share: float) -> None:
-        """That so much of a stage is done, from 0 to 1; a stage that comes twice does not go back."""
-        self._shares[title] = max(self._shares.get(title, 0.0), min(max(share, 0.0), 1.0))
+        """That so much of a stage's steps is done, from 0 to 1; a stage that comes twice does not go back."""
+        before = self.before.get(title, 0.0)
+        own = (share - before) / (1 - before) if before < 1 else 1.0
+        self._shares[title] = max(self._shares.get(title, 0.0), min(max(own, 0.0), 1.0))
 
     def end(self, title: str) -> None:
         """That a stage is done."""
@@ -106,9 +122,9 @@ class Whole:
 
 
 @contextmanager
-def whole(console: Console, planned: Mapping[str, float]) -> Iterator[Whole]:
+def whole(console: Console, outlook: Outlook) -> Iterator[Whole]:
     """How far a run is, as a bar above those of its stages on a terminal; elsewhere it is counted alone."""
-    counted = Whole(planned)
+    counted = Whole(outlook)
     if not watched(console):
         yield counted
         return
@@ -148,7 +164,7 @@ def stage(console: Console, title: str) -> Iterator[Report]:
 
         yield report
         if console in _WHOLES:
-            _end_in_whole(console, progress.tasks[progress.task_ids.index(task)])
+            _end_in_whole(console, next(each for each in progress.tasks if each.id == task))
 
 
 def _tell_whole(console: Console, title: str, share: float) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from navbench import progress
-from navbench.progress import Lines, Whole, silent, stage, whole
+from navbench.progress import Lines, Outlook, Whole, silent, stage, whole
 
 
 class Clock:
@@ -114,7 +114,7 @@ def test_a_muted_console_shows_no_stage():
 
 
 def test_the_first_estimate_is_the_plan_and_the_last_that_of_the_pace(clock):
-    counted = Whole({"a": 60.0, "b": 40.0})
+    counted = Whole(Outlook({"a": 60.0, "b": 40.0}))
     assert counted.left == 100
     clock.now = 120.0  # twice as long as planned
     counted.end("a")
@@ -128,7 +128,7 @@ def test_the_first_estimate_is_the_plan_and_the_last_that_of_the_pace(clock):
 
 
 def test_a_run_at_the_planned_pace_is_estimated_as_planned_all_along(clock):
-    counted = Whole({"a": 60.0, "b": 40.0})
+    counted = Whole(Outlook({"a": 60.0, "b": 40.0}))
     for second in range(0, 100, 7):
         clock.now = float(second)
         counted.tell("a", min(second / 60, 1))
@@ -141,7 +141,7 @@ def test_a_run_at_the_planned_pace_is_estimated_as_planned_all_along(clock):
     st.lists(st.tuples(st.sampled_from("abcdxy"), st.floats(-1, 2)), max_size=20),
 )
 def test_what_is_done_never_falls_and_never_is_more_than_all(planned, told):
-    counted, before = Whole(planned), 0.0
+    counted, before = Whole(Outlook(planned)), 0.0
     for title, share in told:
         counted.tell(title, share)
         assert before <= counted.done <= counted.total * (1 + 1e-9)
@@ -149,11 +149,23 @@ def test_what_is_done_never_falls_and_never_is_more_than_all(planned, told):
         before = counted.done
 
 
+def test_what_an_earlier_run_did_of_a_stage_is_not_what_is_planned_of_it(clock):
+    """Of ten steps nine are there, which are told at once; the tenth takes 100 s."""
+    counted = Whole(Outlook({"a": 100.0}, {"a": 0.9}))
+    for step in range(1, 10):
+        counted.tell("a", step / 10)
+    assert (counted.done, counted.left) == (0, 100)
+    counted.tell("a", 0.95)
+    assert counted.done == pytest.approx(50)
+    counted.end("a")
+    assert counted.left == 0
+
+
 def test_without_a_plan_there_is_no_estimate_but_a_count_of_stages():
-    counted = Whole({})
+    counted = Whole(Outlook({}))
     counted.end("a")
     assert (counted.left, counted.stages) == (None, "1 stages")
-    counted = Whole({"a": 1.0, "b": 1.0})
+    counted = Whole(Outlook({"a": 1.0, "b": 1.0}))
     counted.end("b")
     counted.end("not planned")
     assert counted.stages == "2/3 stages"
@@ -161,7 +173,7 @@ def test_without_a_plan_there_is_no_estimate_but_a_count_of_stages():
 
 def test_on_a_terminal_the_bar_of_all_stages_has_an_estimate_and_a_stage_that_is_done_becomes_a_line(clock):
     console = Console(file=io.StringIO(), width=200, force_terminal=True, color_system=None)
-    with whole(console, {"a": 4000.0, "b": 3000.0}):
+    with whole(console, Outlook({"a": 4000.0, "b": 3000.0})):
         with stage(console, "a") as report:
             report(1, 2)
             report(2, 2)
@@ -177,7 +189,7 @@ def test_on_a_terminal_the_bar_of_all_stages_has_an_estimate_and_a_stage_that_is
 
 def test_in_a_pipe_all_stages_together_say_nothing():
     console = plain()
-    with whole(console, {"a": 1.0}), stage(console, "a") as report:
+    with whole(console, Outlook({"a": 1.0})), stage(console, "a") as report:
         report(1, 1)
     assert printed(console) == ["a: 1/1, done in 0 s"]
 

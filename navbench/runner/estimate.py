@@ -17,12 +17,12 @@ from rich.console import Console
 from navbench.compute import Compute
 from navbench.costs import Costs, Pass, added
 from navbench.experiments.measurement import Instruments
-from navbench.progress import Report, silent
+from navbench.progress import Outlook
 from navbench.runner.probe import seconds_of, storing
-from navbench.runner.rehearsal import Planned, RehearsedRun, Rehearser
+from navbench.runner.rehearsal import Planned, PlannedRun, RehearsedRun, Rehearser
 from navbench.runner.run import Run
 from navbench.runner.store import Store
-from navbench.work import Piece, Tick, no_tick
+from navbench.work import Piece
 
 Result = TypeVar("Result")
 REHEARSAL, TRIALS = 10.0, 5.0
@@ -40,34 +40,33 @@ class _Hurried(Rehearser):
         super().__init__(store)
         self.deadline = deadline
 
-    def results(self, pieces: Sequence[Piece[Result]], tick: Tick = no_tick, report: Report = silent) -> list[Result]:
-        """See `Rehearser`."""
+    def _result(self, piece: Piece[Result]) -> Result:
         if time.monotonic() > self.deadline:
             raise _OverBudget
-        return super().results(pieces, tick, report)
+        return super()._result(piece)
 
 
 def expected(
     run: Run, opened: Sequence[Instruments], rehearsal: float = REHEARSAL, trials: float = TRIALS
-) -> dict[str, float]:
-    """Seconds by the title of each stage, of what a run at its place has not made yet.
+) -> Outlook:
+    """What a run at its place has not made yet.
 
     A suite that is not rehearsed in time, or cannot be, gives nothing: no error of an estimate ends a run. Passes that
     are not tried in time are priced as the others of their network.
     """
     try:
-        pieces = _rehearsed(run, opened, time.monotonic() + rehearsal)
-        shown = [piece for piece in pieces if piece.stage]  # others come between stages, which the bar cannot see
-        return _priced(run, shown, time.monotonic() + trials)
+        planned = _rehearsed(run, opened, time.monotonic() + rehearsal)
+        shown = [piece for piece in planned.pieces if piece.stage]  # others come between stages: the bar sees none
+        return Outlook(_priced(run, shown, time.monotonic() + trials), planned.before)
     except Exception:  # of plugins, too: the run meets it itself and tells it, and the bar goes without an estimate
-        return {}
+        return Outlook()
 
 
-def _rehearsed(run: Run, opened: Sequence[Instruments], deadline: float) -> Sequence[Planned]:
+def _rehearsed(run: Run, opened: Sequence[Instruments], deadline: float) -> PlannedRun:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the run itself tells them
         rehearsal = RehearsedRun(Path(folder), run.suite, run.compute, run.library, Console(quiet=True))
-        return rehearsal.run_with(_Hurried(run.store, deadline), opened).pieces
+        return rehearsal.run_with(_Hurried(run.store, deadline), opened)
 
 
 def _priced(run: Run, pieces: Sequence[Planned], deadline: float) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -24,7 +25,7 @@ from navbench.progress import Report, silent
 from navbench.runner.run import CACHE, DIRECTIONS, Run
 from navbench.runner.store import Store
 from navbench.suite import Suite
-from navbench.work import Piece, Tick, no_tick
+from navbench.work import Piece, Tick, no_tick, steps
 
 Result = TypeVar("Result")
 
@@ -66,6 +67,7 @@ class Rehearser:
         store: whose pieces are taken as they are, and cost nothing.
         planned: the others, each after its parts.
         subject: the generator and the experiment that pieces are asked for by.
+        steps, there: of each stage, how many there are, and how many of these are done already (see `work.steps`).
     """
 
     def __init__(self, store: Store) -> None:
@@ -73,6 +75,7 @@ class Rehearser:
         self.planned: list[Planned] = []
         self.subject = ("", "")
         self.stage = ""
+        self.steps, self.there = Counter[str](), Counter[str]()
         self._results: dict[str, Any] = {}
         self._planned: dict[str, Planned] = {}
         self._after: tuple[Planned, ...] = ()
@@ -84,14 +87,19 @@ class Rehearser:
         begun = len(self.planned)
         results = [self._result(piece) for piece in pieces]
         self._after = tuple(self.planned[begun:]) or self._after
+        self.steps[self.stage] += steps(pieces)
+        self.there[self.stage] += steps(piece for piece in pieces if piece.key not in self._planned)
         for part in {part.key: part for piece in pieces for part in piece.parts()}.values():
             if part.transient:  # it is made anew if it is asked for later
                 self._results.pop(part.key, None)
         return results
 
     def ensure(self, pieces: Sequence[Piece[Any]], tick: Tick = no_tick) -> None:
-        """The same as `results`."""
-        self.results(pieces)
+        """The same as `results`, of what is not there; what is there is not read."""
+        missing = [piece for piece in pieces if not self.store.has(piece)]
+        self.results(missing)
+        for counts in (self.steps, self.there):
+            counts[self.stage] += steps(pieces) - steps(missing)
 
     def forget(self, pieces: Sequence[Piece[Any]]) -> None:
         """No-op: sketches take no room."""
@@ -108,7 +116,7 @@ class Rehearser:
 
     def _result(self, piece: Piece[Result]) -> Result:
         if piece.key not in self._results:
-            result = self.store.find(piece)
+            result = self.store.sound(piece)
             self._results[piece.key] = self._rehearsed(piece) if result is None else result
         known: Result = self._results[piece.key]
         return known
@@ -142,10 +150,12 @@ class PlannedRun:
     Attributes:
         pieces: each after its parts.
         left_out: the experiments that do not say what they cost, each with the reason.
+        before: the share of each stage's steps that is done already, by its title.
     """
 
     pieces: Sequence[Planned]
     left_out: Sequence[str]
+    before: Mapping[str, float]
 
 
 class RehearsedRun(Run):
@@ -187,7 +197,8 @@ class RehearsedRun(Run):
             library = Library([Path(str(self.folder)) / DIRECTIONS])
         for on in subjects:
             left_out += _measured(self._measurement(on, library), rehearser)
-        return PlannedRun(rehearser.planned, left_out)
+        before = {title: rehearser.there[title] / count for title, count in rehearser.steps.items() if count}
+        return PlannedRun(rehearser.planned, left_out, before)
 
 
 def _measured(on: Measurement, rehearser: Rehearser) -> list[str]:

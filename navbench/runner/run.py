@@ -26,7 +26,7 @@ from navbench.metrics.embedding import create_embedder
 from navbench.metrics.perceptual import PerceptualDistance, create_distance
 from navbench.metrics.segmentation import create_segmenter
 from navbench.places import Place, Where, mirrored, place_at
-from navbench.progress import Report, stage, watched, whole
+from navbench.progress import Outlook, Report, stage, watched, whole
 from navbench.runner.discover import discover
 from navbench.runner.executor import StoreExecutor
 from navbench.runner.executors import executor_of
@@ -99,16 +99,16 @@ class Run:
                 self.manifest.tell_workers(self.executor.accounts)
                 self.manifest.write(complete=True)
 
-    def _expected(self, subjects: Sequence[Instruments]) -> dict[str, float]:
-        """What each stage is expected to take, in seconds; nobody asks unless somebody watches."""
+    def _expected(self, subjects: Sequence[Instruments]) -> Outlook:
+        """What is expected of each stage; nobody asks unless somebody watches."""
         if not watched(self.console):
-            return {}
+            return Outlook()
         from navbench.runner.estimate import expected  # which rehearses a `Run`
 
         with stage(self.console, "plan") as report:
-            seconds = expected(self, subjects)
+            outlook = expected(self, subjects)
             report(1, 1)
-        return seconds
+        return outlook
 
     def _measure(self, measurements: list[Measurement]) -> None:
         """Measure one generator after the other, and write the tables."""

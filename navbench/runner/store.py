@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from safetensors import SafetensorError
@@ -16,6 +17,8 @@ from navbench.work import Piece, Stored, tensors_of
 Result = TypeVar("Result")
 _HEADER = "navbench piece"
 _THINGS = "things"
+_DAMAGE = (SafetensorError, IsADirectoryError, ValueError)
+"""What reading a file ends with that is not what was written."""
 Mark = tuple[int, int, int]
 """By which a file is known not to have changed: its number, its size, and when it was written."""
 
@@ -59,12 +62,12 @@ class Store:
         return status.st_ino, status.st_size, status.st_mtime_ns
 
     def find(self, piece: Piece[Result]) -> Result | None:
-        """The result of a piece; `None` if it is not there, or not what was written."""
+        """The result of a piece; `None` if it is not there, or not what was written, which is told and removed."""
         try:
             result = self._verified(piece)
         except FileNotFoundError:
             return None
-        except (SafetensorError, IsADirectoryError, ValueError) as error:
+        except _DAMAGE as error:
             self.place.delete(self.name(piece))
             told = f"{self.place.address(self.name(piece))} is damaged ({error}); it is computed again."
             warnings.warn(told, NavbenchWarning, stacklevel=2)
@@ -74,6 +77,12 @@ class Store:
             raise Failure(f"{address} cannot be read ({error}); mend that, then run the same again.") from error
         self.found += 1
         return result
+
+    def sound(self, piece: Piece[Result]) -> Result | None:
+        """The same of somebody who only looks: nothing is told, counted or removed."""
+        with suppress(FileNotFoundError, *_DAMAGE):
+            return self._verified(piece)
+        return None
 
     def _verified(self, piece: Piece[Result]) -> Result:
         """The result in a file, which must be this piece's, whole and unchanged.
