@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from navbench.cli.output import console, folding
-from navbench.declared.shared import IMITATORS
 from navbench.report.instrument import refusals, trusted
 from navbench.report.numbers import NOTHING, significant, with_stderr
 from navbench.report.picks import picks
 from navbench.report.reach import limit_text
 from navbench.report.tables import RunTables
 from navbench.report.views import metric_names
-from navbench.words import NOT_CONVERGED
+from navbench.words import LATENTS, NOT_CONVERGED
 
 _LIMITS = ("t_min", "t_max", *(f"limit_{end}{part}" for end in ("min", "max") for part in ("", "_stderr", "_status")))
 """How far realism holds, as the columns of the table of directions."""
@@ -45,7 +44,7 @@ def _finding(tables: RunTables, generator: str) -> dict[str, Any]:
     best = next(iter(picks(tables, generator, 1).to_dict("records")), None)
     if best is None:
         return empty
-    left = {kind: best[f"unexplained_fraction_{kind}"] for kind in IMITATORS}
+    left = {kind: best[f"unexplained_fraction_{kind}"] for kind in LATENTS}
     left = {kind: value for kind, value in left.items() if value == value}
     kind = min(left, key=lambda each: left[each], default="")
     return empty | {

@@ -20,11 +20,8 @@ from navbench.experiments.rows import ENDS, Row, estimated, who
 from navbench.metrics import estimate
 from navbench.metrics.damage import DAMAGES
 from navbench.metrics.estimate import Estimate
-from navbench.metrics.limits import Limit, limit_along
+from navbench.metrics.limits import BAND, Limit, limit_along
 from navbench.settings import Settings
-
-_BAND = 1.96
-"""Standard errors to either side of a number."""
 
 
 class LimitSettings(Settings):
@@ -120,7 +117,7 @@ class Limits(Experiment[LimitSettings, Limited]):
 
 def _is_risen(amount: Estimate) -> bool:
     """Whether the damage raises the KID by more than chance (95 %); else there is nothing to compare with."""
-    return amount.value > _BAND * amount.stderr
+    return amount.value > BAND * amount.stderr
 
 
 _Side = Sequence[tuple[float, Estimate]]

@@ -16,7 +16,7 @@ WITHIN, BEYOND, UNDECIDED = "within", "beyond", "undecided"
 Beyond is what has risen significantly less than the amount (95 %) at each measured shift; what has not risen so far,
 but not significantly less either, is undecided.
 """
-_BAND = 1.96
+BAND = 1.96
 """Standard errors to either side of a number."""
 
 
@@ -59,5 +59,5 @@ def limit_along(shifts: Sequence[float], values: Sequence[Estimate], amount: Est
             moved: Tensor = -per_rise * ((1 - share) * near.influence + share * far.influence)
             spread = variance(moved) + (per_rise * amount.stderr) ** 2
             return Limit(t, math.sqrt(spread), WITHIN, rises[-1])
-    is_less = all(rise.value + _BAND * math.hypot(rise.stderr, amount.stderr) < amount.value for rise in rises[1:])
+    is_less = all(rise.value + BAND * math.hypot(rise.stderr, amount.stderr) < amount.value for rise in rises[1:])
     return Limit(math.nan, math.nan, BEYOND if is_less else UNDECIDED, rises[-1])

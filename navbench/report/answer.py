@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+import pandas as pd
 from markupsafe import Markup
 
-from navbench.declared.shared import IMITATORS
 from navbench.metrics.limits import BEYOND, UNDECIDED, WITHIN
 from navbench.report.blocks import Block, Chips, Details, Pick, Picks, Words
 from navbench.report.frames import strip_of
@@ -13,21 +13,22 @@ from navbench.report.numbers import LATENT, capital, percent, plain, significant
 from navbench.report.page import Page
 from navbench.report.picks import INTERPRETABLE, doubts, picks
 from navbench.report.provenance import shown_codes_words
-from navbench.report.reach import limit_text, limit_words
+from navbench.report.reach import limit_text, limit_words, within_text
 from navbench.report.tables import RunTables
 from navbench.report.views import Row, automatic_label, permalink
+from navbench.words import LATENTS
 
 _SHOWN = 4
 """Cards of a generator."""
 _ORDER = (
-    "Best first: directions of one attribute, then those with a curve, then by the effect within limits. Pictures go "
-    "over the whole range of t and back."
+    "Best first: directions of one attribute, then those with a curve, then those whose limits are decided, then by the "
+    "effect within limits. Pictures go over the whole range of t and back."
 )
 _RULE = (
     "Chosen by rule: interpretable directions before others, those with a curve before those that were measured at "
-    "their ends alone, and among these the one first whose two ends both reach the largest effect before realism "
-    "breaks; each attribute, or each method in a place, is there once. Controls and sets that have not converged take "
-    "no part."
+    "their ends alone, those whose limits are decided at both ends before others, and among these the one first whose "
+    "two ends both reach the largest effect before realism breaks; each attribute, or each method in a place, is there "
+    "once. Controls and sets that have not converged take no part."
 )
 
 
@@ -89,7 +90,7 @@ def _label(row: Row) -> str:
 
 def _what(tables: RunTables, row: Row) -> str:
     if row["verdict"] == INTERPRETABLE:
-        return f"{percent(row['attribute_share'])} of what it changes is the {row['attribute']}."
+        return f"Of its change in all scored attributes, {percent(row['attribute_share'])} is the {row['attribute']}."
     if row["generator"] in set(tables.attributes["generator"]):
         return "It changes no attribute alone."
     return "A person named it." if row["label"] else "Look at what it changes."
@@ -131,22 +132,31 @@ def _imitated(tables: RunTables, row: Row) -> str:
     if row["space"] in LATENT:
         return f"It is an offset of the code {row['space']}, so no weight changes."
     rows = tables.reproduction[tables.reproduction["name"] == row["name"]]
-    rows = rows[rows["unexplained_fraction"].notna() & rows["target"].isin(IMITATORS[:3])]
+    rows = rows[rows["unexplained_fraction"].notna() & rows["target"].isin(LATENTS)]
     if rows.empty:
         return "Whether a latent code could do it was not tried."
     best = rows.sort_values("unexplained_fraction").iloc[0]
     left = f"A latent code (one offset of {best['target']}) leaves {percent(best['unexplained_fraction'])} of the edit"
-    if best["control"] == best["control"]:
-        decided = {"less": "significant", "more": "significant", "undecided": "not significant"}
-        verdict = decided.get(str(best["than_control"]), "not tested")
-        left += f" (of a random edit {percent(best['control'])}; the difference is {verdict})"
-    return f"{left}."
+    asides = "; ".join(_asides(best))
+    return f"{left} ({asides})." if asides else f"{left}."
+
+
+def _asides(imitation: pd.Series) -> Iterator[str]:
+    """What limits an imitation, how much better one offset per image is, and what is left of a random edit."""
+    if imitation["status"]:
+        yield imitation["status"]
+    if imitation["bound"] == imitation["bound"]:
+        yield f"an offset per image {percent(imitation['bound'])}"
+    if imitation["control"] == imitation["control"]:
+        decided = {"less": "significantly more", "more": "significantly less", "undecided": "no significant difference"}
+        verdict = decided.get(str(imitation["than_control"]), "not compared")
+        yield f"of a random edit {percent(imitation['control'])}, {verdict}"
 
 
 def _pick(page: Page, row: Row) -> Pick:
     facts = (
         ("Realism holds", f"{limit_text(row, 'min')} to {limit_text(row, 'max')}"),
-        ("Effect within limits", significant(row["within"], 2)),
+        ("Effect within limits", within_text(row)),
         ("KID at equal effect", with_stderr(row["kid_equal"], row["kid_equal_stderr"])),
         *((("Attribute share", percent(row["attribute_share"])),) if row["verdict"] == INTERPRETABLE else ()),
     )

@@ -23,9 +23,9 @@ from navbench.report.numbers import SPACE, plain, setting, significant, with_std
 from navbench.report.page import Page
 from navbench.report.picks import picks
 from navbench.report.provenance import shown_codes_words
-from navbench.report.reach import effect_within_limits, is_at_least, limit_text, limit_words, with_equal_kid
+from navbench.report.reach import deciding_status, effect_within_limits, limit_text, limit_words, with_equal_kid
 from navbench.report.views import Row
-from navbench.words import NOT_CONVERGED
+from navbench.words import LATENTS, NOT_CONVERGED
 
 _MOST_ATTRIBUTES = 5
 
@@ -51,14 +51,15 @@ class Number:
 
 def unexplained(row: Row) -> float:
     """What the best imitation by a latent code leaves; NaN if none was sought."""
-    known = [row[f"unexplained_fraction_{kind}"] for kind in ("z", "w", "w+")]
+    known = [row[f"unexplained_fraction_{kind}"] for kind in LATENTS]
     return min((value for value in known if value == value), default=math.nan)
 
 
 NUMBERS = (
     Number(
         "within", "Effect within limits", "higher",
-        "The effect that both ends reach before realism breaks; at least, where a limit lies beyond the range.",
+        "The effect that both ends reach before realism breaks; ≥ where a limit lies beyond the range, ? where that is "
+        "undecided.",
         effect_within_limits,
     ),
     Number(
@@ -189,7 +190,7 @@ class Records:
             "failed": bool(row["failed"]),
             "untrusted": row["generator"] in self._untrusted,
             "t": [row["t_min"], row["t_max"]],
-            "least": is_at_least(row),
+            "deciding": deciding_status(row),
             "numbers": [_finite(number.value(row)) for number in known],
             "facts": [[term, value] for term, value in facts(row) if value],
             "limit": [_finite(row[f"limit_{end}"]) for end in ("min", "max")],

@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pandas as pd
 
-from navbench.metrics.limits import BEYOND, UNDECIDED
+from navbench.metrics.limits import BEYOND, UNDECIDED, WITHIN
 from navbench.report.numbers import SPACE, significant, with_stderr
 from navbench.report.tables import RunTables
 from navbench.report.views import Row
 
 
 def effect_within_limits(row: Row) -> float:
-    """The effect that both ends reach before realism breaks: that of the end of the range where no break is shown.
+    """The effect that both ends reach before realism breaks: that of the end of the range where it is not known to.
 
     Near t = 0 an effect goes with the square of t, as `metrics.limits` takes the KID to.
     """
@@ -20,10 +20,21 @@ def effect_within_limits(row: Row) -> float:
     return math.nan if any(math.isnan(effect) for effect in ends) else min(ends)
 
 
-def is_at_least(row: Row) -> bool:
-    """Whether `effect_within_limits` is a lower bound: the end that decides it lies beyond its range."""
+def deciding_status(row: Row) -> str:
+    """The status of the limit at the end that decides `effect_within_limits`, which is a lower bound if `BEYOND`."""
     ends = {end: _effect_at_limit(row, end) for end in ("min", "max")}
-    return bool(row[f"limit_{min(ends, key=ends.__getitem__)}_status"] == BEYOND)
+    return str(row[f"limit_{min(ends, key=ends.__getitem__)}_status"])
+
+
+def within_text(row: Row) -> str:
+    """`effect_within_limits`, and of what kind it is: '0.11', '≥ 0.11' or '0.11 (undecided)'; '–' if unknown."""
+    effect, status = significant(effect_within_limits(row), 2), deciding_status(row)
+    return {BEYOND: f"≥{SPACE}{effect}", UNDECIDED: f"{effect} ({UNDECIDED})"}.get(status, effect)
+
+
+def is_decided(row: Row) -> bool:
+    """Whether it is known at both ends if realism breaks within the range."""
+    return all(row[f"limit_{end}_status"] in (WITHIN, BEYOND) for end in ("min", "max"))
 
 
 def _effect_at_limit(row: Row, end: str) -> float:
@@ -82,10 +93,11 @@ def limit_words(tables: RunTables) -> str:
 def limit_text(row: Row, end: str) -> str:
     """The limit at an end: '−4.1 ± 0.3', or the end of the range that it lies beyond: '≥ 9.0'; '' if unknown.
 
-    Where it is undecided whether it lies beyond, that follows: '≥ 9.0 (undecided)'.
+    Where it is undecided whether that is so, the end of the range: '9.0 (undecided)'.
     """
     status = row[f"limit_{end}_status"]
-    if status in (BEYOND, UNDECIDED):
-        bound = f"{'≤' if end == 'min' else '≥'}{SPACE}{significant(row[f't_{end}'])}"
-        return bound if status == BEYOND else f"{bound} ({UNDECIDED})"
+    if status == BEYOND:
+        return f"{'≤' if end == 'min' else '≥'}{SPACE}{significant(row[f't_{end}'])}"
+    if status == UNDECIDED:
+        return f"{significant(row[f't_{end}'])} ({UNDECIDED})"
     return with_stderr(row[f"limit_{end}"], row[f"limit_{end}_stderr"]) if status else ""

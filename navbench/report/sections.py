@@ -7,11 +7,11 @@ from navbench.errors import NavbenchError
 from navbench.report import (
     answer,
     attributes,
+    caveats,
     directions,
     explorer,
     instrument,
     layers,
-    limits,
     locality,
     matched,
     methods,
@@ -65,7 +65,7 @@ SECTIONS: tuple[Section[Page], ...] = (
     Section("directions", "Ranges and numbers", "", folded(directions.blocks)),
 )
 CLOSING: tuple[Section[Page], ...] = (
-    Section("limits", "Limits", "Limits", limits.blocks, look="box"),
+    Section("caveats", "Caveats", "Caveats", caveats.blocks, look="box"),
     Section("reading", "How to read this", "", folded(reading.blocks, summary="Terms"), look="box"),
     Section("provenance", "Provenance", "Provenance", folded(provenance.blocks, 1)),
 )

@@ -46,9 +46,7 @@ class _Hurried(Rehearser):
         return super()._result(piece)
 
 
-def expected(
-    run: Run, opened: Sequence[Instruments], rehearsal: float = REHEARSAL, trials: float = TRIALS
-) -> Outlook:
+def expected(run: Run, opened: Sequence[Instruments], rehearsal: float = REHEARSAL, trials: float = TRIALS) -> Outlook:
     """What a run at its place has not made yet.
 
     A suite that is not rehearsed in time, or cannot be, gives nothing: no error of an estimate ends a run. Passes that

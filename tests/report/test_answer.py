@@ -77,7 +77,7 @@ def test_a_run_of_one_generator_does_not_name_it(make_builder, tmp_path):
 
 
 def test_an_interpretable_direction_is_said_to_change_its_attribute(tables):
-    assert "81 % of what it changes is the wheel radius." in lead(tables, "cars")
+    assert "Of its change in all scored attributes, 81 % is the wheel radius." in lead(tables, "cars")
 
 
 def test_one_that_is_of_no_attribute_is_said_to_change_none_alone(tables):
@@ -127,14 +127,20 @@ def test_a_parameter_direction_is_said_to_be_imitated_so_far(tables):
 @pytest.mark.parametrize(
     ("than", "words"),
     [
-        ("less", "(of a random edit 64 %; the difference is significant)."),
-        ("more", "(of a random edit 64 %; the difference is significant)."),
-        ("undecided", "(of a random edit 64 %; the difference is not significant)."),
-        ("", "(of a random edit 64 %; the difference is not tested)."),
+        ("less", "(of a random edit 64 %, significantly more)."),
+        ("more", "(of a random edit 64 %, significantly less)."),
+        ("undecided", "(of a random edit 64 %, no significant difference)."),
+        ("", "(of a random edit 64 %, not compared)."),
     ],
 )
 def test_beside_a_control_the_imitation_is_judged(tables, than, words):
-    told = lead(imitated(tables, control=0.64, than_control=than))
+    told = lead(imitated(tables, control=0.64, than_control=than, status="", bound=np.nan))
+    assert told.endswith(words)
+
+
+def test_what_limits_the_imitation_stands_beside_it(tables):
+    told = lead(imitated(tables, control=0.64, than_control="", status="more codes needed", bound=0.12))
+    words = "(more codes needed; an offset per image 12 %; of a random edit 64 %, not compared)."
     assert told.endswith(words)
 
 

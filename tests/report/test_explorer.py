@@ -11,7 +11,7 @@ from navbench.report import explorer, frames
 from navbench.report.explorer import Records, unexplained
 from navbench.report.html import write_report
 from navbench.report.page import Page
-from navbench.report.reach import effect_within_limits, is_at_least, limit_text, limit_words
+from navbench.report.reach import deciding_status, effect_within_limits, limit_text, within_text, limit_words
 from navbench.report.tables import load_run
 
 ROW = {"t_min": -10.0, "t_max": 8.0, "effect_min": 0.2, "effect_max": 0.3}
@@ -36,8 +36,13 @@ def test_the_effect_within_limits_is_that_of_the_end_which_reaches_less():
 
 def test_where_no_break_is_shown_the_effect_is_that_of_the_end_of_the_range():
     assert effect_within_limits(ROW | BEYOND) == effect_within_limits(ROW | UNDECIDED) == pytest.approx(0.2)
-    assert is_at_least(ROW | BEYOND)
-    assert not is_at_least(ROW | UNDECIDED)
+
+
+def test_an_effect_within_limits_is_of_the_kind_of_the_end_that_decides_it():
+    assert deciding_status(ROW | BEYOND | {"limit_max_status": "undecided"}) == "beyond"  # t_min has the smaller effect
+    assert spaced(within_text(ROW | LIMITS)) == "0.050"
+    assert spaced(within_text(ROW | BEYOND)) == "≥ 0.20"
+    assert spaced(within_text(ROW | UNDECIDED)) == "0.20 (undecided)"
     one = {key: value for key, value in BEYOND.items() if "min" in key}
     assert effect_within_limits(ROW | LIMITS | one) == pytest.approx(0.3 * (4 / 8) ** 2)
 
@@ -52,7 +57,7 @@ def test_a_limit_is_told_with_its_error_or_as_the_end_that_it_lies_beyond():
     assert spaced(limit_text(ROW | LIMITS, "max")) == "4.00 ± 0.30"
     assert spaced(limit_text(ROW | BEYOND, "min")) == "≤ \N{MINUS SIGN}10.0"
     assert spaced(limit_text(ROW | BEYOND, "max")) == "≥ 8.00"
-    assert spaced(limit_text(ROW | UNDECIDED, "max")) == "≥ 8.00 (undecided)"
+    assert spaced(limit_text(ROW | UNDECIDED, "max")) == "8.00 (undecided)"
     assert limit_text(ROW | {"limit_min_status": ""}, "min") == ""
 
 

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no Chromium he
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 MOST_WORDS, MOST_PAGES = 2500, 20
 NAME = "faces/svd/main.9/2"
+MINUS = "cars/svd/convs.3/1"
+"""The direction whose label has a minus sign."""
 CUT = """() => [...document.querySelectorAll(".scroll")].filter((each) => each.scrollWidth > each.clientWidth)
   .map((each) => each.getAttribute("aria-label"))"""
 LEFTS = """() => [...document.querySelectorAll("#explorer .tile .frame img")]
@@ -36,6 +38,8 @@ def report(make_builder: Callable, tmp_path_factory: pytest.TempPathFactory) -> 
     for name in ("directions", "methods"):
         for row in builder.tables[name]:
             row["is_control"] = row["method"] == "random"
+            if row.get("name") == MINUS:
+                row["auto_label"] = "tone \N{MINUS SIGN}"
     for row in builder.tables["methods"]:
         row |= {f"{share}_mean{end}": 0.9123 for share in SHARES for end in ("", "_stderr")}
         row |= {f"unexplained_fraction_{kind}_mean": 0.8123 for kind in IMITATORS}
@@ -171,6 +175,12 @@ def test_the_search_finds_labels_and_names(page) -> None:
     assert len(names(page)) == 5
 
 
+def test_the_search_finds_a_minus_as_it_is_typed(page) -> None:
+    for typed in ("tone -", "TONE \N{MINUS SIGN}"):
+        part(page, "search").fill(typed)
+        assert names(page) == [MINUS]
+
+
 def test_sorting_keeps_generators_apart_and_turns_round(page, data: dict) -> None:
     place = [key for key, *_ in data["numbers"]].index("kid")
     known = {row["name"]: row["numbers"][place] for row in data["rows"]}
@@ -216,6 +226,8 @@ def test_up_to_three_pins_are_compared_in_one_chart(page) -> None:
         part(page, "pin").click()
         assert part(page, "pins").locator(".pinned").count() == min(place + 1, 3)
     assert part(page, "pins").locator(".pinned b").all_inner_texts() == first[1:]
+    marked = page.locator('#explorer .tile:has-text("· pinned")')
+    assert [each.get_attribute("data-name") for each in marked.all()] == first[1:]
     assert part(page, "pins").locator(".overlay canvas").is_visible()
     part(page, "pins").locator("button").first.click()
     assert part(page, "pins").locator(".pinned b").all_inner_texts() == first[2:]
@@ -226,8 +238,19 @@ def test_a_permalink_opens_what_it_names_at_its_t(visit: Callable) -> None:
     assert chosen(page) == NAME
     low = -31 * (1 + 2 / 7)
     assert part(page, "t").input_value() == "1"  # of 0 to 6, 3 being t = 0: the nearest frame to half of the way down
+    assert page.url.endswith(f"#{NAME}@-20")  # as it was given, until t is moved
+    part(page, "t").press("ArrowLeft")
+    page.keyboard.press("ArrowRight")
     assert float(page.url.partition("@")[2]) == pytest.approx(2 / 3 * low, rel=0.01)
     assert page.locator('.tile[aria-pressed="true"]').get_attribute("data-name") == NAME
+
+
+@pytest.mark.parametrize("words", ["-", "e", "1e999", "1.2.3"])
+def test_a_permalink_at_no_number_opens_its_direction_where_t_is(visit: Callable, words: str) -> None:
+    page = visit(f"#{NAME}@{words}")
+    assert chosen(page) == NAME
+    assert part(page, "share").inner_text() == "+100 %"
+    assert all(left == left for left in page.evaluate(LEFTS))
 
 
 def test_a_permalink_opens_a_direction_that_is_not_drawn_yet(visit: Callable) -> None:

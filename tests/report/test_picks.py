@@ -75,6 +75,19 @@ def test_among_equals_the_larger_effect_within_limits_comes_first(tables):
     assert names(changed(tables, lambda rows: rows["method"] == "svd", **limits), "faces")[0] == "faces/svd/main.6/0"
 
 
+def test_what_is_decided_comes_before_what_may_break_earlier_than_it_seems(tables):
+    first = names(tables, "faces")[0]
+    is_first = tables.directions["name"] == first
+    undecided = changed(tables, lambda rows: rows["name"] == first, limit_max_status="undecided", limit_max=np.nan)
+    larger = undecided.with_tables(directions=undecided.directions.assign(
+        effect_max=undecided.directions["effect_max"].where(~is_first, 9.0),
+        effect_min=undecided.directions["effect_min"].where(~is_first, 9.0),
+    ))  # fmt: skip
+    rows = picks(larger, "faces", 9)
+    assert rows["within"].iloc[-1] == rows["within"].max()
+    assert rows["is_decided"].tolist() == [True, True, True, False]
+
+
 def test_each_attribute_is_there_once_and_so_is_each_method_in_a_place(tables):
     rows = picks(tables, "cars", 9)
     pure = rows[rows["is_pure"]]

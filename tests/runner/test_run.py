@@ -18,7 +18,7 @@ from navbench.generators import zoo
 from navbench.library import Library
 from navbench.metrics.extractors import create_extractor
 from navbench.metrics.parts import Parts
-from navbench.report import limits
+from navbench.report import caveats
 from navbench.report.tables import load_run
 from navbench.runner.run import check_folder
 from navbench.runner.store import Store
@@ -297,7 +297,7 @@ def test_numbers_of_pairs_say_that_they_are_of_fewer_images(tmp_path, sets):
     assert counts.loc["KID"].tolist() == [12] * 4
     assert (prdc[["n", "n_reference"]] == 12).all(axis=None)
     assert (methods[["n", "n_reference", "n_kid", "n_reference_kid"]].dropna() == [20, 25, 12, 12]).all(axis=None)
-    assert any("are of the first 12 of 20 images" in words for words in limits._limits(load_run(folder)))
+    assert any("are of the first 12 of 20 images" in words for words in caveats._limits(load_run(folder)))
 
 
 def test_the_report_of_a_direction_names_its_ends_as_the_curve_has_them(finished):

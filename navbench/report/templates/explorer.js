@@ -87,15 +87,16 @@
     find(name).append(...data.numbers.map(([key, head, better]) => make("option", { value: key }, head + (better ? ` (${better} is better)` : ""))));
   }
   const bound = (name, missing) => (find(name).value === "" ? missing : Number(find(name).value));
+  const plainly = (text) => text.toLowerCase().replaceAll("−", "-"); // as it is typed
   const matcher = () => {
     const hasControls = find("controls").checked;
     const wanted = filters.filter((select) => select.value).map((select) => [select.dataset.filter, select.value]);
-    const words = find("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const words = plainly(find("search").value).split(/\s+/).filter(Boolean);
     const key = find("number").value, low = bound("low", -Infinity), high = bound("high", Infinity);
     const isBounded = key && (low !== -Infinity || high !== Infinity);
     return (row) => {
       if ((row.control && !hasControls) || wanted.some(([field, value]) => row[field] !== value)) return false;
-      const text = [row.name, row.label, row.auto, row.attribute, row.verdict].join(" ").toLowerCase();
+      const text = plainly([row.name, row.label, row.auto, row.attribute, row.verdict].join(" "));
       if (!words.every((word) => text.includes(word))) return false;
       const value = isBounded ? numberOf(row, key) : null;
       return !isBounded || (value !== null && value >= low && value <= high);
@@ -113,7 +114,7 @@
   const told = (row, named = true) => {
     const key = state.sort || keys.find((name) => numberOf(row, name) !== null);
     const number = data.numbers.find(([name]) => name === key);
-    const bound = key === "within" && row.least ? "≥ " : "";
+    const bound = key === "within" ? { beyond: "≥ ", undecided: "? " }[row.deciding] ?? "" : "";
     return number ? `${named ? `${number[1]} ` : ""}${bound}${short(numberOf(row, key))}` : "";
   };
   const tile = (row) => {
@@ -162,7 +163,7 @@
   const curve = (chosen) => {
     const drawn = chosen.filter((row) => row.curve.length > 1);
     if (!drawn.length || typeof uPlot === "undefined") return null;
-    const alone = drawn.length === 1;
+    const alone = chosen.length === 1;
     const tables = drawn.map((row) => {
       const points = row.curve.map(([t, effect, value, error]) => [alone ? t : Math.sign(t) * effect, value - 1.96 * error, value + 1.96 * error, value]);
       points.sort((a, b) => a[0] - b[0]);
@@ -193,7 +194,7 @@
     const values = row.curve.map((point) => point[2]);
     return `KID of ${row.name} ${alone ? "against t" : "against effect"}: ${short(Math.min(...values))} to ${short(Math.max(...values))}`;
   }).join("; ");
-  const edges = (row) => [0, 1].map((end) => row.limit?.[end] ?? (row.status?.[end] ? row.t[end] : null));
+  const edges = (row) => [0, 1].map((end) => row.limit?.[end] ?? (row.status?.[end] === "beyond" ? row.t[end] : null));
   const shade = (plot, row) => {
     const [low, high] = edges(row);
     if (low === null || high === null) return;
@@ -296,24 +297,26 @@
 
   // --- what a reader does
 
-  const select = (row, scroll = false) => {
-    touched = true;
+  const show = (row) => {
     state.selected = row;
     for (const each of tiles.querySelectorAll(".tile")) each.setAttribute("aria-pressed", String(each.dataset.name === row?.name));
     showPanel();
+  };
+  const select = (row, scroll = false) => {
+    touched = true;
+    show(row);
     address();
     find("said").textContent = row ? `${row.name} ${labelOf(row)}, ${told(row)}` : "";
     if (scroll) tileOf(row)?.scrollIntoView({ block: "nearest" });
   };
   const pin = (row) => {
-    state.pins = state.pins.includes(row) ? state.pins.filter((each) => each !== row) : [...state.pins, row].slice(-MOST_PINS);
-    const shown = tileOf(row), { activeElement: focus } = document;
-    const [wasTile, wasButton] = [focus === shown, focus?.dataset?.role === "pin"];
+    const before = state.pins, { activeElement: focus } = document;
+    state.pins = before.includes(row) ? before.filter((each) => each !== row) : [...before, row].slice(-MOST_PINS);
+    const [wasTile, wasButton] = [focus === tileOf(row), focus?.dataset?.role === "pin"];
     showPins();
     showPanel();
-    const anew = tile(row);
-    shown?.replaceWith(anew);
-    if (wasTile) anew.focus();
+    for (const each of new Set([...before, ...state.pins, row])) tileOf(each)?.replaceWith(tile(each));
+    if (wasTile) tileOf(row).focus();
     if (wasButton) panel.querySelector('[data-role="pin"]')?.focus();
   };
   const slider = find("t");
@@ -392,16 +395,18 @@
   const open = () => {
     let text;
     try { text = decodeURIComponent(location.hash.slice(1)); } catch { return; }
-    const [, name, t] = text.match(/^(.*?)(?:@(-?[\d.eE+-]+))?$/) ?? [];
-    const row = byName.get(name);
+    const [, name, words] = text.match(/^(.*?)(?:@(-?[\d.eE+-]+))?$/) ?? [];
+    const row = byName.get(name), t = Number(words);
     if (!row) return;
-    if (t !== undefined) {
-      const part = Number(t) < 0 ? -Number(t) / row.t[0] : Number(t) / row.t[1];
-      setStep(Math.round(((Math.min(Math.max(Number(t) < 0 ? -Math.abs(part) : part, -1), 1) + 1) / 2) * (STEPS - 1)));
+    touched = false; // the address stays as it was given ...
+    if (words !== undefined && Number.isFinite(t)) {
+      const part = t < 0 ? -Math.abs(t / row.t[0]) : t / row.t[1];
+      setStep(Math.round(((Math.min(Math.max(part, -1), 1) + 1) / 2) * (STEPS - 1)));
     }
     if (!matcher()(row)) reset();
     while (state.drawn <= state.shown.indexOf(row)) draw(PAGE);
-    select(row);
+    show(row);
+    touched = true; // ... until the reader moves something
     root.scrollIntoView();
   };
   addEventListener("hashchange", open);
@@ -409,9 +414,7 @@
   root.hidden = false;
   setStep(state.step);
   sorted(state.sort, state.ascending);
-  state.selected = byName.get(data.first) ?? null;
-  for (const each of tiles.querySelectorAll(".tile")) each.setAttribute("aria-pressed", String(each.dataset.name === data.first));
-  showPanel();
+  show(byName.get(data.first) ?? null);
   showPins();
   open();
 })();
