@@ -5,6 +5,7 @@
 
 import json
 import math
+import shlex
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -117,8 +118,16 @@ class Records:
             "setting": {name: setting(part) for name, part in self._kernel.groupby("generator", sort=False)},
             "colours": {method: colour(method) for method in dict.fromkeys(self.rows["method"])},
             "first": self._first(),
+            "found": self._found(),
             "rows": [self._record(row, known) for row in rows],
         }
+
+    def _found(self) -> dict[str, str]:
+        """Where sets lie that the run found itself, as a shell and Python say it; they may be called as shipped ones."""
+        if not (self._tables.run / "directions").is_dir():
+            return {}
+        folder = f"{self._tables.address}/directions"
+        return {"shell": shlex.quote(folder), "python": json.dumps(folder)}
 
     def _first(self) -> str:
         """The direction that is chosen before the reader chooses one; '' for none."""

@@ -11,7 +11,7 @@ from navbench.report import explorer, frames
 from navbench.report.explorer import Records, unexplained
 from navbench.report.html import write_report
 from navbench.report.page import Page
-from navbench.report.reach import deciding_status, effect_within_limits, limit_text, within_text, limit_words
+from navbench.report.reach import deciding_status, effect_within_limits, limit_text, limit_words, within_text
 from navbench.report.tables import load_run
 
 ROW = {"t_min": -10.0, "t_max": 8.0, "effect_min": 0.2, "effect_max": 0.3}
@@ -103,6 +103,14 @@ def test_numbers_stand_in_the_order_of_their_heads_and_unknown_ones_are_none(tab
     assert known["share"] == pytest.approx(row["attribute_share"])
     assert known["area50"] == pytest.approx(row["area50"], rel=1e-4)
     assert dict(zip(keys, record(data, "faces/svd/main.6/1")["numbers"], strict=True))["area50"] is None
+
+
+def test_of_sets_that_the_run_found_the_commands_name_the_folder(make_builder, tmp_path, data):
+    assert data["found"] == {}
+    folder = make_builder().write(tmp_path / "a run", without=("images",))
+    (folder / "directions").mkdir()
+    found = Records(Page(load_run(folder))).data()["found"]
+    assert found == {"shell": f"'{folder}/directions'", "python": f'"{folder}/directions"'}
 
 
 def test_a_number_that_no_direction_has_is_not_offered(tables):

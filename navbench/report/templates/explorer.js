@@ -249,10 +249,11 @@
   };
   const heat = (row) => row.heat ? make("figure", { class: "heat" }, make("img", { src: row.heat.source, alt: `Where ${row.name} changes images`, width: 128, height: 128 }), make("figcaption", {}, `Where it changes images; brightest ${row.heat.top}`)) : null;
   const commands = (row) => !/^[\w.+/-]+$/.test(row.name) ? null : make("div", {}, make("h4", {}, "Use it"), make("pre", { tabindex: "0", "data-commands": row.name }, commandsOf(row)));
+  const [inShell, inPython] = data.found.shell ? [` --directions ${data.found.shell}`, `, folder=${data.found.python}`] : ["", ""];
   const commandsOf = (row) => [
-    `navbench show ${row.name} --t ${Number(shift(row).toPrecision(3))} --out strip.png`,
-    `navbench edit photo.png --direction ${row.name}`,
-    `direction = navbench.load_direction("${row.name}")`,
+    `navbench show ${row.name} --t ${Number(shift(row).toPrecision(3))} --out strip.png${inShell}`,
+    `navbench edit photo.png --direction ${row.name}${inShell}`,
+    `direction = navbench.load_direction("${row.name}"${inPython})`,
   ].join("\n");
   const destroyPlots = (within) => within.querySelectorAll(".curve").forEach((holder) => holder.plot?.destroy());
   const panel = find("panel");
