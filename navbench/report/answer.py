@@ -21,8 +21,8 @@ from navbench.words import LATENTS
 _SHOWN = 4
 """Cards of a generator."""
 _ORDER = (
-    "Best first: directions of one attribute, then those with a curve, then those whose limits are decided, then by the "
-    "effect within limits. Pictures go over the whole range of t and back."
+    "Best first: directions of one attribute, then those with a curve, then those whose limits are decided, then by "
+    "the effect within limits. Pictures go over the whole range of t and back."
 )
 _RULE = (
     "Chosen by rule: interpretable directions before others, those with a curve before those that were measured at "

@@ -123,7 +123,7 @@ class Records:
         }
 
     def _found(self) -> dict[str, str]:
-        """Where sets lie that the run found itself, as a shell and Python say it; they may be called as shipped ones."""
+        """Where sets lie that the run found, as a shell and Python say it; they may be called as shipped ones."""
         if not (self._tables.run / "directions").is_dir():
             return {}
         folder = f"{self._tables.address}/directions"
