@@ -21,14 +21,14 @@ from navbench.words import LATENTS
 _SHOWN = 4
 """Cards of a generator."""
 _ORDER = (
-    "Best first: directions of one attribute, then those with a curve, then those whose limits are decided, then by "
-    "the effect within limits. Pictures go over the whole range of t and back."
+    "Best first: directions of one attribute, then those with a curve, then by the effect within limits. Pictures go "
+    "over the whole range of t and back."
 )
 _RULE = (
     "Chosen by rule: interpretable directions before others, those with a curve before those that were measured at "
-    "their ends alone, those whose limits are decided at both ends before others, and among these the one first whose "
-    "two ends both reach the largest effect before realism breaks; each attribute, or each method in a place, is there "
-    "once. Controls and sets that have not converged take no part."
+    "their ends alone, and among these the one first whose two ends both reach the largest effect before realism "
+    "breaks, or are shown to reach it (95 %) where a break is undecided; each attribute, or each method in a place, is "
+    "there once. Controls and sets that have not converged take no part."
 )
 
 

@@ -24,7 +24,7 @@ from navbench.report.numbers import SPACE, plain, setting, significant, with_std
 from navbench.report.page import Page
 from navbench.report.picks import picks
 from navbench.report.provenance import shown_codes_words
-from navbench.report.reach import deciding_status, effect_within_limits, limit_text, limit_words, with_equal_kid
+from navbench.report.reach import effect_within_limits, is_at_least, limit_text, limit_words, with_equal_kid
 from navbench.report.views import Row
 from navbench.words import LATENTS, NOT_CONVERGED
 
@@ -59,8 +59,7 @@ def unexplained(row: Row) -> float:
 NUMBERS = (
     Number(
         "within", "Effect within limits", "higher",
-        "The effect that both ends reach before realism breaks; ≥ where a limit lies beyond the range, ? where that is "
-        "undecided.",
+        "The effect that both ends reach before realism breaks; ≥: where it is not known to, what is shown (95 %).",
         effect_within_limits,
     ),
     Number(
@@ -199,7 +198,7 @@ class Records:
             "failed": bool(row["failed"]),
             "untrusted": row["generator"] in self._untrusted,
             "t": [row["t_min"], row["t_max"]],
-            "deciding": deciding_status(row),
+            "least": is_at_least(row),
             "numbers": [_finite(number.value(row)) for number in known],
             "facts": [[term, value] for term, value in facts(row) if value],
             "limit": [_finite(row[f"limit_{end}"]) for end in ("min", "max")],

@@ -6,7 +6,7 @@ import pandas as pd
 
 from navbench.report.instrument import trusted
 from navbench.report.numbers import FID_EXTRACTOR, counts, listed, metric_name
-from navbench.report.reach import effect_within_limits, is_decided, with_equal_kid
+from navbench.report.reach import effect_within_limits, with_equal_kid
 from navbench.report.tables import RunTables
 
 INTERPRETABLE = "interpretable"
@@ -18,9 +18,9 @@ def picks(tables: RunTables, generator: str, count: int) -> pd.DataFrame:
     """The best directions of a generator, best first; no rows where nothing may be recommended.
 
     Controls, sets that have not converged and generators whose instrument fails take no part. Interpretable directions
-    come before others, then those with a curve, whose numbers are of more codes, then those whose limits are decided
-    at both ends, as imprecision is no merit; among these, the one comes first whose ends both reach the largest effect
-    before realism breaks. Each attribute, or else each method in a place, is there once.
+    come before others, then those with a curve, whose numbers are of more codes; among these, the one comes
+    first whose ends both reach the largest effect before realism breaks, or are shown to. Each attribute, or else each
+    method in a place, is there once.
 
     Args:
         tables: of the run.
@@ -35,11 +35,10 @@ def picks(tables: RunTables, generator: str, count: int) -> pd.DataFrame:
     rows = rows.assign(
         is_pure=rows["verdict"] == INTERPRETABLE,
         curved=rows["name"].isin(tables.curved["name"]),
-        is_decided=[is_decided(row) for row in records],
         within=[effect_within_limits(row) for row in records],
     )
     rows = rows[rows["within"].notna()]
-    order = ["is_pure", "curved", "is_decided", "within"]
+    order = ["is_pure", "curved", "within"]
     rows = rows.sort_values(order, ascending=False, kind="stable")
     kinds = rows["attribute"].where(rows["is_pure"], rows["method"] + "/" + rows["layer"])
     return rows[~kinds.duplicated()].iloc[:count]

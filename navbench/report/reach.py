@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pandas as pd
 
-from navbench.metrics.limits import BEYOND, UNDECIDED, WITHIN
-from navbench.report.numbers import SPACE, significant, with_stderr
+from navbench.metrics.limits import BEYOND, UNDECIDED
+from navbench.report.numbers import BAND, SPACE, significant, with_stderr
 from navbench.report.tables import RunTables
 from navbench.report.views import Row
 
 
 def effect_within_limits(row: Row) -> float:
-    """The effect that both ends reach before realism breaks: that of the end of the range where it is not known to.
+    """The effect that both ends reach before realism breaks, or are shown to reach, where it is not known to break.
 
     Near t = 0 an effect goes with the square of t, as `metrics.limits` takes the KID to.
     """
@@ -20,28 +20,24 @@ def effect_within_limits(row: Row) -> float:
     return math.nan if any(math.isnan(effect) for effect in ends) else min(ends)
 
 
-def deciding_status(row: Row) -> str:
-    """The status of the limit at the end that decides `effect_within_limits`, which is a lower bound if `BEYOND`."""
+def is_at_least(row: Row) -> bool:
+    """Whether `effect_within_limits` is a lower bound: the end that decides it has no limit within its range."""
     ends = {end: _effect_at_limit(row, end) for end in ("min", "max")}
-    return str(row[f"limit_{min(ends, key=ends.__getitem__)}_status"])
+    return row[f"limit_{min(ends, key=ends.__getitem__)}_status"] in (BEYOND, UNDECIDED)
 
 
 def within_text(row: Row) -> str:
-    """`effect_within_limits`, and of what kind it is: '0.11', '≥ 0.11' or '0.11 (undecided)'; '–' if unknown."""
-    effect, status = significant(effect_within_limits(row), 2), deciding_status(row)
-    return {BEYOND: f"≥{SPACE}{effect}", UNDECIDED: f"{effect} ({UNDECIDED})"}.get(status, effect)
-
-
-def is_decided(row: Row) -> bool:
-    """Whether it is known at both ends if realism breaks within the range."""
-    return all(row[f"limit_{end}_status"] in (WITHIN, BEYOND) for end in ("min", "max"))
+    """`effect_within_limits`: '0.11', or '≥ 0.11' where it is a lower bound; '–' if unknown."""
+    return f"{f'≥{SPACE}' if is_at_least(row) else ''}{significant(effect_within_limits(row), 2)}"
 
 
 def _effect_at_limit(row: Row, end: str) -> float:
     """By the curve, between its points; of a direction without one by the square of t."""
     effect, status = row[f"effect_{end}"], row[f"limit_{end}_status"]
-    if status in (BEYOND, UNDECIDED):
+    if status == BEYOND:
         return effect
+    if status == UNDECIDED:
+        return effect * row.get(f"limit_{end}_share", math.nan)
     known = row.get(f"limit_{end}_effect", math.nan)
     if known == known:
         return known
@@ -62,6 +58,18 @@ def _effects_at_limits(tables: RunTables) -> dict[str, dict[str, float]]:
     return found
 
 
+def _shares_shown(tables: RunTables) -> dict[str, dict[str, float]]:
+    """By end and name, up to which share of the effect at the end no break is shown.
+
+    There the upper end of the KID's rise (95 %), on a line in t², meets the amount; so imprecision is no merit.
+    """
+    rows = tables.limits
+    upper = rows["rise"] + BAND * np.hypot(rows["rise_stderr"], rows["amount_stderr"])
+    shares = (rows["amount"] / upper).clip(upper=1.0)
+    ends = {end: rows["end"] == f"t_{end}" for end in ("min", "max")}
+    return {end: dict(zip(rows["name"][own], shares[own], strict=True)) for end, own in ends.items()}
+
+
 def with_equal_kid(tables: RunTables) -> pd.DataFrame:
     """The table of directions with the KID at the effect of the comparison, and at t = 0 on the same codes."""
     equal = tables.equal[tables.equal["metric"] == "KID"].drop_duplicates("name").set_index("name")
@@ -70,10 +78,12 @@ def with_equal_kid(tables: RunTables) -> pd.DataFrame:
     columns = ["generator", "layer", "method", "kid_at_zero", "kid_at_zero_stderr"]
     directions = tables.directions.merge(floors[columns], how="left", on=columns[:3])
     own = directions["name"]
-    effects = _effects_at_limits(tables)
+    effects, shares = _effects_at_limits(tables), _shares_shown(tables)
     return directions.assign(
         limit_min_effect=own.map(effects["min"]).astype(float),
         limit_max_effect=own.map(effects["max"]).astype(float),
+        limit_min_share=own.map(shares["min"]).astype(float),
+        limit_max_share=own.map(shares["max"]).astype(float),
         kid_equal=own.map(equal["value"]).astype(float),
         kid_equal_stderr=own.map(equal["stderr"]).astype(float),
     )

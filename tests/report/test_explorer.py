@@ -11,7 +11,7 @@ from navbench.report import explorer, frames
 from navbench.report.explorer import Records, unexplained
 from navbench.report.html import write_report
 from navbench.report.page import Page
-from navbench.report.reach import deciding_status, effect_within_limits, limit_text, limit_words, within_text
+from navbench.report.reach import effect_within_limits, is_at_least, limit_text, limit_words, within_text
 from navbench.report.tables import load_run
 
 ROW = {"t_min": -10.0, "t_max": 8.0, "effect_min": 0.2, "effect_max": 0.3}
@@ -34,17 +34,22 @@ def test_the_effect_within_limits_is_that_of_the_end_which_reaches_less():
     assert effect_within_limits(ROW | LIMITS | {"limit_max": 2.0}) == pytest.approx(0.3 * (2 / 8) ** 2)
 
 
-def test_where_no_break_is_shown_the_effect_is_that_of_the_end_of_the_range():
-    assert effect_within_limits(ROW | BEYOND) == effect_within_limits(ROW | UNDECIDED) == pytest.approx(0.2)
-
-
-def test_an_effect_within_limits_is_of_the_kind_of_the_end_that_decides_it():
-    assert deciding_status(ROW | BEYOND | {"limit_max_status": "undecided"}) == "beyond"  # t_min has the smaller effect
-    assert spaced(within_text(ROW | LIMITS)) == "0.050"
-    assert spaced(within_text(ROW | BEYOND)) == "≥ 0.20"
-    assert spaced(within_text(ROW | UNDECIDED)) == "0.20 (undecided)"
+def test_beyond_the_range_the_effect_is_that_of_its_end():
+    assert effect_within_limits(ROW | BEYOND) == pytest.approx(0.2)
     one = {key: value for key, value in BEYOND.items() if "min" in key}
     assert effect_within_limits(ROW | LIMITS | one) == pytest.approx(0.3 * (4 / 8) ** 2)
+
+
+def test_of_an_undecided_end_what_is_shown_counts():
+    row = ROW | UNDECIDED | {"limit_min_share": 0.9, "limit_max_share": 0.5}
+    assert effect_within_limits(row) == pytest.approx(min(0.2 * 0.9, 0.3 * 0.5))
+
+
+def test_an_effect_is_a_lower_bound_where_the_end_that_decides_it_has_no_limit():
+    assert spaced(within_text(ROW | LIMITS)) == "0.050"
+    assert spaced(within_text(ROW | BEYOND)) == "≥ 0.20"
+    assert spaced(within_text(ROW | UNDECIDED | {"limit_min_share": 0.5, "limit_max_share": 1.0})) == "≥ 0.10"
+    assert not is_at_least(ROW | BEYOND | {"limit_max": 2.0, "limit_max_status": "within"})
 
 
 @pytest.mark.parametrize("end", ["min", "max"])

@@ -75,17 +75,18 @@ def test_among_equals_the_larger_effect_within_limits_comes_first(tables):
     assert names(changed(tables, lambda rows: rows["method"] == "svd", **limits), "faces")[0] == "faces/svd/main.6/0"
 
 
-def test_what_is_decided_comes_before_what_may_break_earlier_than_it_seems(tables):
-    first = names(tables, "faces")[0]
-    is_first = tables.directions["name"] == first
-    undecided = changed(tables, lambda rows: rows["name"] == first, limit_max_status="undecided", limit_max=np.nan)
-    larger = undecided.with_tables(directions=undecided.directions.assign(
-        effect_max=undecided.directions["effect_max"].where(~is_first, 9.0),
-        effect_min=undecided.directions["effect_min"].where(~is_first, 9.0),
-    ))  # fmt: skip
-    rows = picks(larger, "faces", 9)
-    assert rows["within"].iloc[-1] == rows["within"].max()
-    assert rows["is_decided"].tolist() == [True, True, True, False]
+def test_an_undecided_end_counts_up_to_where_no_break_is_shown(tables):
+    """An effect of 0.4 at both ends, and a rise of 8 ± 1.5 ± 2 at t_max, at most 12.9 of an amount of 9.675."""
+    name = names(tables, "faces")[-1]
+    wide = changed(tables, lambda rows: rows["name"] == name, effect_min=0.4, effect_max=0.4,
+                   limit_min_status="beyond", limit_max_status="undecided", limit_max=np.nan)  # fmt: skip
+    rows = tables.limits
+    is_end = (rows["name"] == name) & (rows["end"] == "t_max")
+    said = {"status": "undecided", "rise": 8.0, "rise_stderr": 1.5, "amount": 9.675, "amount_stderr": 2.0}
+    limits = rows.assign(**{key: rows[key].where(~is_end, value) for key, value in said.items()})
+    first = picks(wide.with_tables(limits=limits), "faces", 1).iloc[0]
+    assert first["name"] == name
+    assert first["within"] == pytest.approx(0.4 * 9.675 / (8 + 1.96 * 2.5))
 
 
 def test_each_attribute_is_there_once_and_so_is_each_method_in_a_place(tables):

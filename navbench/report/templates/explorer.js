@@ -114,7 +114,7 @@
   const told = (row, named = true) => {
     const key = state.sort || keys.find((name) => numberOf(row, name) !== null);
     const number = data.numbers.find(([name]) => name === key);
-    const bound = key === "within" ? { beyond: "≥ ", undecided: "? " }[row.deciding] ?? "" : "";
+    const bound = key === "within" && row.least ? "≥ " : "";
     return number ? `${named ? `${number[1]} ` : ""}${bound}${short(numberOf(row, key))}` : "";
   };
   const tile = (row) => {
