@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from PIL import UnidentifiedImageError
 
 _MOST_LISTED = 10
+_LONGEST_REASON = 200
 _CATALOGUES = {"direction": "navbench directions list", "generator": "navbench generators list"}
 """The commands that list all names of a kind."""
 
@@ -45,3 +46,14 @@ def image_trouble(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image format that is known"
     return str(error) or type(error).__name__
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, as a part of a sentence: the first line of an error's message, without its full stop.
+
+    What torch's reader says is left out, as it advises to have a file's code run.
+    """
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if "weights_only" in str(error) or "Weights only load failed" in first:
+        return "torch finds more than tensors and plain data in it"
+    return first.rstrip(".: ")[:_LONGEST_REASON]

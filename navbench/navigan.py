@@ -38,13 +38,13 @@ from navbench.navigan_files import (
     Source,
     Target,
     is_plain,
-    load,
     numbers,
     parsed_ends,
     saved,
     size,
     told,
 )
+from navbench.pickles import read_torch
 
 _COEFFICIENTS = re.compile(r"((?:.*\.)?convs\.(\d{1,3})\.conv\.)direction_to_(basis_coefs|eigenvalues_delta)")
 _UNSCALED = 1e-3  # a norm as close to 1 is that of a shift that nobody scaled
@@ -97,7 +97,7 @@ def read_sets(
             f"{type(generator).__name__}; name the one that they were found on."
         )
     target = Target(generator, None if layer is None else generator.layer(layer))
-    contents = {path: load(path) for path in source.paths}
+    contents = {path: read_torch(path) for path in source.paths}
     other = next((path for path, content in contents.items() if not _is_direction(content)), None)
     if other is not None and len(contents) > 1:
         raise NavbenchError(f"{other} holds {told(contents[other])}; only single directions are read together.")
@@ -285,7 +285,7 @@ def _checkpoint(
 def _combined(training: _Training, eigenvectors: Path, target: Target) -> tuple[Tensor, Tensor]:
     """The eigenvectors, and the coefficients (K, B) on them once each has unit norm, as those of a basis here have."""
     layer, path = training.layer, training.path
-    vectors = target.offsets(eigenvectors, "the tensor", load(eigenvectors), layer)
+    vectors = target.offsets(eigenvectors, "the tensor", read_torch(eigenvectors), layer)
     if len(vectors) != training.coefficients.shape[1]:
         raise NavbenchError(
             f"{path} has coefficients on {training.coefficients.shape[1]} eigenvectors, but {eigenvectors} holds "

@@ -2,13 +2,10 @@
 
 import io
 import math
-import pickle
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -112,39 +109,8 @@ class Target:
             )
 
 
-def load(path: Path) -> Any:
-    """What `torch.save` put into a file: tensors on the CPU, numbers, texts, and containers of those; nothing else.
-
-    Raises:
-        NavbenchError: the file cannot be read, is not whole, or holds objects that only running code could make.
-    """
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except FileNotFoundError:
-        raise NavbenchError(f"There is no file {path}; check the path.") from None
-    except OSError as error:
-        raise NavbenchError(f"{path} cannot be read ({error.strerror or error}).") from None
-    if empty:
-        raise NavbenchError(f"{path} is empty; expected tensors as torch.save writes them, so fetch it again.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a damaged file, of which the error says enough
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        stranger = re.search(r"nsupported (?:global: GLOBAL|GLOBAL|class) (\S+)", str(error))
-        if stranger is not None:
-            raise NavbenchError(
-                f"{path} holds {stranger[1].rstrip('.')}, which only running its code could make; expected tensors and "
-                "numbers alone, so it is not loaded."
-            ) from None
-    except Exception:  # torch.load raises whatever a damaged file leads it to
-        pass
-    raise NavbenchError(f"{path} is not a whole file of tensors as torch.save writes it; fetch it again.")
-
-
 def saved(content: object) -> bytes:
-    """The bytes of a file that `load` reads."""
+    """The bytes of a file of `torch.save`."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
@@ -152,11 +118,8 @@ def saved(content: object) -> bytes:
 
 def numbers(path: Path, name: str, value: object) -> Tensor:
     """A tensor of a file at float32, which must be whole and finite."""
-    plain = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
-    if not isinstance(value, Tensor) or not plain or not value.is_floating_point():
+    if not isinstance(value, Tensor) or not value.is_floating_point():
         raise NavbenchError(f"{path}: {name} is {told(value)}; expected a tensor of real numbers.")
-    if value.untyped_storage().nbytes() < value.numel() * value.element_size():  # repeated to fill the memory
-        raise NavbenchError(f"{path}: {name} holds fewer numbers than its shape, {size(value.shape)}, says.")
     value = value.detach().float()
     if not torch.isfinite(value).all():
         raise NavbenchError(f"{path}: {name} has NaN or infinite values; fetch it again.")

@@ -95,6 +95,6 @@ def test_sets_and_files_that_are_there_are_kept_unless_forced(call, tmp_path):
 def test_a_broken_file_is_one_sentence_on_the_command_line(call, tmp_path):
     (tmp_path / "d.pt").write_bytes(pickle.dumps(Code(), protocol=4))
     error = call("directions import d.pt --generator styled --out sets", 2).stderr
-    assert error.startswith("Error: d.pt is not a whole file of tensors")
+    assert error.startswith("Error: d.pt is damaged or no checkpoint (it is no file of torch.save)")
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "sets").exists()

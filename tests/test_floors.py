@@ -11,7 +11,7 @@ ROOT = Path(navbench.__file__).parent
 FLOORS = (
     (
         *("words", "errors", "files", "places", "buckets", "tensor_files", "fingerprints", "seeds", "compute"),
-        *("progress", "once", "staff"),
+        *("progress", "once", "staff", "unpickler", "pickles", "arrays"),
     ),
     ("weights", "settings", "plugins", "methods"),
     ("metrics",),
