@@ -17,6 +17,7 @@ from navbench.cli.running import with_options
 from navbench.cli.shared import Shared, run_options
 from navbench.library import SetFile
 from navbench.places import Place
+from navbench.texts import file_name
 from navbench.words import KINDS, PROJECTIONS, RESAMPLING
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def measure(
     subject = _subject_of(chosen, file, shared.generator or installed(file), shared.options) | of_subject
     narrow = {"only": [name], "experiments": list(experiments), "rediscover": False}
     chosen = chosen.with_values(generators=[subject], **narrow, **values)
-    return shared.run(chosen, f"{command}-{name.replace('/', '-')}", sets)
+    return shared.run(chosen, f"{command}-{file_name(name)}", sets)
 
 
 def _subject_of(chosen: Suite, file: SetFile, generator: str, options: Options) -> dict[str, Any]:

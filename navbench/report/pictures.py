@@ -18,6 +18,7 @@ from navbench.files import write_atomically
 from navbench.report.blocks import Picture, Sheet
 from navbench.report.numbers import MINUS, significant
 from navbench.report.views import anchor
+from navbench.texts import file_name
 
 _TYPES = {".webp": "image/webp", ".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg"}
 _WIDEST_HEATMAP, _HEATMAP_QUALITY = 128, 85
@@ -104,7 +105,7 @@ def read_heatmaps(run: Path, names: Iterable[str]) -> dict[str, Heatmap]:
 
     They are written into the run's folder as well, as PNG.
     """
-    paths = {name: run / "figures" / f"heatmap-{name.replace('/', '-')}.npz" for name in names}
+    paths = {name: run / "figures" / f"heatmap-{file_name(name)}.npz" for name in names}
     arrays = {name: _read(path) for name, path in paths.items() if path.is_file()}
     tops: dict[str, float] = {}  # one scale per generator: what is much in one may be little in another
     for name, (heatmap, *_) in arrays.items():
