@@ -273,7 +273,8 @@ def test_directions_are_found_written_and_kept(call, folder):
     found = Library([folder / "mine"]).sets["toy/svd/up"]
     assert (found.count, found.header["seed"]) == (2, 4)
     before = path.stat().st_mtime_ns
-    call(line)
+    assert "mine/toy/svd/up.safetensors, kept as it was found before, with the same seed" in call(line).stdout
+    assert "was found with seed 4, not 5; choose" in call(line.replace("--seed 4", "--seed 5"), 2).stderr
     assert path.stat().st_mtime_ns == before
     call(f"{line} --force")
     assert path.stat().st_mtime_ns > before
