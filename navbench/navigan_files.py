@@ -1,16 +1,18 @@
 """What navigan's files hold and whether it fits a generator, read without running anything from them."""
 
 import io
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from navbench.errors import NavbenchError
+from navbench.errors import NavbenchError, reason
 from navbench.generators.base import Layer
 from navbench.generators.stylegan2 import StyleGAN2
 
@@ -59,11 +61,68 @@ class Source:
         names = numbered(self.annotation, len(unnamed), "name")
         return tuple(names.get(index, "") for index in range(len(unnamed)))
 
-    def ends(self, count: int) -> list[Ends | None]:
-        """The ranges of directions whose own file has none."""
+    def ends(self, count: int, scale: float | None = None) -> list[Ends | None]:
+        """The ranges of directions whose own file has none: of the file beside them, or from -scale to scale."""
+        if self.ranges is None and scale is not None:
+            return [(-scale, scale)] * count
         lines = {} if self.ranges is None else numbered(self.ranges, count, "t_min t_max")
         where = f"{self.ranges}, direction"
         return [parsed_ends(f"{where} {i}", lines[i].split()) if i in lines else None for i in range(count)]
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What the `args.json` of a training says of the files beside it; each `None` if it does not.
+
+    Attributes:
+        shift_scale: how far the training shifted to either side.
+        layer: the index of the layer whose kernel was shifted, as text.
+        eigenvectors: the file of the basis, where it lies beside.
+        w_shift: whether latents were shifted in w, not in z.
+        deformator: the kind of map from directions to latents.
+        annotation: of labels, where there is one.
+    """
+
+    shift_scale: float | None = None
+    layer: str | None = None
+    eigenvectors: Path | None = None
+    w_shift: bool | None = None
+    deformator: str | None = None
+    annotation: Path | None = None
+
+    @classmethod
+    def beside(cls, path: Path) -> "Arguments":
+        """Those of the folder that a file is in, or of the one above where that is called 'models'."""
+        folder = path.parent.parent if path.parent.name == "models" else path.parent
+        file = folder / "args.json"
+        if not file.is_file():
+            return cls()
+        try:
+            said = json.loads(file.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise NavbenchError(f"{file} cannot be read as JSON ({reason(error)}); mend it, or move it away.") from None
+        if not isinstance(said, dict):
+            raise NavbenchError(f"{file} holds {told(said)}; expected the arguments of a training, by name.")
+
+        def of(name: str, *kinds: type) -> Any:
+            value = said.get(name)
+            if value is not None and type(value) not in kinds:
+                raise NavbenchError(f"{file}: {name} is {told(value)}; expected {kinds[0].__name__}.")
+            return value
+
+        scale, index, basis = of("shift_scale", float, int), of("deformator_conv_layer_index", int), None
+        if scale is not None and not 0 < scale < 1e6:
+            raise NavbenchError(f"{file}: shift_scale is {told(scale)}; expected a positive number.")
+        if (name := of("basis_vectors_path", str)) is not None:
+            basis = folder / re.split(r"[/\\]", name)[-1]
+        return cls(
+            shift_scale=scale,
+            layer=None if index is None else str(index),
+            eigenvectors=basis if basis is not None and basis.is_file() else None,
+            w_shift=of("w_shift", bool),
+            deformator=of("deformator", str),
+            annotation=folder / ANNOTATION if (folder / ANNOTATION).is_file() else None,
+        )
 
 
 @dataclass(frozen=True)

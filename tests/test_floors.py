@@ -17,7 +17,7 @@ FLOORS = (
     ("metrics",),
     ("generators",),
     ("spaces", "basis"),
-    ("library", "naming", "directions", "navigan_files", "navigan"),
+    ("library", "naming", "directions", "navigan_files", "navigan", "latent_files"),
     ("columns", "declared", "tables", "work", "costs"),
     ("discovery",),
     ("experiments",),

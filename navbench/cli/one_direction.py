@@ -163,8 +163,9 @@ def edit(
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Project photos into the generator, and move them along a direction.
 
-    PHOTO is an image file, a folder of them, the name of a distribution such as renderings, or codes that an earlier
-    run wrote into its folder codes. A photo of other proportions is cut to the generator's, from the middle.
+    PHOTO is an image file, a folder of them, the name of a distribution such as renderings, codes that an earlier
+    run wrote into its folder codes, or latents of another tool: projected_w.npz of StyleGAN2-ADA, latents.pt of pSp or
+    e4e. A photo of other proportions is cut to the generator's, from the middle.
     """
     sizes = {"photos": given(spaces=spaces or None, steps=steps, count=count), "strips": given(shifts=shifts)}
     place = measure("edit", shared, wanted, ["photos"], {"photos": list(photos)}, **sizes)

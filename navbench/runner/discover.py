@@ -112,6 +112,8 @@ def _refuse_others(path: Path, method: str, space: Space, settings: DiscoverySet
     header, mend = open_set(path).header, "choose another folder, or say --force."
     if header["weights"] != space.generator.fingerprint:
         raise NavbenchError(f"{path} was found on other weights; {mend}")
+    if "source" in header["provenance"]:
+        raise NavbenchError(f"{path} was imported from {header['provenance']['source']}; {mend}")
     asked = _flat({"seed": seed} | settings_of(METHODS[method], settings))
     known = _flat({"seed": header["seed"]} | header["settings"])
     for name in asked:
