@@ -7,7 +7,6 @@ import click
 
 from navbench import __version__
 from navbench.cli.lazy import Index
-from navbench.texts import escaped
 
 VERBS = {
     "compare": (
@@ -69,10 +68,7 @@ class Program(Index):
         """Run a command; with --debug errors keep their traceback."""
         try:
             return super().invoke(ctx)
-        except click.ClickException as error:
-            error.message = "\n".join(map(escaped, error.message.split("\n")))
-            raise
-        except (click.exceptions.Exit, click.Abort):
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
             click.echo("Interrupted; the same command (without --fresh) goes on where this one stopped.", err=True)
