@@ -21,6 +21,7 @@ from navbench.fingerprints import tensor_hash
 from navbench.generators.base import Generator
 from navbench.library import FORMAT, NOT_INTERPRETABLE, RANGES_BY_HAND, SetFile, open_set
 from navbench.spaces import ParameterSpace, Space
+from navbench.texts import file_name
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Direction:
     @property
     def slug(self) -> str:
         """The name as a file name."""
-        return self.name.replace("/", "-")
+        return file_name(self.name)
 
     def space_of(self, generator: Generator) -> Space:
         """The space of this direction; refused if the generator's layer has another shape."""

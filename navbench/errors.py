@@ -5,15 +5,26 @@ from collections.abc import Iterable
 
 from PIL import UnidentifiedImageError
 
+from navbench.texts import LONGEST_MESSAGE, shown
+
 _MOST_LISTED = 10
 _CATALOGUES = {"direction": "navbench directions list", "generator": "navbench generators list"}
 """The commands that list all names of a kind."""
 
 
 class NavbenchError(Exception):
-    """Something the user can mend; the message says what was wrong, where, and what to do."""
+    """Something the user can mend; the message says what was wrong, where, and what to do.
+
+    Texts in it may be from files, so it is shown as `texts.shown` does; `lines` are listed below it, each on its own.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "", *lines: str) -> None:
+        super().__init__(shown(message, LONGEST_MESSAGE), *map(shown, lines))
+
+    def __str__(self) -> str:
+        return "\n  ".join(self.args)
 
 
 class Failure(NavbenchError):
@@ -25,10 +36,13 @@ class Failure(NavbenchError):
 class NavbenchWarning(UserWarning):
     """A change of course that does not change results, such as a halved batch."""
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(shown(message, LONGEST_MESSAGE))
+
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> NavbenchError:
     """The error for a name that is not among the known ones, with the nearest of them, or if they are few, all."""
-    known = sorted(set(known))
+    name, known = shown(name), sorted(set(map(shown, known)))
     if near := difflib.get_close_matches(name, known, n=1, cutoff=0.4):
         hint = f"did you mean {near[0]!r}?"
     elif len(known) <= _MOST_LISTED:
@@ -44,4 +58,15 @@ def image_trouble(error: Exception) -> str:
     """Why a file could not be read as an image, for a sentence; Pillow's own words may hold a buffer's address."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image format that is known"
-    return str(error) or type(error).__name__
+    return reason(error)
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, as a part of a sentence: the first line of an error's message, without its full stop.
+
+    What torch's reader says is left out, as it advises to have a file's code run.
+    """
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if "weights_only" in str(error) or "Weights only load failed" in first:
+        return "torch finds more than tensors and plain data in it"
+    return shown(first.rstrip(".: "))

@@ -41,6 +41,20 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def check_folder(folder: Path) -> None:
+    """Make a folder, and refuse one that cannot be written to, before any work is done for it.
+
+    Raises:
+        NavbenchError, Failure: as `write_atomically`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0")
+    except OSError as error:
+        raise explained(error, folder) from error
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a file against all others who ask for it so, processes and threads alike, for read, change and write.

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save
 
 from navbench.errors import NavbenchError, unknown
 from navbench.files import locked, sha256, write_atomically
+from navbench.texts import leads_outside, legible
 from navbench.words import LATENTS
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 NOT_INTERPRETABLE, RANGES_BY_HAND = "not_interpretable", "ranges_by_hand"
 """Lists of indices in a header, left out if empty: directions that somebody marked, and whose range somebody set."""
+_LONGEST_TEXT = 500
+"""Characters of a text in a header, such as a label or a path."""
 _MOST_LISTED = 40
 """Names that an error lists."""
 
@@ -124,7 +127,8 @@ def open_set(path: Path) -> SetFile:
                     raise ValueError(f"{key} must list directions of the set")
             if any(file.get_slice(key).get_shape() != [count] for key in ("t_min", "t_max")):
                 raise ValueError("t_min and t_max must have one number per direction")
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            header = legible(header, _LONGEST_TEXT)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise NavbenchError(f"{path} is not a navbench direction set ({error}).") from error
     needed = {"format", "generator", "weights", "space", "layer", "method", "basis", "basis_sha256", "labels", "seed"}
     if missing := needed - header.keys():
@@ -140,7 +144,13 @@ def open_set(path: Path) -> SetFile:
 
 
 def set_path(root: Path, set_id: str) -> Path:
-    """Where a set of that id belongs under a folder of directions."""
+    """Where a set of that id belongs under a folder of directions.
+
+    Raises:
+        NavbenchError: a name in it is no name of a file or folder there.
+    """
+    if leads_outside(set_id) or "" in set_id.split("/"):
+        raise NavbenchError(f"The set {set_id!r} cannot be a file under {root}; give its generator a plainer name.")
     return root / f"{set_id}.safetensors"
 
 
@@ -190,10 +200,11 @@ def _alike(label: str, name: str) -> bool:
 
 
 def _ambiguous(name: str, names: Sequence[str]) -> NavbenchError:
-    listed = "\n".join(f"  {full}" for full in names[:_MOST_LISTED])
-    more = f"\n  and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    more = [f"and {len(names) - _MOST_LISTED} more"] if len(names) > _MOST_LISTED else []
     return NavbenchError(
-        f"Direction {name!r} is not unique; say more of the name, or take one of these {len(names)}:\n{listed}{more}"
+        f"Direction {name!r} is not unique; say more of the name, or take one of these {len(names)}:",
+        *names[:_MOST_LISTED],
+        *more,
     )
 
 

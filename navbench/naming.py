@@ -19,6 +19,7 @@ from safetensors import safe_open
 from navbench.errors import NavbenchError
 from navbench.files import locked, write_atomically
 from navbench.library import NOT_INTERPRETABLE, RANGES_BY_HAND, SHIPPED, SetFile, amend, mark, open_set
+from navbench.texts import cell, text_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -296,7 +297,10 @@ def read_names(path: Path, column: str = COLUMNS[0]) -> list[dict[str, str]]:
     """
     try:
         content = path.read_text(encoding="utf-8-sig")
-        rows = [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(io.StringIO(content))]
+        rows = [
+            {key: text_of(value or "") for key, value in row.items() if key}
+            for row in csv.DictReader(io.StringIO(content))
+        ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise NavbenchError(f"{path} cannot be read as a CSV of names ({error}).") from None
     if content.strip() and column not in next(csv.reader(io.StringIO(content))):
@@ -316,7 +320,7 @@ def write_names(path: Path, rows: Sequence[Mapping[str, str]], others: Iterable[
     written = io.StringIO()
     writer = csv.DictWriter(written, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(merged.values())
+    writer.writerows({key: cell(value) for key, value in row.items()} for row in merged.values())
     write_atomically(path, written.getvalue())
 
 

@@ -34,17 +34,18 @@ from navbench.navigan_files import (
     ANNOTATION,
     EIGENVECTORS,
     RANGES,
+    Arguments,
     Ends,
     Source,
     Target,
     is_plain,
-    load,
     numbers,
     parsed_ends,
     saved,
     size,
     told,
 )
+from navbench.pickles import read_torch
 
 _COEFFICIENTS = re.compile(r"((?:.*\.)?convs\.(\d{1,3})\.conv\.)direction_to_(basis_coefs|eigenvalues_delta)")
 _UNSCALED = 1e-3  # a norm as close to 1 is that of a shift that nobody scaled
@@ -75,15 +76,17 @@ def read_sets(
     The method is 'spectrum' for eigenvectors, 'hybrid' or 'optimization' for a checkpoint, by its coefficients, and
     'navigan' for single directions, as their files do not tell where they are from.
 
-    A range is from -norm to norm of the shift.  Where nobody set one, it is from -1 to 1, which hardly changes an
+    A range is from -norm to norm of the shift, or of a training from -shift_scale to shift_scale of its `args.json`,
+    as its code gives each shift unit norm.  Where nobody set one, it is from -1 to 1, which hardly changes an
     image: `provenance['range']` says so, and `replace(found, t_min=..., t_max=...)` or a run's `calibrate` mends it.
 
     Args:
         files: one file; several files of single directions; or a folder, which stands for all its `.pt` files (in the
             order of their names, by value where these have numbers) and for its annotation.
         generator: a `StyleGAN2`.  Its kernel is compared with the one in a checkpoint; other files hold none.
-        layer: name or index; needed for eigenvectors, which do not say it.
-        eigenvectors: the file of those that a hybrid's coefficients combine.
+        layer: name or index; needed for eigenvectors whose file's name does not say it ('eigenvectors_layer3_...').
+        eigenvectors: the file of those that a hybrid's coefficients combine; needed unless `args.json` names one
+            beside it.
         annotation: the file of labels; indices count the directions from the first file on, whatever their layer.
             Without one, single directions are labelled by the names of their files.
 
@@ -96,8 +99,9 @@ def read_sets(
             f"{source.paths[0]}: navigan's directions are of a StyleGAN2, but generator {generator.name} is a "
             f"{type(generator).__name__}; name the one that they were found on."
         )
+    layer = layer or _layer_in_name(source.paths[0])
     target = Target(generator, None if layer is None else generator.layer(layer))
-    contents = {path: load(path) for path in source.paths}
+    contents = {path: read_torch(path) for path in source.paths}
     other = next((path for path, content in contents.items() if not _is_direction(content)), None)
     if other is not None and len(contents) > 1:
         raise NavbenchError(f"{other} holds {told(contents[other])}; only single directions are read together.")
@@ -114,6 +118,12 @@ def read_sets(
         f"{path} holds {told(content)}; expected a direction (with layer_ix and shift), eigenvectors (one tensor) or "
         "a checkpoint (with a generator)."
     )
+
+
+def _layer_in_name(path: Path) -> str | None:
+    """The layer of the authors' files of eigenvectors, which is in their names alone."""
+    found = re.match(r"eigenvectors_layer(\d{1,3})(_|$)", path.stem)
+    return None if found is None else found[1]
 
 
 def _made(
@@ -205,10 +215,10 @@ def _spectrum(path: Path, content: Tensor, target: Target, source: Source) -> Di
 
 def _on_stored(
     target: Target, layer: Layer, method: str, vectors: Tensor, coefficients: Tensor, source: Source,
-    files: Sequence[Path], **provenance: Any,
+    files: Sequence[Path], scale: float | None = None, **provenance: Any,
 ) -> DirectionSet:  # fmt: skip
-    """A set on stored offsets, whose files name and scale nothing themselves."""
-    ends, labels = source.ends(len(coefficients)), source.labels([""] * len(coefficients))
+    """A set on stored offsets, whose files name and scale nothing themselves; the training shifted by up to `scale`."""
+    ends, labels = source.ends(len(coefficients), scale), source.labels([""] * len(coefficients))
     basis = DenseBasis(vectors)
     return _made(target, layer, method, "stored", basis, coefficients, ends, labels, files, **provenance)
 
@@ -239,8 +249,9 @@ class _Training:
         state = {key: value for key, value in whole.items() if isinstance(key, str)}
         keys = [match for key in state if (match := _COEFFICIENTS.fullmatch(key))]
         there = ", ".join(match[2] for match in keys)
-        if len(keys) > 1 and target.asked is not None:
-            keys = [match for match in keys if int(match[2]) == target.asked.index]
+        asked = Arguments.beside(path).layer if target.asked is None else str(target.asked.index)
+        if len(keys) > 1 and asked is not None:
+            keys = [match for match in keys if match[2] == asked]
         if len(keys) != 1:
             found = f"coefficients for the layers {there}" if there else "no coefficients"
             raise NavbenchError(f"{path} has {found}; expected convs.N.conv.direction_to_... for one, or name which.")
@@ -266,26 +277,28 @@ def _checkpoint(
     path: Path, content: Mapping[str, Any], target: Target, source: Source, eigenvectors: Path | None
 ) -> DirectionSet:
     """The directions that a training has learned, by their indices there."""
-    training = _Training.of(path, content, target)
+    arguments = Arguments.beside(path)
+    training, scale = _Training.of(path, content, target), arguments.shift_scale
     number = content.get("step")
     step = {"step": number} if isinstance(number, int) and 0 <= number < 2**63 else {}
     if training.on_eigenvectors:
+        eigenvectors = eigenvectors or arguments.eigenvectors
         if eigenvectors is None:
             raise NavbenchError(f"{path} has coefficients on the eigenvectors of another file; name that one too.")
         vectors, coefficients = _combined(training, eigenvectors, target)
         files = [path, eigenvectors]
-        return _on_stored(target, training.layer, "hybrid", vectors, coefficients, source, files, **step)
+        return _on_stored(target, training.layer, "hybrid", vectors, coefficients, source, files, scale, **step)
     if eigenvectors is not None:
         raise NavbenchError(f"{path} was trained on singular values, without eigenvectors; leave {eigenvectors} out.")
     vectors = _moved_singular_values(training, target)
     eye = torch.eye(len(vectors))
-    return _on_stored(target, training.layer, "optimization", vectors, eye, source, [path], **step)
+    return _on_stored(target, training.layer, "optimization", vectors, eye, source, [path], scale, **step)
 
 
 def _combined(training: _Training, eigenvectors: Path, target: Target) -> tuple[Tensor, Tensor]:
     """The eigenvectors, and the coefficients (K, B) on them once each has unit norm, as those of a basis here have."""
     layer, path = training.layer, training.path
-    vectors = target.offsets(eigenvectors, "the tensor", load(eigenvectors), layer)
+    vectors = target.offsets(eigenvectors, "the tensor", read_torch(eigenvectors), layer)
     if len(vectors) != training.coefficients.shape[1]:
         raise NavbenchError(
             f"{path} has coefficients on {training.coefficients.shape[1]} eigenvectors, but {eigenvectors} holds "
@@ -353,6 +366,11 @@ def write(found: Direction | DirectionSet, path: Path, *, overwrite: bool = Fals
 def _folder(found: DirectionSet) -> dict[str, bytes]:
     """What the files of a set hold."""
     vectors = torch.stack([one.offset.cpu() for one in found])[:, None]
-    names = [f"{one.index}: {' '.join(one.label.split())}\n" for one in found if one.label.strip()]
+    names = [f"{one.index}: {_label(one.label)}\n" for one in found if one.label.strip()]
     ranges = [f"{one.index}: {one.t_min!r} {one.t_max!r}\n" for one in found]
     return {EIGENVECTORS: saved(vectors), ANNOTATION: "".join(names).encode(), RANGES: "".join(ranges).encode()}
+
+
+def _label(label: str) -> str:
+    """A label as a line of their annotation, which their code takes apart at every ': '."""
+    return " ".join(label.split()).replace(": ", " - ")

@@ -1,10 +1,9 @@
 """What navigan's files hold and whether it fits a generator, read without running anything from them."""
 
 import io
+import json
 import math
-import pickle
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from navbench.errors import NavbenchError
+from navbench.errors import NavbenchError, reason
 from navbench.generators.base import Layer
 from navbench.generators.stylegan2 import StyleGAN2
 
@@ -62,11 +61,68 @@ class Source:
         names = numbered(self.annotation, len(unnamed), "name")
         return tuple(names.get(index, "") for index in range(len(unnamed)))
 
-    def ends(self, count: int) -> list[Ends | None]:
-        """The ranges of directions whose own file has none."""
+    def ends(self, count: int, scale: float | None = None) -> list[Ends | None]:
+        """The ranges of directions whose own file has none: of the file beside them, or from -scale to scale."""
+        if self.ranges is None and scale is not None:
+            return [(-scale, scale)] * count
         lines = {} if self.ranges is None else numbered(self.ranges, count, "t_min t_max")
         where = f"{self.ranges}, direction"
         return [parsed_ends(f"{where} {i}", lines[i].split()) if i in lines else None for i in range(count)]
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What the `args.json` of a training says of the files beside it; each `None` if it does not.
+
+    Attributes:
+        shift_scale: how far the training shifted to either side.
+        layer: the index of the layer whose kernel was shifted, as text.
+        eigenvectors: the file of the basis, where it lies beside.
+        w_shift: whether latents were shifted in w, not in z.
+        deformator: the kind of map from directions to latents.
+        annotation: of labels, where there is one.
+    """
+
+    shift_scale: float | None = None
+    layer: str | None = None
+    eigenvectors: Path | None = None
+    w_shift: bool | None = None
+    deformator: str | None = None
+    annotation: Path | None = None
+
+    @classmethod
+    def beside(cls, path: Path) -> "Arguments":
+        """Those of the folder that a file is in, or of the one above where that is called 'models'."""
+        folder = path.parent.parent if path.parent.name == "models" else path.parent
+        file = folder / "args.json"
+        if not file.is_file():
+            return cls()
+        try:
+            said = json.loads(file.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise NavbenchError(f"{file} cannot be read as JSON ({reason(error)}); mend it, or move it away.") from None
+        if not isinstance(said, dict):
+            raise NavbenchError(f"{file} holds {told(said)}; expected the arguments of a training, by name.")
+
+        def of(name: str, *kinds: type) -> Any:
+            value = said.get(name)
+            if value is not None and type(value) not in kinds:
+                raise NavbenchError(f"{file}: {name} is {told(value)}; expected {kinds[0].__name__}.")
+            return value
+
+        scale, index, basis = of("shift_scale", float, int), of("deformator_conv_layer_index", int), None
+        if scale is not None and not 0 < scale < 1e6:
+            raise NavbenchError(f"{file}: shift_scale is {told(scale)}; expected a positive number.")
+        if (name := of("basis_vectors_path", str)) is not None:
+            basis = folder / re.split(r"[/\\]", name)[-1]
+        return cls(
+            shift_scale=scale,
+            layer=None if index is None else str(index),
+            eigenvectors=basis if basis is not None and basis.is_file() else None,
+            w_shift=of("w_shift", bool),
+            deformator=of("deformator", str),
+            annotation=folder / ANNOTATION if (folder / ANNOTATION).is_file() else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -112,39 +168,8 @@ class Target:
             )
 
 
-def load(path: Path) -> Any:
-    """What `torch.save` put into a file: tensors on the CPU, numbers, texts, and containers of those; nothing else.
-
-    Raises:
-        NavbenchError: the file cannot be read, is not whole, or holds objects that only running code could make.
-    """
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except FileNotFoundError:
-        raise NavbenchError(f"There is no file {path}; check the path.") from None
-    except OSError as error:
-        raise NavbenchError(f"{path} cannot be read ({error.strerror or error}).") from None
-    if empty:
-        raise NavbenchError(f"{path} is empty; expected tensors as torch.save writes them, so fetch it again.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a damaged file, of which the error says enough
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        stranger = re.search(r"nsupported (?:global: GLOBAL|GLOBAL|class) (\S+)", str(error))
-        if stranger is not None:
-            raise NavbenchError(
-                f"{path} holds {stranger[1].rstrip('.')}, which only running its code could make; expected tensors and "
-                "numbers alone, so it is not loaded."
-            ) from None
-    except Exception:  # torch.load raises whatever a damaged file leads it to
-        pass
-    raise NavbenchError(f"{path} is not a whole file of tensors as torch.save writes it; fetch it again.")
-
-
 def saved(content: object) -> bytes:
-    """The bytes of a file that `load` reads."""
+    """The bytes of a file of `torch.save`."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
@@ -152,11 +177,8 @@ def saved(content: object) -> bytes:
 
 def numbers(path: Path, name: str, value: object) -> Tensor:
     """A tensor of a file at float32, which must be whole and finite."""
-    plain = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
-    if not isinstance(value, Tensor) or not plain or not value.is_floating_point():
+    if not isinstance(value, Tensor) or not value.is_floating_point():
         raise NavbenchError(f"{path}: {name} is {told(value)}; expected a tensor of real numbers.")
-    if value.untyped_storage().nbytes() < value.numel() * value.element_size():  # repeated to fill the memory
-        raise NavbenchError(f"{path}: {name} holds fewer numbers than its shape, {size(value.shape)}, says.")
     value = value.detach().float()
     if not torch.isfinite(value).all():
         raise NavbenchError(f"{path}: {name} has NaN or infinite values; fetch it again.")

@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from navbench.errors import NavbenchError, unknown
 from navbench.files import explained, write_atomically
+from navbench.texts import leads_outside
 
 Self = TypeVar("Self", bound="Place")
 
@@ -130,7 +131,9 @@ class Folder(Place):
         return str(self.path / name)
 
     def file(self, name: str) -> Path:
-        """See `Place`."""
+        """See `Place`; a name that leads out of the folder is refused."""
+        if leads_outside(name):
+            raise NavbenchError(f"{name!r} is no name of a file in {self.path}, as it may lead elsewhere.")
         return self.path / name
 
     def exists(self, name: str) -> bool:

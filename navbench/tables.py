@@ -15,6 +15,7 @@ from navbench.columns import Column, Table
 from navbench.declared import DECLARED
 from navbench.errors import Failure, NavbenchError
 from navbench.places import Where, place_at
+from navbench.texts import cell, text_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +120,8 @@ def _csv(table: Table, rows: Sequence[Mapping[str, Any]]) -> str:
     import pandas as pd
 
     columns = table.ordered(name for row in rows for name in row)
-    return pd.DataFrame([dict(row) for row in rows], columns=columns).to_csv(index=False, float_format=f"%.{DIGITS}g")
+    cells = [{name: cell(value) if isinstance(value, str) else value for name, value in row.items()} for row in rows]
+    return pd.DataFrame(cells, columns=columns).to_csv(index=False, float_format=f"%.{DIGITS}g")
 
 
 def _check_row(table: Table, index: int, row: Mapping[str, Any]) -> None:
@@ -234,7 +236,7 @@ def _typed(cells: "pd.Series", column: Column, path: Path) -> "pd.Series":
     if column.kind == "text":
         if not column.empty:
             _refuse(cells, cells == "", path, "nothing")
-        return cells
+        return cells.map(text_of)
     if column.kind == "flag":
         _refuse(cells, ~words.isin([*_TRUE, *_FALSE]), path, _WANTED["flag"])
         return words.isin(_TRUE)
@@ -269,7 +271,9 @@ def page() -> str:
         "Written by `python -m navbench.tables > docs/tables.md` from the declarations in `navbench/declared`.",
         "Every table is a CSV file with a header; a table without rows has no file. Numbers have "
         f"{DIGITS} significant digits. The kinds of columns are text, number, count (a whole number from 0 on) and "
-        "flag (True or False). A column that may be left out is in the file if any row has it. A cell is empty where "
+        "flag (True or False). A text that a spreadsheet would take for a formula, as it begins with `=`, `+`, `-` or "
+        "`@`, has an apostrophe before it, which `navbench` takes away as it reads the table; so has one that begins "
+        "with an apostrophe. A column that may be left out is in the file if any row has it. A cell is empty where "
         "a number is not known. A standard error is of the images or codes that the number is measured on, with the "
         "reference held fixed. The unit *distance* is that of the perceptual distance in the column `distance`; "
         "*sigma* is an attribute's standard deviation.",

@@ -189,16 +189,12 @@ def load_file(path: str | Path) -> dict[str, Any]:
     Raises:
         NavbenchError: there is no such file, or it holds something else than tensors.
     """
-    import torch
+    from navbench.pickles import read_torch
 
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise NavbenchError(f"The weights {path} cannot be read: {error.strerror}.") from None
-    except Exception:  # torch.load raises whatever a damaged file leads it to
-        raise NavbenchError(
-            f"The weights {path} are not a file of plain tensors, as torch.save writes it; give another."
-        ) from None
+    held = read_torch(Path(path))
+    if not isinstance(held, dict):
+        raise NavbenchError(f"The weights {path} hold a {type(held).__name__}; give a state dict of tensors.")
+    return held
 
 
 def status() -> list[WeightStatus]:

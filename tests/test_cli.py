@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.numpy import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).parent / "runner"))
 import toy
@@ -25,7 +26,7 @@ from navbench.cli import main
 from navbench.cli.output import show
 from navbench.generators import zoo
 from navbench.generators.wrapped import Wrapped
-from navbench.library import Library
+from navbench.library import Library, open_set
 from navbench.suite import PRESETS
 
 
@@ -265,6 +266,33 @@ def test_a_direction_answers_to_the_label_that_it_was_given(call, folder, tmp_pa
     assert "there is no 2" in call(f"directions label {copy} 2 frown", 2).stderr
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "list",
+        "list --csv",
+        "list --json",
+        "show toy/svd/up/1",
+        "show toy/svd/up/1 --json",
+        "show \x1b[31m",
+        "show toy",
+        "export toy/svd/up/1 --out x.pt",
+    ],
+)
+def test_what_a_set_says_of_itself_steers_no_terminal_and_breaks_no_line(call, folder, tmp_path, line):
+    hostile = "\x1b]0;owned\x07\x1b[2J\r\n\u202etxt.exe\ud800\x9b31m=1+1"
+    copy = tmp_path / "up.safetensors"
+    tensors = load_file(folder / "sets" / "toy" / "svd" / "up.safetensors")
+    header = dict(open_set(folder / "sets" / "toy" / "svd" / "up.safetensors").header)
+    header |= {"labels": [hostile, "=" + hostile], "provenance": {hostile: hostile, "status": hostile}}
+    save_file(tensors, copy, {"navbench": json.dumps(header)})
+    result = CliRunner().invoke(main, ["directions", *shlex.split(line), "--directions", str(tmp_path)])
+    printed = result.stdout + result.stderr
+    assert printed
+    assert printed.replace("\n", "").isprintable()
+    assert "\n=" not in printed
+
+
 def test_directions_are_found_written_and_kept(call, folder):
     line = "discover --generator toy --layer up --method svd --preset tiny.toml --seed 4 --out mine"
     printed = call(line).stdout
@@ -273,7 +301,8 @@ def test_directions_are_found_written_and_kept(call, folder):
     found = Library([folder / "mine"]).sets["toy/svd/up"]
     assert (found.count, found.header["seed"]) == (2, 4)
     before = path.stat().st_mtime_ns
-    call(line)
+    assert "mine/toy/svd/up.safetensors, kept as it was found before, with the same seed" in call(line).stdout
+    assert "was found with seed 4, not 5; choose" in call(line.replace("--seed 4", "--seed 5"), 2).stderr
     assert path.stat().st_mtime_ns == before
     call(f"{line} --force")
     assert path.stat().st_mtime_ns > before

@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import EntryPoint
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from analytic import noise, styled, unit
@@ -95,6 +96,28 @@ def test_sets_and_files_that_are_there_are_kept_unless_forced(call, tmp_path):
 def test_a_broken_file_is_one_sentence_on_the_command_line(call, tmp_path):
     (tmp_path / "d.pt").write_bytes(pickle.dumps(Code(), protocol=4))
     error = call("directions import d.pt --generator styled --out sets", 2).stderr
-    assert error.startswith("Error: d.pt is not a whole file of tensors")
+    assert error.startswith("Error: d.pt is damaged or no checkpoint (it is no file of torch.save)")
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "sets").exists()
+
+
+def test_latent_directions_of_other_tools_are_imported_and_found_by_their_names(call, tmp_path):
+    normal = unit(noise(1, 1, GENERATOR.style_dim))
+    np.save(tmp_path / "age_boundary.npy", normal.numpy())
+    line = "directions import age_boundary.npy --generator styled --out sets"
+    assert "say --space" in call(line, 2).stderr
+    assert call(f"{line} --space w").stdout.splitlines() == [
+        "Directions: sets/styled/interfacegan/w.safetensors",
+        "  1 of w, range as published",
+    ]
+    assert "styled/interfacegan/w/0" in call("directions show 'age boundary' --directions sets").stdout
+    assert "leave --layer" in call(f"{line} --space w --layer 1 --force", 2).stderr
+    put_direction(tmp_path / "a.pt", noise(1, *SHAPE))
+    assert "leave --space out" in call("directions import a.pt --generator styled --space w --out sets", 2).stderr
+
+
+def test_a_space_that_is_imported_is_not_taken_for_one_that_was_found(call, tmp_path):
+    np.savez(tmp_path / "a_w.npz", lat_comp=unit(noise(1, 1, GENERATOR.style_dim)).numpy(), lat_stdev=np.ones(1))
+    call("directions import a_w.npz --generator styled --out sets")
+    error = call("discover --generator styled --latent w --method ganspace --preset smoke --out sets", 2).stderr
+    assert "was imported from ganspace; choose another folder" in error

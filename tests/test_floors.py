@@ -10,14 +10,14 @@ import navbench
 ROOT = Path(navbench.__file__).parent
 FLOORS = (
     (
-        *("words", "errors", "files", "places", "buckets", "tensor_files", "fingerprints", "seeds", "compute"),
-        *("progress", "once", "staff"),
+        *("words", "texts", "errors", "files", "places", "buckets", "tensor_files", "fingerprints", "seeds", "compute"),
+        *("progress", "once", "staff", "unpickler", "pickles", "arrays"),
     ),
     ("weights", "settings", "plugins", "methods"),
     ("metrics",),
     ("generators",),
     ("spaces", "basis"),
-    ("library", "naming", "directions", "navigan_files", "navigan"),
+    ("library", "naming", "directions", "navigan_files", "navigan", "latent_files"),
     ("columns", "declared", "tables", "work", "costs"),
     ("discovery",),
     ("experiments",),

@@ -1,5 +1,6 @@
 """The authors' direction files, against their edits written out in numpy, and there and back."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -315,3 +316,44 @@ def test_an_imported_set_is_measured_under_its_method(tmp_path):
     chosen = suite.parse('name = "x"\n[[generators]]\nname = "styled"\nmethods = ["navigan"]', "x")
     work = plan(chosen, chosen.generators[0], GENERATOR, Library([tmp_path / "sets"]))
     assert [one.name for one in work.all_directions()] == ["styled/navigan/convs.1/0"]
+
+
+# --- what the arguments of a training say beside it
+
+
+def test_the_arguments_of_a_training_give_its_range_its_layer_and_its_eigenvectors(tmp_path):
+    vectors = put_eigenvectors(tmp_path / "eigenvectors_layer1_ffhq.pt")
+    put_checkpoint(tmp_path / "checkpoint.pt", direction_to_basis_coefs=3 * torch.eye(2, 4))
+    path = r"some\folder/../of/theirs/eigenvectors_layer1_ffhq.pt"
+    said = {"shift_scale": 60, "deformator_conv_layer_index": 1, "basis_vectors_path": path}
+    (tmp_path / "args.json").write_text(json.dumps(said), "utf-8")
+    found = navigan.read(tmp_path / "checkpoint.pt", GENERATOR)
+    assert (found.layer, found.method, found.provenance["range"]) == ("convs.1", "hybrid", "as published")
+    assert (found.t_min.tolist(), found.t_max.tolist()) == ([-60, -60], [60, 60])
+    for one, vector in zip(found, vectors, strict=False):
+        close(rendered(one, 60), edited(60 * vector))
+    other = put_eigenvectors(tmp_path / "other.pt")
+    assert len(other) == 4
+    named = navigan.read(tmp_path / "checkpoint.pt", GENERATOR, eigenvectors=tmp_path / "other.pt")
+    assert names_in(named) == ["checkpoint.pt", "other.pt"]
+
+
+def test_the_arguments_tell_which_of_several_layers_was_trained(tmp_path):
+    keys = [f"style_gan2.convs.{index}.conv.direction_to_eigenvalues_delta" for index in (1, 3)]
+    u, vh = decomposed(GENERATOR.kernel(GENERATOR.layer("1")))
+    tensors = {"style_gan2.convs.1.conv.u": u, "style_gan2.convs.1.conv.vh": vh} | dict.fromkeys(keys, torch.eye(8))
+    torch.save({"generator": tensors}, tmp_path / "checkpoint.pt")
+    (tmp_path / "args.json").write_text('{"deformator_conv_layer_index": 1, "shift_scale": 3500.0}', "utf-8")
+    found = navigan.read(tmp_path / "checkpoint.pt", GENERATOR)
+    assert (found.layer, float(found.t_max[0])) == ("convs.1", 3500)
+
+
+def test_eigenvectors_say_their_layer_in_the_name_of_their_file(tmp_path):
+    put_eigenvectors(tmp_path / "eigenvectors_layer1_stylegan2_ffhq.pt")
+    assert navigan.read(tmp_path / "eigenvectors_layer1_stylegan2_ffhq.pt", GENERATOR).layer == "convs.1"
+
+
+def test_labels_are_exported_so_that_their_code_takes_them_apart_once(tmp_path):
+    navigan.write(ours(labels=("hair: long", "a:b", "", "time: 3: 4")), tmp_path)
+    lines = (tmp_path / "human_annotation.txt").read_text("utf-8").splitlines()
+    assert [line.split(": ") for line in lines] == [["0", "hair - long"], ["1", "a:b"], ["3", "time - 3 - 4"]]

@@ -39,7 +39,11 @@ def test_code_in_a_file_is_neither_run_nor_loaded(tmp_path, monkeypatch, kind):
         path.write_bytes(pickle.dumps(Code(), protocol=2))
     else:
         torch.save(whole() | {"note": Code()}, path, _use_new_zipfile_serialization=kind == "zip")
-    complaint = r"d\.pt holds (posix|nt)\.system, which only running its code could make; expected tensors and numbers"
+    complaint = (
+        r"d\.pt is damaged or no checkpoint \(it is no file of torch\.save\)"
+        if kind == "pickle"
+        else r"d\.pt wants to use (posix|nt)\.system, which is no tensor and no plain container, so it is refused"
+    )
     refused(complaint, path)
     checkpoint = put_checkpoint(tmp_path / "c.pt", direction_to_basis_coefs=noise(1, 2, 4))
     refused(complaint, checkpoint, eigenvectors=path)
@@ -49,11 +53,11 @@ def test_code_in_a_file_is_neither_run_nor_loaded(tmp_path, monkeypatch, kind):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", "is empty; expected tensors"),
-        (b"hello, world\n", "is not a whole file of tensors"),
-        (b"PK\x03\x04 and nothing else", "is not a whole file of tensors"),
-        (slice(20_000), "is not a whole file of tensors"),
-        (slice(-200), "is not a whole file of tensors"),
+        (b"", "is empty; fetch it again"),
+        (b"hello, world\n", "is damaged or no checkpoint"),
+        (b"PK\x03\x04 and nothing else", "is damaged or no checkpoint"),
+        (slice(20_000), "is damaged or no checkpoint"),
+        (slice(-200), "is damaged or no checkpoint"),
     ],
 )
 def test_a_file_that_is_not_whole_is_named(tmp_path, content, complaint):
@@ -68,9 +72,10 @@ def test_a_file_or_folder_that_is_not_there_is_named(tmp_path):
     refused(r"folder has no \.pt files", tmp_path / "folder")
     refused(r"There is no file of directions to read", [])
     refused(
-        r"folder cannot be read", put_checkpoint(tmp_path / "c.pt", direction_to_basis_coefs=noise(1, 2, 4)),
+        r"There is no file .*folder; check the path",
+        put_checkpoint(tmp_path / "c.pt", direction_to_basis_coefs=noise(1, 2, 4)),
         eigenvectors=tmp_path / "folder",
-    )  # fmt: skip
+    )
 
 
 def endless():
@@ -98,7 +103,7 @@ def endless():
         (whole(torch.full((1, 1, *SHAPE), 1e300, dtype=torch.float64)), r"shift has NaN or infinite values"),
         (whole(torch.full((1, 1, *SHAPE), 3e38)), r"found the range .*, expected t_min < 0 < t_max"),
         (whole(torch.ones(1, 1, *SHAPE, dtype=torch.int64)), r"shift is a tensor 1x1x8x8x3x3 of int64; expected"),
-        (whole(torch.ones(1, 1, *SHAPE, device="meta")), r"shift is a tensor .*; expected a tensor of real numbers"),
+        (whole(torch.ones(1, 1, *SHAPE, device="meta")), r"wants to use torch\._utils\._rebuild_meta_tensor_no"),
         (whole([1.0, 2.0]), r"shift is a list; expected a tensor of real numbers"),
         (whole() | {"bias": noise(1, 8)}, r"holds 'bias' beside the shift, a tensor 8 of float32; expected plain"),
         (whole() | {"shifts": {"2": 1}}, r"holds 'shifts' beside the shift, a dict of '2'; expected plain"),
@@ -121,23 +126,26 @@ def test_a_direction_that_means_nothing_here_is_refused(tmp_path, content, compl
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (noise(1, 4, 1, 8, 16, 3, 3), r"the tensor is 4x1x8x16x3x3, but layer convs\.1 of .* takes nx1x8x8x3x3"),
-        (noise(1, 0, 1, *SHAPE), r"the tensor is 0x1x8x8x3x3, but"),
-        (torch.ones(1).expand(10**12), r"the tensor holds fewer numbers than its shape, 1000000000000, says"),
-        (torch.ones(1).expand(10**9, 1, *SHAPE), r"the tensor holds fewer numbers than its shape"),
+        (noise(1, 4, 1, 8, 16, 3, 3), r": the tensor is 4x1x8x16x3x3, but layer convs\.1 of .* takes nx1x8x8x3x3"),
+        (noise(1, 0, 1, *SHAPE), r": the tensor is 0x1x8x8x3x3, but"),
+        (
+            torch.ones(1).expand(10**12),
+            r".* \(a tensor is larger than what is stored of it\)",
+        ),
+        (torch.ones(1).expand(10**9, 1, *SHAPE), r".* \(a tensor is larger than what is stored of it\)"),
         (
             torch.cat([noise(1, 1, 1, *SHAPE), torch.zeros(1, 1, *SHAPE)]),
-            r"the tensor has a direction that is zero everywhere",
+            r": the tensor has a direction that is zero everywhere",
         ),
-        (torch.full((2, 1, *SHAPE), torch.inf), r"the tensor has NaN or infinite values"),
-        (noise(1, 3, 3).to_sparse(), r"the tensor is a tensor 3x3 of float32; expected a tensor of real numbers"),
+        (torch.full((2, 1, *SHAPE), torch.inf), r": the tensor has NaN or infinite values"),
+        (noise(1, 3, 3).to_sparse(), r" wants to use torch\._utils\._rebuild_sparse_tensor, which is no tensor"),
     ],
 )
 def test_broken_eigenvectors_are_refused(tmp_path, content, complaint):
     path = put(tmp_path / "e.pt", content)
-    refused(rf"e\.pt: {complaint}", path, layer="1")
+    refused(rf"e\.pt{complaint}", path, layer="1")
     checkpoint = put_checkpoint(tmp_path / "c.pt", direction_to_basis_coefs=noise(1, 2, 4))
-    refused(rf"e\.pt: {complaint}", checkpoint, eigenvectors=path)
+    refused(rf"e\.pt{complaint}", checkpoint, eigenvectors=path)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from navbench.cli.output import console, folding, json_option
 from navbench.errors import NavbenchError
 from navbench.library import library, open_set, relabel
 from navbench.naming import apply_names
+from navbench.texts import cell
 
 if TYPE_CHECKING:
     from navbench.generators.options import Options
@@ -71,7 +72,8 @@ def list_directions(
     ]
     if as_csv:
         written = io.StringIO()
-        csv.writer(written, lineterminator="\n").writerows([_COLUMNS, *rows])
+        cells = [[cell(str(each)) for each in row] for row in rows]
+        csv.writer(written, lineterminator="\n").writerows([_COLUMNS, *cells])
         console.out(written.getvalue(), end="")
     else:
         table = folding(*_COLUMNS)

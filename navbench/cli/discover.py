@@ -14,6 +14,7 @@ from navbench.cli.loading import loading
 from navbench.cli.output import console, progress_console, quiet_option
 from navbench.cli.running import compute_for, overridden, with_subjects
 from navbench.errors import NavbenchError
+from navbench.files import check_folder
 from navbench.generators import zoo
 from navbench.library import library
 from navbench.methods import METHODS, admitted
@@ -73,8 +74,8 @@ def discover(
     """Find directions and write them, one file per method and layer or latent space.
 
     With --layer or --latent, in those alone: '--generator cars --latent w --method ganspace'. Methods that are not
-    defined in a space are passed over there. Sets that are there already are kept; a learning that was interrupted
-    goes on from its checkpoint.
+    defined in a space are passed over there. Sets that are there already are kept if they were found with the same
+    seed and settings, and refused if not; a learning that was interrupted goes on from its checkpoint.
     """
     with loading():
         from navbench.runner.discover import discover as discover_sets
@@ -84,6 +85,7 @@ def discover(
 
     chosen = with_subjects(overridden(preset, precision, batch, seed=seed), generator, options)
     subject, compute = chosen.generators[0], compute_for(chosen, staff.devices[0])
+    check_folder(out)
     made = zoo.create(subject.name, compute, subject.options)
     made.check()
     if layers or latents:
@@ -95,12 +97,13 @@ def discover(
     places += [(LatentSpace(made, kind), methods or subject.latent_methods) for kind in subject.latents]
     _refuse_homeless(methods, [space for space, _ in places])
     with discoverer(staff, out, compute) as executor:
-        paths = discover_sets(
+        sets = discover_sets(
             made, places, chosen.discovery_of(subject), compute, chosen.seed, out,
             overwrite=force, stages=lambda title: stage(progress_console, title), executor=executor,
         )  # fmt: skip
-    for path in paths:
-        console.print(f"Directions: {path}")
+    for found in sets:
+        kept = ", kept as it was found before, with the same seed and settings" if found.kept else ""
+        console.print(f"Directions: {found.path}{kept}")
 
 
 def _refuse_homeless(methods: tuple[str, ...], spaces: list[Space]) -> None:

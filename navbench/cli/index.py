@@ -74,15 +74,14 @@ class Program(Index):
             click.echo("Interrupted; the same command (without --fresh) goes on where this one stopped.", err=True)
             sys.exit(130)
         except Exception as error:
-            from navbench.errors import NavbenchError
+            from navbench.errors import NavbenchError, reason
 
             if ctx.params.get("debug"):
                 import traceback
 
                 traceback.print_exc()
             known = isinstance(error, NavbenchError)
-            first = (str(error).strip().splitlines() or ["no message"])[0]
-            text = str(error) if known else f"{type(error).__name__}: {first} (--debug shows where)."
+            text = str(error) if known else f"{type(error).__name__}: {reason(error)} (--debug shows where)."
             click.echo(f"Error: {text}", err=True)
             sys.exit(error.exit_code if isinstance(error, NavbenchError) else 1)
 

@@ -18,6 +18,7 @@ from navbench.cli.common import PLACE
 from navbench.errors import NavbenchError
 from navbench.library import SHIPPED, Library, SetFile, library
 from navbench.places import Place
+from navbench.texts import text_of
 
 NAME_HELP = "A full name, a unique part of it, or a label."
 
@@ -52,7 +53,7 @@ class Wanted:
         except NavbenchError as error:
             if self.run is None and re.search(r" [+\-\N{MINUS SIGN}]$", self.name):
                 more = " Automatic labels, such as 'sky tone +', are known with --run RUN, the run that gave them."
-                raise NavbenchError(f"{error}{more}") from None
+                raise NavbenchError(f"{error.args[0]}{more}", *error.args[1:]) from None
             raise
 
 
@@ -77,7 +78,7 @@ def automatic_labels(run: Place, sets: Library) -> dict[str, str]:
     same = {set_id for set_id, sha256 in measured.items() if set_id in sets.sets and sets.sets[set_id].sha256 == sha256}
     rows = csv.DictReader(io.StringIO(text))
     return {
-        row["name"]: row["auto_label"]
+        text_of(row["name"]): text_of(row["auto_label"])
         for row in rows
         if row.get("auto_label") and row["name"].rpartition("/")[0] in same
     }

@@ -15,6 +15,7 @@ from navbench.cli.naming import Wanted, run_option
 from navbench.cli.output import console
 from navbench.errors import NavbenchError
 from navbench.library import SetFile, set_path
+from navbench.words import LATENTS
 
 if TYPE_CHECKING:
     from navbench.directions import DirectionSet
@@ -30,28 +31,38 @@ _FILE = click.Path(path_type=Path)
     **example("navbench directions import nose.pt eyes.pt --generator stylegan2-ffhq.pt --out my-directions"),
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_FILE)
-@click.option("--generator", required=True, help="The one that they were found on, a StyleGAN2: a name or a file.")
+@click.option("--generator", required=True, help="The one that they were found on: a name or a file.")
 @checkpoint_options
-@click.option("--layer", help="Name or index; eigenvectors do not say theirs.")
-@click.option("--eigenvectors", type=_FILE, help="The file of those that a hybrid's checkpoint combines.")
+@click.option("--layer", help="Name or index; eigenvectors do not say theirs, but by their file's name.")
+@click.option("--eigenvectors", type=_FILE, help="The file of those that a hybrid's checkpoint combines. Default: the "
+              "one that args.json names.")  # fmt: skip
+@click.option("--space", type=click.Choice(LATENTS), help="Of latent directions, where their file does not say it.")
 @click.option("--annotation", type=_FILE, help="Labels, lines 'index: name'. Default: a folder's human_annotation.txt.")
 @click.option("--out", type=_FILE, default="my-directions", show_default=True, help="The folder to write to.")
 @click.option("--force", is_flag=True, help="Replace sets that are there already.")
 def import_directions(
     files: tuple[Path, ...], generator: str, options: Options, layer: str | None, eigenvectors: Path | None,
-    annotation: Path | None, out: Path, force: bool,
+    space: str | None, annotation: Path | None, out: Path, force: bool,
 ) -> None:  # fmt: skip
-    """Import directions of navigan, the code of the paper's authors.
+    """Import directions of navigan, the code of the paper's authors, and latent directions of other tools.
 
-    FILE is a direction (again for more), a folder of them, a file of eigenvectors, or a training's checkpoint.pt.
-    There will be one set per layer.
+    FILE of navigan is a direction (again for more), a folder of them, a file of eigenvectors, or a training's
+    checkpoint.pt; there will be one set per layer. FILE of others is a boundary of InterFaceGAN (.npy, again for more),
+    components of GANSpace (.npz), rosinality's factor.pt, or GANLatentDiscovery's deformator.pt beside its args.json.
     """
     with loading():
-        from navbench import navigan
+        from navbench import latent_files, navigan
         from navbench.directions import write_set
 
     made = created(generator, options)
-    sets = navigan.read_sets(files, made, layer, eigenvectors, annotation)
+    if latent_files.holds_latent_directions(files[0]):
+        if layer is not None or eigenvectors is not None:
+            raise NavbenchError(f"{files[0]} holds latent directions; leave --layer and --eigenvectors out.")
+        sets = [latent_files.read_set(files, made, space, annotation)]
+    elif space is not None:
+        raise NavbenchError(f"{files[0]} holds no latent directions; leave --space out.")
+    else:
+        sets = navigan.read_sets(files, made, layer, eigenvectors, annotation)
     paths = [set_path(out, found.set_id) for found in sets]
     for path in paths:
         if path.exists() and not force:  # before any is written

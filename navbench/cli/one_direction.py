@@ -17,6 +17,7 @@ from navbench.cli.running import with_options
 from navbench.cli.shared import Shared, run_options
 from navbench.library import SetFile
 from navbench.places import Place
+from navbench.texts import file_name
 from navbench.words import KINDS, PROJECTIONS, RESAMPLING
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def measure(
     subject = _subject_of(chosen, file, shared.generator or installed(file), shared.options) | of_subject
     narrow = {"only": [name], "experiments": list(experiments), "rediscover": False}
     chosen = chosen.with_values(generators=[subject], **narrow, **values)
-    return shared.run(chosen, f"{command}-{name.replace('/', '-')}", sets)
+    return shared.run(chosen, f"{command}-{file_name(name)}", sets)
 
 
 def _subject_of(chosen: Suite, file: SetFile, generator: str, options: Options) -> dict[str, Any]:
@@ -162,8 +163,9 @@ def edit(
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Project photos into the generator, and move them along a direction.
 
-    PHOTO is an image file, a folder of them, the name of a distribution such as renderings, or codes that an earlier
-    run wrote into its folder codes. A photo of other proportions is cut to the generator's, from the middle.
+    PHOTO is an image file, a folder of them, the name of a distribution such as renderings, codes that an earlier
+    run wrote into its folder codes, or latents of another tool: projected_w.npz of StyleGAN2-ADA, latents.pt of pSp or
+    e4e. A photo of other proportions is cut to the generator's, from the middle.
     """
     sizes = {"photos": given(spaces=spaces or None, steps=steps, count=count), "strips": given(shifts=shifts)}
     place = measure("edit", shared, wanted, ["photos"], {"photos": list(photos)}, **sizes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import functools
 import io
-import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from rich.table import Column, Table
 from navbench.cli.loading import silenced
 from navbench.errors import NavbenchError
 from navbench.places import Place, mirrored
+from navbench.texts import as_json, escaped, text_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,22 @@ class Screen(Console):
     @size.setter
     def size(self, new_size: tuple[int, int]) -> None:
         self._width, self._height = new_size
+
+    def print(self, *objects: Any, **settings: Any) -> None:
+        """See `Console`; of a text each line as `texts.escaped`, for names in it may be from files."""
+        super().print(*(_lines(each) if isinstance(each, str) else each for each in objects), **settings)
+
+
+class _Folding(Table):
+    """A table whose cells are of one line each."""
+
+    def add_row(self, *cells: Any, **settings: Any) -> None:
+        """See `Table`; texts as `texts.escaped`."""
+        super().add_row(*(escaped(each) if isinstance(each, str) else each for each in cells), **settings)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(escaped, text.split("\n")))
 
 
 _AS_IT_STANDS: dict[str, Any] = {"soft_wrap": True, "markup": False, "emoji": False, "highlight": False}
@@ -110,7 +126,7 @@ def rows_as_json(table: str) -> Callable[[Callable[..., Any]], Callable[..., Any
 
 def print_json(content: Any) -> None:
     """Print content on stdout; what is no number is null."""
-    click.echo(json.dumps(_without_nan(content), indent=1, ensure_ascii=False))
+    click.echo(as_json(_without_nan(content), indent=1))
 
 
 def _without_nan(value: Any) -> Any:
@@ -148,7 +164,7 @@ def records_of(place: Place, name: str) -> list[dict[str, Any]]:
         if kind == "flag":
             return cell.lower() in ("true", "1")
         if kind == "text":
-            return cell
+            return text_of(cell)
         if not cell:
             return None
         return int(float(cell)) if kind == "count" else float(cell)
@@ -161,7 +177,7 @@ def records_of(place: Place, name: str) -> list[dict[str, Any]]:
 
 def folding(*columns: str, header: bool = True) -> Table:
     """A table that folds what is too wide for the screen, and cuts nothing off."""
-    return Table(*(Column(name, overflow="fold") for name in columns), box=None, show_header=header)
+    return _Folding(*(Column(name, overflow="fold") for name in columns), box=None, show_header=header)
 
 
 def show(frame: pd.DataFrame, *columns: str) -> None:
@@ -183,7 +199,8 @@ def table_of(place: Place, name: str) -> pd.DataFrame:
 
     file = f"tables/{name}.csv"
     with mirrored(place, (file,)) as run:
-        return pd.read_csv(run / file)
+        frame = pd.read_csv(run / file)
+    return frame.map(lambda cell: text_of(cell) if isinstance(cell, str) else cell)
 
 
 def show_table(place: Place, name: str, *columns: str) -> list[dict[str, Any]]:

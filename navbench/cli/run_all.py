@@ -15,6 +15,7 @@ from navbench.cli.running import executed
 from navbench.cli.suites import suite_options
 from navbench.library import library
 from navbench.places import Place, place_at
+from navbench.texts import file_name
 
 if TYPE_CHECKING:
     from navbench.staff import Staff
@@ -49,7 +50,7 @@ def run_all(chosen: Suite, folder: Path | None, staff: Staff, out: Place | None,
     seconds, corrected by the pace of this run as stages go on; what cannot be planned so quickly is estimated from the
     stages that are done.
     """
-    place = out or place_at(completing.RUNS / chosen.name)
+    place = out or place_at(completing.RUNS / file_name(chosen.name))
     page = executed(chosen, place, library(folder), staff, fresh=fresh)
     from navbench.cli.findings import not_converged, show_findings
     from navbench.report.tables import load_run

@@ -19,6 +19,7 @@ from navbench.cli.naming import Wanted, run_option
 from navbench.cli.output import console
 from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
+from navbench.texts import file_name
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -95,7 +96,7 @@ def show_strip(
     sets = wanted.library(folder)
     file, index = wanted.find(sets)
     if out is None and how is None:
-        out = Path(f"{file.names()[index].replace('/', '-')}.png")
+        out = Path(f"{file_name(file.names()[index])}.png")
     if out is not None:
         check_free(out, force)
     with loading():

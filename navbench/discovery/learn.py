@@ -20,6 +20,7 @@ from navbench.discovery.reconstructor import Reconstructor
 from navbench.discovery.settings import LearnSettings, Trunk
 from navbench.errors import Failure, NavbenchError, NavbenchWarning
 from navbench.files import sealed, unsealed
+from navbench.pickles import read_torch_bytes
 from navbench.places import Place
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
@@ -246,7 +247,7 @@ class Learner:
             sentence = f"Checkpoint {checkpoint} is damaged ({error}); the training starts over."
             warnings.warn(sentence, NavbenchWarning, stacklevel=2)
             return
-        saved: Any = torch.load(io.BytesIO(content), map_location=self.compute.device, weights_only=True)
+        saved = read_torch_bytes(content, f"Checkpoint {checkpoint}")
         if not isinstance(saved, dict) or saved.get("cache_key") != self.cache_key:
             raise NavbenchError(
                 f"Checkpoint {checkpoint} belongs to another training; delete it, or choose another --out."

@@ -42,6 +42,15 @@ def quiet(title: str) -> AbstractContextManager[Report]:
     return nullcontext(silent)
 
 
+def settings_of(row: Method, settings: DiscoverySettings) -> dict[str, Any]:
+    """What the directions of a method depend on, of the settings of discovery; all of them for another package's."""
+    content = settings.model_dump(mode="json")
+    if row.make is not None:
+        return content
+    sections = [{"hessian": "spectrum", "pca": "ganspace"}.get(row.basis, ""), row.section if row.learned else ""]
+    return {name: value for name, value in content.items() if name in sections or not isinstance(value, dict)}
+
+
 @dataclass(frozen=True)
 class Learning:
     """A training of coefficients from `start`, and what it needs to be judged.

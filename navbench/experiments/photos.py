@@ -15,7 +15,7 @@ from navbench.directions import Direction
 from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.experiments.experiment import Experiment, File
 from navbench.experiments.measurement import Instruments, Measurement
-from navbench.experiments.photo_codes import CODES, Projected, codes_file, read_codes
+from navbench.experiments.photo_codes import CODES, LATENTS_OF_OTHERS, Projected, codes_file, read_codes, read_latents
 from navbench.experiments.pictures import still
 from navbench.experiments.projection import (
     ACTIVATION,
@@ -137,11 +137,15 @@ class Photos(Experiment[PhotoSettings, Album]):
 
 
 def sources_of(on: Instruments) -> tuple[list[Photo], list[Projected]]:
-    """The photos of a generator, and those that come as codes of an earlier run; read once in a run."""
+    """The photos of a generator, and those that come as codes, ours or another tool's; read once in a run."""
     codes = [source for source in on.subject.photos if source.endswith(CODES)]
-    images = [source for source in on.subject.photos if source not in codes]
+    others = [source for source in on.subject.photos if Path(source).suffix.lower() in LATENTS_OF_OTHERS]
+    images = [source for source in on.subject.photos if source not in (*codes, *others)]
     photos = on.bench.once(open_photos, tuple(images), on.generator.size, on.settings(Photos).count)
-    return photos, [on.bench.once(read_codes, Path(source), on.generator) for source in codes]
+    given = [on.bench.once(read_codes, Path(source), on.generator) for source in codes]
+    for source in others:
+        given += on.bench.once(read_latents, Path(source), on.generator)
+    return photos, given
 
 
 def _check_edits(on: Measurement, directions: Sequence[Direction]) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from navbench import plugins, seeds
+from navbench.arrays import MOST_BYTES
 from navbench.compute import Compute, finite_images
 from navbench.costs import Pass, Rehearsed, Trial, blank, rehearses, tried_images
 from navbench.errors import NavbenchError, image_trouble
@@ -167,7 +168,11 @@ class RealImages(SentOnce):
 
     def _read(self, name: str) -> bytes:
         path = Path(self.source)
-        return (path / name).read_bytes() if path.is_dir() else _archive(path).read(name)
+        if path.is_dir():
+            return (path / name).read_bytes()
+        if _archive(path).getinfo(name).file_size > MOST_BYTES:
+            raise ValueError(f"it unpacks to more than {MOST_BYTES >> 20} MiB")
+        return _archive(path).read(name)
 
     def _remedy(self, same_proportions: bool) -> str:
         if same_proportions:

@@ -5,24 +5,23 @@ torch-fidelity's cache: `...-stat-fid-....pt`, the same two, and `...-features-.
 neither how many images it is of nor how they were resized, and nothing of either is guessed.
 """
 
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from navbench.arrays import read_arrays
 from navbench.compute import Compute
 from navbench.costs import Rehearsed, rehearses
 from navbench.errors import NavbenchError
 from navbench.experiments.distances import distances_costs
 from navbench.experiments.fid_curve import ReferenceStatistics, blank_reference
 from navbench.files import content_hash
-from navbench.generators.pickles import read_torch
 from navbench.metrics.parts import Parts
+from navbench.pickles import read_torch
 from navbench.work import pure
 
 SUFFIXES = {".npz", ".pt"}
@@ -121,19 +120,11 @@ def read_statistics(source: str) -> Statistics:
     path = Path(source)
     if not path.is_file():
         raise NavbenchError(f"There is no file {source}; check the path of the reference.")
-    held = _arrays(path) if path.suffix.lower() == ".npz" else _cached(path)
+    held = read_arrays(path, ("mu", "sigma")) if path.suffix.lower() == ".npz" else _cached(path)
     if isinstance(held, Tensor):
         return Statistics(source, _features(held, source))
     mean, covariance = (_tensor(held, name, source) for name in ("mu", "sigma"))
     return _gaussian(mean, covariance, source)
-
-
-def _arrays(path: Path) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in ("mu", "sigma") if name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise NavbenchError(f"Reference {path} cannot be read as .npz ({error}).") from None
 
 
 def _cached(path: Path) -> Any:

@@ -20,8 +20,8 @@ from navbench.files import write_atomically
 from navbench.generators import biggan_layouts, files, pix2pixhd_layouts, stylegan2_layouts
 from navbench.generators.base import Generator
 from navbench.generators.options import Options
-from navbench.generators.pickles import TORCH_LEGACY, Record, flattened, read_pickle, read_torch
 from navbench.generators.stylegan2 import StyleGAN2
+from navbench.pickles import TORCH_LEGACY, Record, flattened, read_pickle, read_torch
 
 State = Mapping[str, Tensor]
 

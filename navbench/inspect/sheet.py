@@ -19,6 +19,7 @@ from navbench.files import write_atomically
 from navbench.inspect.page import assembled
 from navbench.inspect.session import Session
 from navbench.naming import offsets_key
+from navbench.texts import cell
 
 LARGEST_SIDE = 160
 """Of each image of a strip, in pixels."""
@@ -118,5 +119,5 @@ def _key_rows(session: Session, order: Sequence[int], ids: Sequence[str]) -> Ite
 
 def _table(columns: Sequence[str], rows: Iterator[tuple[str, ...]]) -> str:
     written = io.StringIO()
-    csv.writer(written, lineterminator="\n").writerows([columns, *rows])
+    csv.writer(written, lineterminator="\n").writerows([columns, *(map(cell, row) for row in rows)])
     return written.getvalue()

@@ -20,7 +20,7 @@ from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from navbench import plugins, seeds, weights
 from navbench.compute import Compute
-from navbench.errors import Failure, NavbenchError, unknown
+from navbench.errors import Failure, NavbenchError, reason, unknown
 from navbench.fingerprints import fingerprint_of
 from navbench.metrics import pooled
 from navbench.metrics.networks import PluginNetwork, open_network, shape_of
@@ -190,7 +190,7 @@ class PluginExtractor(PluginNetwork):
             raise
         except Exception as error:  # of many types, after the network
             raise NavbenchError(
-                f"Extractor {name!r} does not take images of {PROBE_SIDE}x{PROBE_SIDE} pixels ({first_line(error)}); "
+                f"Extractor {name!r} does not take images of {PROBE_SIDE}x{PROBE_SIDE} pixels ({reason(error)}); "
                 "it must take any size, so resize them inside."
             ) from None
         self.dimensions = features.shape[1]
@@ -271,17 +271,12 @@ def _registered(name: str, compute: Compute, weights_path: str | Path | None) ->
         raise
     except Exception as error:  # of many types: networks, hubs and state dicts, after the extractor
         if weights_path is not None:
-            raise NavbenchError(f"The weights {weights_path} are not those of {name!r}: {first_line(error)}.") from None
+            raise NavbenchError(f"The weights {weights_path} are not those of {name!r}: {reason(error)}.") from None
         raise Failure(
-            f"The extractor {name!r} could not be built ({first_line(error)}); mend that, or give a file with its "
+            f"The extractor {name!r} could not be built ({reason(error)}); mend that, or give a file with its "
             "weights as extractor_weights."
         ) from None
     return RegisteredExtractor(network, compute)
-
-
-def first_line(error: Exception) -> str:
-    """Of an error's message the first line, to be part of a sentence."""
-    return str(error).strip().partition("\n")[0].rstrip(".:") or type(error).__name__
 
 
 def _admit(name: str, weights_path: str | Path | None) -> None:

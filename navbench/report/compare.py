@@ -31,6 +31,7 @@ from navbench.report.html import render
 from navbench.report.numbers import plain, significant
 from navbench.report.tables import RunTables, load_run
 from navbench.report.views import Column, Row, make_table, measured, number, word
+from navbench.texts import cell
 
 KEYS = {"directions": ("name",), "methods": ("generator", "method", "layer"), "layers": ("generator", "layer")}
 """What a row of each compared table is known by."""
@@ -291,7 +292,8 @@ def write_comparison(
     met = pd.concat([condition.met_by(changes) for condition in conditions]) if conditions else changes.iloc[:0]
     met = met[~met.index.duplicated()]
     try:
-        write_atomically(out / "comparison.csv", changes.to_csv(index=False, float_format="%.8g"))
+        cells = changes.map(lambda value: cell(value) if isinstance(value, str) else value)
+        write_atomically(out / "comparison.csv", cells.to_csv(index=False, float_format="%.8g"))
         write_atomically(out / "index.html", render(_header(runs), SECTIONS, Comparison(runs, changes, met)).encode())
     except OSError as error:
         raise Failure(f"The comparison could not be written to {out}: {error}.") from error

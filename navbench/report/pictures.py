@@ -12,11 +12,13 @@ import matplotlib
 import numpy as np
 from PIL import Image
 
+from navbench.arrays import read_arrays
 from navbench.errors import NavbenchError
 from navbench.files import write_atomically
 from navbench.report.blocks import Picture, Sheet
 from navbench.report.numbers import MINUS, significant
 from navbench.report.views import anchor
+from navbench.texts import file_name
 
 _TYPES = {".webp": "image/webp", ".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg"}
 _WIDEST_HEATMAP, _HEATMAP_QUALITY = 128, 85
@@ -103,7 +105,7 @@ def read_heatmaps(run: Path, names: Iterable[str]) -> dict[str, Heatmap]:
 
     They are written into the run's folder as well, as PNG.
     """
-    paths = {name: run / "figures" / f"heatmap-{name.replace('/', '-')}.npz" for name in names}
+    paths = {name: run / "figures" / f"heatmap-{file_name(name)}.npz" for name in names}
     arrays = {name: _read(path) for name, path in paths.items() if path.is_file()}
     tops: dict[str, float] = {}  # one scale per generator: what is much in one may be little in another
     for name, (heatmap, *_) in arrays.items():
@@ -138,11 +140,11 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         (r, 2, 3, H, W); and their changes (r, H, W). r is 0 if there are none.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            heatmap, mean_image = (np.nan_to_num(arrays[name].astype(float)) for name in ("heatmap", "mean_image"))
-            empty = np.zeros((0, 2, 3, 1, 1), np.uint8), np.zeros((0, 1, 1))
-            single = (arrays["examples"], arrays["example_changes"].astype(float)) if "examples" in arrays else empty
-    except (KeyError, ValueError, OSError) as error:
+        arrays = read_arrays(path)
+        heatmap, mean_image = (np.nan_to_num(arrays[name].astype(float)) for name in ("heatmap", "mean_image"))
+        empty = np.zeros((0, 2, 3, 1, 1), np.uint8), np.zeros((0, 1, 1))
+        single = (arrays["examples"], arrays["example_changes"].astype(float)) if "examples" in arrays else empty
+    except (KeyError, ValueError) as error:
         raise NavbenchError(f"{path} does not hold a heatmap and a mean image: {error}.") from error
     if heatmap.ndim != 2 or mean_image.shape != (3, *heatmap.shape):
         raise NavbenchError(

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 
 from navbench import seeds
 from navbench.compute import Compute
-from navbench.errors import Failure, NavbenchError
+from navbench.errors import Failure, NavbenchError, reason
 from navbench.files import explained, write_atomically
 from navbench.generators.stylegan2 import StyleGAN2
+from navbench.pickles import read_torch
 from navbench.progress import Report, silent
 from navbench.settings import Settings
 from navbench.testbed import cars
@@ -307,14 +308,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise NavbenchError(f"There is no checkpoint {path}; name a folder that navbench testbed train wrote.")
     try:
-        kept = torch.load(path, map_location="cpu", weights_only=True)
+        kept = read_torch(path)
         settings = TrainSettings.model_validate(kept.pop("settings"))
         return Checkpoint(settings, int(kept.pop("images")), float(kept.pop("seconds")), kept)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise NavbenchError(f"{path} has settings of another version ({where}: {first['msg']}).") from None
-    except Exception:  # torch.load raises errors of many types
+    except (NavbenchError, AttributeError, KeyError, TypeError, ValueError):
         raise NavbenchError(f"{path} is not a checkpoint of a training; delete it to start over.") from None
 
 
@@ -323,5 +324,6 @@ def load_state(part: Any, checkpoint: Checkpoint, name: str, path: Path) -> None
     try:
         part.load_state_dict(checkpoint.states[name])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().partition("\n")[0].rstrip(".: ")
-        raise NavbenchError(f"{path} holds no usable state of {name!r} ({reason}); train in another folder.") from None
+        raise NavbenchError(
+            f"{path} holds no usable state of {name!r} ({reason(error)}); train in another folder."
+        ) from None

@@ -225,3 +225,13 @@ def test_the_command_label_takes_a_name_or_a_file_of_names(path, tmp_path):
         refused = run(main, ["directions", "label", str(path), *wrong])
         assert refused.exit_code == 2
         assert "by its index and a label" in refused.stderr
+
+
+def test_a_label_that_is_a_formula_is_no_cell_of_one_and_comes_back(tmp_path):
+    rows = [{"direction": f"toy/svd/up/{index}", "label": label, "t_min": "-1.0"}
+            for index, label in enumerate(("=1+1", "-smile", "@x", "'=x", "-1"))]  # fmt: skip
+    write_names(tmp_path / "names.csv", rows)
+    content = (tmp_path / "names.csv").read_text(encoding="utf-8")
+    assert [line.split(",")[2] for line in content.splitlines()[1:]] == ["'=1+1", "'-smile", "'@x", "''=x", "-1"]
+    assert [row["label"] for row in read_names(tmp_path / "names.csv")] == [row["label"] for row in rows]
+    assert {row["t_min"] for row in read_names(tmp_path / "names.csv")} == {"-1.0"}

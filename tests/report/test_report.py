@@ -268,7 +268,7 @@ def test_what_was_left_out_and_how_it_was_run_are_told(page: Page) -> None:
         (lambda run: edit_table(run, "images", lambda t: t.assign(file="strips/x.webp")), "is missing"),
         (lambda run: edit_table(run, "images", lambda t: t.assign(columns="{")), "not a JSON list"),
         (lambda run: next(run.glob("strips/strip-*")).write_text("x"), "not an image that can be read"),
-        (lambda run: next(run.glob("figures/*.npz")).write_text("x"), "does not hold a heatmap"),
+        (lambda run: next(run.glob("figures/*.npz")).write_text("x"), "cannot be read as a file of numpy"),
     ],
 )
 def test_a_spoilt_folder_is_told_in_one_sentence(copied: Path, spoil: Callable[[Path], object], message: str) -> None:

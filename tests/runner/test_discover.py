@@ -38,7 +38,7 @@ SETTINGS = DiscoverySettings(
 
 
 def found(places, out, seed=0, **options):
-    return discover(GENERATOR, places, SETTINGS, Compute(), seed, out, **options)
+    return [each.path for each in discover(GENERATOR, places, SETTINGS, Compute(), seed, out, **options)]
 
 
 def layer(name):
@@ -86,13 +86,50 @@ def test_the_controls_of_hybrid_and_optimization_are_of_the_bases_that_these_tak
         assert float(file.load(GENERATOR)[0].offset.norm()) == pytest.approx(1, abs=1e-5)
 
 
-def test_sets_that_are_there_are_kept_unless_told_otherwise(tmp_path):
+def test_sets_that_are_there_are_kept_and_that_is_told(tmp_path):
     places = [(LatentSpace(GENERATOR, "w"), ("random",))]
-    (path,) = found(places, tmp_path, seed=1)
-    assert found(places, tmp_path, seed=2) == [path]
-    assert open_set(path).header["seed"] == 1
-    found(places, tmp_path, seed=2, overwrite=True)
-    assert open_set(path).header["seed"] == 2
+    before = discover(GENERATOR, places, SETTINGS, Compute(), 1, tmp_path)
+    content = before[0].path.read_bytes()
+    again = discover(GENERATOR, places, SETTINGS, Compute(), 1, tmp_path)
+    assert [(each.path, each.kept) for each in before + again] == [(before[0].path, False), (before[0].path, True)]
+    assert again[0].path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("seed", "changed", "complaint"),
+    [
+        (2, {}, "with seed 1, not 2"),
+        (1, {"effect_codes": 3}, "with effect_codes 2, not 3"),
+        (1, {"ganspace": GanspaceSettings(samples=65)}, "with ganspace.samples 64, not 65"),
+    ],
+)
+def test_sets_that_were_found_otherwise_are_refused_before_any_work_unless_they_may_be_replaced(
+    tmp_path, monkeypatch, seed, changed, complaint
+):
+    place = LatentSpace(GENERATOR, "w")
+    (kept,) = found([(place, ("ganspace",))], tmp_path, seed=1)
+    other = SETTINGS.model_copy(update=changed)
+    with monkeypatch.context() as patch:
+        patch.setattr("navbench.runner.discover.create_distance", lambda *_: pytest.fail("worked"))
+        with pytest.raises(NavbenchError, match=rf"w\.safetensors was found {complaint}; .*"):
+            discover(GENERATOR, [(place, ("sefa", "ganspace"))], other, Compute(), seed, tmp_path)
+    assert written(tmp_path) == {str(kept.relative_to(tmp_path))}
+    discover(GENERATOR, [(place, ("ganspace",))], other, Compute(), seed, tmp_path, overwrite=True)
+    assert open_set(kept).header["seed"] == seed
+
+
+def test_settings_of_other_methods_do_not_matter_to_a_set_that_is_there(tmp_path):
+    places = [(LatentSpace(GENERATOR, "w"), ("random",))]
+    (path,) = found(places, tmp_path)
+    other = SETTINGS.model_copy(update={"ganspace": GanspaceSettings(samples=65)})
+    assert [each.path for each in discover(GENERATOR, places, other, Compute(), 0, tmp_path) if each.kept] == [path]
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("navbench.runner.discover.create_distance", lambda *_: pytest.fail("worked"))
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(NavbenchError, match="a file stands where a folder is needed"):
+        found([(LatentSpace(GENERATOR, "w"), ("random",))], tmp_path / "file" / "sets")
 
 
 def test_a_set_of_other_weights_in_the_way_is_refused(tmp_path):

@@ -293,7 +293,8 @@ def test_discovery_by_workers_finds_the_same_sets(tmp_path):
     paths = {}
     for name, computing in (("alone", Staff()), ("workers", TWO)):
         with executor_of(computing, Store(tmp_path / "cache" / name), compute) as executor:
-            paths[name] = discover(generator, places, settings, compute, 3, tmp_path / name, executor=executor)
+            sets = discover(generator, places, settings, compute, 3, tmp_path / name, executor=executor)
+            paths[name] = [each.path for each in sets]
     assert [path.parent.name for path in paths["alone"]] == [path.parent.name for path in paths["workers"]]
     assert len(paths["alone"]) == 5
     for one, other in zip(paths["alone"], paths["workers"], strict=True):

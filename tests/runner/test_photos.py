@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import toy
-from analytic import Quadratic, edit, noise, styled
+from analytic import LinearGenerator, Quadratic, edit, noise, styled
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -17,9 +17,11 @@ from safetensors.torch import save_file
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
 from navbench.experiments import photos as edited_photos
+from navbench.experiments.photo_codes import read_latents
 from navbench.experiments.photos import moves
 from navbench.experiments.projection import Projector
 from navbench.experiments.real_images import photo_strip
+from navbench.experiments.strips import to_bytes
 from navbench.generators import zoo
 from navbench.report.html import write_report
 
@@ -217,3 +219,71 @@ def test_a_photo_and_codes_of_the_same_name_and_space_are_kept_apart(run, tmp_pa
     codes = run.folder / "codes" / "one-z.safetensors"
     with pytest.raises(NavbenchError, match="two of one in z"):
         toy.execute(tmp_path / "run", with_photos([codes, album if with_photo else codes]), judged_sets)
+
+
+# --- latents of other tools
+
+
+STYLED = styled(strength=0.05)
+PLUS = STYLED.latent_shape("w+")
+
+
+def held(path, latents):
+    """A file of latents as the tool of its ending writes it."""
+    if path.suffix == ".npz":
+        np.savez(path, w=latents.numpy())
+    else:
+        torch.save(latents, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "space"),
+    [
+        ("projected_w.npz", (1, *PLUS), "w+"),
+        ("latents.pt", (3, *PLUS), "w+"),
+        ("latents.pt", PLUS, "w+"),
+        ("latents.pt", (2, PLUS[1]), "w"),
+    ],
+)
+def test_latents_of_other_tools_are_edited_as_they_are(tmp_path, name, shape, space):
+    latents = noise(1, *shape)
+    found = read_latents(held(tmp_path / name, latents), STYLED)
+    latents = latents.reshape(len(found), *STYLED.latent_shape(space))
+    assert {each.space for each in found} == {space}
+    assert len({each.photo.name for each in found}) == len(found)
+    vector = noise(2, PLUS[1])
+    made = edit(STYLED, vector, space="w")
+    strip = photo_strip(made, space, [each.projection for each in found], [0.0, 1.5]).images
+    offset = 1.5 * vector / vector.norm()
+    for row, latent in zip(strip, latents, strict=True):
+        own = latent.expand(PLUS)
+        for column, expected in zip(row, (own, own, own + offset), strict=True):  # the photo stands for itself
+            assert torch.equal(column, to_bytes(STYLED.synthesise(expected[None]))[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        (
+            "a.npz",
+            noise(1, 1, 18, 512),
+            r"a\.npz holds latents of shape \(1, 18, 512\), but generator styled",
+        ),
+        ("a.pt", noise(1, 0, *PLUS), r"a\.pt holds latents of shape \(0, "),
+        ("a.pt", noise(1, *PLUS) / 0, r"a\.pt holds no latents; expected w of a projected_w\.npz, or a tensor"),
+        ("a.pt", {"w": noise(1, *PLUS)}, "holds no latents"),
+        ("a.pt", torch.zeros(1, *PLUS, dtype=torch.int64), "holds no latents"),
+    ],
+)
+def test_what_holds_no_latents_of_the_generator_is_refused(tmp_path, name, content, complaint):
+    with pytest.raises(NavbenchError, match=complaint):
+        read_latents(held(tmp_path / name, content), STYLED)
+
+
+def test_an_npz_without_w_and_a_generator_without_w_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", v=np.zeros(PLUS))
+    with pytest.raises(NavbenchError, match="holds no latents"):
+        read_latents(tmp_path / "a.npz", STYLED)
+    with pytest.raises(NavbenchError, match=r"has neither w nor w\+"):
+        read_latents(held(tmp_path / "b.npz", noise(1, *PLUS)), LinearGenerator())

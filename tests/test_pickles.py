@@ -20,8 +20,8 @@ import torch
 from analytic import noise
 
 from navbench.errors import NavbenchError
-from navbench.generators.pickles import Record, flattened, read_pickle, read_torch
-from navbench.generators.unpickler import MOST_WORK
+from navbench.pickles import Record, flattened, read_pickle, read_torch
+from navbench.unpickler import MOST_WORK
 
 
 class Calls:

@@ -23,11 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from navbench.errors import NavbenchError
-from navbench.generators.unpickler import Buildable, Machine, Named, mapping, not_known, plain_set, refused_call
+from navbench.errors import NavbenchError, reason
+from navbench.unpickler import Buildable, Machine, Named, mapping, not_known, plain_set, refused_call
 
 TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """What files of `torch.save` before version 1.6 begin with."""
+_ZIP = b"PK\x03\x04"
+"""What its newer files begin with."""
 _TENSORFLOW = ("dnnlib.tflib", "tfutil")
 _MOST_DIMENSIONS = 8
 _CODES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
@@ -62,12 +64,23 @@ def read_torch(path: Path) -> Any:
         NavbenchError: there is no such file, it is damaged, or it asks for anything else, which is named.
     """
     with _mapped(path) as data:
-        zipped = data[:4] == b"PK\x03\x04"
+        zipped = data[:4] == _ZIP
     with _told(path), path.open("rb") as file:
-        _check_zip(path) if zipped else _check_legacy_file(path)
+        _check_zip(str(path), file, path.stat().st_size) if zipped else _check_legacy_file(path)
+        file.seek(0)
         mapped = zipped and not str(path).endswith(".safetensors")  # an ending that torch takes for another format
         with torch.serialization.safe_globals(_SAFE):
             return torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
+
+
+def read_torch_bytes(content: bytes, source: str) -> Any:
+    """What `read_torch` gives, of the bytes of such a file; `source` is what errors call it."""
+    file = io.BytesIO(content)
+    with _told(source):
+        (_check_zip if content[:4] == _ZIP else _check_legacy)(source, file, len(content))
+        file.seek(0)
+        with torch.serialization.safe_globals(_SAFE):
+            return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def flattened(record: Record, source: str) -> dict[str, Tensor]:
@@ -123,7 +136,7 @@ def _mapped(path: Path) -> Iterator[mmap.mmap]:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _told(source: Path | str) -> Iterator[None]:
     """Whatever a damaged file leads a reader to, as one sentence."""
     try:
         with warnings.catch_warnings():
@@ -132,9 +145,8 @@ def _told(path: Path) -> Iterator[None]:
     except NavbenchError:
         raise
     except Exception as error:  # readers of pickles raise of all kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         raise NavbenchError(
-            f"{path} is damaged or no checkpoint ({reason[:200]}); fetch it again, or name another."
+            f"{source} is damaged or no checkpoint ({reason(error)}); fetch it again, or name another."
         ) from None
 
 
@@ -280,10 +292,9 @@ def _no_persistent(_: Any) -> Any:
 # --- what torch.save writes -----------------------------------------------------------------------------------
 
 
-def _check_zip(path: Path) -> None:
+def _check_zip(source: str, file: BinaryIO, size: int) -> None:
     """Refuse a zip that is no file of torch.save, unpacks to more than itself, or holds a hostile pickle."""
-    size = path.stat().st_size
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         names = [member.filename for member in members]
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -291,11 +302,11 @@ def _check_zip(path: Path) -> None:
         if sum(member.file_size for member in members) > size or len(set(names)) < len(names):
             raise ValueError("it says that it unpacks to more than its own size")
         if any(name.endswith("/constants.pkl") for name in names):
-            raise NavbenchError(f"{path} holds TorchScript, which is a program; save its state dict instead.")
+            raise NavbenchError(f"{source} holds TorchScript, which is a program; save its state dict instead.")
         pickles = [name for name in names if name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise ValueError("it is a zip, but not one of torch.save")
-        _checking(str(path), io.BytesIO(archive.read(pickles[0])), size).run()
+        _checking(source, io.BytesIO(archive.read(pickles[0])), size).run()
 
 
 def _check_legacy_file(path: Path) -> None:
