@@ -95,17 +95,6 @@ def amend(path: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], 
         write_atomically(path, save(tensors, {"navbench": json.dumps(header, sort_keys=True)}))
 
 
-def relabel(file: SetFile, index: int, label: str) -> None:
-    """Name one direction of a set by hand, in its file; '' takes the name away."""
-
-    def change(header: dict[str, Any], _tensors: dict[str, np.ndarray]) -> None:
-        header["labels"] = [*header["labels"][:index], label, *header["labels"][index + 1 :]]
-        if label:
-            mark(header, NOT_INTERPRETABLE, index, False)
-
-    amend(file.path, change)
-
-
 def mark(header: dict[str, Any], key: str, index: int, marked: bool) -> None:
     """Put a direction into a header's list of directions, or take it out; a list without any is left out."""
     members = sorted({*header.get(key, ()), index} if marked else set(header.get(key, ())) - {index})

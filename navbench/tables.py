@@ -236,7 +236,7 @@ def _typed(cells: "pd.Series", column: Column, path: Path) -> "pd.Series":
     if column.kind == "text":
         if not column.empty:
             _refuse(cells, cells == "", path, "nothing")
-        return cells.map(text_of)
+        return cells.map(text_of).astype(cells.dtype)  # as of a table without rows
     if column.kind == "flag":
         _refuse(cells, ~words.isin([*_TRUE, *_FALSE]), path, _WANTED["flag"])
         return words.isin(_TRUE)

@@ -31,6 +31,11 @@ def escaped(text: str) -> str:
     return text if text.isprintable() else "".join(map(_seen, text))
 
 
+def escaped_lines(text: str) -> str:
+    """A text of several lines, each `escaped`."""
+    return "\n".join(map(escaped, text.split("\n")))
+
+
 def _seen(character: str) -> str:
     return character.encode("unicode_escape").decode() if _is_hidden(character) else character
 
@@ -62,8 +67,15 @@ def legible(value: Any, longest: int = LONGEST) -> Any:
 
 def as_json(value: Any, indent: int | None = None) -> str:
     """Plain data as JSON that any terminal bears: hidden characters within its texts are escaped as JSON has it."""
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
-    return "".join(json.dumps(each)[1:-1] if each != "\n" and _is_hidden(each) else each for each in text)
+    return json_escaped(json.dumps(value, indent=indent, ensure_ascii=False))
+
+
+def json_escaped(text: str) -> str:
+    """JSON in which hidden characters, but for line ends between its parts, are escaped as JSON has it."""
+    for each in set(text) - {"\n"}:  # few distinct ones, as a page's text has megabytes
+        if _is_hidden(each):
+            text = text.replace(each, json.dumps(each)[1:-1])
+    return text
 
 
 # --- cells of CSV files ----------------------------------------------------------------------------------------

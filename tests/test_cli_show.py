@@ -141,7 +141,9 @@ def test_a_video_that_ffmpeg_does_not_write_is_a_failure(call, monkeypatch, fold
     assert not (folder / "x.mp4").exists()
 
 
-@pytest.mark.parametrize("line", ["--codes 0", "--codes -1", "--codes 1.5", "--t a", "--t 1,inf", "--t nan", "--t ''"])
+@pytest.mark.parametrize(
+    "line", ["--codes 0", "--codes 00", "--codes -1", "--codes 1.5", "--t a", "--t 1,inf", "--t nan", "--t ''"]
+)
 def test_codes_and_shifts_that_are_none_are_refused(call, line):
     assert "Error: Invalid value for" in call(f"show {NAME} --directions sets --out x.png {line}", 2).stderr
 

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from navbench.basis import IdentityBasis, SvdBasis, random_basis
 from navbench.directions import write_set
 from navbench.errors import NavbenchError, unknown
-from navbench.library import Library, SetFile, open_set, relabel, set_path
+from navbench.library import Library, SetFile, open_set, set_path
+from navbench.naming import SetKeeper
 
 LAYER = "wide"
 
@@ -354,7 +355,7 @@ def test_a_label_changes_nothing_else_of_the_file(tmp_path, generator):
     path = tmp_path / "set.safetensors"
     write_set(made(generator), path)
     before = open_set(path).load(generator)
-    relabel(open_set(path), 1, "smile")
+    SetKeeper(path).change(1, lambda naming: naming.changed({"label": "smile"}))
     after = open_set(path).load(generator)
     assert after.labels == ("", "smile", "")
     assert replace(after, labels=before.labels, basis=0, coefficients=0, t_min=0, t_max=0) == replace(

@@ -24,8 +24,8 @@ from navbench.cli.naming import Wanted, run_option
 from navbench.cli.navigan import export_directions, import_directions
 from navbench.cli.output import console, folding, json_option
 from navbench.errors import NavbenchError
-from navbench.library import library, open_set, relabel
-from navbench.naming import apply_names
+from navbench.library import library, open_set
+from navbench.naming import SetKeeper, apply_names
 from navbench.texts import cell
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ def label_direction(file: Path, index: int | None, label: str | None, names: Pat
     assert label is not None
     if index >= found.count:
         raise NavbenchError(f"{file} has directions 0 to {found.count - 1}; there is no {index}.")
-    relabel(found, index, label)
-    console.print(f"{found.names()[index]} is now {label!r}")
+    _, now = SetKeeper(file).change(index, lambda naming: naming.changed({"label": label}))
+    console.print(f"{found.names()[index]} is now {now.label!r}")
 
 
 @directions.command("show", **example("navbench directions show faces/hybrid/main.6/3"))

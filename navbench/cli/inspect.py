@@ -10,7 +10,7 @@ import click
 from navbench.cli.common import checkpoint_options, directions_option, example
 from navbench.cli.grouping import Command
 from navbench.cli.loading import loading
-from navbench.cli.output import console, folding
+from navbench.cli.output import console, folding, progress_console
 from navbench.errors import NavbenchError
 from navbench.library import library
 from navbench.words import PRECISIONS
@@ -108,7 +108,7 @@ def _export(session: Session, folder: Path, rows: int, shifts: int, seed: int) -
     from navbench.inspect.sheet import NAMES, SHEET, SheetSettings, export_sheet
     from navbench.progress import stage
 
-    with stage(console, "strips") as tick:
+    with stage(progress_console, "strips") as tick:
         key = export_sheet(session, folder, SheetSettings(rows, shifts, seed), tick)
     console.print(f"Sheet of {len(session.shelf)} strips: {folder / SHEET}, or as a table to fill in: {folder / NAMES}")
     console.print(f"Key, which nobody who names may see: {key}")
@@ -150,6 +150,8 @@ def _consensus(ratings: list[Rating], key: Path | None, names: Path | None) -> N
     nothing = sum(each.interpretable is False for each in found.values())
     console.print(f"{named} of {len(found)} strips have an agreed name, {nothing} are agreed to be not interpretable.")
     unsettled = {strip: each for strip, each in found.items() if not each.label and each.interpretable is not False}
+    if alone := sum(len(each.said) == 1 for each in found.values()):
+        console.print(f"{alone} of them were answered by one person alone, so nothing is agreed of these.")
     if unsettled:
         table = folding("to settle", "said")
         for strip, each in unsettled.items():

@@ -17,7 +17,7 @@ from rich.table import Column, Table
 from navbench.cli.loading import silenced
 from navbench.errors import NavbenchError
 from navbench.places import Place, mirrored
-from navbench.texts import as_json, escaped, text_of
+from navbench.texts import as_json, escaped, escaped_lines, text_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ class Screen(Console):
 
     def print(self, *objects: Any, **settings: Any) -> None:
         """See `Console`; of a text each line as `texts.escaped`, for names in it may be from files."""
-        super().print(*(_lines(each) if isinstance(each, str) else each for each in objects), **settings)
+        super().print(*(escaped_lines(each) if isinstance(each, str) else each for each in objects), **settings)
 
 
 class _Folding(Table):
@@ -52,10 +52,6 @@ class _Folding(Table):
     def add_row(self, *cells: Any, **settings: Any) -> None:
         """See `Table`; texts as `texts.escaped`."""
         super().add_row(*(escaped(each) if isinstance(each, str) else each for each in cells), **settings)
-
-
-def _lines(text: str) -> str:
-    return "\n".join(map(escaped, text.split("\n")))
 
 
 _AS_IT_STANDS: dict[str, Any] = {"soft_wrap": True, "markup": False, "emoji": False, "highlight": False}

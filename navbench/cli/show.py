@@ -53,7 +53,7 @@ class _Numbers(click.ParamType):
 
 def _codes(_context: click.Context, _parameter: click.Parameter, text: str) -> Sequence[int]:
     """The indices of codes: the first N, or those that are listed."""
-    if not re.fullmatch(r"\d{1,9}(,\d{1,9})*,?", text) or text == "0":
+    if not re.fullmatch(r"\d{1,9}(,\d{1,9})*,?", text) or not text.strip("0"):
         raise click.BadParameter(f"{text!r} is neither how many, such as 3, nor a list of indices, such as 0,4,9.")
     return [int(part) for part in text.split(",") if part] if "," in text else range(int(text))
 

@@ -21,6 +21,7 @@ from navbench.generators.base import Generator
 from navbench.pickles import read_torch
 from navbench.places import Folder
 from navbench.spaces import ActivationSpace
+from navbench.texts import legible
 from navbench.work import Stored, tensors_of
 
 CODES = ".safetensors"
@@ -29,6 +30,8 @@ LATENTS_OF_OTHERS = (".npz", ".pt", ".pth")
 UNKNOWN = "unknown"
 """The distance that another tool minimised."""
 _FORMAT = 1
+_LONGEST_TEXT = 500
+"""Characters of a text in a header, such as the path of a photo."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,12 @@ def read_codes(path: Path, generator: Generator) -> Projected:
     """A projected photo from its file, on the generator that it was projected into."""
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {})["navbench codes"])
+            header = legible(json.loads((file.metadata() or {})["navbench codes"]), _LONGEST_TEXT)
         piece = Stored(Projection, Folder(path.parent), path.name).load()
         known = {name: header[name] for name in ("space", "layer", "distance", "steps", "weights")}
         known["pixel_weight"] = float(header.get("pixel_weight", 0.0))  # the first ones had none
         photo = Photo(header["name"], to_float(piece.photo), header["source"], header["cropped"], dict(header["truth"]))
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise NavbenchError(f"{path} does not hold the codes of a photo ({error}).") from None
     if known.pop("weights") != generator.fingerprint:
         raise NavbenchError(

@@ -99,6 +99,7 @@ class Frames:
         self._queue: list[_Waiting] = []
         self._changed = threading.Condition()
         self._closed = False
+        self._rendered: Future[Frame] | None = None
         self._thread = threading.Thread(target=self._work, name="frames", daemon=True)
         self._thread.start()
 
@@ -112,8 +113,11 @@ class Frames:
 
         Raises:
             BusyError: too many wait.
+            SupersededError: nothing more is rendered.
         """
         with self._changed:
+            if self._closed:
+                raise SupersededError
             if (frame := self._cached.get(order)) is not None:
                 self._cached.move_to_end(order)
                 known: Future[Frame] = Future()
@@ -128,14 +132,21 @@ class Frames:
             self._changed.notify()
             return waiting.future
 
-    def close(self) -> None:
-        """End the thread after what it renders, if that does not take too long; what waits is superseded."""
+    def dismiss(self) -> None:
+        """Render nothing more; all who wait, for what is being rendered, too, are told that it is superseded."""
         with self._changed:
             self._closed = True
             for waiting in self._queue:
                 _supersede(waiting)
             self._queue.clear()
+            if self._rendered is not None:
+                self._rendered.set_exception(SupersededError())
+                self._rendered = None
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """The same, and end the thread after what it renders, if that does not take too long."""
+        self.dismiss()
         self._thread.join(_SECONDS_TO_END)
 
     @property
@@ -160,14 +171,25 @@ class Frames:
             if not waiting.future.set_running_or_notify_cancel():
                 continue  # who asked has gone
             with self._changed:
+                if self._closed:
+                    waiting.future.set_exception(SupersededError())
+                    return
+                self._rendered = waiting.future
                 frame = self._cached.get(waiting.order)  # of another lane, or of another viewer
             try:
                 frame = frame or self._render(waiting.order)
             except BaseException as error:
-                waiting.future.set_exception(error)
+                self._settle(lambda future, error=error: future.set_exception(error))  # type: ignore[misc]
                 continue
             self._keep(waiting.order, frame)
-            waiting.future.set_result(frame)
+            self._settle(lambda future, frame=frame: future.set_result(frame))  # type: ignore[misc]
+
+    def _settle(self, how: Callable[["Future[Frame]"], None]) -> None:
+        """Tell who waits for what was rendered how that ended, unless they were told already."""
+        with self._changed:
+            future, self._rendered = self._rendered, None
+            if future is not None:
+                how(future)
 
     def _next(self) -> _Waiting | None:
         """The first urgent order, or the first; waits for one; `None` at the end."""

@@ -2,9 +2,9 @@
 
 import secrets
 from collections.abc import Iterable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
+from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -73,12 +73,7 @@ class Guard:
 
     def _cookies(self, scope: Scope) -> Iterable[str]:
         for header in _header(scope, b"cookie"):
-            try:
-                cookies = SimpleCookie(header)
-            except CookieError:
-                continue
-            if self.cookie in cookies:
-                yield cookies[self.cookie].value
+            yield cookie_parser(header).get(self.cookie, "")
 
     def _greeting(self, greeted: bool) -> list[tuple[bytes, bytes]]:
         cookie = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"

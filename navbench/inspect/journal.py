@@ -99,12 +99,13 @@ class Journal:
             changes = self._of(tab)
             if not changes:
                 return None
-            last = changes.pop()
+            last = changes[-1]
             wanted = last.before.differing(last.after)
             keeper, index = self._place(last.number)
 
             def back(naming: Naming) -> Naming:
                 if any(getattr(naming, name) != getattr(last.after, name) for name in wanted):
+                    changes.pop()
                     raise NavbenchError(
                         f"{self._names[last.number]} has been changed elsewhere since, so nothing was undone; "
                         "change it by hand."
@@ -112,6 +113,7 @@ class Journal:
                 return naming.changed(wanted)
 
             _, after = keeper.change(index, back)
+            changes.pop()  # a change that could not be written can be taken back later
             return Saved(last.number, after)
 
     def _place(self, number: int) -> tuple[Keeper, int]:

@@ -202,6 +202,19 @@ def listening(port: int) -> socket.socket:
     return opened
 
 
+class _Server(uvicorn.Server):
+    """Lets go of frames before it waits for those who asked for them."""
+
+    def __init__(self, config: uvicorn.Config, frames: Frames) -> None:
+        super().__init__(config)
+        self._frames = frames
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer whoever waits for a frame, then end."""
+        self._frames.dismiss()
+        await super().shutdown(sockets)
+
+
 def serve(session: Session, port: int, ready: Callable[[str], None]) -> None:
     """Serve until Ctrl-C, or another signal that asks to end.
 
@@ -213,10 +226,11 @@ def serve(session: Session, port: int, ready: Callable[[str], None]) -> None:
     token = secrets.token_urlsafe(24)
     with listening(port) as opened:
         found = opened.getsockname()[1]
-        app = application(session, Frames(render_on(session.bench)), token, found)
+        frames = Frames(render_on(session.bench))
+        app = application(session, frames, token, found)
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, proxy_headers=False, server_header=False, ws="none",
             timeout_graceful_shutdown=_SECONDS_TO_STOP,
         )  # fmt: skip
         ready(f"http://{LOOPBACK}:{found}/?token={token}")
-        uvicorn.Server(config).run(sockets=[opened])
+        _Server(config, frames).run(sockets=[opened])

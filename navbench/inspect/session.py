@@ -60,6 +60,7 @@ class Session:
         self.bench = Bench(self.shelf, self.album, compute)
         keepers = [keeper_of(file, wanted.names or default_names(file)) for file in files]
         self.journal = Journal(files, keepers)
+        self.journal.namings()  # so that a file of names that is broken is told before anything is shown
 
     @property
     def files(self) -> tuple[SetFile, ...]:

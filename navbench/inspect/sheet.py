@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -52,6 +53,7 @@ def export_sheet(session: Session, folder: Path, settings: SheetSettings, tick: 
     Raises:
         NavbenchError: there is something in the folder, or the key of another sheet beside it.
     """
+    folder = folder.resolve()
     key = folder.with_name(f"{folder.name}-key.csv")
     if key.exists() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise NavbenchError(f"{folder} or {key.name} beside it is there already; choose another folder by --export.")
@@ -62,10 +64,11 @@ def export_sheet(session: Session, folder: Path, settings: SheetSettings, tick: 
         tick(place, len(order))
     page, policy = assembled("sheet")
     articles = "\n".join(map(_article, ids, strips))
-    page = page.replace("POLICY", policy).replace("<!--STRIPS-->", articles)
-    write_atomically(folder / SHEET, page)
+    sheet_id = hashlib.sha256(articles.encode()).hexdigest()[:16]
+    page = page.replace("POLICY", policy).replace("SHEET_ID", sheet_id).replace("<!--STRIPS-->", articles)
+    write_atomically(key, _table(KEY_COLUMNS, _key_rows(session, order, ids)))  # first: without it the rest is no use
     write_atomically(folder / NAMES, _table(NAME_COLUMNS, ((each, "", "", "") for each in ids)))
-    write_atomically(key, _table(KEY_COLUMNS, _key_rows(session, order, ids)))
+    write_atomically(folder / SHEET, page)
     return key
 
 
@@ -73,7 +76,7 @@ def blind_order(count: int, seed: int) -> tuple[list[int], list[str]]:
     """The numbers of directions in a random order that the seed determines, and what each is called on the sheet."""
     order = seeds.stream(seeds.derived(seed, "naming sheet"), 0).permutation(count).tolist()
     width = max(2, len(str(count)))
-    return order, [f"{place:0{width}d}" for place in range(1, count + 1)]
+    return order, [f"S{place:0{width}d}" for place in range(1, count + 1)]  # a spreadsheet would make 1 of 01
 
 
 def _strips(session: Session, order: Sequence[int], settings: SheetSettings) -> Iterator[bytes]:
@@ -97,7 +100,7 @@ def _small(images: Tensor) -> Tensor:
 
 
 def _article(each: str, picture: bytes) -> str:
-    """A strip with what is to be said of it; `each` is a number."""
+    """A strip with what is to be said of it."""
     uri = f"data:image/webp;base64,{base64.b64encode(picture).decode('ascii')}"
     return (
         f'<article data-id="{each}"><h2>{each}</h2>'

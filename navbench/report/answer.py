@@ -9,13 +9,14 @@ from navbench.metrics.limits import BEYOND, UNDECIDED, WITHIN
 from navbench.report.blocks import Block, Chips, Details, Pick, Picks, Words
 from navbench.report.frames import strip_of
 from navbench.report.instrument import refusals
-from navbench.report.numbers import LATENT, capital, percent, plain, significant, with_stderr
+from navbench.report.numbers import LATENT, capital, percent, significant, with_stderr
 from navbench.report.page import Page
 from navbench.report.picks import INTERPRETABLE, doubts, picks
 from navbench.report.provenance import shown_codes_words
 from navbench.report.reach import limit_text, limit_words, within_text
 from navbench.report.tables import RunTables
 from navbench.report.views import Row, automatic_label, permalink
+from navbench.texts import escaped
 from navbench.words import LATENTS
 
 _SHOWN = 4
@@ -64,14 +65,14 @@ def _nothing(tables: RunTables, generator: str) -> str:
 
 def _advice(tables: RunTables, row: Row) -> Markup:
     """Which direction to use: what it changes, how far it goes, what it costs, and whether a code could do it."""
-    name = Markup('<a href="{}"><code>{}</code></a>').format(permalink(row["name"]), plain(row["name"]))
+    name = Markup('<a href="{}"><code>{}</code></a>').format(permalink(row["name"]), escaped(row["name"]))
     of = f"For {row['generator']}, " if tables.several_generators else ""
     is_named = row["verdict"] == INTERPRETABLE or row["label"]
     use = f"{of}use" if is_named else f"{of}{_unnamed(tables, row)}"
     label = f" ({_label(row)})" if _label(row) else ""
-    use = Markup("<strong>{} {}</strong>{}.").format(plain(use[:1].upper() + use[1:]), name, plain(label))
+    use = Markup("<strong>{} {}</strong>{}.").format(escaped(use[:1].upper() + use[1:]), name, escaped(label))
     parts = [_what(tables, row), _how_far(row), _cost(row), _imitated(tables, row)]
-    return Markup("{} {}").format(use, plain(" ".join(filter(None, parts))))
+    return Markup("{} {}").format(use, escaped(" ".join(filter(None, parts))))
 
 
 def _unnamed(tables: RunTables, row: Row) -> str:

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch, Rectangle
 from navbench.report.blocks import Block, Cell, Chart, Details, Table, Terms, Words
 from navbench.report.charts import by_generator, make_chart, method_names
 from navbench.report.drawing import INK, finish, known_first, styled
-from navbench.report.numbers import MINUS, listed, plain, short_direction, significant
+from navbench.report.numbers import MINUS, listed, short_direction, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import (
@@ -26,6 +26,7 @@ from navbench.report.views import (
     place_column,
     whole,
 )
+from navbench.texts import escaped
 
 UP, DOWN = "#0173b2", "#de8f05"
 _STRONGEST, _WORTH_WRITING = 0.8, 0.5
@@ -193,9 +194,9 @@ def _movement_matrix(changes: pd.DataFrame, own: dict[str, str], names: dict[str
     axes.set_ylim(down - 0.5, -0.5)
     axes.xaxis.tick_top()
     axes.set_xticks(
-        range(across), [plain(name) for name in changes.columns], rotation=35, ha="left", rotation_mode="anchor"
+        range(across), [escaped(name) for name in changes.columns], rotation=35, ha="left", rotation_mode="anchor"
     )
-    axes.set_yticks(range(down), [plain(names[name]) for name in changes.index], fontsize=8)
+    axes.set_yticks(range(down), [escaped(names[name]) for name in changes.index], fontsize=8)
     axes.tick_params(length=0)
     axes.set_xticks(np.arange(across + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(down + 1) - 0.5, minor=True)

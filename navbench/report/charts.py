@@ -14,8 +14,9 @@ from matplotlib.ticker import MaxNLocator
 from navbench.files import write_atomically
 from navbench.report.blocks import Chart, Picture
 from navbench.report.drawing import DASHES, MUTED, colour, finish, known_first, label_edges, panels, styled, to_svg
-from navbench.report.numbers import BAND, SPACE, counts, method_name, metric_name, plain
+from navbench.report.numbers import BAND, SPACE, counts, method_name, metric_name
 from navbench.report.pictures import data_uri
+from navbench.texts import escaped
 
 _NARROW = 8.0
 """Inches up to which a figure has a single panel in a row."""
@@ -41,8 +42,8 @@ def axis_name(rows: pd.DataFrame, width: int = 44) -> str:
     """What the axis of a metric says: its name, the reference and n, in lines that fit."""
     name = metric_name(rows["metric"].iloc[0], rows["extractor"].iloc[0])
     reference = " or ".join(sorted(set(rows["reference"])))
-    lines = textwrap.wrap(plain(f"reference: {reference}, n{SPACE}={SPACE}{counts(rows['n'])}"), width)
-    return "\n".join([plain(name), *lines])
+    lines = textwrap.wrap(escaped(f"reference: {reference}, n{SPACE}={SPACE}{counts(rows['n'])}"), width)
+    return "\n".join([escaped(name), *lines])
 
 
 @styled
@@ -117,7 +118,7 @@ def name_methods(axes: Axes, names: list[str], title: str) -> None:
     """Methods from the top down at the left of a panel."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_title(plain(title))
+    axes.set_title(escaped(title))
     axes.grid(axis="y", linewidth=0.7)
     axes.tick_params(axis="y", length=0)
 
@@ -140,7 +141,7 @@ def floor(axes: Axes, rows: pd.DataFrame) -> None:
 def method_names(rows: pd.DataFrame, order: list[str]) -> list[str]:
     """What a figure calls some methods of a table, in this order: controls as such."""
     controls = set(rows.loc[rows["is_control"], "method"])
-    return [plain(method_name(method, method in controls)) for method in order]
+    return [escaped(method_name(method, method in controls)) for method in order]
 
 
 def method_legend(figure: Figure, rows: pd.DataFrame) -> None:

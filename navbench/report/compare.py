@@ -28,10 +28,10 @@ from navbench.metrics.significance import Test, decided
 from navbench.places import Where
 from navbench.report.blocks import Block, Cell, Header, Items, Section, Table, Terms, Words
 from navbench.report.html import render
-from navbench.report.numbers import plain, significant
+from navbench.report.numbers import significant
 from navbench.report.tables import RunTables, load_run
 from navbench.report.views import Column, Row, make_table, measured, number, word
-from navbench.texts import cell
+from navbench.texts import cell, escaped
 
 KEYS = {"directions": ("name",), "methods": ("generator", "method", "layer"), "layers": ("generator", "layer")}
 """What a row of each compared table is known by."""
@@ -360,7 +360,7 @@ SECTIONS: tuple[Section[Comparison], ...] = (
 
 
 def _header(runs: tuple[RunTables, RunTables]) -> Header:
-    a, b = (plain(run.address) for run in runs)
+    a, b = (escaped(run.address) for run in runs)
     return Header(
         title=f"{a} against {b}",
         kicker="navbench comparison",
@@ -393,14 +393,14 @@ def _facts(runs: tuple[RunTables, RunTables]) -> list[tuple[str, str]]:
     ]
     facts = []
     for name in names:
-        a, b = (plain(str(run.manifest.get(name, ""))) for run in runs)
+        a, b = (escaped(str(run.manifest.get(name, ""))) for run in runs)
         if a != b:
             facts.append((name.replace("_", " "), f"{a or 'not said'} and {b or 'not said'}"))
     first, second = (_hashes(run) for run in runs)
     for name in dict.fromkeys([*first, *second]):
-        a, b = (plain(hashes.get(name, "")) for hashes in (first, second))
+        a, b = (escaped(hashes.get(name, "")) for hashes in (first, second))
         if a != b:
-            facts.append((plain(name), f"{a[:_SHOWN] or 'not said'} and {b[:_SHOWN] or 'not said'}"))
+            facts.append((escaped(name), f"{a[:_SHOWN] or 'not said'} and {b[:_SHOWN] or 'not said'}"))
     return facts
 
 

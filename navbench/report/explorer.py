@@ -20,12 +20,13 @@ from navbench.report.blocks import Block, Explorer, Frames, Words
 from navbench.report.drawing import colour
 from navbench.report.frames import strips
 from navbench.report.instrument import trusted
-from navbench.report.numbers import SPACE, plain, setting, significant, with_stderr
+from navbench.report.numbers import SPACE, setting, significant, with_stderr
 from navbench.report.page import Page
 from navbench.report.picks import picks
 from navbench.report.provenance import shown_codes_words
 from navbench.report.reach import effect_within_limits, is_at_least, limit_text, limit_words, with_equal_kid
 from navbench.report.views import Row
+from navbench.texts import json_escaped
 from navbench.words import LATENTS, NOT_CONVERGED
 
 _MOST_ATTRIBUTES = 5
@@ -295,7 +296,7 @@ def _finite(value: Any) -> float | None:
 
 def _json(data: Any) -> str:
     """JSON that may stand within a script element: no character of it ends that, or begins a comment."""
-    text = plain(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    text = json_escaped(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text

@@ -13,11 +13,11 @@ from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
 from navbench.places import Where, mirrored, place_at
 from navbench.report.blocks import Block, Explorer, Header, Section, Subject, Terms
-from navbench.report.numbers import plain
 from navbench.report.page import Page, header
 from navbench.report.pictures import scale_gradient
 from navbench.report.sections import all_sections
 from navbench.report.tables import REPORTED, load_run
+from navbench.texts import escaped_lines
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -51,11 +51,16 @@ def render(head: Header, sections: Iterable[Section[Subject]], subject: Subject)
     return _environment().get_template("page.html").render(header=head, facts=facts, shown=shown, **assets)
 
 
+def _shown(value: Any) -> Any:
+    """A text as it is seen on a page; what is markup already stays as it is."""
+    return escaped_lines(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,  # always: names and labels come from other people's files
-        finalize=lambda value: plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+        finalize=_shown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -11,10 +11,11 @@ from navbench.report import views
 from navbench.report.blocks import Block, Cell, Chart, Details, Words
 from navbench.report.charts import BANDS, axis_name, band, make_chart
 from navbench.report.drawing import DASHES, MUTED, finish, panels, styled
-from navbench.report.numbers import counts, listed, metric_name, plain, significant, span
+from navbench.report.numbers import counts, listed, metric_name, significant, span
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, anchor, make_table
+from navbench.texts import escaped
 
 _SHADE = "#3b6ea5"
 _TOLD = 3
@@ -151,8 +152,8 @@ def _figure(rows: pd.DataFrame) -> Figure:
         axes.set_xticks(range(int(of_metric.groupby("check").size().max())))
         axes.set_xlabel("step of damage, 0 for none")
         axes.set_ylabel(axis_name(of_metric))
-        axes.set_title(plain(metric_name(metric, of_metric["extractor"].iloc[0])))
-    handles = [Line2D([], [], color=_SHADE, linestyle=dash, label=plain(kind)) for kind, dash in dashes.items()]
+        axes.set_title(escaped(metric_name(metric, of_metric["extractor"].iloc[0])))
+    handles = [Line2D([], [], color=_SHADE, linestyle=dash, label=escaped(kind)) for kind, dash in dashes.items()]
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), handlelength=3)
     return finish(figure)
 

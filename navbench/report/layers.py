@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from navbench.report.blocks import Block, Cell, Chart, Heading, Sheets, Table, Words
 from navbench.report.charts import make_chart
 from navbench.report.drawing import colour, finish, known_first, label_edges, panels, styled
-from navbench.report.numbers import BAND, capital, counts, listed, plain, setting, significant
+from navbench.report.numbers import BAND, capital, counts, listed, setting, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, anchor, make_matrix, make_table, measured, metric_names, whole, word
+from navbench.texts import escaped
 
 _SHARES = {"coarse": "#3b6ea5", "middle": "#c2703d", "fine": "#5d9b76"}
 
@@ -137,7 +138,7 @@ def _depth(rows: pd.DataFrame) -> Figure:
     if rows["attributes_reached"].notna().any():
         wanted.append(("attributes reached", ("attributes_reached",)))
     if rows["fd"].notna().any():
-        wanted.append((plain(metric_names(rows)[0]), ("fd",)))
+        wanted.append((escaped(metric_names(rows)[0]), ("fd",)))
     figure, grid = panels(len(wanted), 2, 2.7)
     places = range(len(rows))
     for axes, (title, columns) in zip(grid, wanted, strict=True):
@@ -152,7 +153,7 @@ def _depth(rows: pd.DataFrame) -> Figure:
         if len(columns) > 1:
             axes.legend(loc="best", ncols=len(columns))
         axes.set_ylim(bottom=0)
-        axes.set_xticks(list(places), [plain(layer) for layer in rows["layer"]], rotation=40, ha="right")
+        axes.set_xticks(list(places), [escaped(layer) for layer in rows["layer"]], rotation=40, ha="right")
         axes.set_title(title)
         axes.grid(axis="y", linewidth=0.6)
     label_edges(grid, "", "", numbers_inside=True)

@@ -1,7 +1,6 @@
 """How numbers and what they were measured with are written, the same everywhere in the report."""
 
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -147,14 +146,6 @@ def _setting(rows: pd.DataFrame) -> str:
     if "resolution" in rows and (sides := sorted(set(rows["resolution"]) - {""})):
         parts.append(f"{' or '.join(sides)}{SPACE}px")
     return ", ".join(parts)
-
-
-def plain(text: str) -> str:
-    """Text without control and formatting characters, which could break XML or reorder a line."""
-    for sign in set(text):
-        if unicodedata.category(sign)[0] == "C":
-            text = text.replace(sign, " ")
-    return text
 
 
 def _times_ten(exponent: int) -> str:

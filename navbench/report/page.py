@@ -6,10 +6,11 @@ from typing import Any
 from markupsafe import Markup
 
 from navbench.report.blocks import Header, Sheet
-from navbench.report.numbers import duration, listed, plain
+from navbench.report.numbers import duration, listed
 from navbench.report.pictures import Heatmap, image_path, listed_in, read_heatmaps, read_sheet
 from navbench.report.tables import RunTables
 from navbench.report.views import metric_names
+from navbench.texts import escaped
 
 _MANY, _FRUGAL_QUALITY = 24, 60
 """From that many measured directions on, a page compresses its sheets harder."""
@@ -99,12 +100,12 @@ def header(page: Page) -> Header:
     """The head of a report."""
     tables, manifest = page.tables, page.tables.manifest
     names = dict.fromkeys(tables.directions["generator"]) or tables.methods["generator"].unique()
-    generators, suite = plain(listed(names)), str(manifest.get("suite", "run"))
+    generators, suite = escaped(listed(names)), str(manifest.get("suite", "run"))
     seconds = manifest.get("seconds")
     when = str(manifest.get("finished") or manifest.get("started") or "")[:10]
     told = [
         "navbench report",
-        plain(suite),
+        escaped(suite),
         when,
         f"{duration(seconds)} on {manifest.get('device')}" if isinstance(seconds, int | float) else "",
     ]

@@ -9,10 +9,11 @@ from navbench.report.blocks import Block, Cell, Chart, Details, Heading, Sheets,
 from navbench.report.charts import axis_name, band, make_chart
 from navbench.report.drawing import DASHES, MUTED, colour, finish, label_edges, panels, styled
 from navbench.report.methods import footing
-from navbench.report.numbers import listed, plain, setting, significant
+from navbench.report.numbers import listed, setting, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, anchor, make_table, measured, metric_names, who_columns
+from navbench.texts import escaped
 
 
 def blocks(page: Page) -> Iterator[Block]:
@@ -74,11 +75,11 @@ def _curves(rows: pd.DataFrame) -> Figure:
             line = line.sort_values("signed_effect")
             own = member == name
             shade = colour(line["method" if own else "other_method"].iloc[0])
-            label = plain(str(member).partition("/")[2])
+            label = escaped(str(member).partition("/")[2])
             band(axes, line["signed_effect"], line, shade, DASHES[0 if own else 1], label)
         axes.axvline(0, color=MUTED, linestyle=":", linewidth=0.9)
         axes.legend(loc="upper center")
-        axes.set_title(plain(name))
+        axes.set_title(escaped(name))
     label_edges(grid, "effect, signed as the edit", axis_name(rows), numbers_inside=True)
     return finish(figure)
 

@@ -13,10 +13,11 @@ from navbench.report import views
 from navbench.report.blocks import Block, Cell, Chart, Details, Heading, Table, Words
 from navbench.report.charts import BANDS, axis_name, band, floor, make_chart, method_legend
 from navbench.report.drawing import DASHES, INK, Dash, colour, finish, known_first, label_edges, panels, styled
-from navbench.report.numbers import capital, counts, listed, metric_name, plain, setting, significant, span
+from navbench.report.numbers import capital, counts, listed, metric_name, setting, significant, span
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, anchor, make_table
+from navbench.texts import escaped
 
 _ENDS = {"t_min": "t min", "t_max": "t max"}
 _UNEQUAL = 0.1
@@ -92,8 +93,8 @@ def _curves_by_effect(curves: pd.DataFrame) -> Figure:
             line = line.assign(signed=np.sign(line["t"]) * line["effect"]).sort_values("signed")
             band(axes, line["signed"], line, colour(line["method"].iloc[0]), dash)
         floor(axes, rows)
-        axes.set_title(plain(place))
-    distances = plain(", ".join(sorted(set(curves["distance"]) - {""})))
+        axes.set_title(escaped(place))
+    distances = escaped(", ".join(sorted(set(curves["distance"]) - {""})))
     label_edges(
         grid, f"effect{f' ({distances})' if distances else ''}, signed as t", axis_name(curves), numbers_inside=True
     )
@@ -113,7 +114,7 @@ def _curves_by_shift(curves: pd.DataFrame) -> Figure:
         for line, dash in _lines(rows):
             band(axes, line["t"], line, colour(method), dash)
         floor(axes, rows)
-        axes.set_title(f"{plain(where)}, {plain(method)}")
+        axes.set_title(f"{escaped(where)}, {escaped(method)}")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         _direction_legend(axes, rows, colour(method))
     label_edges(grid, "shift t", "", numbers_inside=True)
@@ -130,7 +131,7 @@ def _lines(rows: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Dash]]:
 
 def _direction_legend(axes: Axes, rows: pd.DataFrame, shade: str) -> None:
     handles = [
-        Line2D([], [], color=shade, linestyle=dash, label=plain(line["direction"].iloc[0]))
+        Line2D([], [], color=shade, linestyle=dash, label=escaped(line["direction"].iloc[0]))
         for line, dash in _lines(rows)
     ]
     if handles:

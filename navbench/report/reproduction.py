@@ -11,10 +11,11 @@ from navbench.report import views
 from navbench.report.blocks import Block, Chart, Details, Sheets, Table, Words
 from navbench.report.charts import BANDS, by_generator, make_chart, method_legend
 from navbench.report.drawing import INK, MUTED, colour, finish, label_edges, panels, styled
-from navbench.report.numbers import BAND, LATENT, MINUS, counts, plain, span
+from navbench.report.numbers import BAND, LATENT, MINUS, counts, span
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import anchor, make_table
+from navbench.texts import escaped
 
 TARGETS = {"z": "#3b6ea5", "w": "#5d9b76", "w+": "#8a6fb0", "activation": "#c2703d", "parameter": "#a3456b"}
 
@@ -190,11 +191,13 @@ def _unexplained_bars(reproduction: pd.DataFrame) -> Figure:
         axes.axvline(1.0, color=MUTED, linestyle=":", linewidth=1.1)
         axes.set_yticks(range(len(edits)), edits)
         axes.set_ylim(len(edits) - 0.4, -0.6)
-        axes.set_title(plain(place))
+        axes.set_title(escaped(place))
         axes.set_xlabel("unexplained fraction: 0 perfect imitation, 1 none")
         axes.tick_params(axis="y", length=0)
         axes.tick_params(axis="x", labelbottom=True)
-    handles = [Line2D([], [], color=targets[target], linewidth=5, label=f"best {plain(target)}") for target in targets]
+    handles = [
+        Line2D([], [], color=targets[target], linewidth=5, label=f"best {escaped(target)}") for target in targets
+    ]
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
     return finish(figure)
 
@@ -211,7 +214,7 @@ def _unexplained_steps(steps: pd.DataFrame) -> Figure:
             axes.plot(line["step"], line["unexplained_fraction_train"], color=shade, linewidth=1.1, alpha=0.85)
         axes.axhline(1.0, color=MUTED, linestyle=":", linewidth=1.1)
         axes.set_ylim(bottom=0)
-        axes.set_title(f"best {plain(target)}")
+        axes.set_title(f"best {escaped(target)}")
     label_edges(grid, "optimiser step", "unexplained fraction on training codes", numbers_inside=True)
     method_legend(figure, steps)
     return finish(figure)
@@ -239,4 +242,4 @@ def _edits(rows: pd.DataFrame) -> list[str]:
     both = rows.groupby("name")["t"].nunique().max() > 1
     signs = np.where(rows["t"] > 0, " +", f" {MINUS}") if both else [""] * len(rows)
     parts = zip(rows["method"], rows["direction"], signs, strict=True)
-    return [plain(f"{method} {direction}{sign}") for method, direction, sign in parts]
+    return [escaped(f"{method} {direction}{sign}") for method, direction, sign in parts]

@@ -5,6 +5,7 @@ import math
 import re
 from base64 import b64decode
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -182,10 +183,35 @@ def test_the_order_is_random_and_the_seeds(session, sheet, tmp_path):
 
 
 def test_strips_are_of_the_directions_that_the_key_names(session, sheet):
-    pictures = re.findall(r'data-id="(\d+)".*?base64,([^"]+)', (sheet / "sheet.html").read_text())
+    pictures = re.findall(r'data-id="(S\d+)".*?base64,([^"]+)', (sheet / "sheet.html").read_text())
     assert len(pictures) == len(session.shelf)
     height, width = session.generator.size
     assert {Image.open(BytesIO(b64decode(each))).size for _, each in pictures} == {(3 * width, 2 * height)}
+
+
+def test_no_id_is_a_number_that_a_spreadsheet_would_write_in_another_way():
+    for count in (3, 16, 1200):
+        ids = blind_order(count, 5)[1]
+        assert len(set(ids)) == count
+        assert ids == sorted(ids)
+        assert not any(each.isdigit() for each in ids)
+
+
+def test_answers_are_kept_by_the_strips_of_a_sheet_and_their_order(session, sheet, tmp_path):
+    def kept_under(folder):
+        return re.search(r'<main data-sheet="([0-9a-f]{16})">', (folder / "sheet.html").read_text())[1]
+
+    export_sheet(session, tmp_path / "same", SheetSettings(2, 3, 5), lambda *_: None)
+    export_sheet(session, tmp_path / "other", SheetSettings(2, 3, 6), lambda *_: None)
+    assert kept_under(tmp_path / "same") == kept_under(sheet) != kept_under(tmp_path / "other")
+
+
+def test_a_sheet_is_written_into_the_folder_that_one_is_in(session, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    key = export_sheet(session, Path("."), SheetSettings(1, 3), lambda *_: None)
+    assert key == tmp_path / "here-key.csv"
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {"names.csv", "sheet.html"}
 
 
 def test_a_sheet_shows_the_range_that_was_saved(session, tmp_path):

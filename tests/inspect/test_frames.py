@@ -118,6 +118,21 @@ def test_who_gives_up_waiting_costs_no_rendering_and_ends_no_thread(gated):
     assert 1 not in gate.rendered
 
 
+def test_at_the_end_who_waits_is_told_at_once_also_for_what_is_being_rendered(gated):
+    gate, frames = gated
+    asked = [frames.ask(order(t)) for t in range(3)]
+    assert gate.begun.wait(SECONDS)
+    frames.dismiss()
+    for future in asked:
+        with pytest.raises(SupersededError):
+            future.result(SECONDS)
+    with pytest.raises(SupersededError):
+        frames.ask(order(9))
+    gate.open.set()
+    frames.close()
+    assert gate.rendered == [0]
+
+
 def test_an_error_is_that_of_its_frame_alone():
     def render(asked):
         if asked == order(1):

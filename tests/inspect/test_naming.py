@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from navbench.cli import main
 from navbench.directions import write_set
 from navbench.errors import NavbenchError
-from navbench.library import SHIPPED, library, open_set, relabel
+from navbench.library import SHIPPED, library, open_set
 from navbench.naming import (
     FileKeeper,
     Naming,
@@ -99,15 +99,6 @@ def test_marks_of_directions_that_are_not_there_are_refused(path, marked):
     save_file(load_file(path), path, {"navbench": json.dumps(header)})
     with pytest.raises(NavbenchError, match="not a navbench direction set"):
         open_set(path)
-
-
-def test_relabelling_takes_a_mark_away_and_sees_what_others_wrote(path):
-    stale = open_set(path)
-    said(SetKeeper(path), 0, not_interpretable=True)
-    said(SetKeeper(path), 1, label="smile")
-    relabel(stale, 0, "hair")
-    assert [naming.label for naming in SetKeeper(path).read()] == ["hair", "smile", "", ""]
-    assert not SetKeeper(path).read()[0].not_interpretable
 
 
 def test_many_writers_at_once_lose_nothing_of_each_other(keeper):

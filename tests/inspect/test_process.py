@@ -202,3 +202,5 @@ def test_what_cannot_be_inspected_is_told_in_a_sentence(sets, tmp_path):
         port = taken.getsockname()[1]
         assert f"Port {port} cannot be used" in refused("styled", "--port", port, *own)
     assert "say both" in refused("styled", "--key", tmp_path / "key.csv")
+    (tmp_path / "names.csv").write_text("direction,label,t_min\nstyled/spectrum/convs.0/0,a,b\n")
+    assert "not a number" in refused("styled", "--names", tmp_path / "names.csv", *own)

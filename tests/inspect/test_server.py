@@ -14,6 +14,8 @@ from conftest import number
 from PIL import Image
 from starlette.testclient import TestClient
 
+from navbench import naming as naming_files
+from navbench.errors import NavbenchError
 from navbench.inspect.frames import Frames, render_on
 from navbench.inspect.server import application
 from navbench.library import open_set
@@ -69,6 +71,15 @@ def naming(client, direction):
 
 EVERYTHING = [("GET", path) for path in ("/", "/state", "/names", "/frames", "/nothing")]
 EVERYTHING += [("POST", "/names"), ("POST", "/undo")]
+
+
+@pytest.mark.parametrize("before", ['settings={"a":1}', "x=[1]", "odd", 'a="b'])
+def test_cookies_of_other_servers_do_not_hide_its_own(stranger, before):
+    cookie = stranger.get(f"/?token={TOKEN}").headers["set-cookie"].partition(";")[0]
+    stranger.cookies.clear()
+    for header in (f"{before}; {cookie}", f"{cookie}; {before}"):
+        assert stranger.get("/state", headers={"Cookie": header}).status_code == 200
+    assert stranger.get("/state", headers={"Cookie": before}).status_code == 403
 
 
 @pytest.mark.parametrize(("method", "path"), EVERYTHING)
@@ -280,6 +291,21 @@ def test_undo_brings_back_a_label_that_a_mark_took_away_and_a_range(client):
         told = client.post("/undo", json={"tab": "one"}, headers=OWN).json()["naming"]
         assert told.items() >= wanted.items()
     assert naming(client, 0) == before
+
+
+def test_an_undo_that_cannot_be_written_can_be_tried_again(client, monkeypatch):
+    for label in ("smile", "grin"):
+        save(client, 3, label=label)
+
+    def full(*_):
+        raise NavbenchError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(naming_files, "amend", full)
+        assert client.post("/undo", json={"tab": "one"}, headers=OWN).status_code == 400
+    for left in ("smile", ""):
+        client.post("/undo", json={"tab": "one"}, headers=OWN)
+        assert naming(client, 3)["label"] == left
 
 
 def test_undo_leaves_what_somebody_else_has_changed_since(client):

@@ -162,7 +162,7 @@ def test_hostile_names_and_labels_are_text(
     assert "<!--" not in without_scripts(source)
     assert Page(source).tags.count("script") == 4  # sorting, uPlot, the explorer, and its data
     labels = {record["label"] for record in explorer_data(source)["rows"]}
-    assert labels == {HOSTILE.replace("\N{RIGHT-TO-LEFT OVERRIDE}", " ")}
+    assert labels == {HOSTILE}
     for plot in (folder / "figures").glob("*.svg"):
         assert "<script" not in plot.read_text(encoding="utf-8")
 
@@ -275,6 +275,19 @@ def test_a_spoilt_folder_is_told_in_one_sentence(copied: Path, spoil: Callable[[
     spoil(copied)
     with pytest.raises(NavbenchError, match=message):
         write_report(copied)
+
+
+def test_what_a_folder_says_of_itself_is_plain_text_on_its_page(copied: Path) -> None:
+    hostile = "\x1b[31m\r\n\u202etxt\x9b</script><script>alert(1)</script>"
+    edit_table(copied, "directions", lambda t: t.assign(label=[hostile, *t["label"].iloc[1:]]))
+    manifest = json.loads((copied / "manifest.json").read_text())
+    told = manifest | {"warnings": [hostile], "left_out": [hostile], "device": hostile}
+    (copied / "manifest.json").write_text(json.dumps(told))
+    (copied / "suite.toml").write_text(f"name = '{hostile}'", encoding="utf-8")
+    page = write_report(copied).read_text(encoding="utf-8")
+    assert not set("\x1b\r\u202e\x9b") & set(page)
+    assert "<script>alert" not in page
+    assert r"\u202etxt\x9b&lt;/script&gt;" in page
 
 
 def test_a_path_that_is_no_folder_is_told(tmp_path: Path) -> None:

@@ -516,8 +516,9 @@ async function save(number, changes) {
     tell(`saved: ${nameOf(number)}`);
     if (saved.replaced) notice(`${nameOf(number)} had been changed elsewhere meanwhile (${inWords(saved.replaced)}); what you said has replaced that.`);
   } catch (error) {
+    const lost = changes.label ? `The label “${changes.label}” of ${nameOf(number)} was not saved.` : `What you said of ${nameOf(number)} was not saved.`;
     tell(error.message, true);
-    notice(error.message);
+    notice(`${lost} ${error.message}`);
     describe();
   }
   state.writing -= 1;

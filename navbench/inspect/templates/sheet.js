@@ -1,7 +1,7 @@
 "use strict";
 // The blind naming sheet: keeps what is said in this browser, and saves it as a table.
 
-const KEY = `navbench naming sheet ${location.pathname}`;
+const KEY = `navbench naming sheet ${document.querySelector("main").dataset.sheet}`; // of these strips in this order
 const articles = [...document.querySelectorAll("article")];
 
 function read(article) {
@@ -68,10 +68,18 @@ function save() {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
+function startAnew() {
+  if (!confirm("Forget all answers that are on this page?")) return;
+  for (const article of articles) write(article, { interpretable: "", label: "" });
+  keep();
+  count();
+}
+
 for (const article of articles) {
   article.querySelector("input[type=text]").setAttribute("list", "used");
   article.addEventListener("change", onChange);
 }
 document.getElementById("save").addEventListener("click", save);
+document.getElementById("anew").addEventListener("click", startAnew);
 restore();
 count();
