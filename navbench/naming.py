@@ -118,6 +118,15 @@ def offsets_key(file: SetFile) -> str:
     return digest.hexdigest()[:16]
 
 
+def content_key(file: SetFile) -> str:
+    """16 hexadecimal digits of what a run measures of a set, offsets and ranges; labels and marks do not change it."""
+    digest = hashlib.sha256(offsets_key(file).encode())
+    with safe_open(file.path, framework="numpy") as opened:
+        for end in ("t_min", "t_max"):
+            digest.update(opened.get_tensor(end).tobytes())
+    return digest.hexdigest()[:16]
+
+
 # --- where it is kept ------------------------------------------------------------------------------------------
 
 

@@ -240,7 +240,7 @@ def test_the_list_has_the_verdicts_of_a_run_for_the_sets_that_it_measured(call, 
     assert listed() == {"toy/svd/up": "1 entangled, 1 interpretable: hue", "toy/random/up": ""}
     manifest = json.loads((run / "manifest.json").read_text())
     for each in manifest["direction_sets"]:
-        each["sha256"] = "0" * 64  # another set of the same name
+        each["content"] = "0" * 16  # another set of the same name
     (run / "manifest.json").write_text(json.dumps(manifest))
     assert set(listed().values()) == {""}
 

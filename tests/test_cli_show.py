@@ -192,9 +192,16 @@ def test_an_automatic_label_without_its_run_is_answered_with_how_to_name_it(call
 def test_the_label_of_a_set_that_has_changed_since_the_run_is_none(call, labelled):
     manifest = json.loads((labelled / "manifest.json").read_text())
     for each in manifest["direction_sets"]:
-        each["sha256"] = "0" * 64
+        each["content"] = "0" * 16
     (labelled / "manifest.json").write_text(json.dumps(manifest))
     assert "Unknown direction 'hue -'" in call(f"show 'hue -' --run {labelled} --directions sets", 2).stderr
+
+
+def test_labels_of_a_set_in_which_something_was_named_since_are_known(call, folder, labelled, tmp_path):
+    shutil.copytree(folder / "sets", tmp_path / "mine")
+    call(f"directions label {tmp_path / 'mine/toy/svd/up.safetensors'} 1 smile")
+    call(f"show 'hue -' --run {labelled} --directions {tmp_path / 'mine'} --out {tmp_path / 'a.png'}")
+    assert (tmp_path / "a.png").exists()
 
 
 def test_a_place_without_a_run_has_no_labels(call, tmp_path):

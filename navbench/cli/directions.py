@@ -25,7 +25,7 @@ from navbench.cli.navigan import export_directions, import_directions
 from navbench.cli.output import console, folding, json_option
 from navbench.errors import NavbenchError
 from navbench.library import library, open_set
-from navbench.naming import SetKeeper, apply_names
+from navbench.naming import SetKeeper, apply_names, content_key
 from navbench.texts import cell
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def list_directions(
     verdicts = {} if run is None else _verdicts(run)
     rows = [
         (
-            *(set_id, file.count, file.status, verdicts.get(file.sha256, "")),
+            *(set_id, file.count, file.status, verdicts.get(content_key(file), "")),
             *("; ".join(filter(None, file.header["labels"])), file.sha256),
         )
         for set_id, file in sorted(library(folder).sets.items())
@@ -84,11 +84,11 @@ def list_directions(
 
 
 def _verdicts(run: Place) -> dict[str, str]:
-    """By a set's sha256 how many of its directions are what, with the attributes of the interpretable ones."""
+    """By a set's content how many of its directions are what, with the attributes of the interpretable ones."""
     from navbench.runs import open_run
 
     opened = open_run(run)
-    files = {each["set_id"]: each["sha256"] for each in opened.manifest["direction_sets"]}
+    files = {each["set_id"]: each.get("content", "") for each in opened.manifest["direction_sets"]}
     table = opened["directions"]
     table = table[table["verdict"] != ""]
     told: dict[str, str] = {}

@@ -17,6 +17,7 @@ from navbench.cli import completing
 from navbench.cli.common import PLACE
 from navbench.errors import NavbenchError
 from navbench.library import SHIPPED, Library, SetFile, library
+from navbench.naming import content_key
 from navbench.places import Place
 from navbench.texts import text_of
 
@@ -71,11 +72,12 @@ def automatic_labels(run: Place, sets: Library) -> dict[str, str]:
         NavbenchError: the place holds no finished run.
     """
     try:
-        measured = {each["set_id"]: each["sha256"] for each in json.loads(run.read("manifest.json"))["direction_sets"]}
+        told = json.loads(run.read("manifest.json"))["direction_sets"]
+        measured = {each["set_id"]: each.get("content") for each in told}
         text = run.read("tables/directions.csv").decode()
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         raise NavbenchError(f"{run} holds no run with a table of directions; name one for --run.") from None
-    same = {set_id for set_id, sha256 in measured.items() if set_id in sets.sets and sets.sets[set_id].sha256 == sha256}
+    same = {each for each, key in measured.items() if each in sets.sets and content_key(sets.sets[each]) == key}
     rows = csv.DictReader(io.StringIO(text))
     return {
         text_of(row["name"]): text_of(row["auto_label"])

@@ -25,6 +25,7 @@ from navbench.metrics.attributes import create_scorer
 from navbench.metrics.embedding import create_embedder
 from navbench.metrics.perceptual import PerceptualDistance, create_distance
 from navbench.metrics.segmentation import create_segmenter
+from navbench.naming import content_key
 from navbench.places import Place, Where, mirrored, place_at
 from navbench.progress import Outlook, Report, stage, watched, whole
 from navbench.runner.discover import discover
@@ -217,6 +218,7 @@ def _described_sets(on: Measurement) -> list[dict[str, Any]]:
         {
             "set_id": file.set_id,
             "sha256": file.sha256,
+            "content": content_key(file),
             "directions": file.count,
             "settings": file.header["settings"],
             "provenance": file.header["provenance"],
