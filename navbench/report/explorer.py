@@ -5,6 +5,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,7 @@ from navbench.report.picks import picks
 from navbench.report.provenance import shown_codes_words
 from navbench.report.reach import effect_within_limits, is_at_least, limit_text, limit_words, with_equal_kid
 from navbench.report.views import Row
-from navbench.texts import json_escaped
+from navbench.texts import legible
 from navbench.words import NOT_CONVERGED
 
 _MOST_ATTRIBUTES = 5
@@ -287,7 +288,7 @@ def _finite(value: Any) -> float | None:
 
 def _json(data: Any) -> str:
     """JSON that may stand within a script element: no character of it ends that, or begins a comment."""
-    text = json_escaped(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
-    for sign in "<>&\u2028\u2029":
+    text = json.dumps(legible(data, sys.maxsize), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text
