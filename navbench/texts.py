@@ -62,20 +62,13 @@ def legible(value: Any, longest: int = LONGEST) -> Any:
         return shown(value, longest)
     if isinstance(value, dict):
         return {legible(key, longest): legible(inner, longest) for key, inner in value.items()}
-    return [legible(inner, longest) for inner in value] if isinstance(value, list) else value
+    return [legible(inner, longest) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def as_json(value: Any, indent: int | None = None) -> str:
     """Plain data as JSON that any terminal bears: hidden characters within its texts are escaped as JSON has it."""
-    return json_escaped(json.dumps(value, indent=indent, ensure_ascii=False))
-
-
-def json_escaped(text: str) -> str:
-    """JSON in which hidden characters, but for line ends between its parts, are escaped as JSON has it."""
-    for each in set(text) - {"\n"}:  # few distinct ones, as a page's text has megabytes
-        if _is_hidden(each):
-            text = text.replace(each, json.dumps(each)[1:-1])
-    return text
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return "".join(json.dumps(each)[1:-1] if each != "\n" and _is_hidden(each) else each for each in text)
 
 
 # --- cells of CSV files ----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 import json
 import math
 import shlex
+import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +27,7 @@ from navbench.report.picks import picks
 from navbench.report.provenance import shown_codes_words
 from navbench.report.reach import effect_within_limits, is_at_least, limit_text, limit_words, with_equal_kid
 from navbench.report.views import Row
-from navbench.texts import json_escaped
+from navbench.texts import legible
 from navbench.words import LATENTS, NOT_CONVERGED
 
 _MOST_ATTRIBUTES = 5
@@ -296,7 +297,7 @@ def _finite(value: Any) -> float | None:
 
 def _json(data: Any) -> str:
     """JSON that may stand within a script element: no character of it ends that, or begins a comment."""
-    text = json_escaped(json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
-    for sign in "<>&\u2028\u2029":
+    text = json.dumps(legible(data, sys.maxsize), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text

@@ -13,6 +13,7 @@ from navbench.report.html import write_report
 from navbench.report.page import Page
 from navbench.report.reach import effect_within_limits, is_at_least, limit_text, limit_words, within_text
 from navbench.report.tables import load_run
+from navbench.texts import escaped
 
 ROW = {"t_min": -10.0, "t_max": 8.0, "effect_min": 0.2, "effect_max": 0.3}
 LIMITS = {"limit_min": -5.0, "limit_min_stderr": 0.25, "limit_min_status": "within"}
@@ -183,11 +184,11 @@ def test_the_limit_is_explained_where_there_are_any(tables):
 def test_no_text_ends_the_script_element_or_begins_a_comment(text):
     shown = explorer._json({"label": text})
     assert not any(sign in shown for sign in "<>&\u2028\u2029")
-    assert json.loads(shown) == {"label": text}
+    assert json.loads(shown) == {"label": escaped(text)}
 
 
-def test_formatting_characters_do_not_reach_the_page():
-    assert json.loads(explorer._json(["a\N{RIGHT-TO-LEFT OVERRIDE}b"])) == ["a b"]
+def test_formatting_characters_are_seen_on_the_page():
+    assert json.loads(explorer._json(["a\N{RIGHT-TO-LEFT OVERRIDE}b"])) == [r"a\u202eb"]
 
 
 def test_a_number_that_json_does_not_know_is_refused():
