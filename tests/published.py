@@ -75,8 +75,36 @@ class Persistent:
         return sys.modules["torch_utils.persistence"]._reconstruct_persistent_obj, (self.meta,), None
 
 
-def module_tree(state: dict[str, Tensor], class_name: str = "Generator", source: str = SOURCE) -> Persistent:
+Settings = dict[str, dict[str, Any]]
+"""Attributes by the name of their module."""
+
+
+def nvidia_settings(state: dict[str, Tensor]) -> Settings:
+    """What the modules of the published networks hold beside tensors (training/networks.py, stylegan2-ada-pytorch)."""
+    settings: Settings = {}
+    for key, value in state.items():
+        name, _, tensor = key.rpartition(".")
+        if tensor != "weight":
+            continue
+        gain = 1 / np.sqrt(value[0].numel())
+        if name.startswith("mapping.fc"):
+            settings[name] = {"activation": "lrelu", "weight_gain": 0.01 * gain, "bias_gain": 0.01}
+        elif name.endswith((".affine", ".embed")):
+            settings[name] = {"activation": "linear", "weight_gain": gain, "bias_gain": 1}
+        elif name.endswith(".torgb"):
+            settings[name] = {"weight_gain": gain}
+            settings[name.removesuffix(".torgb")] = {"architecture": "skip"}
+        else:
+            settings[name] = {"activation": "lrelu", "use_noise": f"{name}.noise_strength" in state}
+    return settings
+
+
+def module_tree(
+    state: dict[str, Tensor], class_name: str = "Generator", source: str = SOURCE, settings: Settings | None = None,
+    name: str = "",
+) -> Persistent:  # fmt: skip
     """The module tree of a flat state dict, each module with attributes as torch and NVIDIA give them."""
+    settings = settings or {}
     parameters, buffers, children = OrderedDict(), OrderedDict(), OrderedDict()
     for key, value in state.items():
         head, _, rest = key.partition(".")
@@ -86,13 +114,16 @@ def module_tree(state: dict[str, Tensor], class_name: str = "Generator", source:
             buffers[head] = value
         else:
             parameters[head] = torch.nn.Parameter(value, requires_grad=False)
-    modules = OrderedDict((head, module_tree(inner, f"Of{head}", source)) for head, inner in children.items())
+    modules = OrderedDict(
+        (head, module_tree(inner, f"Of{head}", source, settings, f"{name}.{head}".lstrip(".")))
+        for head, inner in children.items()
+    )
     attributes = {
         "training": False, "_parameters": parameters, "_buffers": buffers, "_modules": modules,
         "_non_persistent_buffers_set": set(), "_forward_hooks": OrderedDict(), "_init_args": (),
         "_init_kwargs": sys.modules["dnnlib.util"].EasyDict(z_dim=8), "conv_clamp": 256, "act_gain": np.sqrt(2),
         "in_size": np.broadcast_to(np.asarray(16), [2]),
-        "use_fp16": np.bool_(True),
+        "use_fp16": np.bool_(True), **settings.get(name, {}),
     }  # fmt: skip
     return Persistent(class_name, attributes, source)
 
@@ -127,12 +158,17 @@ def nvidia_modules() -> Iterator[None]:
             del sys.modules[name]
 
 
-def write_nvidia(path: Path, state: dict[str, Tensor], protocol: int = 4, source: str = SOURCE, **others: Any) -> Path:
-    """A training snapshot with that G_ema, and more entries if given."""
+def write_nvidia(
+    path: Path, state: dict[str, Tensor], protocol: int = 4, source: str = SOURCE, settings: Settings | None = None,
+    **others: Any,
+) -> Path:  # fmt: skip
+    """A training snapshot with that G_ema, with the published settings or others, and more entries if given."""
+    settings = nvidia_settings(state) if settings is None else settings
     with nvidia_modules():
         snapshot = {
-            "G": module_tree(state, source=source), "D": module_tree({"b8.fromrgb.weight": torch.zeros(2)}),
-            "G_ema": module_tree(state, source=source), "augment_pipe": None,
+            "G": module_tree(state, source=source, settings=settings),
+            "D": module_tree({"b8.fromrgb.weight": torch.zeros(2)}),
+            "G_ema": module_tree(state, source=source, settings=settings), "augment_pipe": None,
             "training_set_kwargs": sys.modules["dnnlib.util"].EasyDict(class_name="training.dataset.Dataset"), **others,
         }  # fmt: skip
         path.write_bytes(pickle.dumps(snapshot, protocol))

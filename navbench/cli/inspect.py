@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -88,20 +89,33 @@ def _check_extra() -> None:
 def _serve(session: Session, port: int, opens: bool) -> None:
     from navbench.inspect.server import serve
 
-    def ready(address: str) -> None:
-        files = session.journal.paths
-        click.echo(f"{len(session.shelf)} directions of {session.generator.name}: {address}")
-        click.echo(f"Names and ranges go into {files[0] if len(files) == 1 else f'{len(files)} sets of yours'}.")
-        click.echo("Ctrl-C ends it.")
-        if opens:
-            import webbrowser
+    with TemporaryDirectory(prefix="navbench-") as private:
 
-            webbrowser.open(address)
+        def ready(address: str) -> None:
+            files = session.journal.paths
+            click.echo(f"{len(session.shelf)} directions of {session.generator.name}: {address}")
+            click.echo(f"Names and ranges go into {files[0] if len(files) == 1 else f'{len(files)} sets of yours'}.")
+            click.echo("Ctrl-C ends it.")
+            if opens:
+                _open(address, Path(private))
 
-    try:
-        serve(session, port, ready)
-    except KeyboardInterrupt:
-        click.echo("Ended; what was saved is saved.")
+        try:
+            serve(session, port, ready)
+        except KeyboardInterrupt:
+            click.echo("Ended; what was saved is saved.")
+
+
+def _open(address: str, private: Path) -> None:
+    """Open the address in the browser by a file in a folder that nobody else can read.
+
+    All accounts see the command lines of programs, and the address holds the token.
+    """
+    import threading
+    import webbrowser
+
+    page = private / "inspect.html"
+    page.write_text(f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">', encoding="utf-8")
+    threading.Thread(target=webbrowser.open, args=(page.as_uri(),), daemon=True).start()  # some browsers block
 
 
 def _export(session: Session, folder: Path, rows: int, shifts: int, seed: int) -> None:

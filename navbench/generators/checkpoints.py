@@ -21,6 +21,7 @@ from navbench.generators import biggan_layouts, files, pix2pixhd_layouts, styleg
 from navbench.generators.base import Generator
 from navbench.generators.options import Options
 from navbench.generators.stylegan2 import StyleGAN2
+from navbench.generators.stylegan2_settings import check_settings
 from navbench.pickles import TORCH_LEGACY, Record, flattened, read_pickle, read_torch
 
 State = Mapping[str, Tensor]
@@ -187,7 +188,7 @@ def _safetensors(path: Path) -> Contents:
 def _generator_state(value: Any) -> dict[str, Tensor]:
     """The one generator in a file's content, with `latent_avg`, where that stands beside it."""
     if isinstance(value, Record):
-        return flattened(value, f"the {value.class_name} in it")
+        return _recorded(value)
     if not isinstance(value, dict) or not value:
         raise NavbenchError(f"a {type(value).__name__} is in it, no state dict of a generator; name another file.")
     if (state := _state(value)) is not None:
@@ -209,13 +210,22 @@ def _generator_state(value: Any) -> dict[str, Tensor]:
 def _state(value: Any) -> dict[str, Tensor] | None:
     """A network's tensors, without the prefix of DataParallel; `None` if it is no network."""
     if isinstance(value, Record):
-        return flattened(value, f"the {value.class_name} in it")
+        return _recorded(value)
     if not isinstance(value, dict) or not value:
         return None
     if not all(isinstance(key, str) and isinstance(each, Tensor) for key, each in value.items()):
         return None
     prefix = "module." if all(key.startswith("module.") for key in value) else ""
     return {key.removeprefix(prefix): each for key, each in value.items()}
+
+
+def _recorded(record: Record) -> dict[str, Tensor]:
+    """The tensors of one of NVIDIA's networks, whose other settings are as `StyleGAN2` has them, if it is one."""
+    source = f"the {record.class_name} in it"
+    state = flattened(record, source)
+    if stylegan2_layouts.recognised(state):
+        check_settings(record, source)
+    return state
 
 
 def _only_generator(value: dict[Any, Any]) -> Any:

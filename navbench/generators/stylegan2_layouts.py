@@ -4,10 +4,11 @@ Both store the same numbers in the same order, so going from one to the other is
 flipped, and none is rescaled.  (rosinality multiplies convolutions by 1/sqrt(fan in), NVIDIA does not, and
 demodulation takes it away again; where there is none, before RGB, NVIDIA scales the style by as much.)
 
-Two settings of NVIDIA's networks are left out.  `num_fp16_res` runs some resolutions at half precision; here all run
-at float32.  `conv_clamp` cuts what leaves a convolution at +-256, which keeps half precision from overflowing; its
-authors chose it an order of magnitude beyond what networks make (StyleGAN2-ADA, appendix on mixed precision), and
-demodulation brings the output of a shifted kernel back to where it was.
+Settings other than those of `StyleGAN2` are refused (`stylegan2_settings`), but for two, which are left out.
+`num_fp16_res` runs some resolutions at half precision; here all run at float32.  `conv_clamp` cuts what leaves a
+convolution at +-256 or more, which keeps half precision from overflowing; its authors chose it an order of magnitude
+beyond what networks make (StyleGAN2-ADA, appendix on mixed precision), and demodulation brings the output of a shifted
+kernel back to where it was.
 """
 
 import re

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -96,6 +97,26 @@ def test_it_says_its_address_and_where_names_go_and_ends_by_ctrl_c(start, sets):
     assert str(sets / "styled/spectrum/convs.0.safetensors") in server.said
     assert "what was saved is saved" in output
     assert (errors, code) == ("", 0)
+
+
+def test_a_browser_is_given_a_private_file_and_not_the_token(tmp_path, monkeypatch, sets):
+    browser, told = tmp_path / "browser", tmp_path / "told"
+    part = tmp_path / "part"
+    script = f"""printf '%s\\n' "$1" > {part}; cat "${{1#file://}}" >> {part}; mv {part} {told}"""
+    browser.write_text(f"#!/bin/sh\n{script}\n")
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{browser} %s")
+    server = Server(sets / "styled/spectrum/convs.0.safetensors", "--open")
+    for _ in range(100 * SECONDS):
+        if told.exists():
+            break
+        time.sleep(0.01)
+    server.end()
+    given, page = told.read_text().splitlines()
+    assert given.startswith("file://")
+    assert "token" not in given
+    assert server.address.geturl() in page
+    assert not Path(given.removeprefix("file://")).exists()
 
 
 def test_a_name_survives_a_kill_right_after_it_was_confirmed(start, sets):
