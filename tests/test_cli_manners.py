@@ -193,7 +193,7 @@ def test_a_warning_is_said_when_quiet(call, monkeypatch, tmp_path):
 
 def test_names_in_a_pipe_are_neither_broken_nor_cut(call, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    label = "a label of many words " * 12
+    label = "a label of many words " * 5
     (tmp_path / "toy" / "svd").mkdir(parents=True)
     copy = tmp_path / "toy" / "svd" / "up.safetensors"
     copy.write_bytes((folder / "sets" / "toy" / "svd" / "up.safetensors").read_bytes())

@@ -85,9 +85,9 @@ def discover(
 
     chosen = with_subjects(overridden(preset, precision, batch, seed=seed), generator, options)
     subject, compute = chosen.generators[0], compute_for(chosen, staff.devices[0])
-    check_folder(out)
     made = zoo.create(subject.name, compute, subject.options)
     made.check()
+    check_folder(out)
     if layers or latents:
         subject = subject.model_copy(update={"layers": layers, "latents": latents})
     names = layers if latents else layers_of(subject, made, library(None))

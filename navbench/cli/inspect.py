@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -99,10 +100,9 @@ def _serve(session: Session, port: int, opens: bool) -> None:
             if opens:
                 _open(address, Path(private))
 
-        try:
+        with suppress(KeyboardInterrupt):
             serve(session, port, ready)
-        except KeyboardInterrupt:
-            click.echo("Ended; what was saved is saved.")
+        click.echo("Ended; what was saved is saved.")
 
 
 def _open(address: str, private: Path) -> None:

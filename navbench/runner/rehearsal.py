@@ -5,7 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -155,7 +155,7 @@ class PlannedRun:
 
     pieces: Sequence[Planned]
     left_out: Sequence[str]
-    before: Mapping[str, float]
+    before: Mapping[str, float] = field(default_factory=dict)
 
 
 class RehearsedRun(Run):

@@ -64,7 +64,7 @@ def test_the_navigation_lists_the_sections_that_are_shown_and_have_a_name_there(
     assert navigation(page) == [anchor for anchor in anchors(page) if anchor in named]
     assert ("attributes" in anchors(page)) == ("matched" in anchors(page)) == cars
     assert anchors(page)[:3] == ["answer", "all", "methods"]
-    assert anchors(page)[-3:] == ["limits", "reading", "provenance"]
+    assert anchors(page)[-3:] == ["caveats", "reading", "provenance"]
 
 
 def test_a_section_without_a_name_in_the_navigation_is_not_listed_there():
@@ -194,8 +194,8 @@ def test_a_section_of_another_package_stands_before_the_limits_and_shows_its_own
     run = make_builder().write(tmp_path / "run")
     write(run, "speeds", [speed_row()])
     page = write_report(run).read_text(encoding="utf-8")
-    assert navigation(page)[-3:] == ["speeds", "limits", "provenance"]
-    assert anchors(page)[-4:] == ["speeds", "limits", "reading", "provenance"]
+    assert navigation(page)[-3:] == ["speeds", "caveats", "provenance"]
+    assert anchors(page)[-4:] == ["speeds", "caveats", "reading", "provenance"]
     assert "How fast they are</h2>" in page
     assert "12.50 ± 0.50" in page.replace("\N{NO-BREAK SPACE}", " ")
     assert load_run(run).speeds["where"].tolist() == ["main.6"]
