@@ -90,7 +90,10 @@ def amend(path: Path, change: Callable[[dict[str, Any], dict[str, np.ndarray]], 
         change: of its header and its tensors, in place.
     """
     with locked(path):
-        header, tensors = dict(open_set(path).header), load_file(path)
+        open_set(path)
+        with safe_open(path, framework="numpy") as file:
+            header = json.loads(file.metadata()["navbench"])  # as it stands: what is shown of long texts is cut
+        tensors = load_file(path)
         change(header, tensors)
         write_atomically(path, save(tensors, {"navbench": json.dumps(header, sort_keys=True)}))
 

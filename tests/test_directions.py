@@ -351,6 +351,14 @@ def test_a_format_of_the_future_is_refused(tmp_path, generator):
         open_set(path)
 
 
+def test_long_or_odd_texts_of_a_file_stay_as_they_are_when_something_is_named(tmp_path, generator):
+    path, provenance = tmp_path / "set.safetensors", {"source": "a\x1b" + "b" * 2000}
+    write_set(replace(made(generator), provenance=provenance), path)
+    SetKeeper(path).change(1, lambda naming: naming.changed({"label": "smile"}))
+    with safe_open(path, framework="numpy") as file:
+        assert json.loads(file.metadata()["navbench"])["provenance"] == provenance
+
+
 def test_a_label_changes_nothing_else_of_the_file(tmp_path, generator):
     path = tmp_path / "set.safetensors"
     write_set(made(generator), path)

@@ -262,6 +262,7 @@ LIMITS = Table(
             "'within' the range; 'beyond' it, where the KID has risen significantly less (95 %) at each measured "
             "shift; else 'undecided'",
         ),
+        number("shown", "the shift up to which the KID has risen significantly less (95 %): no break is shown"),
         *estimated("rise", "the KID at that end less that at t = 0"),
         *estimated("amount", "the KID of damaged images less that of the same images undamaged"),
         text("damage", "the damage, as in `instrument.csv`"),

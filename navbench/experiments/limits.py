@@ -19,8 +19,8 @@ from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import ENDS, Row, estimated, who
 from navbench.metrics import estimate
 from navbench.metrics.damage import DAMAGES
-from navbench.metrics.estimate import Estimate
-from navbench.metrics.limits import BAND, Limit, limit_along
+from navbench.metrics.estimate import BAND, Estimate
+from navbench.metrics.limits import Limit, limit_along
 from navbench.settings import Settings
 
 
@@ -159,6 +159,7 @@ def _rows(on: Measurement, outcome: Limited) -> Iterator[Row]:
                 "limit": limit.t,
                 "limit_stderr": limit.stderr,
                 "status": limit.status,
+                "shown": limit.shown,
                 **estimated("rise", limit.rise),
                 **estimated("amount", outcome.amount),
                 "damage": settings.damage,

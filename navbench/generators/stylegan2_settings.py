@@ -39,12 +39,14 @@ def check_settings(record: Record, source: str) -> None:
             raise _refusal(source, name, "conv_clamp", clamp, f"{_PUBLISHED_CLAMP} or more, or None")
 
 
-def _modules(record: Record, name: str = "") -> Iterator[tuple[str, Record]]:
+def _modules(record: Record) -> Iterator[tuple[str, Record]]:
     """A record and the records in it, by their names in the module tree, which `flattened` has found to be one."""
-    yield name, record
-    for key, child in record.state["_modules"].items():
-        if child is not None:
-            yield from _modules(child, f"{name}.{key}".lstrip("."))
+    left = [("", record)]
+    while left:  # no recursion, as a file may nest as deeply as it likes
+        name, module = left.pop()
+        yield name, module
+        children = [(f"{name}.{key}".lstrip("."), child) for key, child in module.state["_modules"].items()]
+        left += [(place, child) for place, child in reversed(children) if child is not None]
 
 
 def _expected(name: str, module: Record) -> dict[str, Any]:

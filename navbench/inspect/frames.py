@@ -179,17 +179,21 @@ class Frames:
             try:
                 frame = frame or self._render(waiting.order)
             except BaseException as error:
-                self._settle(lambda future, error=error: future.set_exception(error))  # type: ignore[misc]
+                self._settle(error)
                 continue
             self._keep(waiting.order, frame)
-            self._settle(lambda future, frame=frame: future.set_result(frame))  # type: ignore[misc]
+            self._settle(frame)
 
-    def _settle(self, how: Callable[["Future[Frame]"], None]) -> None:
+    def _settle(self, outcome: Frame | BaseException) -> None:
         """Tell who waits for what was rendered how that ended, unless they were told already."""
         with self._changed:
             future, self._rendered = self._rendered, None
-            if future is not None:
-                how(future)
+            if future is None:
+                return
+            if isinstance(outcome, Frame):
+                future.set_result(outcome)
+            else:
+                future.set_exception(outcome)
 
     def _next(self) -> _Waiting | None:
         """The first urgent order, or the first; waits for one; `None` at the end."""

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from navbench.errors import NavbenchError
 
+BAND = 1.96
+"""Standard errors to either side of a number: 95 % of a normal distribution."""
+
 
 @dataclass(frozen=True, eq=False)
 class ReferenceDraw:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from torch import Tensor
 
 from navbench.metrics import estimate
-from navbench.metrics.estimate import Estimate, variance
+from navbench.metrics.estimate import BAND, Estimate, variance
 
 WITHIN, BEYOND, UNDECIDED = "within", "beyond", "undecided"
 """Whether the limit lies within the measured range; beyond it, it is not extrapolated.
@@ -16,8 +16,6 @@ WITHIN, BEYOND, UNDECIDED = "within", "beyond", "undecided"
 Beyond is what has risen significantly less than the amount (95 %) at each measured shift; what has not risen so far,
 but not significantly less either, is undecided.
 """
-BAND = 1.96
-"""Standard errors to either side of a number."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +26,15 @@ class Limit:
         t: the shift, with its sign; NaN unless it lies within the range.
         stderr: its standard error, of the codes and of the amount; NaN likewise.
         status: `WITHIN`, `BEYOND` or `UNDECIDED`.
+        shown: the shift up to which no break is shown: where the upper end of the rise (95 %, both errors) meets the
+            amount, or the end of the range.
         rise: of the distance at the end of the range, from t = 0.
     """
 
     t: float
     stderr: float
     status: str
+    shown: float
     rise: Estimate
 
 
@@ -49,15 +50,29 @@ def limit_along(shifts: Sequence[float], values: Sequence[Estimate], amount: Est
         amount: above 0, measured on other codes.
     """
     rises = [estimate.difference(value, values[0]) for value in values]
-    points = list(zip(shifts, rises, strict=True))
-    for (t_near, near), (t_far, far) in pairwise(points):
-        if far.value >= amount.value:
-            share = (amount.value - near.value) / (far.value - near.value)
-            start, run = t_near**2, t_far**2 - t_near**2
-            t = math.copysign(math.sqrt(start + share * run), t_far)
-            per_rise = run / (2 * abs(t)) / (far.value - near.value)
-            moved: Tensor = -per_rise * ((1 - share) * near.influence + share * far.influence)
-            spread = variance(moved) + (per_rise * amount.stderr) ** 2
-            return Limit(t, math.sqrt(spread), WITHIN, rises[-1])
-    is_less = all(rise.value + BAND * math.hypot(rise.stderr, amount.stderr) < amount.value for rise in rises[1:])
-    return Limit(math.nan, math.nan, BEYOND if is_less else UNDECIDED, rises[-1])
+    upper = [rise.value + BAND * math.hypot(rise.stderr, amount.stderr) for rise in rises]
+    risky = _first_reached(upper, amount.value)
+    shown = shifts[-1] if risky is None else _between(shifts, *risky)
+    reached = _first_reached([rise.value for rise in rises], amount.value)
+    if reached is None:
+        return Limit(math.nan, math.nan, BEYOND if risky is None else UNDECIDED, shown, rises[-1])
+    place, share = reached
+    near, far, t = rises[place], rises[place + 1], _between(shifts, place, share)
+    per_rise = (shifts[place + 1] ** 2 - shifts[place] ** 2) / (2 * abs(t)) / (far.value - near.value)
+    moved: Tensor = -per_rise * ((1 - share) * near.influence + share * far.influence)
+    spread = variance(moved) + (per_rise * amount.stderr) ** 2
+    return Limit(t, math.sqrt(spread), WITHIN, shown, rises[-1])
+
+
+def _first_reached(rises: Sequence[float], amount: float) -> tuple[int, float] | None:
+    """The number of the shift before the amount is first reached, and the share of the way to the next, in t²."""
+    for place, (near, far) in enumerate(pairwise(rises)):
+        if far >= amount:
+            return place, (amount - near) / (far - near) if near < amount else 0.0
+    return None
+
+
+def _between(shifts: Sequence[float], place: int, share: float) -> float:
+    """The shift at that share, in t², of the way from one shift to the next."""
+    start, end = shifts[place], shifts[place + 1]
+    return math.copysign(math.sqrt(start**2 + share * (end**2 - start**2)), end)

@@ -9,7 +9,7 @@ from navbench.metrics.limits import BEYOND, UNDECIDED, WITHIN
 from navbench.report.blocks import Block, Chips, Details, Pick, Picks, Words
 from navbench.report.frames import strip_of
 from navbench.report.instrument import refusals
-from navbench.report.numbers import LATENT, capital, percent, significant, with_stderr
+from navbench.report.numbers import capital, percent, significant, with_stderr
 from navbench.report.page import Page
 from navbench.report.picks import INTERPRETABLE, doubts, picks
 from navbench.report.provenance import shown_codes_words
@@ -130,7 +130,7 @@ def _cost(row: Row) -> str:
 
 def _imitated(tables: RunTables, row: Row) -> str:
     """Whether a latent code could have done the same."""
-    if row["space"] in LATENT:
+    if row["space"] in LATENTS:
         return f"It is an offset of the code {row['space']}, so no weight changes."
     rows = tables.reproduction[tables.reproduction["name"] == row["name"]]
     rows = rows[rows["unexplained_fraction"].notna() & rows["target"].isin(LATENTS)]
@@ -147,7 +147,7 @@ def _asides(imitation: pd.Series) -> Iterator[str]:
     if imitation["status"]:
         yield imitation["status"]
     if imitation["bound"] == imitation["bound"]:
-        yield f"an offset per image {percent(imitation['bound'])}"
+        yield f"an offset per image {percent(imitation['bound'])}, of {imitation['n_bound']:.0f} codes"
     if imitation["control"] == imitation["control"]:
         decided = {"less": "significantly more", "more": "significantly less", "undecided": "no significant difference"}
         verdict = decided.get(str(imitation["than_control"]), "not compared")

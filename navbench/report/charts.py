@@ -12,9 +12,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from navbench.files import write_atomically
+from navbench.metrics.estimate import BAND
 from navbench.report.blocks import Chart, Picture
 from navbench.report.drawing import DASHES, MUTED, colour, finish, known_first, label_edges, panels, styled, to_svg
-from navbench.report.numbers import BAND, SPACE, counts, method_name, metric_name
+from navbench.report.numbers import SPACE, counts, method_name, metric_name
 from navbench.report.pictures import data_uri
 from navbench.texts import escaped
 

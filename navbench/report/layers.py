@@ -6,10 +6,11 @@ from operator import itemgetter
 import pandas as pd
 from matplotlib.figure import Figure
 
+from navbench.metrics.estimate import BAND
 from navbench.report.blocks import Block, Cell, Chart, Heading, Sheets, Table, Words
 from navbench.report.charts import make_chart
 from navbench.report.drawing import colour, finish, known_first, label_edges, panels, styled
-from navbench.report.numbers import BAND, capital, counts, listed, setting, significant
+from navbench.report.numbers import capital, counts, listed, setting, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, anchor, make_matrix, make_table, measured, metric_names, whole, word

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from navbench.report import views
+from navbench.metrics.estimate import BAND
 from navbench.report.blocks import Block, Cell, Chart, Details, Table, Words
 from navbench.report.charts import BANDS, axis_name, make_chart, method_names, name_methods
 from navbench.report.drawing import MUTED, colour, finish, known_first, label_edges, panels, styled
 from navbench.report.numbers import (
-    BAND,
     MINUS,
     SPACE,
     capital,

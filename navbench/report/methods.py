@@ -13,14 +13,14 @@ from navbench.report.charts import axis_name, by_generator, make_chart, method_s
 from navbench.report.controls import control_sentences
 from navbench.report.instrument import headline_tables, refusals, unchecked
 from navbench.report.matched import claim_sentences
-from navbench.report.numbers import LATENT, capital, duration, listed, setting, significant, span, with_stderr
+from navbench.report.numbers import capital, duration, listed, setting, significant, span, with_stderr
 from navbench.report.page import Page
 from navbench.report.provenance import discovery_seconds
 from navbench.report.reproduction import best_of_kind, chance_sentences, offset_of
 from navbench.report.scatter import scatter_charts
 from navbench.report.tables import RunTables
 from navbench.report.views import Column, anchor, make_table
-from navbench.words import NOT_CONVERGED
+from navbench.words import LATENTS, NOT_CONVERGED
 
 _MOST_LAYERS_TOLD = 3
 
@@ -221,7 +221,7 @@ def _locality(measured: pd.DataFrame) -> Iterator[str]:
 def reproduction_sentences(tables: RunTables) -> Iterator[str]:
     """What imitations left of edits, of parameters and of latent codes."""
     rows = tables.reproduction[tables.reproduction["unexplained_fraction"].notna()]
-    latent = rows["space"].isin(LATENT)
+    latent = rows["space"].isin(LATENTS)
     scale = " (0 is a perfect imitation, 1 no better than doing nothing)"
     if (~latent).any():
         left = _unexplained_fractions(rows[~latent])

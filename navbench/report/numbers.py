@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
+from navbench.words import LATENTS
+
 FID_EXTRACTOR = "inception-v3-compat"
-BAND = 1.96  # standard errors to either side: 95 % of a normal distribution
 NOTHING = "\N{EN DASH}"
 SPACE = "\N{NO-BREAK SPACE}"
-LATENT = ("z", "w", "w+")
 """The spaces of codes; a latent direction's `layer` is the name of its space."""
 MINUS = "\N{MINUS SIGN}"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -30,12 +30,12 @@ def method_name(method: str, is_control: bool) -> str:
 
 def place(layer: str, space: str = "") -> str:
     """Where a direction lies, as headings and sentences call it: 'layer main.6', 'latent space w'."""
-    return f"latent space {space}" if space in LATENT else f"layer {layer}"
+    return f"latent space {space}" if space in LATENTS else f"layer {layer}"
 
 
 def short_place(layer: str, space: str = "") -> str:
     """The same where there is little room: 'main.6', 'w space'."""
-    return f"{space}{SPACE}space" if space in LATENT else layer
+    return f"{space}{SPACE}space" if space in LATENTS else layer
 
 
 def short_direction(row: Mapping[Any, Any]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from navbench.metrics.limits import BEYOND, UNDECIDED
-from navbench.report.numbers import BAND, SPACE, significant, with_stderr
+from navbench.report.numbers import SPACE, significant, with_stderr
 from navbench.report.tables import RunTables
 from navbench.report.views import Row
 
@@ -36,38 +36,30 @@ def _effect_at_limit(row: Row, end: str) -> float:
     effect, status = row[f"effect_{end}"], row[f"limit_{end}_status"]
     if status == BEYOND:
         return effect
-    if status == UNDECIDED:
-        return effect * row.get(f"limit_{end}_share", math.nan)
     known = row.get(f"limit_{end}_effect", math.nan)
     if known == known:
         return known
-    return effect * (row[f"limit_{end}"] / row[f"t_{end}"]) ** 2 if status else math.nan
+    t = row.get(f"limit_{end}_shown", math.nan) if status == UNDECIDED else row[f"limit_{end}"]
+    return effect * (t / row[f"t_{end}"]) ** 2 if status else math.nan
 
 
-def _effects_at_limits(tables: RunTables) -> dict[str, dict[str, float]]:
-    """By end and name, the effect at the limit, on lines in t² between the points of the curve."""
+def _by_end(rows: pd.DataFrame, values: pd.Series) -> dict[str, dict[str, float]]:
+    """Values of rows of limits.csv, by end and name."""
+    ends = {end: rows["end"] == f"t_{end}" for end in ("min", "max")}
+    return {end: dict(zip(rows["name"][own], values[own], strict=True)) for end, own in ends.items()}
+
+
+def _effects_at(tables: RunTables, shifts: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """By end and name, the effect at some shifts, on lines in t² between the points of curves; others have none."""
     curves = tables.curves[(tables.curves["metric"] == "KID") & tables.curves["effect"].notna()]
-    limits = {row["name"]: row for row in tables.directions.to_dict("records")}
     found: dict[str, dict[str, float]] = {"min": {}, "max": {}}
     for name, points in curves.groupby("name", sort=False):
         for end, sign in (("min", -1), ("max", 1)):
             side = points[points["t"] * sign >= 0].sort_values("t", key=abs)
-            limit = limits[name][f"limit_{end}"] if name in limits else math.nan
-            if limit == limit and len(side) > 1:
-                found[end][str(name)] = float(np.interp(limit**2, side["t"] ** 2, side["effect"]))
+            t = shifts[end].get(str(name), math.nan)
+            if t == t and len(side) > 1:
+                found[end][str(name)] = float(np.interp(t**2, side["t"] ** 2, side["effect"]))
     return found
-
-
-def _shares_shown(tables: RunTables) -> dict[str, dict[str, float]]:
-    """By end and name, up to which share of the effect at the end no break is shown.
-
-    There the upper end of the KID's rise (95 %), on a line in t², meets the amount; so imprecision is no merit.
-    """
-    rows = tables.limits
-    upper = rows["rise"] + BAND * np.hypot(rows["rise_stderr"], rows["amount_stderr"])
-    shares = (rows["amount"] / upper).clip(upper=1.0)
-    ends = {end: rows["end"] == f"t_{end}" for end in ("min", "max")}
-    return {end: dict(zip(rows["name"][own], shares[own], strict=True)) for end, own in ends.items()}
 
 
 def with_equal_kid(tables: RunTables) -> pd.DataFrame:
@@ -78,12 +70,14 @@ def with_equal_kid(tables: RunTables) -> pd.DataFrame:
     columns = ["generator", "layer", "method", "kid_at_zero", "kid_at_zero_stderr"]
     directions = tables.directions.merge(floors[columns], how="left", on=columns[:3])
     own = directions["name"]
-    effects, shares = _effects_at_limits(tables), _shares_shown(tables)
+    limits = tables.limits
+    shown = _by_end(limits, limits["shown"])
+    effects = _effects_at(tables, _by_end(limits, limits["limit"].fillna(limits["shown"])))
     return directions.assign(
         limit_min_effect=own.map(effects["min"]).astype(float),
         limit_max_effect=own.map(effects["max"]).astype(float),
-        limit_min_share=own.map(shares["min"]).astype(float),
-        limit_max_share=own.map(shares["max"]).astype(float),
+        limit_min_shown=own.map(shown["min"]).astype(float),
+        limit_max_shown=own.map(shown["max"]).astype(float),
         kid_equal=own.map(equal["value"]).astype(float),
         kid_equal_stderr=own.map(equal["stderr"]).astype(float),
     )

@@ -7,15 +7,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from navbench.metrics.estimate import BAND
 from navbench.report import views
 from navbench.report.blocks import Block, Chart, Details, Sheets, Table, Words
 from navbench.report.charts import BANDS, by_generator, make_chart, method_legend
 from navbench.report.drawing import INK, MUTED, colour, finish, label_edges, panels, styled
-from navbench.report.numbers import BAND, LATENT, MINUS, counts, span
+from navbench.report.numbers import MINUS, counts, span
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import anchor, make_table
 from navbench.texts import escaped
+from navbench.words import LATENTS
 
 TARGETS = {"z": "#3b6ea5", "w": "#5d9b76", "w+": "#8a6fb0", "activation": "#c2703d", "parameter": "#a3456b"}
 
@@ -137,13 +139,13 @@ def _imitations_table(tables: RunTables) -> Table:
 
 def edited_spaces(tables: RunTables) -> set[str]:
     """Which kinds of edits were imitated: 'latent', 'parameter'."""
-    return {"latent" if space in LATENT else "parameter" for space in tables.reproduction["space"]}
+    return {"latent" if space in LATENTS else "parameter" for space in tables.reproduction["space"]}
 
 
 def latent_targets(tables: RunTables) -> str:
     """The latent spaces in which imitations were sought; z if there were none."""
     kinds = set(target_kinds(tables.reproduction))
-    return ", of ".join(space for space in LATENT if space in kinds) or "z"
+    return ", of ".join(space for space in LATENTS if space in kinds) or "z"
 
 
 def _reproduction_charts(tables: RunTables) -> Iterator[Chart]:

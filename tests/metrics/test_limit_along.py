@@ -37,6 +37,7 @@ def test_of_a_parabola_the_limit_is_exact_whatever_the_shifts(curvature, amount,
         assert limit.status == BEYOND
         assert math.isnan(limit.t)
     assert limit.rise.value == pytest.approx(curvature * far**2)
+    assert limit.shown == pytest.approx(limit.t if limit.status == WITHIN else shifts[-1], rel=1e-6)  # without errors
 
 
 def test_the_first_of_several_crossings_counts():
@@ -55,13 +56,21 @@ def test_what_is_not_significantly_below_the_amount_at_some_shift_is_undecided()
         around = torch.linspace(-1, 1, N).double()
         return Estimate(value, around * (stderr / Estimate(0.0, around).stderr))
 
-    def status(*rises):
+    def along(*rises):
         values = [known(1.0), *(spread(1 + rise, 0.03) for rise in rises)]
-        return limit_along(range(len(values)), values, spread(0.5, 0.04)).status
+        return limit_along(range(len(values)), values, spread(0.5, 0.04))
+
+    def status(*rises):
+        return along(*rises).status
 
     assert status(0.39, 0.2) == status(0.2, 0.39) == BEYOND
     assert status(0.41, 0.2) == status(0.2, 0.41) == UNDECIDED
     assert status(0.51, 0.2) == WITHIN
+    # No break is shown up to where rise + 1.96 errors is 0.5: at t = 0 that is 1.96 * 0.04, as the start has no error.
+    start, end = 1.96 * 0.04, 0.45 + 0.098
+    assert along(0.45).shown == pytest.approx(math.sqrt((0.5 - start) / (end - start)))
+    assert along(0.45, -3.0).shown == along(0.45).shown  # what comes after a break does not mend it
+    assert along(0.1, 0.2).shown == 2
 
 
 def test_the_error_is_the_spread_over_draws_of_codes_and_of_the_amount():

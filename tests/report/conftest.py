@@ -313,7 +313,14 @@ def limit_row(at: dict, row: dict, end: str, share: float | None) -> dict:
     status = "beyond" if share is None else "within"
     row |= {f"limit_{end}": limit, f"limit_{end}_stderr": abs(limit) * 0.05, f"limit_{end}_status": status}
     made = {**at, "end": f"t_{end}", "t_end": row[f"t_{end}"], "limit": limit, "limit_stderr": abs(limit) * 0.05}
-    made |= {"status": status, "rise": 0.002, "rise_stderr": 1e-4, "amount": 0.001, "amount_stderr": 5e-5}
+    made |= {
+        "status": status,
+        "shown": row[f"t_{end}"] if share is None else 0.9 * limit,
+        "rise": 0.002,
+        "rise_stderr": 1e-4,
+        "amount": 0.001,
+        "amount_stderr": 5e-5,
+    }
     return made | {"damage": "grain", "strength": 12.0, "unit": "standard deviation, grey levels"}
 
 

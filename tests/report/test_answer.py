@@ -139,8 +139,8 @@ def test_beside_a_control_the_imitation_is_judged(tables, than, words):
 
 
 def test_what_limits_the_imitation_stands_beside_it(tables):
-    told = lead(imitated(tables, control=0.64, than_control="", status="more codes needed", bound=0.12))
-    words = "(more codes needed; an offset per image 12 %; of a random edit 64 %, not compared)."
+    told = lead(imitated(tables, control=0.64, than_control="", status="more codes needed", bound=0.12, n_bound=3))
+    words = "(more codes needed; an offset per image 12 %, of 3 codes; of a random edit 64 %, not compared)."
     assert told.endswith(words)
 
 

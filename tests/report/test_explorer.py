@@ -42,14 +42,14 @@ def test_beyond_the_range_the_effect_is_that_of_its_end():
 
 
 def test_of_an_undecided_end_what_is_shown_counts():
-    row = ROW | UNDECIDED | {"limit_min_share": 0.9, "limit_max_share": 0.5}
-    assert effect_within_limits(row) == pytest.approx(min(0.2 * 0.9, 0.3 * 0.5))
+    row = ROW | UNDECIDED | {"limit_min_shown": -9.0, "limit_max_shown": 4.0}
+    assert effect_within_limits(row) == pytest.approx(min(0.2 * (9 / 10) ** 2, 0.3 * (4 / 8) ** 2))
 
 
 def test_an_effect_is_a_lower_bound_where_the_end_that_decides_it_has_no_limit():
     assert spaced(within_text(ROW | LIMITS)) == "0.050"
     assert spaced(within_text(ROW | BEYOND)) == "≥ 0.20"
-    assert spaced(within_text(ROW | UNDECIDED | {"limit_min_share": 0.5, "limit_max_share": 1.0})) == "≥ 0.10"
+    assert spaced(within_text(ROW | UNDECIDED | {"limit_min_shown": -5.0, "limit_max_shown": 8.0})) == "≥ 0.050"
     assert not is_at_least(ROW | BEYOND | {"limit_max": 2.0, "limit_max_status": "within"})
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from navbench.declared.shared import IMITATORS, SHARES
 from navbench.report.html import write_report
+from navbench.texts import text_of
 
 playwright = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install navbench[test]"
@@ -23,6 +24,8 @@ MOST_WORDS, MOST_PAGES = 2500, 20
 NAME = "faces/svd/main.9/2"
 MINUS = "cars/svd/convs.3/1"
 """The direction whose label has a minus sign."""
+FORMULA = "faces/hybrid/main.9/1"
+"""The one whose label a spreadsheet would compute."""
 CUT = """() => [...document.querySelectorAll(".scroll")].filter((each) => each.scrollWidth > each.clientWidth)
   .map((each) => each.getAttribute("aria-label"))"""
 LEFTS = """() => [...document.querySelectorAll("#explorer .tile .frame img")]
@@ -38,6 +41,8 @@ def report(make_builder: Callable, tmp_path_factory: pytest.TempPathFactory) -> 
     for name in ("directions", "methods"):
         for row in builder.tables[name]:
             row["is_control"] = row["method"] == "random"
+            if row.get("name") == FORMULA:
+                row["label"] = "=1+1"
             if row.get("name") == MINUS:
                 row["auto_label"] = "tone \N{MINUS SIGN}"
     for row in builder.tables["methods"]:
@@ -357,7 +362,8 @@ def test_the_csv_is_what_is_shown(page, data: dict) -> None:
         numbers = [float(row[key]) if row[key] else None for key, *_ in data["numbers"]]
         assert numbers == known["numbers"]
         assert [float(row[end]) for end in ("t_min", "t_max")] == pytest.approx(known["t"])
-        assert row["label"] == known.get("label", "")
+        assert text_of(row["label"]) == known.get("label", "")
+    assert [row["label"] for row in rows if row["name"] == FORMULA] == ["'=1+1"]
 
 
 def test_the_print_is_short(page) -> None:

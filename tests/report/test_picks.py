@@ -76,17 +76,19 @@ def test_among_equals_the_larger_effect_within_limits_comes_first(tables):
 
 
 def test_an_undecided_end_counts_up_to_where_no_break_is_shown(tables):
-    """An effect of 0.4 at both ends, and a rise of 8 ± 1.5 ± 2 at t_max, at most 12.9 of an amount of 9.675."""
-    name = names(tables, "faces")[-1]
-    wide = changed(tables, lambda rows: rows["name"] == name, effect_min=0.4, effect_max=0.4,
-                   limit_min_status="beyond", limit_max_status="undecided", limit_max=np.nan)  # fmt: skip
+    name = names(tables, "faces")[0]
+    row = tables.directions.set_index("name").loc[name]
+    shown = 0.5 * row["t_max"]
     rows = tables.limits
     is_end = (rows["name"] == name) & (rows["end"] == "t_max")
-    said = {"status": "undecided", "rise": 8.0, "rise_stderr": 1.5, "amount": 9.675, "amount_stderr": 2.0}
-    limits = rows.assign(**{key: rows[key].where(~is_end, value) for key, value in said.items()})
-    first = picks(wide.with_tables(limits=limits), "faces", 1).iloc[0]
-    assert first["name"] == name
-    assert first["within"] == pytest.approx(0.4 * 9.675 / (8 + 1.96 * 2.5))
+    said = {"status": "undecided", "limit": np.nan, "shown": shown}
+    limits = rows.assign(**{key: rows[key].mask(is_end, value) for key, value in said.items()})
+    undecided = changed(tables, lambda rows: rows["name"] == name, limit_max_status="undecided", limit_max=np.nan)
+    curve = tables.curves[(tables.curves["name"] == name) & (tables.curves["metric"] == "KID")].sort_values("t")
+    curve = curve[curve["t"] >= 0]
+    found = picks(undecided.with_tables(limits=limits), "faces", 9).set_index("name").loc[name, "within"]
+    assert found == pytest.approx(np.interp(shown**2, curve["t"] ** 2, curve["effect"]))
+    assert found < picks(tables, "faces", 1).iloc[0]["within"]
 
 
 def test_each_attribute_is_there_once_and_so_is_each_method_in_a_place(tables):

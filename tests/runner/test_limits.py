@@ -61,6 +61,8 @@ def test_limits_are_where_the_lines_between_the_table_s_points_cross_the_amount(
         assert row["rise"] == pytest.approx(rises[-1], rel=1e-4, abs=1e-9)
         fine = np.linspace(0, shifts[-1] ** 2, 200_001)
         above = np.flatnonzero(np.interp(fine, shifts**2, rises) >= row["amount"])
+        assert 0 <= row["shown"] / row["t_end"] <= (row["limit"] / row["t_end"] if row["status"] == "within" else 1)
+        assert (row["shown"] == row["t_end"]) == (row["status"] == "beyond")
         if row["status"] == "within":
             assert row["limit"] == pytest.approx(np.sign(shifts[-1]) * np.sqrt(fine[above[0]]), rel=1e-3)
             assert row["limit_stderr"] > 0

@@ -53,11 +53,12 @@ function onChange(event) {
   count();
 }
 
+const cell = (text) => (/^('|[=+\-@].)/.test(text) ? `'${text}` : text); // what a spreadsheet would compute
 const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
 function rowOf(article) {
   const { interpretable, label } = read(article);
-  return [article.dataset.id, interpretable, label, ""].map(quoted).join(",");
+  return [article.dataset.id, interpretable, cell(label), ""].map(quoted).join(",");
 }
 
 function save() {

@@ -365,7 +365,9 @@
   };
   find("reset").addEventListener("click", reset);
   find("csv").addEventListener("click", () => {
-    const quote = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
+    const number = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+    const cell = (text) => (/^('|[=+\-@].)/.test(text) && !number.test(text) ? `'${text}` : text); // no formula (docs/tables.md)
+    const quote = (value) => `"${cell(String(value ?? "")).replaceAll('"', '""')}"`;
     const heads = ["name", "generator", "method", "place", "space", "label", "auto_label", "verdict", "attribute", "is_control", "t_min", "t_max", "limit_min", "limit_max", "limit_min_status", "limit_max_status", ...keys];
     const lines = state.shown.map((row) => [row.name, row.generator, row.method, row.place, row.space, row.label, row.auto, row.verdict, row.attribute, Boolean(row.control), ...row.t, ...(row.limit ?? [null, null]), ...(row.status ?? ["", ""]), ...row.numbers]);
     const text = [heads, ...lines].map((line) => line.map(quote).join(",")).join("\n");
