@@ -143,6 +143,27 @@ def test_the_settings_of_a_training_are_read_beside_its_tensors(tmp_path):
         assert torch.equal(found["g"]["a"], content["g"]["a"])
 
 
+@pytest.mark.parametrize("sums", [True, False])
+def test_files_are_read_whether_torch_computed_their_checksums_or_not(tmp_path, sums):
+    known = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(sums)
+    try:
+        torch.save({"a": noise(0, 50)}, tmp_path / "a.pt")
+    finally:
+        torch.serialization.set_crc32_options(known)
+    assert torch.equal(read_torch(tmp_path / "a.pt")["a"], noise(0, 50))
+
+
+def test_a_number_that_changed_on_its_way_is_found_by_the_members_checksum(tmp_path):
+    path = tmp_path / "a.pt"
+    torch.save({"a": noise(0, 50), "b": noise(1, 5000)}, path)
+    content = bytearray(path.read_bytes())
+    place = content.index(noise(1, 5000).numpy().tobytes()) + 8000
+    content[place] ^= 1
+    path.write_bytes(content)
+    assert "is damaged or no checkpoint (Bad CRC-32 for file 'a/data/1'); fetch it again" in refusal(path, read_torch)
+
+
 # --- what is refused, and does not run
 
 
