@@ -10,7 +10,7 @@ import navbench
 ROOT = Path(navbench.__file__).parent
 FLOORS = (
     (
-        *("words", "texts", "errors", "files", "places", "buckets", "tensor_files", "fingerprints", "seeds", "compute"),
+        *("words", "texts", "errors", "files", "places", "buckets", "tensor_files", "fingerprints", "seeds", "memory", "compute"),
         *("progress", "once", "staff", "unpickler", "pickles", "arrays"),
     ),
     ("weights", "settings", "plugins", "methods"),

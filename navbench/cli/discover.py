@@ -84,7 +84,7 @@ def discover(
         from navbench.spaces import LatentSpace, ParameterSpace
 
     chosen = with_subjects(overridden(preset, precision, batch, seed=seed), generator, options)
-    subject, compute = chosen.generators[0], compute_for(chosen, staff.devices[0])
+    subject, compute = chosen.generators[0], compute_for(chosen, staff)
     made = zoo.create(subject.name, compute, subject.options)
     made.check()
     check_folder(out)

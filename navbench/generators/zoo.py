@@ -50,7 +50,7 @@ def create(name: str, compute: Compute, options: Options | None = None) -> Gener
     from navbench.generators.options import Options
 
     if is_file(name):
-        return compute.place(read_checkpoint(Path(name), options or Options()))
+        return _placed(read_checkpoint(Path(name), options or Options()), compute)
     if options is not None and (given := options.given):
         raise NavbenchError(
             f"Generator {name!r} comes as it is, but {', '.join(given)} was asked for; that is for checkpoint files."
@@ -62,6 +62,12 @@ def create(name: str, compute: Compute, options: Options | None = None) -> Gener
         raise NavbenchError(
             f"Generator {name!r} is a {type(generator).__name__}; it must be a Generator or an nn.Module."
         )
+    return _placed(generator, compute)
+
+
+def _placed(generator: Generator, compute: Compute) -> Generator:
+    """A generator on the device, whose memory is watched from now on if a batch of its images may not fit."""
+    compute.watch(generator.size)
     return compute.place(generator)
 
 
