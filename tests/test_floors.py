@@ -10,8 +10,8 @@ import navbench
 ROOT = Path(navbench.__file__).parent
 FLOORS = (
     (
-        *("words", "texts", "errors", "files", "places", "buckets", "tensor_files", "fingerprints", "seeds", "memory", "compute"),
-        *("progress", "once", "staff", "unpickler", "pickles", "arrays"),
+        *("words", "texts", "errors", "files", "places", "buckets", "tensor_files", "fingerprints", "seeds"),
+        *("memory", "compute", "progress", "once", "staff", "unpickler", "pickles", "arrays"),
     ),
     ("weights", "settings", "plugins", "methods"),
     ("metrics",),
