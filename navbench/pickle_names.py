@@ -98,7 +98,7 @@ def _text(value: Any) -> str:
 
 _CORES = ("core", "_core")
 """Where numpy 1 and numpy 2 keep what pickles name."""
-_FACTORIES = ("bool", "dict", "float", "int", "list", "str", "tuple")
+_FACTORIES = ("bool", "dict", "float", "int", "list", "long", "str", "tuple", "unicode")
 """Of `defaultdict`s; never called."""
 _PATHS = [
     f"{module}.{flavour}Path"

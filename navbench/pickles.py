@@ -201,6 +201,8 @@ def _find_nvidia(source: str, stream: BinaryIO, module: str, name: str) -> Named
         )
     if full == "torch.storage._load_from_bytes":  # torch's own loads anything
         return Named(full, lambda content: _storage(source, content))
+    if _is_dtype(module, name):
+        return Named(full, refused_call)
     if full not in _NVIDIA:
         raise not_known(source, full, _is_module(stream))
     return Named(full, _NVIDIA[full])
@@ -210,6 +212,10 @@ def _is_module(stream: BinaryIO) -> bool:
     """Whether a pickle holds the attributes of a module, as those that are saved whole do."""
     content: Any = stream.getvalue() if isinstance(stream, io.BytesIO) else stream  # else a mapped file
     return all(content.find(attribute) >= 0 for attribute in (b"_parameters", b"_buffers", b"_modules"))
+
+
+def _is_dtype(module: str, name: str) -> bool:
+    return module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
 
 
 def _full_name(module: str, name: str) -> str:
@@ -323,7 +329,7 @@ _TORCH: Mapping[str, Callable[..., Any]] = {
 def _find_torch(source: str, stream: BinaryIO, module: str, name: str) -> Named:
     full = _full_name(module, name)
     is_storage = module in ("torch", "torch.cuda", "torch.storage") and name.endswith("Storage")
-    if is_storage or (module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)):
+    if is_storage or _is_dtype(module, name):
         return Named(full, refused_call)
     if full not in _TORCH:
         raise not_known(source, full, _is_module(stream))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections import OrderedDict
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def marker(folder):
         "open": Calls(builtins.open, str(path), "w"),
         "torch.serialization.load": Calls(torch.load, str(path)),
         "functools.partial": Calls(partial, os.system, "true"),
-        "pathlib.": Path(path),
+        "fractions.": Fraction(1, 2),
         "numpy.load": Calls(np.load, str(path)),
         "pickle.loads": Calls(pickle.loads, pickle.dumps(Calls(os.system, f"touch {path}"))),
     }

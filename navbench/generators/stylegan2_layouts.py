@@ -20,6 +20,7 @@ from torch import Tensor
 
 from navbench import seeds
 from navbench.errors import NavbenchError
+from navbench.generators.channels import CONVERSIONS
 from navbench.generators.loading import check_expected, check_finite, load_strictly
 from navbench.generators.options import Options
 from navbench.generators.stylegan2 import PUBLISHED_CLAMP, StyleGAN2
@@ -320,6 +321,10 @@ def _sizes(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Any]:
     latent_dim = extent("style.1.weight", -1) - (extent("embed.weight", -2) if classes else 0)
     if latent_dim < 1:
         raise NavbenchError(f"{_SOURCE}: {layout.key('style.1.weight')!r} leaves no room for z beside the class.")
+    channels = extent("to_rgb1.conv.weight", -4)
+    if channels not in CONVERSIONS:
+        key = layout.key("to_rgb1.conv.weight")
+        raise NavbenchError(f"{_SOURCE}: {key!r} makes images of {channels} channels; only 1, 3 and 4 are read.")
     return {
         "resolution": resolution,
         "latent_dim": latent_dim,
@@ -329,7 +334,7 @@ def _sizes(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Any]:
         "channel_max": most,
         "class_count": classes,
         "constant": (extent("input.input", -2), extent("input.input", -1)),
-        "channels": extent("to_rgb1.conv.weight", -4),
+        "channels": channels,
     }
 
 

@@ -8,6 +8,7 @@ one thing, a path of names, so the generator is looked for at all of them, and t
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from torch import Tensor
@@ -25,6 +26,7 @@ _USUAL = ((), ("g_ema",), ("G_ema",))
 """The entries where published files hold it."""
 _DEPTH = 6
 """How many dictionaries, and how many prefixes, may be around a generator."""
+_MOST_NETWORKS = 100
 _SHELLS = ("module.", "_orig_mod.")
 """Prefixes of torch's own, which any network may have."""
 
@@ -57,7 +59,7 @@ class Network:
         """What was around it, in a sentence; '' in published files."""
         entry = "" if self.entries in _USUAL else f"the generator is its entry {' / '.join(map(repr, self.entries))}"
         prefix = f"the prefix {self.prefix!r} was taken off the names of its tensors" if self.prefix else ""
-        rest = f"{self.left_out} others were left out" if self.left_out else ""
+        rest = f"tensors beside these ({self.left_out}) are left out" if self.left_out else ""
         return "; ".join(filter(None, (entry, prefix, rest)))
 
     @property
@@ -81,7 +83,9 @@ def find_generator(value: Any, is_generator: Callable[[Mapping[str, Tensor]], bo
     """
     if not isinstance(value, dict | Record) or not value:
         raise NavbenchError(f"a {type(value).__name__} is in it, no state dict of a generator; name another file.")
-    held = list(_networks(value))
+    held = list(islice(_networks(value), _MOST_NETWORKS))
+    if len(held) == _MOST_NETWORKS:
+        raise NavbenchError(f"it holds {_MOST_NETWORKS} networks or more; save the generator alone.")
     averages = [each for each in held if any(_AVERAGE.fullmatch(str(key)) for key in each[0])]
     networks = [_read(*each) for each in averages or held]
     found = [each for network in networks for each in _within(network, is_generator)]
@@ -111,10 +115,10 @@ def _networks(value: Any) -> Iterator[tuple[tuple[Any, ...], Any]]:
         entries, each = left.pop(0)
         if id(each) in seen:  # a pickle may hold a dictionary in itself
             continue
-        seen.add(id(each))
         if isinstance(each, Record) or _is_state(each):
             yield entries, each
-        elif isinstance(each, dict) and len(entries) < _DEPTH:
+        elif len(entries) < _DEPTH:
+            seen.add(id(each))
             left += [((*entries, key), inner) for key, inner in each.items() if isinstance(inner, dict | Record)]
 
 
