@@ -321,10 +321,10 @@ def _sizes(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Any]:
     latent_dim = extent("style.1.weight", -1) - (extent("embed.weight", -2) if classes else 0)
     if latent_dim < 1:
         raise NavbenchError(f"{_SOURCE}: {layout.key('style.1.weight')!r} leaves no room for z beside the class.")
-    channels = extent("to_rgb1.conv.weight", -4)
-    if channels not in CONVERSIONS:
+    colours = extent("to_rgb1.conv.weight", -4)
+    if colours not in CONVERSIONS:
         key = layout.key("to_rgb1.conv.weight")
-        raise NavbenchError(f"{_SOURCE}: {key!r} makes images of {channels} channels; only 1, 3 and 4 are read.")
+        raise NavbenchError(f"{_SOURCE}: {key!r} makes images of {colours} channels; only 1, 3 and 4 are read.")
     return {
         "resolution": resolution,
         "latent_dim": latent_dim,
@@ -334,7 +334,7 @@ def _sizes(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Any]:
         "channel_max": most,
         "class_count": classes,
         "constant": (extent("input.input", -2), extent("input.input", -1)),
-        "channels": channels,
+        "channels": colours,
     }
 
 
