@@ -236,6 +236,7 @@ def _described(on: Measurement) -> dict[str, Any]:
         "latents": {kind: list(generator.latent_shape(kind)) for kind in generator.latents},
         "options": on.subject.options.model_dump(mode="json", exclude_defaults=True),
         "parameters": sum(tensor.numel() for tensor in generator.parameters()),
+        **({"details": generator.details} if generator.details else {}),
         "layers": [
             {
                 "name": layer.name,
