@@ -11,7 +11,7 @@ ROOT = Path(navbench.__file__).parent
 FLOORS = (
     (
         *("words", "texts", "errors", "files", "places", "buckets", "tensor_files", "fingerprints", "seeds", "compute"),
-        *("progress", "once", "staff", "unpickler", "pickles", "arrays"),
+        *("progress", "once", "staff", "unpickler", "pickles", "arrays", "user_code"),
     ),
     ("weights", "settings", "plugins", "methods"),
     ("metrics",),

@@ -67,10 +67,13 @@ class Scorer(PluginNetwork):
         probe: what it read from an image, to few digits, as its code may change.
     """
 
+    kind = "Scorer"
+
     def __init__(self, name: str, network: nn.Module, compute: Compute) -> None:
         """Take a network with a tuple `attributes`; `name` stands in tables."""
         self.attributes = _checked(name, getattr(network, "attributes", None))
         super().__init__(name, network, compute)
+        self.unit = torch.tensor([attribute.spread for attribute in self.attributes], device=compute.device)
         self.probe: tuple[str, ...] = ()
 
     def _meaning(self) -> list[Any]:
