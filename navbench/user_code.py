@@ -2,8 +2,32 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from navbench.errors import NavbenchError, reason
+
+
+@contextmanager
+def no_exit(what: str, given: Mapping[str, object] | None = None) -> Iterator[None]:
+    """Run code of others that may not end the program, as a run would then look as if it were done.
+
+    Raises:
+        NavbenchError: it tried to.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise exit_refused(what, error, given) from error
+
+
+def exit_refused(what: str, error: BaseException, given: Mapping[str, object] | None = None) -> BaseException:
+    """What is said of an error that would end the program; any other one as it is."""
+    if not isinstance(error, SystemExit):
+        return error
+    return NavbenchError(
+        f"{what} tried to end the program (sys.exit({error.code!r})){_told(given)}; have it raise an error instead "
+        "(--debug shows where)."
+    )
 
 
 @contextmanager
@@ -21,11 +45,8 @@ def running(what: str, given: Mapping[str, object] | None = None, duty: str = ""
         NavbenchError: the code raised an error, or tried to end the program.
     """
     try:
-        yield
-    except SystemExit as error:
-        raise NavbenchError(
-            f"{what} tried to end the program (sys.exit({error.code!r})){_told(given)}; have it raise an error instead."
-        ) from error
+        with no_exit(what, given):
+            yield
     except NavbenchError:
         raise
     except Exception as error:
@@ -39,19 +60,13 @@ def running(what: str, given: Mapping[str, object] | None = None, duty: str = ""
 
 
 def _told(given: Mapping[str, object] | None) -> str:
-    tensors = {name: value for name, value in (given or {}).items() if hasattr(value, "device")}
-    if not tensors:
-        return ""
-    parts = [f"{name} {_shape(value)} of {_type(value)} on {value.device}" for name, value in tensors.items()]  # type: ignore[attr-defined]
-    return f" when it was given {' and '.join(parts)}"
-
-
-def _shape(tensor: object) -> tuple[int, ...]:
-    return tuple(getattr(tensor, "shape", ()))
-
-
-def _type(tensor: object) -> str:
-    return str(getattr(tensor, "dtype", "")).removeprefix("torch.")
+    """What it was given, for a sentence: shape, type and device of what are tensors."""
+    values: dict[str, Any] = {name: value for name, value in (given or {}).items() if hasattr(value, "device")}
+    parts = [
+        f"{name} {tuple(value.shape)} of {str(value.dtype).removeprefix('torch.')} on {value.device}"
+        for name, value in values.items()
+    ]
+    return f" when it was given {' and '.join(parts)}" if parts else ""
 
 
 def _words(error: Exception) -> str:

@@ -83,6 +83,6 @@ def _wrap(module: nn.Module, name: str) -> Wrapped:
             "or return navbench.generators.wrapped.Wrapped(module, code_shape)."
         )
     sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
-    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+    if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
         raise NavbenchError(f"Generator {name!r} has the code_shape {shape!r}; give it positive whole numbers.")
     return Wrapped(module, tuple(map(int, sizes)), name.replace(":", "."))

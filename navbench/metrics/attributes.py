@@ -76,6 +76,10 @@ class Scorer(PluginNetwork):
         self.unit = torch.tensor([attribute.spread for attribute in self.attributes], device=compute.device)
         self.probe: tuple[str, ...] = ()
 
+    def look(self, images: Tensor) -> None:
+        """Read images of the generator, (N, 3, H, W): what it reads of the first stands for it in keys."""
+        self.probe = tuple(f"{value:.3g}" for value in self(images)[0].tolist())
+
     def _meaning(self) -> list[Any]:
         return [[list(astuple(attribute)) for attribute in self.attributes], list(self.probe)]
 

@@ -207,8 +207,7 @@ class PluginExtractor(PluginNetwork):
             )
         if not torch.isfinite(features).all():
             raise Failure(
-                f"{self} gave NaN or infinity; check its weights and the range of images it expects, "
-                "which is [-1, 1]."
+                f"{self} gave NaN or infinity; check its weights and the range of images it expects, which is [-1, 1]."
             )
         return features.float()
 

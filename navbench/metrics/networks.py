@@ -37,6 +37,11 @@ class PluginNetwork(ABC):
         network.eval()  # whatever it returns
         network.requires_grad_(False)
 
+    @property
+    def module(self) -> nn.Module:
+        """The network itself."""
+        return self._network
+
     def __str__(self) -> str:
         """What it is and its name."""
         return f"{self.kind} {self.name}"
