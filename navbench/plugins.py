@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from navbench.errors import NavbenchError, unknown
+from navbench.user_code import running
 
 
 def known(group: str) -> dict[str, EntryPoint]:
@@ -22,24 +23,48 @@ def find(group: str, kind: str, name: str) -> Callable[..., Any]:
         group: of the entry points.
         kind: what it makes, for errors: 'generator', 'attribute scorer', 'reference'.
         name: as the user gave it.
+
+    Raises:
+        NavbenchError: there is none of that name, or what is imported for it raises an error.
     """
-    if ":" not in name:
-        points = known(group)
-        if name not in points:
-            raise unknown(kind, name, points)
+    if ":" in name:
+        return _imported(kind, name)
+    points = known(group)
+    if name not in points:
+        raise unknown(kind, name, points)
+    with running(f"{kind.capitalize()} {name!r}: {points[name].value}"):
         try:
             return points[name].load()
         except (ImportError, AttributeError) as error:
             raise NavbenchError(
                 f"{kind.capitalize()} {name!r}: {points[name].value} cannot be loaded ({error})."
             ) from error
+
+
+def make(group: str, kind: str, name: str) -> Any:
+    """What the callable of that name returns; see `find`.
+
+    Raises:
+        NavbenchError: it raised an error.
+    """
+    maker = find(group, kind, name)
+    with running(f"{kind.capitalize()} {name!r}"):
+        return maker()
+
+
+def _imported(kind: str, name: str) -> Callable[..., Any]:
+    """The callable of 'package.module:callable'."""
     module, _, attribute = name.partition(":")
     here = str(Path.cwd())  # a console script's path lacks it
     sys.path.insert(0, here)
     try:
-        found = getattr(importlib.import_module(module), attribute, None)
-    except (ImportError, ValueError) as error:
-        raise NavbenchError(f"{kind.capitalize()} {name!r}: module {module!r} cannot be imported ({error}).") from error
+        with running(f"{kind.capitalize()} {name!r}: module {module!r}"):
+            try:
+                found = getattr(importlib.import_module(module), attribute, None)
+            except (ImportError, ValueError) as error:
+                raise NavbenchError(
+                    f"{kind.capitalize()} {name!r}: module {module!r} cannot be imported ({error})."
+                ) from error
     finally:
         sys.path.remove(here)
     if found is None:
