@@ -177,5 +177,5 @@ def test_the_command_line_and_the_manifest_say_what_was_read(tmp_path):
     assert all(f"\n{name}: {words}\n" in shown for name, words in details.items())
     told = CliRunner().invoke(main, ["generators", "show", str(path), "--json"]).stdout
     assert json.loads(told)["details"] == details
-    on = SimpleNamespace(generator=read_checkpoint(path), subject=SimpleNamespace(options=Options()))
+    on = SimpleNamespace(generator=read_checkpoint(path), subject=SimpleNamespace(options=Options()), noise=None)
     assert _described(on)["details"] == details
