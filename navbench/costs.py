@@ -145,7 +145,12 @@ def in_batches(count: int, batch: int) -> int:
 
 
 def tried_images(compute: Compute) -> int:
-    """Of how many images a trial is: a whole batch on a GPU; on a CPU few, as one costs about the same in any batch."""
+    """Of how many images a trial is: a whole batch on a GPU; on a CPU few, as one costs about the same in any batch.
+
+    Of one where memory may not hold a batch.
+    """
+    if compute.watched:
+        return 1
     return compute.batch if compute.device.type == "cuda" else min(compute.batch, TRIED)
 
 
