@@ -18,6 +18,7 @@ __all__ = [
     "Heatmap",
     "Run",
     "animation",
+    "bake",
     "bind",
     "curve",
     "direction_names",

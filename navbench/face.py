@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from navbench import display
+from navbench.baking import bake as bake_directions
 from navbench.compute import Compute, Precision
 from navbench.directions import Direction, DirectionSet
 from navbench.discovery.methods import Discovery
@@ -188,7 +189,7 @@ def discover(
         generator: of `load_generator`.
         method: a name of the table of methods: 'svd', 'spectrum', 'optimization', ...
         layer: for methods of kernels, by name or index.
-        latent: for latent methods, 'z', 'w' or 'w+'.
+        latent: for latent methods, 'z', 'w', 'w+' or 's'.
         seed: of everything that is drawn.
         settings: of `DiscoverySettings`, such as directions=8 or effect=0.1.
 
@@ -223,6 +224,35 @@ def edit(direction: Edit, t: float, codes: Codes | Sequence[int] = range(4), see
     """
     drawn = codes if isinstance(codes, Codes) else direction.space.generator.sample(codes, seed)
     return direction.prepare(drawn)(t)
+
+
+def bake(
+    shifts: Sequence[tuple[Edit, float]], path: str | Path, *, overwrite: bool = False, folded: bool = False
+) -> dict[str, Any]:
+    """Write the checkpoint of a generator with directions in its weights, in the layout that it came in.
+
+    Args:
+        shifts: directions of `load_direction` or `bind` on one generator, each with its shift t; all together.
+        path: of the file. NVIDIA's networks are written as .safetensors, with NVIDIA's names, or as rosinality's .pt.
+        overwrite: replace a file that is there already.
+        folded: write a BigGAN without spectral normalisation.
+
+    Returns:
+        What was baked into what, which the file holds, too, where its layout has room.
+
+    Raises:
+        NavbenchError: a shift is no change of weights, the generator has no layout to be written in, or the file
+            exists.
+
+    >>> card = nb.bake([(nb.load_direction("faces/svd/main.6/0"), 3.0)], "shifted.pt")
+    >>> nb.load_generator("shifted.pt").description
+    'DCGAN, 64x64, from a file'
+    """
+    generators = [edit.space.generator for edit, _ in shifts]
+    if not generators or any(each is not generators[0] for each in generators):
+        raise NavbenchError("Directions are baked into one generator; give some that are loaded on the same.")
+    chosen = [(edit.direction, t) for edit, t in shifts]
+    return bake_directions(generators[0], chosen, Path(path), overwrite=overwrite, folded=folded)
 
 
 def strip(direction: Edit, *, shifts: int = 7, codes: int | Sequence[int] = 3, seed: int = 0) -> Image.Image:

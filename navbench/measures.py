@@ -196,7 +196,7 @@ def imitate(
 
     Args:
         direction: of `load_direction`.
-        target: 'z', 'w', 'w+', 'activation' or 'parameter'.
+        target: 'z', 'w', 'w+', 's', 'activation' or 'parameter'.
         layer: of an activation or a kernel; by default the direction's own.
         codes: on which the offset is found.
         held_out: others, on which it is measured.

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from navbench.spaces import Space
 
 GROUP = "navbench.methods"
-BASES = ("svd", "hessian", "random", "pca", "sefa", "identity")
+BASES = ("svd", "hessian", "random", "pca", "sefa", "identity", "channels", "attribute channels")
 """The bases that `Discovery` knows how to make."""
+SECTIONS = {"hessian": "spectrum", "pca": "ganspace", "channels": "stylespace", "attribute channels": "stylespace"}
+"""The section of discovery's settings that says how a basis is found, of those that have one."""
 
 
 class Maker(Protocol):
@@ -82,6 +84,10 @@ BUILT_IN = {
         Method(
             "latent-optimization", "identity", True, _LATENT, "Voynov & Babenko, ICML 2020",
             section="latent_optimization",
+        ),
+        Method("stylespace", "channels", False, ("s",), "Wu, Lischinski & Shechtman, CVPR 2021: single style channels"),
+        Method(
+            "stylespace-attributes", "attribute channels", False, ("s",), "the same, section 5: those of attributes",
         ),
         Method(
             "random", "random", False, (*_WEIGHTS, *_LATENT), "a control: offsets drawn from the unit sphere",
@@ -167,7 +173,7 @@ def effort(method: str, settings: dict[str, Any]) -> dict[str, Any]:
     if method not in METHODS:
         return settings
     row, parts = METHODS[method], {name for name, value in settings.items() if isinstance(value, dict)}
-    own = {{"hessian": "spectrum", "pca": "ganspace"}.get(row.basis, "")}
+    own = {SECTIONS.get(row.basis, "")}
     own |= {row.section} if row.learned else set()
     return {name: value for name, value in settings.items() if name not in parts - own}
 

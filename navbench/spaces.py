@@ -44,6 +44,14 @@ class Space(ABC):
     def render(self, state: Any, offset: Tensor) -> Tensor:
         """Images under an offset, `shape`, or one per image, (N, *shape)."""
 
+    @abstractmethod
+    def as_weights(self, offset: Tensor) -> dict[str, Tensor]:
+        """What to add to which of the generator's tensors, by name, so that its images are those under an offset.
+
+        Raises:
+            NavbenchError: no change of its weights does exactly that.
+        """
+
 
 class ParameterSpace(Space):
     """Offsets of one layer's kernel: G_{theta + offset}(z), the paper's subject (section 3.1)."""
@@ -61,6 +69,10 @@ class ParameterSpace(Space):
     def render(self, state: State, offset: Tensor) -> Tensor:
         """The rest of the generator with a shifted kernel."""
         return self.generator.after(state, self.layer, self.generator.kernel(self.layer) + offset)
+
+    def as_weights(self, offset: Tensor) -> dict[str, Tensor]:
+        """The offset of the kernel itself."""
+        return {self.generator.kernel_name(self.layer): offset}
 
 
 class ActivationSpace(Space):
@@ -83,6 +95,13 @@ class ActivationSpace(Space):
         shifted = (state.input + offset).to(state.input.dtype)
         return self.generator.after(replace(state, input=shifted), self.layer)
 
+    def as_weights(self, offset: Tensor) -> dict[str, Tensor]:
+        """Refused, as each position of the tensor has an offset of its own, and no kernel or bias has."""
+        raise NavbenchError(
+            f"A shift of the tensor that enters {self.layer.name} is no change of weights, so no checkpoint can hold "
+            "it; take a direction of a kernel."
+        )
+
 
 class LatentSpace(Space):
     """Offsets of a code: of z, or of what a mapping network makes of it; what latent editing does."""
@@ -101,6 +120,10 @@ class LatentSpace(Space):
     def render(self, state: Codes, offset: Tensor) -> Tensor:
         """The generator on shifted codes."""
         return self.generator(self.generator.shift_latent(state, self.kind, offset))
+
+    def as_weights(self, offset: Tensor) -> dict[str, Tensor]:
+        """See `Generator.latent_as_weights`."""
+        return self.generator.latent_as_weights(self.kind, offset)
 
 
 def create(generator: Generator, kind: str, layer: str | None = None) -> Space:

@@ -11,11 +11,12 @@ class SpaceKind(StrEnum):
     Z = "z"
     W = "w"
     W_PLUS = "w+"
+    S = "s"
 
 
 INNER: tuple[str, ...] = (SpaceKind.PARAMETER.value, SpaceKind.ACTIVATION.value)
 """The kinds that belong to a layer."""
-LATENTS: tuple[str, ...] = (SpaceKind.Z.value, SpaceKind.W.value, SpaceKind.W_PLUS.value)
+LATENTS: tuple[str, ...] = (SpaceKind.Z.value, SpaceKind.W.value, SpaceKind.W_PLUS.value, SpaceKind.S.value)
 """The kinds that belong to none; which of them a generator has is in its `latents`."""
 KINDS = (*INNER, *LATENTS)
 

@@ -18,7 +18,7 @@ FLOORS = (
     ("metrics",),
     ("generators",),
     ("spaces", "basis"),
-    ("library", "naming", "directions", "navigan_files", "navigan", "latent_files"),
+    ("library", "naming", "directions", "navigan_files", "navigan", "latent_files", "baking"),
     ("columns", "declared", "tables", "work", "costs"),
     ("discovery",),
     ("experiments",),

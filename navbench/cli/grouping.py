@@ -4,15 +4,15 @@ import click
 
 GROUPS = {
     "Generator": ("generator", "truncation", "noise", "classes", "labels", "instances", "size"),
-    "Directions": ("direction", "method", "layer", "latent", "space", "target", "calibrate", "rediscover", "directions",
-                   "run", "eigenvectors", "annotation"),
+    "Directions": ("direction", "t", "method", "layer", "latent", "space", "target", "calibrate", "rediscover",
+                   "directions", "run", "eigenvectors", "annotation"),
     "Measurement": ("reference", "resize", "extractor", "extractor-weights", "scorer", "distance", "racing",
                     "allow-stochastic"),
     "Names": ("names", "export", "agreement", "key"),
-    "Pictures": ("t", "picture"),
+    "Pictures": ("picture",),
     "Sizes": ("preset", "samples", "shifts", "rows", "codes", "held-out", "steps", "count", "top", "images", "seed"),
     "Computing": ("device", "workers", "ray", "precision", "batch", "port"),
-    "Output": ("out", "open", "card", "fresh", "force", "csv", "json", "quiet"),
+    "Output": ("out", "folded", "open", "card", "fresh", "force", "csv", "json", "quiet"),
 }  # fmt: skip
 """What options are about -> their names, the same in every command."""
 REST = "Options"

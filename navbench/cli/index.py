@@ -9,6 +9,10 @@ from navbench import __version__
 from navbench.cli.lazy import Index
 
 VERBS = {
+    "bake": (
+        "navbench.cli.bake:bake_directions",
+        "Write a checkpoint with edits inside, in the layout that it came in, for the code that it came from.",
+    ),
     "compare": (
         "navbench.cli.report:compare",
         "Compare the numbers of two runs with their uncertainties, and write a table and a page.",

@@ -58,6 +58,24 @@ class Wanted:
             raise
 
 
+def split_shift(name: str) -> tuple[str, float | None]:
+    """A direction as the user calls it, and the shift that stands behind it, as in 'sky tone +@4'; `None` without one.
+
+    Raises:
+        NavbenchError: the shift is not finite.
+    """
+    plain, _, text = name.rpartition("@")
+    try:
+        shift = float(text.replace("\N{MINUS SIGN}", "-")) if plain else None
+    except ValueError:
+        shift = None
+    if shift is None:
+        return name, None
+    if not abs(shift) < float("inf"):
+        raise NavbenchError(f"{name!r} says a shift that is not finite.")
+    return plain, shift
+
+
 def run_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the option that names the run whose labels are known."""
     text = "A run whose automatic labels, such as 'sky tone +', are names, too."

@@ -15,7 +15,7 @@ from navbench.cli import completing
 from navbench.cli.common import checkpoint_options, directions_option, example, generator_option, installed
 from navbench.cli.grouping import Command
 from navbench.cli.loading import loading
-from navbench.cli.naming import Wanted, run_option
+from navbench.cli.naming import Wanted, run_option, split_shift
 from navbench.cli.output import console
 from navbench.errors import Failure, NavbenchError
 from navbench.files import write_atomically
@@ -112,17 +112,11 @@ def show_strip(
 
 def _at(name: str, run: Place | None, shifts: tuple[float, ...] | None) -> tuple[Wanted, tuple[float, ...] | None]:
     """The direction, and the shifts: where the name says one, that and 0."""
-    plain, at, text = name.rpartition("@")
-    try:
-        shift = float(text.replace("\N{MINUS SIGN}", "-")) if at else None
-    except ValueError:
-        shift = None
+    plain, shift = split_shift(name)
     if shift is None:
         return Wanted(name, run), shifts
     if shifts is not None:
         raise NavbenchError(f"{name!r} says a shift, and so does --t; say it once.")
-    if abs(shift) == float("inf") or shift != shift:
-        raise NavbenchError(f"{name!r} says a shift that is not finite.")
     return Wanted(plain, run), tuple(sorted({0.0, shift}))
 
 

@@ -87,6 +87,8 @@ DIRECTIONS = Table(
         number("accuracy", "of learned methods: how often the direction is recognised from its edits", empty=True),
         number("singular_value", "of `svd`: the singular value", empty=True),
         number("variance", "of `ganspace`: the variance along the component", empty=True),
+        number("sensitivity", "of style channels: squared perceptual change per squared deviation", empty=True),
+        number("specificity", "of `stylespace-attributes`: the attribute's share in all that is moved", empty=True),
         number("score_*", "what another method knows of the direction, by the name that it gives", empty=True),
         flag("measured", "whether there is a curve, a heatmap, an imitation or a picture of it beside its strip"),
         *setting(empty=True),

@@ -2,7 +2,7 @@
 
 from navbench.columns import Column, count, flag, number, text
 
-IMITATORS = ("z", "w", "w+", "activation", "parameter")
+IMITATORS = ("z", "w", "w+", "s", "activation", "parameter")
 """The kinds of spaces in which imitations may be sought."""
 
 SHARES = ("precision", "recall", "density", "coverage")
@@ -10,7 +10,7 @@ SHARES = ("precision", "recall", "density", "coverage")
 EFFECT, SQUARED, OWN = "distance", "squared change", "of the attribute"
 GENERATOR = text("generator", "the generator's name")
 LAYER = text("layer", "the layer that is shifted; of a latent direction, the latent space")
-SPACE = text("space", "the kind of the edit space: parameter, or z, w or w+", empty=True)
+SPACE = text("space", "the kind of the edit space: parameter, or z, w, w+ or s", empty=True)
 WHO = (
     GENERATOR,
     text("method", "the method that found the direction"),

@@ -1,7 +1,7 @@
 """Discovery, one procedure for every method of `navbench.methods`: a basis of a space, and coefficients on it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -17,13 +17,15 @@ from navbench.compute import Compute
 from navbench.directions import DirectionSet
 from navbench.discovery.bases import Eigenvectors, hessian_eigenvectors, principal_components
 from navbench.discovery.calibration import LARGEST, EffectMeter, Ends, calibrate
+from navbench.discovery.channels import channel_changes, channel_sensitivities, most_specific
 from navbench.discovery.convergence import failed_criteria, recognition_of, training_of
 from navbench.discovery.learn import Checkpoint, Learned, learn, start_anywhere, start_near_axes
 from navbench.discovery.pairs import Pairs
 from navbench.discovery.recogniser import name_edits
 from navbench.discovery.settings import DiscoverySettings, LearnSettings
 from navbench.errors import NavbenchError, unknown
-from navbench.methods import METHODS, Maker, Method
+from navbench.methods import METHODS, SECTIONS, Maker, Method
+from navbench.metrics.attributes import create_scorer
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
@@ -47,7 +49,7 @@ def settings_of(row: Method, settings: DiscoverySettings) -> dict[str, Any]:
     content = settings.model_dump(mode="json")
     if row.make is not None:
         return content
-    sections = [{"hessian": "spectrum", "pca": "ganspace"}.get(row.basis, ""), row.section if row.learned else ""]
+    sections = [SECTIONS.get(row.basis, ""), row.section if row.learned else ""]
     return {name: value for name, value in content.items() if name in sections or not isinstance(value, dict)}
 
 
@@ -166,7 +168,10 @@ class Discovery:
             return self._made(row.name, row.make)
         if name == "hessian" and spectrum is not None:
             return self._kept(spectrum)
-        makers = {"svd": self._svd, "hessian": self._hessian, "pca": self._pca, "sefa": self._sefa}
+        makers = {
+            "svd": self._svd, "hessian": self._hessian, "pca": self._pca, "sefa": self._sefa,
+            "channels": self._channels, "attribute channels": self._attribute_channels,
+        }  # fmt: skip
         if name in makers:
             return makers[name]()
         count = self.settings.directions
@@ -227,6 +232,46 @@ class Discovery:
         count = min(self.settings.directions, len(values))
         basis = DenseBasis(rows[:count].unflatten(1, self.space.shape).float())
         return Found(basis, "stored", torch.eye(count), scores={"singular_value": values[:count].float()})
+
+    def _sensitivities(self) -> Tensor:
+        """How much each style channel changes images, (S,)."""
+        how = self.settings.stylespace
+        piece = channel_sensitivities.piece(self.space, self.distance, how.codes, how.probes, self.compute, self.seed)
+        with self.stages(f"channels of {describe(self.space)}") as report:
+            (found,) = self.executor.results([piece], report=report)
+        return found.values
+
+    def _single(self, channels: Sequence[int], scores: dict[str, Tensor], **told: Any) -> Found:
+        """Single channels as directions."""
+        axes, names = IdentityBasis(self.space.shape), self.space.generator.latent_names(self.space.kind)
+        rows = F.one_hot(torch.tensor(channels), axes.count).float()
+        provenance = {"channels": [names[channel] for channel in channels], **told}
+        return Found(axes, "identity", rows, scores=scores, provenance=provenance)
+
+    def _channels(self) -> Found:
+        """The channels that change images most for a small step."""
+        values, channels = self._sensitivities().topk(min(self.settings.directions, self.space.shape.numel()))
+        return self._single(channels.tolist(), {"sensitivity": values})
+
+    def _attribute_channels(self) -> Found:
+        """The channels that move one attribute most, and others least."""
+        how = self.settings.stylespace
+        if not how.scorer:
+            raise NavbenchError(
+                "Method stylespace-attributes ranks channels by an attribute scorer; name one, as scorer of the "
+                "generator or of [discovery.stylespace] in a suite."
+            )
+        scorer, sensitivities = create_scorer(how.scorer, self.compute), self._sensitivities()
+        candidates = sensitivities.topk(min(how.candidates, len(sensitivities))).indices.tolist()
+        piece = channel_changes.piece(self.space, scorer, candidates, how.codes, self.compute, self.seed)
+        (changes,) = self.executor.results([piece])
+        chosen = most_specific(changes.means, self.settings.directions)
+        if not chosen:
+            raise NavbenchError(f"No style channel moves anything that scorer {scorer.name} reads; take another.")
+        channels = [candidates[each.place] for each in chosen]
+        scores = {"sensitivity": sensitivities[channels], "specificity": torch.tensor([each.share for each in chosen])}
+        names = [scorer.attributes[each.attribute].name for each in chosen]
+        return self._single(channels, scores, attributes=names)
 
     def _hessian(self) -> Found:
         """Leading eigenvectors of the perceptual Hessian."""

@@ -96,6 +96,25 @@ class GanspaceSettings(Settings):
     samples: int = Field(100_000, ge=2)
 
 
+class StylespaceSettings(Settings):
+    """Which style channels are directions: `stylespace` takes those that change images most for a small step.
+
+    `stylespace-attributes` takes, of the `candidates` first of these, those that move one attribute of a scorer most,
+    relative to all, in turns of the attributes.
+
+    Attributes:
+        codes: over how many codes both are measured.
+        probes: random probes of each; the relative error of a channel's sensitivity is sqrt(2 / (codes probes)).
+        candidates: how many channels the scorer reads, one standard deviation to either side.
+        scorer: an attribute scorer, as a suite's generator names it; '' for that of the generator.
+    """
+
+    codes: int = Field(64, ge=2)
+    probes: int = Field(4, ge=1)
+    candidates: int = Field(128, ge=1)
+    scorer: str = ""
+
+
 class LatentOptimizationSettings(LearnSettings):
     """Learning on the axes of a latent space (Voynov & Babenko, ICML 2020)."""
 
@@ -118,4 +137,5 @@ class DiscoverySettings(Settings):
     optimization: OptimizationSettings = OptimizationSettings()
     hybrid: HybridSettings = HybridSettings()
     ganspace: GanspaceSettings = GanspaceSettings()
+    stylespace: StylespaceSettings = StylespaceSettings()
     latent_optimization: LatentOptimizationSettings = LatentOptimizationSettings()

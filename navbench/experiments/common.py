@@ -36,7 +36,7 @@ class Subject(Settings):
         layers: names or indices; empty for the layers of the direction sets there are, or if there are none, three of
             different depth.
         methods: the methods whose directions are measured on those layers, with their controls.
-        latents: latent spaces, 'z', 'w' or 'w+'; one that the generator lacks is refused.
+        latents: latent spaces, 'z', 'w', 'w+' or 's'; one that the generator lacks is refused.
         latent_methods: the methods whose directions are measured there; each in the spaces in which it is defined.
         reference: 'unshifted', the generator itself at t = 0 with other codes; an installed distribution, such as
             'renderings', the truth of `cars`; a folder or zip of images; or a file of their statistics, .npz or of
@@ -59,7 +59,7 @@ class Subject(Settings):
         *("svd", "optimization", "spectrum", "hybrid"),
         *("random", "random-in-svd", "random-in-spectrum"),
     )
-    latents: tuple[Literal["z", "w", "w+"], ...] = ()
+    latents: tuple[Literal["z", "w", "w+", "s"], ...] = ()
     latent_methods: tuple[str, ...] = ("ganspace", "sefa", "latent-spectrum", "latent-optimization", "random")
     reference: str = "unshifted"
     resize: Literal["", "box", "bilinear", "bicubic", "lanczos"] = ""
@@ -114,8 +114,12 @@ class Common(Settings):
         return kind.always or kind.name in self.experiments
 
     def discovery_of(self, subject: Subject) -> DiscoverySettings:
-        """How directions of one of its generators are found."""
-        return subject.discovery or self.discovery
+        """How directions of one of its generators are found; its scorer is that of style channels, too."""
+        settings = subject.discovery or self.discovery
+        if settings.stylespace.scorer or not subject.scorer:
+            return settings
+        named = settings.stylespace.model_copy(update={"scorer": subject.scorer})
+        return settings.model_copy(update={"stylespace": named})
 
     def measured_methods(self) -> list[str]:
         """The methods whose directions are measured, of all generators."""

@@ -174,6 +174,11 @@ def _check_edits(on: Measurement, directions: Sequence[Direction]) -> None:
         album.check_names(direction)
 
 
+_BEHIND_MAPPING = ("z", "w", "w+")
+_MOVED = {"z": ("z",), "w": _BEHIND_MAPPING, "w+": _BEHIND_MAPPING, "s": _BEHIND_MAPPING}
+"""In which spaces the codes are that a latent direction moves."""
+
+
 def moves(direction: Direction, space: str, layer: str) -> bool:
     """Whether a direction edits what was projected into a space; activations are of one layer.
 
@@ -182,7 +187,7 @@ def moves(direction: Direction, space: str, layer: str) -> bool:
     """
     if direction.space == "parameter":
         return space != ACTIVATION or direction.layer == layer
-    return space in {"z": ("z",), "w": ("z", "w", "w+"), "w+": ("z", "w", "w+")}.get(direction.space, ())
+    return space in _MOVED.get(direction.space, ())
 
 
 class _Projections:

@@ -39,7 +39,8 @@ class ReproductionSettings(Settings):
     Attributes:
         targets: the spaces that are to imitate: of a parameter direction, latent spaces and 'activation', the tensor
             that enters its layer; of a latent direction, 'parameter', the kernel of each layer of the generator's
-            `layers`. Those that a generator lacks are left out. 'latent' is w of a generator that has it, else z.
+            `layers`. Those that a generator lacks are left out. 'latent' is w of a generator that has it, else z;
+            's', style channels, is for those that name it.
         codes: on which the offset is found; held_out: others, on which it is measured.
         steps: of L-BFGS at most. It ends when the unexplained fraction has stopped falling; what is still falling at
             the last step is told as not converged, and not compared.
@@ -48,7 +49,7 @@ class ReproductionSettings(Settings):
     """
 
     directions: int = Field(1, ge=0)
-    targets: tuple[Literal["latent", "z", "w", "w+", "activation", "parameter"], ...] = (
+    targets: tuple[Literal["latent", "z", "w", "w+", "s", "activation", "parameter"], ...] = (
         "z",
         "w",
         "w+",

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self, cast
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from navbench import seeds
 from navbench.errors import NavbenchError, unknown
 from navbench.fingerprints import fingerprint_of
+from navbench.generators.options import Options
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 
@@ -80,6 +82,14 @@ class Layer:
         return kernel.permute(*lead, *(kernel.ndim + axis for axis in order))
 
 
+@dataclass(frozen=True)
+class Source:
+    """The checkpoint that a generator was read from, and with which options."""
+
+    path: Path
+    options: Options
+
+
 class Generator(nn.Module, ABC):
     """A pretrained image generator; images are float32, (N, 3, H, W), in [-1, 1].
 
@@ -93,6 +103,8 @@ class Generator(nn.Module, ABC):
     resolution: int
     latents: tuple[str, ...] = ("z",)
     """The kinds of its latent spaces: z first, or empty."""
+    source: Source | None = None
+    """Where its weights stand in a file, as they are; `None` if in none."""
     origin: Mapping[str, str] = {}
     """What was read of its file beside tensors, or had to be assumed, by name; empty for what is no file's."""
 
@@ -162,9 +174,30 @@ class Generator(nn.Module, ABC):
             "override `latent_weights`."
         )
 
+    def latent_names(self, kind: str) -> tuple[str, ...]:
+        """What each number of a latent is, where each is something of its own; empty for most latents."""
+        return ()
+
+    def latent_as_weights(self, kind: str, offset: Tensor) -> dict[str, Tensor]:
+        """What to add to which of its tensors, by name, so that it makes of every code the image of the shifted code.
+
+        Raises:
+            NavbenchError: no change of its weights does exactly that.
+        """
+        self.latent_shape(kind)  # refuses an unknown kind
+        raise NavbenchError(
+            f"A shift of the code {kind} of generator {self.name} is no change of its weights, so no checkpoint can "
+            "hold it; take a direction of a kernel."
+        )
+
     def kernel(self, layer: Layer) -> Tensor:
         """The layer's own kernel, in the shape of `layer.shape`."""
         return self.convolution(layer).weight
+
+    def kernel_name(self, layer: Layer) -> str:
+        """The name of the layer's kernel among its tensors."""
+        kernel = self.kernel(layer)
+        return next(name for name, tensor in self.named_parameters() if tensor is kernel)
 
     def convolution(self, layer: Layer) -> Convolution:
         """The module of a layer."""

@@ -302,6 +302,7 @@ def standing_statistics(generator: BigGAN, batches: int = 16, seed: int = 0, bat
         batch_size: codes per batch.
     """
     updated = deepcopy(generator)
+    updated.source = None  # whose file holds other statistics
     for known in ("fingerprint", "cache_key"):
         updated.__dict__.pop(known, None)
     norms = [module for module in updated.modules() if isinstance(module, StoredStatistics)]

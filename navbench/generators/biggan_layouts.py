@@ -35,6 +35,8 @@ FAMILY = "BigGAN"
 _SOURCE = "the BigGAN in it"
 """How errors name what is in a file; the reader of the file puts its path before it."""
 _LARGEST = 4096
+_UNIT = 1e-6
+"""By how much the square of the largest singular value of a kernel may differ from 1, and pass for it."""
 
 WIDTHS = {
     32: (4, 4, 4, 4),
@@ -88,6 +90,42 @@ def assembled(state: Mapping[str, Tensor], name: str, options: Options, source: 
     check_finite(state, source)
     ours = {key: _value(state, place, f"{source}: {key!r}") for key, place in names.items()}
     return load_strictly(generator, ours, source)
+
+
+def stored(generator: BigGAN, changed: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a file's tensors become, by its names, where some of ours change: the inverse of what `build` does.
+
+    The published code divides whatever kernel W it finds by |W v|, v = u0 W / |u0 W|, so no scale of W counts. Of a
+    kernel that is to convolve as it is, u0 is made the vector for which that is 1; there is one exactly if the largest
+    singular value is 1 or more, and the smallest 1 or less.
+
+    Args:
+        generator: as it was read from the file.
+        changed: of ours, by name.
+        state: of the file.
+
+    Raises:
+        NavbenchError: a kernel has no such vector.
+    """
+    places = _names(generator, state)
+    held = {}
+    for key, value in changed.items():
+        held[places[key].key] = value
+        if vector := places[key].vector:
+            held[vector] = _unit_vector(value, key)
+    return held
+
+
+def folded(generator: BigGAN, changed: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor | None]:
+    """As `stored`, without spectral normalisation: kernels as they convolve; `None` for what the file then lacks.
+
+    That is the layout of networks that the published code runs with `G_param` set to None.
+    """
+    own = {**generator.state_dict(), **changed}
+    held: dict[str, Tensor | None] = {
+        place.key: own[key] for key, place in _names(generator, state).items() if place.vector or key in changed
+    }
+    return held | {key: None for key in state if re.fullmatch(r".*\.(u|sv)\d+", key)}
 
 
 # --- names ----------------------------------------------------------------------------------------------------
@@ -158,6 +196,31 @@ def _norm(matrix: Tensor, u: Tensor) -> Tensor:
     """The largest singular value of (outputs, inputs), by one power iteration from u, (1, outputs)."""
     v = F.normalize(u @ matrix, eps=1e-12)
     return (v @ matrix.T @ F.normalize(v @ matrix.T, eps=1e-12).T).squeeze()
+
+
+def _unit_vector(kernel: Tensor, name: str) -> Tensor:
+    """The u, (1, outputs), from which one power iteration gives 1 as the norm of a kernel.
+
+    |W v| with v = u W / |u W| is the root of u G G u' / u G u' with G = W W'. Between the eigenvector of G of its
+    largest eigenvalue and one of an eigenvalue below 1 there is a u where that is 1.
+    """
+    matrix = kernel.detach().cpu().double().flatten(1)
+    values, vectors = torch.linalg.eigh(matrix @ matrix.T)  # rising; squares of singular values
+    top, first = float(values[-1]), vectors[:, -1]
+    if abs(top - 1) < _UNIT:
+        return first[None].float()
+    smaller = values.clamp(0, 1) * (1 - values.clamp(0, 1))
+    place = int(smaller.argmax())
+    if top < 1 or smaller[place] == 0:
+        found = f"largest singular value is {top**0.5:.3g}, below 1"
+        if top > 1:
+            found = f"smallest singular value is {float(values[0]) ** 0.5:.3g}, above 1"
+        raise NavbenchError(
+            f"The edited kernel {name} cannot stand in a file with spectral normalisation, as its {found}; leave the "
+            "normalisation out, by --folded or folded=True."
+        )
+    u = first * smaller[place].sqrt() + vectors[:, place] * (top * (top - 1)) ** 0.5
+    return F.normalize(u, dim=0)[None].float()
 
 
 def _check_statistics(path: str, norm: StoredStatistics, source: str) -> None:

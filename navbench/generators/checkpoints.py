@@ -18,8 +18,8 @@ from torch import Tensor
 
 from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.files import write_atomically
-from navbench.generators import biggan_layouts, files, pix2pixhd_layouts, stylegan2_layouts
-from navbench.generators.base import Generator
+from navbench.generators import biggan_layouts, dcgan_layouts, files, pix2pixhd_layouts, stylegan2_layouts
+from navbench.generators.base import Generator, Source
 from navbench.generators.options import Options
 from navbench.generators.stylegan2 import StyleGAN2
 from navbench.generators.stylegan2_settings import honoured
@@ -44,17 +44,25 @@ class Contents:
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of generator: its name, how to tell its state dict, and how to build it from that."""
+    """One kind of generator.
+
+    Attributes:
+        name: of the kind.
+        recognised: tells its state dict.
+        build: the generator, from its state dict, a name and the user's options.
+        stored: the reverse: from a generator, tensors that it is to have instead, by name, and the state dict of its
+            file, what the file's tensors become.
+    """
 
     name: str
     recognised: Callable[[State], bool]
     build: Callable[[State, str, Options], Generator]
+    stored: Callable[[Any, State, State], Mapping[str, Tensor | None]]
 
 
-FAMILIES = (
-    Family(stylegan2_layouts.FAMILY, stylegan2_layouts.recognised, stylegan2_layouts.build),
-    Family(biggan_layouts.FAMILY, biggan_layouts.recognised, biggan_layouts.build),
-    Family(pix2pixhd_layouts.FAMILY, pix2pixhd_layouts.recognised, pix2pixhd_layouts.build),
+FAMILIES = tuple(
+    Family(layouts.FAMILY, layouts.recognised, layouts.build, layouts.stored)
+    for layouts in (stylegan2_layouts, biggan_layouts, pix2pixhd_layouts, dcgan_layouts)
 )
 
 _FOREIGN = (
@@ -90,9 +98,10 @@ def read_checkpoint(path: Path, options: Options = Options()) -> Generator:  # n
             network = None
             generator: Generator = files.read_generator(path, options, name)
         else:
-            network = find_generator(held.value, lambda state: _recognised(state) is not None)
+            network = network_in(held.value)
             _check_memory(network.state, path.stat().st_size)
             generator = _built(network, name, options)
+            generator.source = Source(path, options)
     except NavbenchError as error:
         if str(path) in str(error):
             raise
@@ -190,9 +199,18 @@ def _safetensors(path: Path) -> Contents:
 # --- from what is in a file to a generator --------------------------------------------------------------------
 
 
+def network_in(value: Any) -> Network:
+    """The one generator in a file's content: the tensors are those of the content.
+
+    Raises:
+        NavbenchError: there is none, or there are several.
+    """
+    return find_generator(value, lambda state: _recognised(state) is not None)
+
+
 def _built(network: Network, name: str, options: Options) -> Generator:
     """The generator of a network, and what was read of it beside tensors."""
-    family = _family(network.state)
+    family = family_of(network.state)
     if network.record is None or family.name != stylegan2_layouts.FAMILY:
         return family.build(network.state, name, options)
     read = honoured(network.record, network.state, f"the {network.record.class_name} in it")
@@ -216,7 +234,12 @@ def _recognised(state: State) -> Family | None:
     return next((family for family in FAMILIES if family.recognised(state)), None)
 
 
-def _family(state: State) -> Family:
+def family_of(state: State) -> Family:
+    """The kind of generator whose state dict that is.
+
+    Raises:
+        NavbenchError: it is none that navbench runs.
+    """
     if (family := _recognised(state)) is not None:
         return family
     known = ", ".join(family.name for family in FAMILIES)

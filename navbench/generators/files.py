@@ -4,6 +4,7 @@ Only data is read: the header is JSON that is checked like a suite file, and no 
 names and shapes are those of the architecture that the header names.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +13,11 @@ import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from navbench.errors import NavbenchError
 from navbench.files import write_atomically
+from navbench.generators.base import Source
 from navbench.generators.loading import check_shapes, load_strictly
 from navbench.generators.options import Noise, Options
 from navbench.generators.stylegan2 import StyleGAN2
@@ -84,6 +87,11 @@ def write_generator(generator: StyleGAN2, path: Path, card: dict[str, Any], dtyp
         card: how the generator was trained; any JSON object.
         dtype: of the tensors, float16 or float32.
     """
+    write_atomically(path, generator_file(generator, path, card, dtype))
+
+
+def generator_file(generator: StyleGAN2, path: Path, card: dict[str, Any], dtype: torch.dtype) -> bytes:
+    """What `write_generator` writes; the path is for errors alone."""
     described = Architecture(**{name: getattr(generator, name) for name in Architecture.model_fields})
     header = Header(
         format=FORMAT, kind="stylegan2", name=generator.name, description=generator.description,
@@ -93,7 +101,16 @@ def write_generator(generator: StyleGAN2, path: Path, card: dict[str, Any], dtyp
     for key, value in stored.items():
         if not torch.isfinite(value).all():
             raise NavbenchError(f"{path}: {key} has values that {dtype} cannot hold; train it anew.")
-    write_atomically(path, save(stored, {KEY: header.model_dump_json()}))
+    return save(stored, {KEY: header.model_dump_json()})
+
+
+def changed_file(path: Path, changed: Mapping[str, Tensor], card: dict[str, Any]) -> bytes:
+    """A generator's file with some tensors changed, float32, and more in its card; all else as it is."""
+    header = _open(path).header
+    with safe_open(path, framework="pt") as file:
+        stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    stored |= {key: value.cpu().contiguous() for key, value in changed.items()}
+    return save(stored, {KEY: header.model_copy(update={"card": header.card | card}).model_dump_json()})
 
 
 def read_header(path: Path) -> Header:
@@ -126,6 +143,7 @@ def read_generator(path: Path, options: Options = Options(), name: str = "") -> 
     check_shapes(opened.shapes, generator, str(path))
     with safe_open(path, framework="pt") as file:
         generator = load_strictly(generator, {key: file.get_tensor(key) for key in opened.shapes}, str(path))
+    generator.source = Source(path, options)
     generator.origin = header.origin
     return generator
 

@@ -52,6 +52,11 @@ def build(state: Mapping[str, Tensor], name: str, options: Options) -> Pix2PixHD
     return load_strictly(generator, state, _SOURCE)
 
 
+def stored(_: Pix2PixHD, changed: Mapping[str, Tensor], _state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a file's tensors become, by its names, which are ours."""
+    return dict(changed)
+
+
 def _sizes(state: Mapping[str, Tensor]) -> Sizes:
     enhancers = sum(bool(re.fullmatch(r"model\d{1,2}_1\.1\.weight", key)) for key in state)
     first = state.get(f"model{enhancers}_1.1.weight", state["model.1.weight"])  # of the highest resolution

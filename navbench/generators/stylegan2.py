@@ -6,8 +6,8 @@ leading dimension of 1, for `w_avg`, which is a buffer, and for `embed`, which o
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import pairwise
 from typing import cast, get_args
@@ -30,10 +30,12 @@ from navbench.generators.stylegan2_layers import (
     ToRGB,
 )
 from navbench.generators.stylegan2_noise import drawn, unflattened
+from navbench.generators.stylegan2_styles import Reader, channel_names, channels_of, deviations, readers, split
 
 PUBLISHED_CLAMP = 256
 """Of NVIDIA's networks; an order of magnitude beyond what they reach (StyleGAN2-ADA, appendix on mixed precision)."""
 _LARGEST_CONSTANT = 64
+_DEVIATION_CODES = 4096
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,14 @@ class StyleCodes(Codes):
         noise_seeds: (N, 2), int64, the seed and index of each code's noise, on the CPU, which draws it; `None` unless
             noise is random.
         maps: (N, P), flattened noise maps of each code, in forward order, as projection finds them; else `None`.
+        s: (N, S), what is added to the style channels that follow from w; `None` for nothing.
     """
 
     w: Tensor | None = None
     label: Tensor | None = None
     noise_seeds: Tensor | None = None
     maps: Tensor | None = None
+    s: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class _Rest:
     w: Tensor
     noise: Sequence[Tensor | None]  # of each convolution, (1 or N, 1, h, w)
     skip: Tensor | None = None
+    added: Mapping[str, Tensor] = field(default_factory=dict)  # to the style channels of convolutions, (N, channels)
 
 
 class StyleGAN2(Generator):
@@ -83,7 +88,7 @@ class StyleGAN2(Generator):
         clamp: what leaves a convolution, or is added to the image, is cut at +-clamp; `None` for no clamp.
     """
 
-    latents = ("z", "w", "w+")
+    latents = ("z", "w", "w+", "s")
     w_avg: Tensor
 
     def __init__(
@@ -267,18 +272,23 @@ class StyleGAN2(Generator):
         return w
 
     def latent_shape(self, kind: str) -> torch.Size:
-        """(latent_dim,) of z, (style_dim,) of w, (L, style_dim) of w+."""
+        """(latent_dim,) of z, (style_dim,) of w, (L, style_dim) of w+, (S,) of s, a number per style channel."""
+        if kind == "s":
+            return torch.Size((sum(reader.channels for reader in self._readers),))
         shapes = {"w": (self.style_dim,), "w+": (self.styles_per_image, self.style_dim)}
         return torch.Size(shapes[kind]) if kind in shapes else super().latent_shape(kind)
 
     def latent(self, codes: Codes, kind: str) -> Tensor:
-        """Of w, the first layer's style, which is every layer's for codes that come from z."""
+        """Of w, the first layer's style, which is every layer's for codes that come from z; of s, in deviations."""
         self.latent_shape(kind)  # refuses an unknown kind
         if kind == "z":
             return codes.z
-        w = self.map_to_w(codes).w
-        assert w is not None
-        return w if kind == "w+" else w[:, 0]
+        codes = self.map_to_w(codes)
+        assert codes.w is not None
+        if kind == "s":
+            channels = channels_of(self._readers, codes.w)
+            return (channels if codes.s is None else channels + codes.s) / self.style_deviations.to(channels)
+        return codes.w if kind == "w+" else codes.w[:, 0]
 
     def noise_inputs(self) -> Sequence[tuple[int, int]]:
         """Height and width of each layer's noise, in forward order; empty if noise is 'none'."""
@@ -303,26 +313,62 @@ class StyleGAN2(Generator):
         return torch.cat([modulation.weight * modulation.gain for modulation in maps])
 
     def shift_latent(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
-        """The codes with an offset added in z, in w (to every layer's style alike) or in w+."""
+        """The codes with an offset added in z, in w (to every layer's style alike), in w+, or to the style channels."""
         self.latent_shape(kind)  # refuses an unknown kind
         if kind == "z":
             return replace(_style_codes(codes), z=codes.z + offset, w=None)
         codes = self.map_to_w(codes)
         assert codes.w is not None
+        if kind == "s":
+            added = (offset * self.style_deviations.to(offset)).expand(len(codes), -1)
+            return replace(codes, s=added if codes.s is None else codes.s + added)
         return replace(codes, w=codes.w + (offset if kind == "w+" else offset[..., None, :]))
+
+    def latent_as_weights(self, kind: str, offset: Tensor) -> dict[str, Tensor]:
+        """Of w, w+ and s, the biases of what reads the styles, which stands behind any truncation."""
+        if kind == "z":
+            return super().latent_as_weights(kind, offset)
+        if kind == "s":
+            added = split(self._readers, offset * self.style_deviations.to(offset))
+            return {reader.bias: added[reader.layer] for reader in self._readers}
+        styles = offset.expand(self.styles_per_image, -1)
+        return {reader.bias: reader.linear(styles[reader.style]) for reader in self._readers}
+
+    @property
+    def _readers(self) -> tuple[Reader, ...]:
+        """What reads the styles, in forward order."""
+        return readers(self, len(self.convs) + 1)
+
+    @cached_property
+    def style_deviations(self) -> Tensor:
+        """(S,), the standard deviation of each style channel over codes, untruncated: a step in s."""
+        with torch.no_grad():
+            codes = self.sample(range(_DEVIATION_CODES), seeds.derived(0, "style deviations"))
+            return deviations(self._readers, self._mapped(codes))
+
+    def latent_names(self, kind: str) -> tuple[str, ...]:
+        """Of s, the convolution and its input channel that each number scales: 'convs.3:17'."""
+        return channel_names(self._readers) if kind == "s" else super().latent_names(kind)
 
     # --- images
 
     def forward(self, codes: Codes) -> Tensor:
         """Images of the codes, (N, 3, H, W); mostly in [-1, 1], as the published networks do not clip."""
-        codes = self.map_to_w(codes)
-        assert codes.w is not None
-        return self.synthesise(codes.w, self._noise(codes))
+        return self._synthesised(self._rest(codes))
 
     def synthesise(self, w: Tensor, noise: Sequence[Tensor | None] | None = None) -> Tensor:
         """Images of styles w, (N, L, style_dim); with other noise than the stored if given, (N, 1, h, w) per layer."""
-        rest = _Rest(w, self._fixed_noise() if noise is None else noise)
-        return self._finished(self._run(self.input(len(w)), rest, 0, len(self.convs) + 1)[1])
+        return self._synthesised(_Rest(w, self._fixed_noise() if noise is None else noise))
+
+    def _synthesised(self, rest: _Rest) -> Tensor:
+        return self._finished(self._run(self.input(len(rest.w)), rest, 0, len(self.convs) + 1)[1])
+
+    def _rest(self, codes: Codes) -> _Rest:
+        """What the synthesis network starts from, beside its constant input."""
+        codes = self.map_to_w(codes)
+        assert codes.w is not None
+        added = {} if codes.s is None else split(self._readers, codes.s)
+        return _Rest(codes.w, self._noise(codes), added=added)
 
     def layers(self) -> tuple[Layer, ...]:
         """The convolutions, first to last; those that make RGB are left out."""
@@ -344,9 +390,7 @@ class StyleGAN2(Generator):
 
     def before(self, codes: Codes, layer: Layer) -> State:
         """The mapping network, and the synthesis up to the layer."""
-        codes = self.map_to_w(codes)
-        assert codes.w is not None
-        rest = _Rest(codes.w, self._noise(codes))
+        rest = self._rest(codes)
         x, skip = self._run(self.input(len(codes)), rest, 0, layer.index + 1)
         return State(x, replace(rest, skip=skip))
 
@@ -363,10 +407,13 @@ class StyleGAN2(Generator):
         """Convolutions number `start` to `stop`, conv1 being 0, the first of them with another kernel."""
         skip = rest.skip
         for place in range(start, stop):
-            x = self._conv(place)(x, rest.w[:, place], rest.noise[place], weight if place == start else None)
+            added = rest.added.get(f"convs.{place - 1}" if place else "conv1")
+            own = weight if place == start else None
+            x = self._conv(place)(x, rest.w[:, place], rest.noise[place], own, added)
             if place % 2 == 0:  # the last convolution of its resolution
                 to_rgb = self.to_rgbs[place // 2 - 1] if place else self.to_rgb1
-                skip = to_rgb(x, rest.w[:, place + 1], skip)
+                added = rest.added.get(f"to_rgbs.{place // 2 - 1}" if place else "to_rgb1")
+                skip = to_rgb(x, rest.w[:, place + 1], skip, added)
         return x, skip  # type: ignore[return-value]  # `None` only before the first image
 
     def _finished(self, made: Tensor) -> Tensor:

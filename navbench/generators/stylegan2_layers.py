@@ -85,10 +85,14 @@ class ModulatedConv2d(nn.Module):
         self.modulation = EqualLinear(style_dim, inputs, bias=1.0)
         self.gain, self.demodulate, self.up = 1 / math.sqrt(inputs * size**2), demodulate, up
 
-    def forward(self, x: Tensor, w: Tensor, weight: Tensor | None = None) -> Tensor:
-        """(N, in, h, w) to (N, out, h, w), or twice as large; `weight` replaces the raw kernel, or one per image."""
+    def forward(self, x: Tensor, w: Tensor, weight: Tensor | None = None, added: Tensor | None = None) -> Tensor:
+        """(N, in, h, w) to (N, out, h, w), or twice as large.
+
+        `weight` replaces the raw kernel, or one per image; `added`, (N, in), is added to the style channels.
+        """
         weight = self.weight if weight is None else weight
-        style = self.modulation(w) * self.gain  # rather than the kernel, of which there may be one per image
+        style = self.modulation(w) if added is None else self.modulation(w) + added
+        style = style * self.gain  # rather than the kernel, of which there may be one per image
         x = x * style[:, :, None, None].to(x.dtype)  # at the precision of x, also under autocast
         x = self._convolve(x, weight) if weight.ndim == 4 else self._convolve_each(x, weight)
         if self.demodulate:
@@ -146,9 +150,11 @@ class StyledConv(nn.Module):
         self.noise = NoiseInjection()
         self.activate = BiasedActivation(outputs, activation, clamp)
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None, weight: Tensor | None = None) -> Tensor:
-        """(N, in, h, w) to (N, out, h, w), or twice as large."""
-        return self.activate(self.noise(self.conv(x, w, weight), noise))
+    def forward(
+        self, x: Tensor, w: Tensor, noise: Tensor | None, weight: Tensor | None = None, added: Tensor | None = None
+    ) -> Tensor:
+        """(N, in, h, w) to (N, out, h, w), or twice as large; see `ModulatedConv2d`."""
+        return self.activate(self.noise(self.conv(x, w, weight, added), noise))
 
 
 class ToRGB(nn.Module):
@@ -162,9 +168,9 @@ class ToRGB(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.up, self.clamp = up, clamp
 
-    def forward(self, x: Tensor, w: Tensor, skip: Tensor | None) -> Tensor:
-        """(N, in, h, w) to (N, channels, h, w), plus the image of half the size."""
-        x = clamped(self.conv(x, w) + self.bias.to(x.dtype), self.clamp)
+    def forward(self, x: Tensor, w: Tensor, skip: Tensor | None, added: Tensor | None = None) -> Tensor:
+        """(N, in, h, w) to (N, channels, h, w), plus the image of half the size; see `ModulatedConv2d`."""
+        x = clamped(self.conv(x, w, added=added) + self.bias.to(x.dtype), self.clamp)
         return x + upsampled(skip) if self.up and skip is not None else x
 
 

@@ -76,6 +76,18 @@ def build(
     return generator
 
 
+def stored(_: StyleGAN2, changed: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a file's tensors become, by its names, where some of ours change: the inverse of what `build` does.
+
+    Args:
+        changed: of ours, by name.
+        state: of the file.
+    """
+    layout = _layout(state)
+    assert layout is not None
+    return {layout.key(key): value.reshape(state[layout.key(key)].shape) for key, value in changed.items()}
+
+
 def from_nvidia(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of NVIDIA's generator (repositories stylegan2-ada-pytorch and stylegan3) by our names and shapes.
 

@@ -19,7 +19,14 @@ from navbench.report.views import anchor, make_table
 from navbench.texts import escaped
 from navbench.words import LATENTS
 
-TARGETS = {"z": "#3b6ea5", "w": "#5d9b76", "w+": "#8a6fb0", "activation": "#c2703d", "parameter": "#a3456b"}
+TARGETS = {
+    "z": "#3b6ea5",
+    "w": "#5d9b76",
+    "w+": "#8a6fb0",
+    "s": "#4f8f8c",
+    "activation": "#c2703d",
+    "parameter": "#a3456b",
+}
 
 
 def title(page: Page) -> str:

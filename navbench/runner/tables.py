@@ -16,6 +16,8 @@ SCORES = {
     "accuracy": "accuracy",
     "singular_value": "singular_value",
     "variance": "variance",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
 }
 """The columns of what methods know of their directions."""
 Outcomes = dict[Experiment[Any, Any], Any]

@@ -351,7 +351,9 @@ def test_an_unknown_latent_space_is_refused():
         lambda: GENERATOR.latent(codes, "v"),
         lambda: GENERATOR.shift_latent(codes, "v", offset),
     ):
-        with pytest.raises(NavbenchError, match=r"^Unknown latent space of generator styled 'v'; known: w, w\+, z\.$"):
+        with pytest.raises(
+            NavbenchError, match=r"^Unknown latent space of generator styled 'v'; known: s, w, w\+, z\.$"
+        ):
             ask()
 
 

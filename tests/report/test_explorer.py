@@ -14,6 +14,7 @@ from navbench.report.page import Page
 from navbench.report.reach import effect_within_limits, is_at_least, limit_text, limit_words, within_text
 from navbench.report.tables import load_run
 from navbench.texts import escaped
+from navbench.words import LATENTS
 
 ROW = {"t_min": -10.0, "t_max": 8.0, "effect_min": 0.2, "effect_max": 0.3}
 LIMITS = {"limit_min": -5.0, "limit_min_stderr": 0.25, "limit_min_status": "within"}
@@ -68,7 +69,7 @@ def test_a_limit_is_told_with_its_error_or_as_the_end_that_it_lies_beyond():
 
 
 def test_what_the_best_latent_code_leaves_is_the_least_of_those_sought():
-    left = {f"unexplained_fraction_{kind}": math.nan for kind in ("z", "w", "w+")}
+    left = {f"unexplained_fraction_{kind}": math.nan for kind in LATENTS}
     assert math.isnan(unexplained(left))
     assert unexplained(left | {"unexplained_fraction_z": 0.9, "unexplained_fraction_w+": 0.4}) == 0.4
 

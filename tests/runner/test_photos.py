@@ -106,7 +106,7 @@ def test_what_is_left_of_an_interrupted_projection_alone_is_projected(run, tmp_p
     assert made == [1]
 
 
-@pytest.mark.parametrize("space", ["z", "w", "w+"])
+@pytest.mark.parametrize("space", ["z", "w", "w+", "s"])
 @pytest.mark.parametrize("into", ["z", "w", "w+"])
 def test_a_latent_direction_edits_what_it_leaves_alone_at_zero(space, into):
     generator = styled(strength=0.05)

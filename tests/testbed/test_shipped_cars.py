@@ -16,7 +16,7 @@ def test_cars_is_the_generator_in_the_packages_file(tmp_path, monkeypatch):
     write_generator(made, shipped.GENERATOR, {})
     read = shipped.cars()
     assert (read.name, read.resolution, read.latent_dim) == ("cars", 64, 8)
-    assert read.latents == ("z", "w", "w+")
+    assert read.latents == ("z", "w", "w+", "s")
 
 
 def test_missing_weights_are_refused_with_the_commands_that_make_them(tmp_path, monkeypatch):
