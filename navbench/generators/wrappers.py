@@ -22,7 +22,7 @@ _AVERAGE = re.compile(r"(.*_)?ema(_.*)?", re.IGNORECASE)
 """Names of a moving average of weights, such as g_ema, ema_model: what published images are made with."""
 _RAW = ("g", "G")
 """How both layouts call the weights beside it."""
-_USUAL = ((), ("g_ema",), ("G_ema",))
+_USUAL = ((), ("g_ema",), ("G_ema",), ("netG_state_dict",))
 """The entries where published files hold it."""
 _DEPTH = 6
 """How many dictionaries, and how many prefixes, may be around a generator."""

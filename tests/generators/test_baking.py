@@ -296,7 +296,6 @@ def test_files_of_safetensors_keep_their_metadata_and_say_what_was_baked(tmp_pat
     assert kinds.count(torch.float32) == 1
 
 
-@pytest.mark.filterwarnings("ignore::navbench.errors.NavbenchWarning")  # of entries and prefixes around it
 def test_installed_generators_are_baked_into_their_layouts(tmp_path, faces):
     one, codes = direction(faces, layer="main.6"), faces.sample(range(2), seed=0)
     baking.bake(faces, [(one, 5.0)], tmp_path / "faces.pt")
