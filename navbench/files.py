@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import tempfile
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -120,18 +121,42 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def walk(folder: Path) -> list[Path]:
+    """All files in a folder and its subfolders, sorted; links are followed, and no folder is entered twice.
+
+    A folder that a link leads to, too, is entered by its own name, so links beside it change nothing.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    found: list[Path] = []
+    entered: set[tuple[int, int]] = set()
+    folders, links = [folder], deque[Path]()
+    while folders or links:
+        here = folders.pop() if folders else links.popleft()
+        status = here.stat()
+        if (mark := (status.st_dev, status.st_ino)) in entered:
+            continue
+        entered.add(mark)
+        for path in sorted(here.iterdir()):
+            if path.is_dir():
+                (links if path.is_symlink() else folders).append(path)
+            elif path.is_file():
+                found.append(path)
+    return sorted(found)
+
+
 def content_hash(path: Path) -> str:
     """SHA-256 of a file, or of all files in a folder with their names; a missing one is refused."""
     if not path.exists():
         raise NavbenchError(f"{path} does not exist; check the path.")
     digest = hashlib.sha256()
     try:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                digest.update(f"{file.relative_to(path)} {file.stat().st_size}".encode())
-                with file.open("rb") as content:
-                    while chunk := content.read(1 << 20):
-                        digest.update(chunk)
+        for file in walk(path) if path.is_dir() else [path]:
+            digest.update(f"{file.relative_to(path)} {file.stat().st_size}".encode())
+            with file.open("rb") as content:
+                while chunk := content.read(1 << 20):
+                    digest.update(chunk)
     except OSError as error:
         raise NavbenchError(f"{path} cannot be read ({error.strerror}).") from error
     return digest.hexdigest()

@@ -355,6 +355,7 @@ SUBJECT = {
     "latent_methods": ["random"],
     "reference": "photos",
     "resize": "box",
+    "convert": "rgb",
     "scorer": "mine",
     "segmentation": "mine",
     "embedding": "mine",

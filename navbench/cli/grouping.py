@@ -6,7 +6,7 @@ GROUPS = {
     "Generator": ("generator", "truncation", "noise", "classes", "labels", "instances", "size"),
     "Directions": ("direction", "method", "layer", "latent", "space", "target", "calibrate", "rediscover", "directions",
                    "run", "eigenvectors", "annotation"),
-    "Measurement": ("reference", "resize", "extractor", "extractor-weights", "scorer", "distance", "racing"),
+    "Measurement": ("reference", "resize", "convert", "extractor", "extractor-weights", "scorer", "distance", "racing"),
     "Names": ("names", "export", "agreement", "key"),
     "Pictures": ("t", "picture"),
     "Sizes": ("preset", "samples", "shifts", "rows", "codes", "held-out", "steps", "count", "top", "images", "seed"),

@@ -43,6 +43,8 @@ class Subject(Settings):
             torch-fidelity's cache.
         resize: of images of another size in a folder or zip: 'box', 'bilinear', 'bicubic' or 'lanczos', which changes a
             Fréchet distance and is recorded; '' to refuse them.
+        convert: 'rgb' to convert images of a folder or zip that are grey, of a palette, CMYK, with alpha (on white) or
+            of 16 bits (the upper 8); '' to refuse them.
         scorer: an installed attribute scorer, or 'package.module:callable'; '' for none.
         segmentation: an installed segmentation, or 'package.module:callable', that says what parts changes lie on; ''
             for none.
@@ -63,6 +65,7 @@ class Subject(Settings):
     latent_methods: tuple[str, ...] = ("ganspace", "sefa", "latent-spectrum", "latent-optimization", "random")
     reference: str = "unshifted"
     resize: Literal["", "box", "bilinear", "bicubic", "lanczos"] = ""
+    convert: Literal["", "rgb"] = ""
     scorer: str = ""
     segmentation: str = ""
     embedding: str = ""
