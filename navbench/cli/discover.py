@@ -86,6 +86,7 @@ def discover(
     chosen = with_subjects(overridden(preset, precision, batch, seed=seed), generator, options)
     subject, compute = chosen.generators[0], compute_for(chosen, staff.devices[0])
     made = zoo.create(subject.name, compute, subject.options)
+    made.name = subject.alias or made.name
     made.check()
     check_folder(out)
     if layers or latents:

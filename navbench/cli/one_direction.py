@@ -78,7 +78,7 @@ def _subject_of(chosen: Suite, file: SetFile, generator: str, options: Options) 
         where = {"methods": [], "latents": [file.header["space"]], "latent_methods": [file.header["method"]]}
     else:
         where = {"layers": [file.header["layer"]], "methods": [file.header["method"]], "latents": []}
-    return subject | where
+    return subject | where | {"as": ""}
 
 
 @click.command(

@@ -37,7 +37,7 @@ from navbench.runner.plan import further_places, left_out, places_of, plan, prep
 from navbench.runner.store import Store
 from navbench.runner.tables import run_all
 from navbench.staff import Staff
-from navbench.suite import Subject, Suite
+from navbench.suite import Subject, Suite, check_names
 
 CACHE, SUITE, DIRECTIONS = "cache", "suite.toml", "directions"
 
@@ -82,6 +82,7 @@ class Run:
             bench = Bench(self.suite, self.compute, catalogue(), self.executor, self._distance(), self._stage)
             with stage(self.console, "weights") as report:
                 subjects = [self._instruments(bench, subject) for subject in self.suite.generators]
+                check_names([(on.subject.name, on.generator.name) for on in subjects])
                 report(1, 1)
             measurements = []
             if not self.suite.rediscover:
@@ -139,6 +140,9 @@ class Run:
         """A generator and the networks that read its images; what does not fit is refused before any work is done."""
         generator = zoo.create(subject.name, self.compute, subject.options)
         generator.check()
+        if subject.alias:
+            self.library = self.library.also_as(generator.name, subject.alias)
+            generator.name = subject.alias
         places_of(subject, generator, self.library)
         scorer = create_scorer(subject.scorer, self.compute) if subject.scorer else None
         if scorer is not None:
