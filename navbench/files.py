@@ -3,10 +3,12 @@
 import errno
 import hashlib
 import os
+import re
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,6 +17,12 @@ from navbench.errors import Failure, NavbenchError
 
 LOCK_SECONDS = 30
 """How long a file that somebody else writes is waited for."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a system says of a full disk, or of a user's share of it."""
+_PARTIAL = re.compile(r"\..+\.[a-z0-9_]{8}\.partial")
+"""What a file is called while it is written; no other program calls its files so."""
+ABANDONED = 3600.0
+"""Seconds after which nobody writes to such a file any more; a write takes few."""
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -28,7 +36,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".partial", delete=False
+        ) as file:
             temporary = Path(file.name)
             file.write(data)
             file.flush()
@@ -40,6 +50,19 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def remove_partial(folder: Path, older: float = ABANDONED) -> None:
+    """Remove the files below a folder that killed writers left half written.
+
+    Args:
+        folder: whose files they are; it may be missing.
+        older: than how many seconds; 0 is for who alone writes here.
+    """
+    for path in folder.rglob("*.partial"):
+        with suppress(OSError):
+            if _PARTIAL.fullmatch(path.name) and path.is_file() and time.time() - path.stat().st_mtime >= older:
+                path.unlink()
 
 
 def check_folder(folder: Path) -> None:
@@ -106,7 +129,7 @@ def unsealed(whole: bytes) -> bytes:
 
 def explained(error: OSError, path: Path) -> NavbenchError:
     """One sentence for an operating system's refusal to write."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return Failure(f"No space left while writing {path}; free some, then run the same command again.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return NavbenchError(f"No permission to write {path}; choose another folder with --out.")

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import ValidationError, create_model
 
-from navbench.errors import NavbenchError, unknown
+from navbench.errors import NEAR, NavbenchError, unknown
 from navbench.experiments.catalogue import EXPERIMENTS, catalogue
 from navbench.experiments.common import Common, check_methods
 from navbench.experiments.common import Subject as Subject
@@ -131,7 +131,7 @@ def _explain(error: ValidationError) -> str:
         return f"{place}: {first['msg'].removeprefix('Value error, ').lower()}, found {first['input']!r}."
     *parents, key = first["loc"]
     known = _keys(Suite, [part for part in parents if isinstance(part, str)])
-    near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(key), known, n=1, cutoff=NEAR)
     hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}."
     return f"unknown key {place!r}; {hint}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,17 @@ class _PlaceType(click.ParamType):
 PLACE = _PlaceType()
 
 
+class FiniteRange(click.FloatRange):
+    """A number in a range; click's own takes nan for one in any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.FloatRange`."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
 def example(text: str) -> dict[str, str]:
     """The part of a command's help that shows how it is used."""
     return {"epilog": f"\b\nExample:\n  {text}"}
@@ -61,7 +73,7 @@ def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a generator from a checkpoint; the command gets them as one `options: Options`."""
     path = click.Path(path_type=Path)
     declared = (
-        click.option("--truncation", type=click.FloatRange(0), help="StyleGAN2's psi, or that of BigGAN's z."),
+        click.option("--truncation", type=FiniteRange(0), help="StyleGAN2's psi, or that of BigGAN's z."),
         click.option("--noise", type=click.Choice(NOISES), help="StyleGAN2's. Default: the stored, const."),
         click.option("--classes", callback=_classes, help="Of a conditional generator, such as 207,250. Default: all."),
         click.option("--labels", type=path, help="pix2pixHD's codes: a folder of label maps."),

@@ -14,7 +14,7 @@ from navbench.cli.loading import loading
 from navbench.cli.output import console, progress_console, quiet_option
 from navbench.cli.running import compute_for, overridden, with_subjects
 from navbench.errors import NavbenchError
-from navbench.files import check_folder
+from navbench.files import check_folder, remove_partial
 from navbench.generators import zoo
 from navbench.library import library
 from navbench.methods import METHODS, admitted
@@ -89,6 +89,7 @@ def discover(
     made.name = subject.alias or made.name
     made.check()
     check_folder(out)
+    remove_partial(out)
     if layers or latents:
         subject = subject.model_copy(update={"layers": layers, "latents": latents})
     names = layers if latents else layers_of(subject, made, library(None))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from navbench.cli.common import example
+from navbench.cli.common import FiniteRange, example
 from navbench.cli.grouping import Family
 from navbench.cli.loading import loading
 from navbench.cli.output import console, folding, json_option, progress_console, quiet_option
@@ -52,8 +52,8 @@ def testbed() -> None:
 @click.option("--images", type=click.IntRange(1), help="Renderings to be seen. Default: the preset's.")
 @click.option("--seed", type=click.IntRange(0), help="Of everything random. Default: 0.")
 @click.option("--batch", type=click.IntRange(2), help="Renderings of a step.")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Of Adam.")
-@click.option("--r1", type=click.FloatRange(0), help="Weight of the gradient penalty.")
+@click.option("--learning-rate", type=FiniteRange(0, min_open=True), help="Of Adam.")
+@click.option("--r1", type=FiniteRange(0), help="Weight of the gradient penalty.")
 @click.option("--out", type=FOLDER, default="runs/testbed", show_default=True, help="Checkpoint, log and samples.")
 @device_option
 @precision_option("bf16")

@@ -68,6 +68,8 @@ def parse_target(text: str) -> Target:
     if match is None:
         raise NavbenchError(f"Cannot calibrate to {text!r}; write 'effect=0.2' or 'wheel radius=+2px'.")
     quantity, amount, unit = match[1], abs(float(match[2])), match[3] or ""
+    if math.isinf(amount):
+        raise NavbenchError(f"Cannot calibrate to {text!r}: the amount is not finite.")
     if amount == 0:
         raise NavbenchError(f"Cannot calibrate to {text!r}: the target is zero, which t = 0 reaches; name a change.")
     if quantity == "effect" and (unit or match[2].startswith("-")):

@@ -123,7 +123,11 @@ class Run:
             report(1, 1)
 
     def _begin(self, fresh: bool) -> None:
-        """Remove an earlier run, if asked to, or go on with it, and say what runs here now."""
+        """Remove an earlier run, if asked to, or go on with it, and say what runs here now.
+
+        What a killed driver left half written is removed, as the lease says that nobody else writes here.
+        """
+        self.place.tidy()
         if fresh:
             _empty(self.place)
         else:

@@ -85,7 +85,7 @@ def test_hidden_files_thumbnails_and_copies_of_systems_are_skipped_and_counted(s
 
 
 def test_a_folder_of_hidden_images_alone_says_that_they_are_skipped(source):
-    with pytest.raises(NavbenchError, match="holds 0 images .* beside 5 hidden ones that are skipped"):
+    with pytest.raises(NavbenchError, match=r"holds 0 images .* beside 5 hidden ones that are skipped"):
         opened(source({name: png(pixels(7)) for name in LITTER}))
 
 
