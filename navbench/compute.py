@@ -31,6 +31,8 @@ class _Notes(threading.local):
 class Compute:
     """Device, precision and batch size of a computation; results depend on none but the precision.
 
+    Device 'auto' is the first of `best_device` on this machine.
+
     Attributes:
         batch: images per forward pass; halved, for good, whenever memory runs out.
     """
@@ -38,8 +40,9 @@ class Compute:
     def __init__(self, device: str = "cpu", precision: Precision = "float32", batch: int = 32) -> None:
         if batch < 1:
             raise NavbenchError(f"The batch size is {batch}; it must be at least 1.")
-        if not re.fullmatch(r"cpu|cuda(:[1-9]?\d)?", device):
-            raise NavbenchError(f"Unknown device {device!r}; use 'cpu', 'cuda' or 'cuda:N'.")
+        device = best_device() if device == AUTO else device
+        if not re.fullmatch(r"cpu|mps|cuda(:[1-9]?\d)?", device):
+            raise NavbenchError(f"Unknown device {device!r}; use 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.")
         self.device = torch.device(device)
         if precision not in get_args(Precision):
             raise NavbenchError(f"Unknown precision {precision!r}; use {' or '.join(map(repr, get_args(Precision)))}.")
@@ -47,6 +50,10 @@ class Compute:
             raise NavbenchError(f"Device {device!r} was asked for, but torch sees no CUDA device; use --device cpu.")
         if self.device.type == "cuda" and (self.device.index or 0) >= torch.cuda.device_count():
             raise NavbenchError(f"Device {device!r} does not exist; torch sees {torch.cuda.device_count()} of them.")
+        if self.device.type == "mps" and not torch.backends.mps.is_available():
+            raise NavbenchError("Device 'mps' was asked for, but torch sees no Apple GPU; use --device cpu.")
+        if self.device.type == "mps" and precision == "bf16":
+            raise NavbenchError("bf16 is not offered on 'mps'; say --precision float32, or use another device.")
         if self.device.type == "cuda":  # float32 is float32, and two runs give the same tables
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.deterministic = True
@@ -60,6 +67,11 @@ class Compute:
     def cache_key(self) -> str:
         """What results depend on: the precision."""
         return self.precision
+
+    @property
+    def exact(self) -> torch.device:
+        """Where float64 and eigenproblems are computed: on the device, or beside MPS, which has neither, on the CPU."""
+        return torch.device("cpu") if _is_mps(self.device) else self.device
 
     def at(self, precision: Precision) -> "Compute":
         """The same device and batch size at another precision."""
@@ -126,6 +138,31 @@ class Compute:
             yield result
 
 
+AUTO = "auto"
+"""The device that is the best there is."""
+
+
+def best_device() -> str:
+    """The first of 'cuda', 'mps' and 'cpu' that torch sees."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def exact(tensor: Tensor) -> Tensor:
+    """The tensor where float64 and eigenproblems can be computed: on the CPU if it is on MPS, which has neither."""
+    return tensor.cpu() if _is_mps(tensor.device) else tensor
+
+
+def doubled(tensor: Tensor) -> Tensor:
+    """The tensor at float64, where that can be computed (see `exact`)."""
+    return exact(tensor).double()
+
+
+def _is_mps(device: torch.device) -> bool:
+    return device.type == "mps"
+
+
 def batches(count: int, size: int) -> list[range]:
     """Consecutive ranges of at most `size` that make up `count`."""
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
@@ -146,7 +183,8 @@ def keep_freed_memory() -> None:
 
 def out_of_memory(error: RuntimeError) -> bool:
     """Whether a device's or the CPU's allocator had no more memory to give."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    told = ("can't allocate memory", "MPS backend out of memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in told)
 
 
 def finite_images(images: Tensor, what: str) -> Tensor:

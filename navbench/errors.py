@@ -7,7 +7,7 @@ from PIL import UnidentifiedImageError
 
 from navbench.texts import LONGEST_MESSAGE, shown
 
-NEAR = 0.6
+NEAR = 0.5
 """How alike two words are, as difflib has it, one of which may be meant by the other."""
 _MOST_LISTED = 10
 _CATALOGUES = {"direction": "navbench directions list", "generator": "navbench generators list"}

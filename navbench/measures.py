@@ -129,14 +129,14 @@ def _reference(
     if is_statistics(source):
         statistics = read_statistics(source)
         statistics.check(extractor.dimensions, extractor.name)
-        return prepare(statistics, MOST, compute.device)
+        return prepare(statistics, MOST, compute.exact)
     if source == "unshifted":
         found = fid_curve.unshifted_features(generator, Role.REFERENCE, range(count), seed, extractor, compute)
     else:
         images = open_reference(source, generator.size, count, *made_fit)
         images.check()
         found = real_features(images, range(len(images)), extractor, compute)
-    return fid_curve.ReferenceStatistics.of(Parts.of(found.features), MOST, compute.device)
+    return fid_curve.ReferenceStatistics.of(Parts.of(found.features), MOST, compute.exact)
 
 
 def _who(direction: Direction) -> dict[str, Any]:

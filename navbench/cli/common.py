@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from navbench.generators.base import Generator
     from navbench.generators.options import Options
 
+_DEVICES = "'auto', 'cpu', 'cuda', 'mps', or several: 'cuda:0,cuda:1'."
 _RAY = "Compute by Ray: 'auto', HOST:6379, or without an address a cluster of this machine alone. Needs navbench[ray]."
 
 
@@ -38,6 +39,30 @@ class _PlaceType(click.ParamType):
 
 
 PLACE = _PlaceType()
+
+
+class _DeviceType(click.ParamType):
+    """A device, or several with commas between them; 'auto' is the best there is, and which that is is said."""
+
+    name = "DEVICE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """See `compute.best_device`."""
+        if value != "auto":
+            return str(value)
+        with loading():
+            from navbench.compute import best_device
+
+        device = best_device()
+        click.echo(f"Device: {device}, chosen by --device auto.", err=True)
+        return device
+
+
+DEVICE = _DeviceType()
+device_option = click.option(
+    "--device", type=DEVICE, default="cpu", show_default=True, help="'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'."
+)
+"""Adds the option of a command that computes in one process."""
 
 
 class FiniteRange(click.FloatRange):
@@ -109,7 +134,7 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str | None
 def computing(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where and how to compute; the command gets who computes as one `staff: Staff`."""
     options = (
-        click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda', or several: 'cuda:0,cuda:1'."),
+        click.option("--device", type=DEVICE, default="cpu", show_default=True, help=_DEVICES),
         click.option("--workers", type=click.IntRange(1), help="Processes. Default: one per device."),
         click.option("--ray", "address", metavar="[ADDRESS]", is_flag=False, flag_value="local", help=_RAY),
         click.option("--precision", type=click.Choice(PRECISIONS), help="Default: what the suite says."),

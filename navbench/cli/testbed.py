@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from navbench.cli.common import FiniteRange, example
+from navbench.cli.common import FiniteRange, device_option, example
 from navbench.cli.grouping import Family
 from navbench.cli.loading import loading
 from navbench.cli.output import console, folding, json_option, progress_console, quiet_option
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
-device_option = click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda' or 'cuda:N'.")
 force_option = click.option("--force", is_flag=True, help="Replace files that are there already.")
 
 

@@ -192,7 +192,7 @@ def _by_attribute_rehearsed(
 def _range(ends: list[float], changes: list[Tensor], slopes: list[float], limits: list[float]) -> Range:
     """From both ends and what each code reached there, (n,) each."""
     t, slope, limit = (torch.tensor(pair, dtype=torch.float64) for pair in (ends, slopes, limits))
-    return Range(t, torch.stack([each.double().cpu() for each in changes]), slope, limit)
+    return Range(t, torch.stack([each.cpu().double() for each in changes]), slope, limit)
 
 
 class _ChangeMeter:
@@ -244,7 +244,7 @@ class _ChangeMeter:
 
         def work(chunk: Sequence[int]) -> Tensor:
             codes = codes_for(self.edit.space.generator, Role.CALIBRATION, chunk, self.seed)
-            return self.scorer(self.edit.prepare(codes)(t))[:, self.index].double().cpu()
+            return self.scorer(self.edit.prepare(codes)(t))[:, self.index].cpu().double()
 
         return torch.cat(list(self.edit.compute.over(self.indices, work)))
 

@@ -87,7 +87,7 @@ class StatisticsFile:
 @pure()
 def statistics_of_file(file: StatisticsFile, pairwise_samples: int, compute: Compute) -> ReferenceStatistics:
     """What distances are measured against, from a file of statistics."""
-    return prepare(read_statistics(file.source), pairwise_samples, compute.device).to("cpu")
+    return prepare(read_statistics(file.source), pairwise_samples, compute.exact).to("cpu")
 
 
 @rehearses(statistics_of_file)

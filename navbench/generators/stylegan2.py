@@ -346,4 +346,4 @@ def _drawn(pairs: tuple[tuple[int, int], ...], sides: tuple[int, ...], device: t
         for place, side in enumerate(sides)
     ]
     maps = torch.cat(parts, dim=1)
-    return maps if device.type == "cpu" else maps.pin_memory().to(device, non_blocking=True)
+    return maps.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else maps.to(device)

@@ -112,7 +112,7 @@ def environment(compute: Compute) -> dict[str, Any]:
     return {
         "navbench": versions["navbench"],
         "started": now(),
-        "device": torch.cuda.get_device_name(compute.device) if cuda else "cpu",
+        "device": torch.cuda.get_device_name(compute.device) if cuda else compute.device.type,
         "processor": f"{_processor()}, {torch.get_num_threads()} threads",
         "precision": compute.precision,
         "versions": versions,
