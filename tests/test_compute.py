@@ -97,8 +97,8 @@ def test_a_cuda_device_that_does_not_exist_is_refused(monkeypatch):
         Compute("cuda:2")
 
 
-@pytest.mark.parametrize("device", ["gpu", "", "cuda:x", "mps", "meta"])
-def test_a_device_that_is_neither_cpu_nor_cuda_is_refused(device):
+@pytest.mark.parametrize("device", ["gpu", "", "cuda:x", "mps:1", "meta"])
+def test_a_device_that_is_none_of_the_known_is_refused(device):
     with pytest.raises(NavbenchError, match="'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'"):
         Compute(device)
 
