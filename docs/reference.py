@@ -64,7 +64,7 @@ def _command(command: click.Command, name: str, depth: int = 2) -> Iterator[str]
         for inner in sorted(command.commands):
             yield from _command(command.commands[inner], f"{name} {inner}", depth + 1)
         return
-    context = click.Context(command, info_name=name)
+    context = click.Context(command, info_name=name, **main.context_settings)
     usage = " ".join([name, *command.collect_usage_pieces(context)])
     example = re.sub(r"(?s).*Example:\s*", "", command.epilog or "").strip()
     yield "\n".join(["```text", usage, "```"])
@@ -78,7 +78,7 @@ def _flowing(text: str) -> str:
 
 
 def _options(command: click.Command, name: str) -> str:
-    context = click.Context(command, info_name=name)
+    context = click.Context(command, info_name=name, **main.context_settings)
     options = (each for each in command.get_params(context) if isinstance(each, click.Option))
     records = (option.get_help_record(context) for option in options)
     rows = [f"| `{_cell(record[0])}` | {_cell(record[1])} |" for record in records if record is not None]

@@ -15,11 +15,14 @@ from typing import Literal, TypeVar, get_args
 import torch
 from torch import Tensor, nn
 
+from navbench import memory
 from navbench.errors import Failure, NavbenchError, NavbenchWarning
 
 Precision = Literal["float32", "bf16"]
 Module = TypeVar("Module", bound=nn.Module)
 Result = TypeVar("Result")
+_NUMBERS_PER_PIXEL = 1000
+"""Of an image, what a pass holds of it at once, at most: StyleGAN2's maps make 600, at 64x64 as at 1024x1024."""
 
 
 class _Notes(threading.local):
@@ -35,9 +38,13 @@ class Compute:
 
     Attributes:
         batch: images per forward pass; halved, for good, whenever memory runs out.
+        sharing: how many processes share the device's memory.
+        watched: whether memory may not hold a batch, so that the first image of each kind of work is measured.
     """
 
-    def __init__(self, device: str = "cpu", precision: Precision = "float32", batch: int = 32) -> None:
+    def __init__(
+        self, device: str = "cpu", precision: Precision = "float32", batch: int = 32, sharing: int = 1
+    ) -> None:
         if batch < 1:
             raise NavbenchError(f"The batch size is {batch}; it must be at least 1.")
         device = best_device() if device == AUTO else device
@@ -61,6 +68,9 @@ class Compute:
             keep_freed_memory()
         self.precision = precision
         self.batch = batch
+        self.sharing = sharing
+        self.watched = False
+        self._fitting: dict[str, int] = {}
         self._notes = _Notes()
 
     @property
@@ -75,11 +85,21 @@ class Compute:
 
     def at(self, precision: Precision) -> "Compute":
         """The same device and batch size at another precision."""
-        return Compute(str(self.device), precision, self.batch)
+        return self._as_watched(Compute(str(self.device), precision, self.batch, self.sharing))
 
     def on(self, device: str) -> "Compute":
         """The same precision and batch size on another device."""
-        return Compute(device, self.precision, self.batch)
+        return self._as_watched(Compute(device, self.precision, self.batch, self.sharing))
+
+    def _as_watched(self, other: "Compute") -> "Compute":
+        other.watched = self.watched
+        return other
+
+    def watch(self, size: tuple[int, int]) -> None:
+        """Watch the memory from now on if it may not hold a batch of images of that height and width."""
+        height, width = size
+        needed = self.batch * _NUMBERS_PER_PIXEL * 4 * height * width
+        self.watched = self.watched or needed > memory.room(self.device, self.sharing)
 
     def __repr__(self) -> str:
         return f"Compute({str(self.device)!r}, {self.precision!r}, batch={self.batch})"
@@ -118,14 +138,19 @@ class Compute:
             _read(notes or ())
 
     def over(self, indices: Sequence[int], work: Callable[[Sequence[int]], Result]) -> Iterator[Result]:
-        """Yield `work(chunk)` for consecutive chunks of at most `batch` indices, halving when memory runs out."""
-        start = 0
+        """Yield `work(chunk)` for consecutive chunks of at most `batch` indices, halving when memory runs out.
+
+        Where memory is `watched`, the first chunk of each work is one image, whose bytes say how many fit.
+        """
+        start, name = 0, getattr(work, "__qualname__", type(work).__qualname__)
         while start < len(indices):
-            chunk = indices[start : start + self.batch]
+            is_known = not self.watched or name in self._fitting
+            size = self._fitting.get(name, self.batch) if is_known else 1
+            chunk = indices[start : start + min(size, self.batch)]
             try:
                 with self._finite_images_noted():
-                    result = work(chunk)
-            except RuntimeError as error:
+                    result = work(chunk) if is_known else self._measured(name, work, chunk)
+            except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
                 if len(chunk) == 1:
@@ -136,6 +161,13 @@ class Compute:
                 continue
             start += len(chunk)
             yield result
+
+    def _measured(self, name: str, work: Callable[[Sequence[int]], Result], chunk: Sequence[int]) -> Result:
+        """The work of one image, whose bytes say how many images at a time there is room for in such work."""
+        with memory.Allocations() as made:
+            result = work(chunk)
+        self._fitting[name] = max(1, int(memory.room(self.device, self.sharing) / (memory.SCRATCH * made.peak)))
+        return result
 
 
 AUTO = "auto"
@@ -181,10 +213,11 @@ def keep_freed_memory() -> None:
             libc.mallopt(option, value)
 
 
-def out_of_memory(error: RuntimeError) -> bool:
+def out_of_memory(error: BaseException) -> bool:
     """Whether a device's or the CPU's allocator had no more memory to give."""
-    told = ("can't allocate memory", "MPS backend out of memory")
-    return isinstance(error, torch.OutOfMemoryError) or any(each in str(error) for each in told)
+    said = ("can't allocate memory", "bad_alloc", "MPS backend out of memory")
+    is_known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return is_known or (isinstance(error, RuntimeError) and any(each in str(error) for each in said))
 
 
 def finite_images(images: Tensor, what: str) -> Tensor:

@@ -289,6 +289,8 @@ def _basis(file: SetFile, space: Space, tensors: dict[str, Tensor]) -> Basis:
         tensors = _tensors(holder)
     if "basis" not in tensors:
         raise NavbenchError(f"{holder}: the tensor 'basis' is missing; write the set again.")
+    if not torch.isfinite(tensors["basis"]).all():
+        raise NavbenchError(f"{holder}: its basis holds NaN or infinite numbers; write the set again.")
     if name != "stored" and tensor_hash(tensors["basis"]) != file.header["basis_sha256"]:
         raise NavbenchError(f"{holder} holds another basis than {file.path} was found on; find the latter anew.")
     return DenseBasis(tensors["basis"])

@@ -26,6 +26,7 @@ from navbench.discovery.settings import DiscoverySettings
 from navbench.errors import NavbenchError, unknown
 from navbench.experiments import strips
 from navbench.experiments.edit import Edit
+from navbench.experiments.guards import check_generator
 from navbench.experiments.pictures import FRAME_MS, QUALITY, frames, sheet
 from navbench.generators import zoo
 from navbench.generators.base import Codes, Generator
@@ -62,8 +63,9 @@ class Loaded(Edit):
 
 
 def load_generator(
-    name: str, *, device: str = "cpu", precision: Precision = "float32", options: Options | None = None
-) -> Generator:
+    name: str, *, device: str = "cpu", precision: Precision = "float32", options: Options | None = None,
+    allow_stochastic: bool = False,
+) -> Generator:  # fmt: skip
     """The generator of that name, frozen.
 
     Args:
@@ -71,14 +73,18 @@ def load_generator(
         device: 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
         precision: 'float32' or 'bf16'.
         options: how a generator from a checkpoint runs, such as its truncation.
+        allow_stochastic: load also one that gives other images of the same codes.
 
     Raises:
-        NavbenchError: there is none of that name, or its file cannot be read.
+        NavbenchError: there is none of that name, its file cannot be read, or it is not a function of its codes.
 
     >>> nb.load_generator("faces").size
     (64, 64)
     """
-    return zoo.create(name, Compute(device, precision), options or Options())
+    compute = Compute(device, precision)
+    generator = zoo.create(name, compute, options or Options())
+    check_generator(generator, compute, allow_stochastic=allow_stochastic)
+    return generator
 
 
 def direction_names(generator: str | None = None, folder: str | Path | None = None) -> list[str]:
@@ -99,6 +105,7 @@ def load_direction(
     device: str = "cpu",
     precision: Precision = "float32",
     batch: int = 32,
+    allow_stochastic: bool = False,
 ) -> Loaded:
     """A direction on its generator, by its full name, a unique part of it, or its label.
 
@@ -109,9 +116,11 @@ def load_direction(
         device: where it is computed; a generator that is given stays where it is.
         precision: 'float32' or 'bf16'.
         batch: images per forward pass; moves results by rounding alone.
+        allow_stochastic: take also a generator that gives other images of the same codes.
 
     Raises:
-        NavbenchError: there is no such direction, or more than one, or the generator has other weights.
+        NavbenchError: there is no such direction, or more than one, or the generator has other weights or is not a
+            function of its codes.
 
     >>> nb.load_direction("faces/svd/main.6/0")
     Edit(faces/svd/main.6/0, parameter main.6, t from -7.6 to 6.61)
@@ -119,6 +128,8 @@ def load_direction(
     file, index = library(folder).find(name)
     compute = Compute(str(generator.device) if isinstance(generator, Generator) else device, precision, batch)
     opened = _generator_of(file, generator, compute)
+    if opened is not generator:
+        check_generator(opened, compute, allow_stochastic=allow_stochastic)
     return Loaded(opened, file.load(opened)[index], compute)
 
 

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save
 
 from navbench.errors import NavbenchError, unknown
 from navbench.files import locked, sha256, write_atomically
-from navbench.texts import leads_outside, legible
+from navbench.texts import leads_outside, legible, shown
 from navbench.words import LATENTS
 
 if TYPE_CHECKING:
@@ -31,6 +31,16 @@ _LONGEST_TEXT = 500
 """Characters of a text in a header, such as a label or a path."""
 _MOST_LISTED = 40
 """Names that an error lists."""
+_KINDS: Mapping[str, tuple[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("generator", "weights", "space", "method", "basis", "basis_sha256"), ("a text", (str,))),
+    "layer": ("a text or null", (str, type(None))),
+    "labels": ("a list", (list,)),
+    "seed": ("a whole number", (int,)),
+    **dict.fromkeys(("settings", "provenance"), ("a table", (dict,))),
+}
+"""What each entry of a header is."""
+_FLOATS = ("F16", "F32", "F64")
+"""What safetensors calls the numbers of a set's tensors."""
 
 
 def _shipped() -> Path:
@@ -113,13 +123,8 @@ def open_set(path: Path) -> SetFile:
         with safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {})["navbench"])
             count, _ = file.get_slice("coefficients").get_shape()
-            if len(header["labels"]) != count:
-                raise ValueError("there must be one label per direction")
-            for key in (NOT_INTERPRETABLE, RANGES_BY_HAND):
-                if not all(type(index) is int and 0 <= index < count for index in header.get(key, ())):
-                    raise ValueError(f"{key} must list directions of the set")
-            if any(file.get_slice(key).get_shape() != [count] for key in ("t_min", "t_max")):
-                raise ValueError("t_min and t_max must have one number per direction")
+            _check_tensors(file, count)
+            _check_header(header, count)
             header = legible(header, _LONGEST_TEXT)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise NavbenchError(f"{path} is not a navbench direction set ({error}).") from error
@@ -134,6 +139,38 @@ def open_set(path: Path) -> SetFile:
             f"{path}: its header names {where}, but latent spaces belong to no layer, and others to one."
         )
     return SetFile(path, {"settings": {}, "provenance": {}} | header, count)
+
+
+def _check_tensors(file: safe_open, count: int) -> None:
+    """Refuse what cannot be the tensors of so many directions."""
+    if count < 1:
+        raise ValueError("it holds no direction")
+    for key in file.keys():  # noqa: SIM118 (not a mapping)
+        tensor = file.get_slice(key)
+        if tensor.get_dtype() not in _FLOATS:
+            raise ValueError(f"{shown(key)} is of {tensor.get_dtype()}, not of floating-point numbers")
+        if key.startswith("score.") and tensor.get_shape() != [count]:
+            raise ValueError(f"{shown(key)} must have one number per direction")
+    if any(file.get_slice(key).get_shape() != [count] for key in ("t_min", "t_max")):
+        raise ValueError("t_min and t_max must have one number per direction")
+
+
+def _check_header(header: dict[str, Any], count: int) -> None:
+    """Refuse entries of another kind than they must be; those that are missing are told elsewhere."""
+    if not isinstance(header, dict):
+        raise TypeError("its header is no table")
+    for key, (kind, types) in _KINDS.items():
+        if key in header and type(header[key]) not in types:
+            raise ValueError(f"{key} in its header is {shown(repr(header[key]), 40)}, not {kind}")
+    labels = header["labels"]
+    if len(labels) != count or not all(isinstance(label, str) for label in labels):
+        raise ValueError("labels in its header must be one text per direction")
+    if not 0 <= header.get("seed", 0) < 2**63:
+        raise ValueError("seed in its header must be from 0 to 2**63 - 1")
+    for key in (NOT_INTERPRETABLE, RANGES_BY_HAND):
+        members = header.get(key, [])
+        if type(members) is not list or not all(type(index) is int and 0 <= index < count for index in members):
+            raise ValueError(f"{key} in its header must list directions of the set")
 
 
 def set_path(root: Path, set_id: str) -> Path:

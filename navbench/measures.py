@@ -15,6 +15,7 @@ from navbench.directions import Direction
 from navbench.errors import unknown
 from navbench.experiments import fid_curve, imitation, locality
 from navbench.experiments.edit import Edit
+from navbench.experiments.guards import check_extractor
 from navbench.experiments.reference import is_drawn, open_reference, real_features
 from navbench.experiments.rows import resolution, who
 from navbench.experiments.statistics import is_statistics, prepare, read_statistics
@@ -38,7 +39,7 @@ from navbench.words import CONVERSIONS, DISTANCE, EXTRACTOR, RESAMPLING
 def curve(
     direction: Edit, *, shifts: int = 5, samples: int = 256, effect_samples: int = 64, reference: str = "unshifted",
     resize: str = "", convert: str = "", reference_samples: int = 0, extractor: str = EXTRACTOR,
-    extractor_weights: str = "", distance: str = DISTANCE, seed: int = 0,
+    extractor_weights: str = "", distance: str = DISTANCE, seed: int = 0, allow_stochastic: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
     """Fréchet and kernel distance against the shift; a loaded direction shows the curve that was measured last.
 
@@ -58,6 +59,7 @@ def curve(
         extractor_weights: a file with its weights; '' for the ones it downloads.
         distance: of the effect.
         seed: of the codes.
+        allow_stochastic: take also an extractor that gives other features of the same images.
 
     Returns:
         A row per shift and metric, with the columns of a run's table `curves`, and `place` and `where`, how headings
@@ -74,6 +76,7 @@ def curve(
     """
     check_counts(samples=(samples, 2), effect_samples=(effect_samples, 2), reference_samples=(reference_samples, 0))
     network = create_extractor(extractor, direction.compute.at("float32"), extractor_weights or None)
+    check_extractor(network, allow_stochastic=allow_stochastic)
     perceptual = create_distance(distance, direction.compute)
     measured_from = _reference(direction, reference, (resize, convert), reference_samples or samples, seed, network)
     points = list(_points(direction, shifts, samples, min(effect_samples, samples), seed, network, perceptual))

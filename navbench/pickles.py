@@ -7,7 +7,6 @@ Files of `torch.save` go to `torch.load(weights_only=True)`, once it is known th
 that no size in them exceeds the file's own: its checks are of names only.
 """
 
-import argparse
 import io
 import mmap
 import warnings
@@ -17,23 +16,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from navbench.errors import NavbenchError, reason
-from navbench.unpickler import Buildable, Machine, Named, mapping, not_known, plain_set, refused_call
+from navbench.pickle_names import MOST_DIMENSIONS, PLAIN, SAFE, whole
+from navbench.unpickler import Machine, Named, not_known, refused_call
 
 TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """What files of `torch.save` before version 1.6 begin with."""
 _ZIP = b"PK\x03\x04"
 """What its newer files begin with."""
 _TENSORFLOW = ("dnnlib.tflib", "tfutil")
-_MOST_DIMENSIONS = 8
-_CODES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
-"""numpy's dtypes of numbers."""
+_CHUNK = 1 << 22
+"""Bytes that are read at once to check them."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,8 @@ def read_pickle(path: Path) -> Any:
     """
     with _mapped(path) as data, _told(path):
         source = str(path)
-        return Machine(cast(BinaryIO, data), len(data), lambda *name: _find_nvidia(source, *name), _no_persistent).run()
+        content = cast(BinaryIO, data)
+        return Machine(content, len(data), lambda *name: _find_nvidia(source, content, *name), _no_persistent).run()
 
 
 def read_torch(path: Path) -> Any:
@@ -69,7 +68,7 @@ def read_torch(path: Path) -> Any:
         _check_zip(str(path), file, path.stat().st_size) if zipped else _check_legacy_file(path)
         file.seek(0)
         mapped = zipped and not str(path).endswith(".safetensors")  # an ending that torch takes for another format
-        with torch.serialization.safe_globals(_SAFE):
+        with torch.serialization.safe_globals(SAFE):
             return torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
 
 
@@ -79,7 +78,7 @@ def read_torch_bytes(content: bytes, source: str) -> Any:
     with _told(source):
         (_check_zip if content[:4] == _ZIP else _check_legacy)(source, file, len(content))
         file.seek(0)
-        with torch.serialization.safe_globals(_SAFE):
+        with torch.serialization.safe_globals(SAFE):
             return torch.load(file, map_location="cpu", weights_only=True)
 
 
@@ -153,52 +152,6 @@ def _told(source: Path | str) -> Iterator[None]:
 # --- NVIDIA's names -------------------------------------------------------------------------------------------
 
 
-class _Dtype(Buildable):
-    """A numpy dtype of numbers, 'f8' say, as a file builds it."""
-
-    def __init__(self, code: Any, *_: Any) -> None:
-        if code not in _CODES:
-            raise ValueError(f"a numpy dtype {code!r}")
-        self.code = code
-
-    def build(self, state: Any) -> None:
-        """Take the byte order out of numpy's (version, order, subtype, names, ...)."""
-        if not isinstance(state, tuple) or state[1] not in ("<", ">", "|", "="):
-            raise ValueError("a state of a numpy dtype")
-        self.code = state[1].replace("|", "") + self.code
-
-
-class _Array(Buildable):
-    """A numpy array, made empty and then given its numbers."""
-
-    def __init__(self, *_: Any) -> None:
-        self.numbers = np.empty(0)
-
-    def build(self, state: Any) -> None:
-        """Take numpy's (version, shape, dtype, in Fortran's order, bytes)."""
-        _, shape, dtype, fortran, content = state
-        self.numbers = _numbers(content, dtype, shape, "F" if fortran is True else "C")
-
-
-def _numbers(content: Any, dtype: Any, shape: Any, order: Literal["C", "F"] = "C") -> np.ndarray:
-    if not isinstance(dtype, _Dtype) or not isinstance(content, bytes | bytearray):
-        raise ValueError("numbers of numpy without bytes or a dtype")
-    if not isinstance(shape, tuple) or len(shape) > _MOST_DIMENSIONS or not _whole(shape) or order not in ("C", "F"):
-        raise ValueError("numbers of numpy without a shape")
-    return np.frombuffer(content, np.dtype(dtype.code)).reshape(shape, order=order)
-
-
-def _array(content: Any, dtype: Any, shape: Any, order: Any) -> _Array:
-    """How pickles of protocol 5 hold an array."""
-    array = _Array()
-    array.numbers = _numbers(content, dtype, shape, order)
-    return array
-
-
-def _scalar(dtype: Any, content: Any) -> Any:
-    return _numbers(content, dtype, ()).item()
-
-
 def _persistent_object(meta: Any) -> Record:
     """What NVIDIA's reader would execute; the source of the class is left behind here."""
     if not isinstance(meta, dict) or meta.get("type") != "class":
@@ -207,13 +160,6 @@ def _persistent_object(meta: Any) -> Record:
     if not isinstance(name, str) or not isinstance(state, dict):
         raise ValueError("a persistent object without a name and a state")
     return Record(name, state)
-
-
-def _encoded(text: Any, encoding: Any = "latin1") -> bytes:
-    """How pickles of protocol 2 and below hold bytes."""
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise ValueError("bytes that are no text of them")
-    return text.encode("latin-1")
 
 
 def _storage(source: str, content: Any) -> Tensor:
@@ -238,36 +184,15 @@ def _parameter(data: Any, *_: Any) -> Any:
     return data
 
 
-_PLAIN: Mapping[str, Callable[..., Any]] = {
-    "collections.OrderedDict": mapping,
-    "builtins.set": plain_set,
-    "_codecs.encode": _encoded,
-    "builtins.bytes": lambda: b"",  # how those pickles hold none; a size is no argument
-    "torch._utils._rebuild_parameter": _parameter,
-}
-_NUMPY: Mapping[str, Callable[..., Any]] = {
-    "numpy.dtype": _Dtype,
-    "numpy.ndarray": refused_call,
-    **{
-        f"numpy.{core}.{name}": builder
-        for core in ("core", "_core")
-        for name, builder in (
-            ("multiarray.scalar", _scalar),
-            ("multiarray._reconstruct", _Array),
-            ("numeric._frombuffer", _array),
-        )
-    },
-}
 _NVIDIA: Mapping[str, Callable[..., Any]] = {
-    **_PLAIN,
-    **_NUMPY,
+    **PLAIN,
     "torch_utils.persistence._reconstruct_persistent_obj": _persistent_object,
-    "dnnlib.util.EasyDict": mapping,
+    "torch._utils._rebuild_parameter": _parameter,
     "torch._utils._rebuild_tensor_v2": _tensor,
 }
 
 
-def _find_nvidia(source: str, module: str, name: str) -> Named:
+def _find_nvidia(source: str, stream: BinaryIO, module: str, name: str) -> Named:
     full = _full_name(module, name)
     if module.startswith(_TENSORFLOW):
         raise NavbenchError(
@@ -276,9 +201,21 @@ def _find_nvidia(source: str, module: str, name: str) -> Named:
         )
     if full == "torch.storage._load_from_bytes":  # torch's own loads anything
         return Named(full, lambda content: _storage(source, content))
+    if _is_dtype(module, name):
+        return Named(full, refused_call)
     if full not in _NVIDIA:
-        raise not_known(source, full)
+        raise not_known(source, full, _is_module(stream))
     return Named(full, _NVIDIA[full])
+
+
+def _is_module(stream: BinaryIO) -> bool:
+    """Whether a pickle holds the attributes of a module, as those that are saved whole do."""
+    content: Any = stream.getvalue() if isinstance(stream, io.BytesIO) else stream  # else a mapped file
+    return all(content.find(attribute) >= 0 for attribute in (b"_parameters", b"_buffers", b"_modules"))
+
+
+def _is_dtype(module: str, name: str) -> bool:
+    return module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
 
 
 def _full_name(module: str, name: str) -> str:
@@ -297,16 +234,36 @@ def _check_zip(source: str, file: BinaryIO, size: int) -> None:
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         names = [member.filename for member in members]
+        if any(name.endswith("/constants.pkl") for name in names):
+            raise NavbenchError(
+                f"{source} holds TorchScript, which is a program and is not run; where you trust it, write its weights "
+                "alone, with torch.save(torch.jit.load(FILE).state_dict(), ANOTHER)."
+            )
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise ValueError("it is compressed, which torch.save never does")
         if sum(member.file_size for member in members) > size or len(set(names)) < len(names):
             raise ValueError("it says that it unpacks to more than its own size")
-        if any(name.endswith("/constants.pkl") for name in names):
-            raise NavbenchError(f"{source} holds TorchScript, which is a program; save its state dict instead.")
         pickles = [name for name in names if name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise ValueError("it is a zip, but not one of torch.save")
+        _drop_absent_sums(members)
         _checking(source, io.BytesIO(archive.read(pickles[0])), size).run()
+        _check_sums(archive)
+
+
+def _drop_absent_sums(members: Sequence[zipfile.ZipInfo]) -> None:
+    """Let zipfile check no sum where torch was told to compute none, and wrote 0 (`set_crc32_options`)."""
+    for member in members:
+        if member.CRC == 0:
+            del member.CRC
+
+
+def _check_sums(archive: zipfile.ZipFile) -> None:
+    """Read every member to its end, where zipfile compares its checksum; torch's own reader does not."""
+    for member in archive.infolist():
+        with archive.open(member) as content:
+            while content.read(_CHUNK):
+                pass
 
 
 def _check_legacy_file(path: Path) -> None:
@@ -325,7 +282,7 @@ def _check_legacy(source: str, stream: BinaryIO, size: int) -> None:
 
 def _checking(source: str, stream: BinaryIO, size: int) -> Machine:
     """A machine that builds no tensor, but looks at the size of each."""
-    return Machine(stream, size, lambda *name: _find_torch(source, *name), lambda key: _Extent.of(key, size))
+    return Machine(stream, size, lambda *name: _find_torch(source, stream, *name), lambda key: _Extent.of(key, size))
 
 
 @dataclass(frozen=True)
@@ -352,21 +309,16 @@ def _check_extent(count: int, offset: Any, size: Any, stride: Any) -> None:
     """Refuse a tensor that is not inside its storage of `count` numbers, or repeats them."""
     if not isinstance(size, tuple) or not isinstance(stride, tuple) or len(size) != len(stride):
         raise ValueError("a tensor without a shape")
-    if len(size) > _MOST_DIMENSIONS or not _whole((offset, *size, *stride)):
+    if len(size) > MOST_DIMENSIONS or not whole((offset, *size, *stride)):
         raise ValueError("a tensor of an impossible shape")
     last = offset + sum((extent - 1) * step for extent, step in zip(size, stride, strict=True))
     if prod(size) > count or (prod(size) and last >= count):
         raise ValueError("a tensor is larger than what is stored of it")
 
 
-def _whole(numbers: Sequence[Any]) -> bool:
-    return all(isinstance(number, int) and number >= 0 for number in numbers)
-
-
 _TORCH: Mapping[str, Callable[..., Any]] = {
-    **_PLAIN,
-    **_NUMPY,
-    "argparse.Namespace": mapping,
+    **PLAIN,
+    "torch._utils._rebuild_parameter": _parameter,
     "torch.Size": tuple,
     "torch._utils._rebuild_tensor": _extent_tensor,
     "torch._utils._rebuild_tensor_v2": _extent_tensor,
@@ -374,20 +326,11 @@ _TORCH: Mapping[str, Callable[..., Any]] = {
 }
 
 
-_RECONSTRUCT = np.empty(0).__reduce__()[0]
-_SAFE: list[Any] = [
-    argparse.Namespace,  # the settings of a training of rosinality's
-    *((_RECONSTRUCT, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),  # numpy 1 and 2
-    *(np.ndarray, np.dtype, *{type(np.dtype(code)) for code in _CODES}),
-]
-"""What torch's own reader is allowed beyond its own list; by then, the same names have been looked at here."""
-
-
-def _find_torch(source: str, module: str, name: str) -> Named:
+def _find_torch(source: str, stream: BinaryIO, module: str, name: str) -> Named:
     full = _full_name(module, name)
     is_storage = module in ("torch", "torch.cuda", "torch.storage") and name.endswith("Storage")
-    if is_storage or (module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)):
+    if is_storage or _is_dtype(module, name):
         return Named(full, refused_call)
     if full not in _TORCH:
-        raise not_known(source, full)
+        raise not_known(source, full, _is_module(stream))
     return Named(full, _TORCH[full])

@@ -9,7 +9,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from navbench.errors import NavbenchError, reason, unknown
+from navbench.errors import NavbenchError, unknown
+from navbench.user_code import running
 
 
 def known(group: str) -> dict[str, EntryPoint]:
@@ -24,17 +25,37 @@ def find(group: str, kind: str, name: str) -> Callable[..., Any]:
         group: of the entry points.
         kind: what it makes, for errors: 'generator', 'attribute scorer', 'reference'.
         name: as the user gave it.
+
+    Raises:
+        NavbenchError: there is none of that name, or what is imported for it raises an error.
     """
-    if ":" not in name:
-        points = known(group)
-        if name not in points:
-            raise unknown(kind, name, points)
+    if ":" in name:
+        return _imported(kind, name)
+    points = known(group)
+    if name not in points:
+        raise unknown(kind, name, points)
+    with running(f"{kind.capitalize()} {name!r}: {points[name].value}"):
         try:
             return points[name].load()
         except (ImportError, AttributeError) as error:
             raise NavbenchError(
                 f"{kind.capitalize()} {name!r}: {points[name].value} cannot be loaded ({error})."
             ) from error
+
+
+def make(group: str, kind: str, name: str) -> Any:
+    """What the callable of that name returns; see `find`.
+
+    Raises:
+        NavbenchError: it raised an error.
+    """
+    maker = find(group, kind, name)
+    with running(f"{kind.capitalize()} {name!r}"):
+        return maker()
+
+
+def _imported(kind: str, name: str) -> Callable[..., Any]:
+    """The callable of 'package.module:callable'."""
     module, _, attribute = name.partition(":")
     here = str(Path.cwd())  # a console script's path lacks it
     sys.path.insert(0, here)
@@ -44,13 +65,13 @@ def find(group: str, kind: str, name: str) -> Callable[..., Any]:
                 f"{kind.capitalize()} {name!r}: {module!r} is a module of Python itself, which holds no {kind}; name "
                 "one of yours, as 'package.module:callable'."
             )
-        found = getattr(importlib.import_module(module), attribute, None)
-    except NavbenchError:
-        raise
-    except (Exception, SystemExit) as error:  # a module may do anything while it is imported, such as end the process
-        raise NavbenchError(
-            f"{kind.capitalize()} {name!r}: module {module!r} cannot be imported ({_reason(error)})."
-        ) from error
+        with running(f"{kind.capitalize()} {name!r}: module {module!r}"):
+            try:
+                found = getattr(importlib.import_module(module), attribute, None)
+            except (ImportError, ValueError) as error:
+                raise NavbenchError(
+                    f"{kind.capitalize()} {name!r}: module {module!r} cannot be imported ({error})."
+                ) from error
     finally:
         sys.path.remove(here)
     if found is None:
@@ -69,7 +90,3 @@ def _is_of_python(module: str) -> bool:
     found = importlib.util.find_spec(module)
     where = Path(found.origin) if found is not None and found.origin else Path("none")
     return not where.exists() or where.is_relative_to(sysconfig.get_path("stdlib"))
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) if isinstance(error, ImportError | ValueError) else f"{type(error).__name__}: {reason(error)}"

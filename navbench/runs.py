@@ -126,7 +126,7 @@ def run(
     chosen, place = suites.read(suite).with_values(**values), place_at(out)
     check_folder(place, chosen, fresh=fresh)
     computing = staff(device, workers, ray)
-    compute = Compute(computing.devices[0], chosen.precision, chosen.batch)
+    compute = Compute(computing.devices[0], chosen.precision, chosen.batch, computing.sharing)
     Execution(place, chosen, compute, library(folder), Console(soft_wrap=True), computing).execute(fresh=fresh)
     publish(place)
     return Run(place)

@@ -11,6 +11,9 @@ SPEED: dict[str, Any] = {"changes": "speed"}
 MOST = 2**63
 """What a whole number is below; TOML guarantees no larger ones."""
 
+PERMISSION: dict[str, Any] = {"changes": "nothing"}
+"""Marks a field likewise that allows what is refused without it, and changes nothing else."""
+
 
 class Settings(BaseModel):
     """Validated, immutable, without unknown keys, and with numbers and flags as they were written."""
@@ -29,15 +32,15 @@ class Settings(BaseModel):
         return value
 
     def content(self) -> dict[str, Any]:
-        """All that results depend on, as JSON: everything but the fields that are marked as `SPEED`."""
-        kept = {name for name, field in type(self).model_fields.items() if not _is_speed(field)}
+        """All that results depend on, as JSON: everything but the fields that are marked as no part of that."""
+        kept = {name for name, field in type(self).model_fields.items() if not _changes_no_result(field)}
         values = self.model_dump(mode="json", include=kept)
         parts = {name: part.content() for name in kept if isinstance(part := getattr(self, name), Settings)}
         return values | parts
 
 
-def _is_speed(field: FieldInfo) -> bool:
-    return field.json_schema_extra == SPEED
+def _changes_no_result(field: FieldInfo) -> bool:
+    return field.json_schema_extra in (SPEED, PERMISSION)
 
 
 def _leaves(annotation: Any) -> set[Any]:

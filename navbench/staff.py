@@ -36,6 +36,11 @@ class Staff:
             return len(self.devices) if len(self.devices) > 1 else 0
         return self.workers
 
+    @property
+    def sharing(self) -> int:
+        """How many processes share the memory of one device, the driver aside."""
+        return max(1, self.count // len(self.devices))
+
     def check(self) -> None:
         """Refuse more workers than this machine has cores for, devices shared unevenly, and what is no Ray cluster."""
         if self.workers is not None and self.workers < 1:

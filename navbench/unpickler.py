@@ -217,9 +217,15 @@ _OPERATIONS: Mapping[str, Callable[[Machine, Any], object]] = {
 }
 
 
-def not_known(source: str, name: str) -> NavbenchError:
-    """The refusal of a name in a pickle, 'module.name'."""
+def not_known(source: str, name: str, is_module: bool = False) -> NavbenchError:
+    """The refusal of a name, 'module.name', in a pickle, which may be that of a whole module."""
+    advice = "save its weights alone, as a state dict of tensors."
+    if is_module:
+        advice = (
+            "it is a whole module with its class, so where you have and trust its code, load it there and write its "
+            "weights alone, with torch.save(module.state_dict(), FILE)."
+        )
     return NavbenchError(
         f"{source} wants to use {name}, which is no tensor and no plain container, so it is refused and "
-        "nothing of it was run; save its weights alone, as a state dict of tensors."
+        f"nothing of it was run; {advice}"
     )

@@ -73,9 +73,9 @@ def test_arguments_are_echoed_on_one_line_without_control_characters(arguments):
         ("numpy:pi", "is a float; it must be a callable"),
         ("numpy:", "module 'numpy' has no ''"),
         (":make", "module '' cannot be imported"),
-        (".a:make", "module '.a' cannot be imported (TypeError"),
-        ("leaves_at_once:make", "module 'leaves_at_once' cannot be imported (SystemExit: 3)"),
-        ("is_wrong:make", "module 'is_wrong' cannot be imported (SyntaxError"),
+        (".a:make", "module '.a' failed: TypeError"),
+        ("leaves_at_once:make", "module 'leaves_at_once' tried to end the program (sys.exit(3))"),
+        ("is_wrong:make", "module 'is_wrong' failed: SyntaxError"),
         ("code:make", "module 'code' has no 'make'"),
     ],
 )

@@ -10,8 +10,9 @@ import navbench
 ROOT = Path(navbench.__file__).parent
 FLOORS = (
     (
-        *("words", "texts", "errors", "files", "places", "buckets", "tensor_files", "fingerprints", "seeds", "compute"),
-        *("progress", "once", "staff", "unpickler", "pickles", "arrays"),
+        *("words", "texts", "errors", "files", "places", "buckets", "tensor_files", "fingerprints", "seeds"),
+        *("memory", "compute", "progress", "once", "staff", "unpickler", "pickle_names", "pickles", "arrays"),
+        "user_code",
     ),
     ("weights", "settings", "plugins", "methods"),
     ("metrics",),

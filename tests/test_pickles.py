@@ -10,8 +10,9 @@ import subprocess
 import sys
 import zipfile
 from collections import OrderedDict
+from fractions import Fraction
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 import numpy as np
 import published
@@ -70,7 +71,7 @@ def marker(folder):
         "open": Calls(builtins.open, str(path), "w"),
         "torch.serialization.load": Calls(torch.load, str(path)),
         "functools.partial": Calls(partial, os.system, "true"),
-        "pathlib.": Path(path),
+        "fractions.": Fraction(1, 2),
         "numpy.load": Calls(np.load, str(path)),
         "pickle.loads": Calls(pickle.loads, pickle.dumps(Calls(os.system, f"touch {path}"))),
     }
@@ -141,6 +142,27 @@ def test_the_settings_of_a_training_are_read_beside_its_tensors(tmp_path):
         assert found["args"] == content["args"]
         assert found["steps"] == [1, 2.5]
         assert torch.equal(found["g"]["a"], content["g"]["a"])
+
+
+@pytest.mark.parametrize("sums", [True, False])
+def test_files_are_read_whether_torch_computed_their_checksums_or_not(tmp_path, sums):
+    known = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(sums)
+    try:
+        torch.save({"a": noise(0, 50)}, tmp_path / "a.pt")
+    finally:
+        torch.serialization.set_crc32_options(known)
+    assert torch.equal(read_torch(tmp_path / "a.pt")["a"], noise(0, 50))
+
+
+def test_a_number_that_changed_on_its_way_is_found_by_the_members_checksum(tmp_path):
+    path = tmp_path / "a.pt"
+    torch.save({"a": noise(0, 50), "b": noise(1, 5000)}, path)
+    content = bytearray(path.read_bytes())
+    place = content.index(noise(1, 5000).numpy().tobytes()) + 8000
+    content[place] ^= 1
+    path.write_bytes(content)
+    assert "is damaged or no checkpoint (Bad CRC-32 for file 'a/data/1'); fetch it again" in refusal(path, read_torch)
 
 
 # --- what is refused, and does not run
@@ -437,3 +459,34 @@ def test_a_network_that_is_in_itself_is_refused():
 def test_a_record_that_is_no_module_is_refused(state):
     with pytest.raises(NavbenchError, match=r"^it: "):
         flattened(Record("Generator", state), "it")
+
+
+TEXT = (3, "<", None, None, None, 12, 4, 8)
+SCALAR = np.float64(0).__reduce__()[0]
+
+
+@pytest.mark.parametrize("read", [read_pickle, read_torch])
+@pytest.mark.parametrize(
+    "made",
+    [
+        Calls(int, "9" * 5000),
+        Calls(np.float32, 3),
+        Calls(torch.device, b"cuda"),
+        Calls(PosixPath, 3),
+        Calls(np.dtype, "O8"),
+        Calls(np.dtype, "U99999"),
+        Builds((*TEXT[:5], 2**30, 4, 8), np.dtype, "U3"),
+        Builds((*TEXT[:2], (np.dtype("f8"), (2**20,)), None, None, 12, 4, 8), np.dtype, "U3"),
+        Builds((3, "<", None, ("a",), {"a": 1}, 8, 8, 0), np.dtype, "f8"),
+        Calls(SCALAR, Builds(TEXT, np.dtype, "U3"), b"abc"),
+        Calls(SCALAR, np.dtype("f8"), b"\x00"),
+    ],
+    ids=range(11),
+)
+def test_settings_that_are_made_into_more_than_data_are_refused(tmp_path, read, made):
+    path = tmp_path / "a.file"
+    if read is read_torch:
+        torch.save({"args": made}, path)
+    else:
+        path.write_bytes(pickle.dumps({"args": made}, 4))
+    assert "damaged" in refusal(path, read)

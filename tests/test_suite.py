@@ -412,12 +412,12 @@ def another(path, value):
 
 
 @pytest.mark.parametrize("path", [path for path, _ in leaves(FULL.model_dump(mode="json"))], ids=".".join)
-def test_the_cache_key_ignores_batch_and_shard_and_changes_with_anything_else(path):
+def test_the_cache_key_ignores_what_changes_no_result_and_changes_with_anything_else(path):
     content = FULL.model_dump(mode="json")
     value = dict(leaves(content))[path]
     other = FULL.with_values(**changed(content, path, another(path, value)))
     assert other != FULL
-    assert (other.cache_key == FULL.cache_key) == (path in {("batch",), ("curves", "shard")})
+    assert (other.cache_key == FULL.cache_key) == (path in {("batch",), ("curves", "shard"), ("allow_stochastic",)})
 
 
 SUBJECT = {

@@ -150,6 +150,12 @@ def computing(command: Callable[..., Any]) -> Callable[..., Any]:
     return functools.reduce(lambda inner, option: option(inner), reversed(options), gathered)
 
 
+def stochastic_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that allows what gives other answers to the same inputs."""
+    text = "Measure also what gives other answers to the same codes or images, and say in the report how noisy it is."
+    return click.option("--allow-stochastic", is_flag=True, default=None, help=text)(command)
+
+
 def calibrate_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the option that solves for the ranges of directions."""
     text = "Solve every range for 'effect=0.2', say, or 'wheel radius=+1px'. Default: what the suite says."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from navbench.cli import completing
-from navbench.cli.common import checkpoint_options, computing, example
+from navbench.cli.common import checkpoint_options, computing, example, stochastic_option
 from navbench.cli.grouping import Command
 from navbench.cli.loading import loading
 from navbench.cli.output import console, progress_console, quiet_option
@@ -64,12 +64,13 @@ if TYPE_CHECKING:
     help="The folder to write to.",
 )
 @click.option("--force", is_flag=True, help="Replace sets that are there already.")
+@stochastic_option
 @computing
 @quiet_option
 def discover(
     methods: tuple[str, ...], generator: str | None, options: Options, layers: tuple[str, ...],
-    latents: tuple[str, ...], preset: str, seed: int | None, out: Path, force: bool, staff: Staff,
-    precision: str | None, batch: int | None,
+    latents: tuple[str, ...], preset: str, seed: int | None, out: Path, force: bool,
+    allow_stochastic: bool | None, staff: Staff, precision: str | None, batch: int | None,
 ) -> None:  # fmt: skip
     """Find directions and write them, one file per method and layer or latent space.
 
@@ -78,18 +79,21 @@ def discover(
     seed and settings, and refused if not; a learning that was interrupted goes on from its checkpoint.
     """
     with loading():
+        from navbench.experiments.guards import check_generator
         from navbench.runner.discover import discover as discover_sets
         from navbench.runner.executors import discoverer
         from navbench.runner.plan import layers_of
         from navbench.spaces import LatentSpace, ParameterSpace
 
-    chosen = with_subjects(overridden(preset, precision, batch, seed=seed), generator, options)
-    subject, compute = chosen.generators[0], compute_for(chosen, staff.devices[0])
+    values = {"seed": seed, "allow_stochastic": allow_stochastic}
+    chosen = with_subjects(overridden(preset, precision, batch, **values), generator, options)
+    subject, compute = chosen.generators[0], compute_for(chosen, staff)
     made = zoo.create(subject.name, compute, subject.options)
     made.name = subject.alias or made.name
     made.check()
     check_folder(out)
     remove_partial(out)
+    check_generator(made, compute, allow_stochastic=chosen.allow_stochastic)
     if layers or latents:
         subject = subject.model_copy(update={"layers": layers, "latents": latents})
     names = layers if latents else layers_of(subject, made, library(None))

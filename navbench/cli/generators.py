@@ -42,11 +42,11 @@ def list_generators() -> list[dict[str, str]]:
 @click.argument("name", metavar="NAME_OR_FILE", shell_complete=completing.generators)
 @checkpoint_options
 @json_option(
-    "an object with name, description, size, latents, parameters, sha256, and layers, each with the keys index, layer, "
-    "kernel and parameters"
+    "an object with name, description, size, latents, parameters, sha256, details, and layers, each with the keys "
+    "index, layer, kernel and parameters"
 )
 def show_generator(name: str, options: Options) -> dict[str, Any]:
-    """Show what a generator is: its size, its spaces, its layers and their kernels."""
+    """Show what a generator is: its size, its spaces, what was read of its file, its layers and their kernels."""
     made = created(name, options)
     height, width = made.size
     sizes = {kind: "x".join(map(str, made.latent_shape(kind))) for kind in made.latents}
@@ -56,6 +56,8 @@ def show_generator(name: str, options: Options) -> dict[str, Any]:
     console.print(f"{sum(tensor.numel() for tensor in made.parameters()):,} parameters, sha256 {made.fingerprint}")
     if zoo.is_file(name):
         console.print(f"file of {Path(name).stat().st_size:,} bytes, sha256 {sha256(Path(name))}")
+    for detail, words in made.details.items():
+        console.print(f"{detail}: {words}")
     table = folding("index", "layer", "kernel", "parameters")
     for layer in made.layers():
         table.add_row(str(layer.index), layer.name, "x".join(map(str, layer.shape)), f"{layer.shape.numel():,}")
@@ -67,6 +69,7 @@ def show_generator(name: str, options: Options) -> dict[str, Any]:
         "latents": {kind: [*made.latent_shape(kind)] for kind in made.latents},
         "parameters": sum(tensor.numel() for tensor in made.parameters()),
         "sha256": made.fingerprint,
+        "details": made.details,
         "layers": [
             {"index": layer.index, "layer": layer.name, "kernel": [*layer.shape], "parameters": layer.shape.numel()}
             for layer in made.layers()

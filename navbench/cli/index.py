@@ -85,9 +85,11 @@ class Program(Index):
         except KeyboardInterrupt:
             click.echo("Interrupted; the same command (without --fresh) goes on where this one stopped.", err=True)
             sys.exit(130)
-        except Exception as error:
+        except (Exception, SystemExit) as raised:
             from navbench.errors import NavbenchError, reason
+            from navbench.user_code import exit_refused
 
+            error = exit_refused("Something that this command calls", raised)
             if ctx.params.get("debug"):
                 import traceback
 

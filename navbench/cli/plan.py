@@ -70,7 +70,7 @@ def plan(
         from navbench.runner.forecast import forecast
         from navbench.runner.rehearsal import rehearsed
 
-    compute, suites = compute_for(chosen, staff.devices[0]), _races(chosen) if racing else {"": chosen}
+    compute, suites = compute_for(chosen, staff), _races(chosen) if racing else {"": chosen}
     planned = [rehearsed(suite, compute, library(folder), out) for suite in suites.values()]
     expected = dict(zip(suites, forecast(planned, compute, staff.count or 1), strict=True))
     contents = {name: each.content() for name, each in expected.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,7 +88,7 @@ def compare(
     else:
         _show(summary_of(changes, met), met, page)
     if len(met):
-        sys.exit(CHANGED)
+        click.get_current_context().exit(CHANGED)
 
 
 def _show(summary: str, met: pd.DataFrame, page: Path) -> None:

@@ -44,14 +44,19 @@ def with_options(subject: Subject, options: Options) -> dict[str, Any]:
     return content | {"options": content["options"] | options.model_dump(mode="json", exclude_defaults=True)}
 
 
-def compute_for(chosen: Suite, device: str) -> Compute:
+def compute_for(chosen: Suite, staff: Staff) -> Compute:
     """The compute of a suite; at float32, CUDA is kept from rounding to TF32."""
     import torch
 
+    from navbench import memory
     from navbench.compute import Compute
 
+    device = staff.devices[0]
+    if device == "cpu":
+        memory.bound()
+
     torch.backends.cudnn.allow_tf32 = False
-    return Compute(device, chosen.precision, chosen.batch)
+    return Compute(device, chosen.precision, chosen.batch, staff.sharing)
 
 
 def executed(chosen: Suite, out: Place, found: Library, staff: Staff, *, fresh: bool) -> str:
@@ -60,7 +65,7 @@ def executed(chosen: Suite, out: Place, found: Library, staff: Staff, *, fresh: 
         from navbench.report.html import publish
         from navbench.runner.run import Run, check_folder
 
-    compute = compute_for(chosen, staff.devices[0])
+    compute = compute_for(chosen, staff)
     check_folder(out, chosen, fresh=fresh)
     Run(out, chosen, compute, found, progress_console, staff).execute(fresh=fresh)
     with stage(progress_console, "report") as tick:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from navbench.cli import completing
-from navbench.cli.common import PLACE, checkpoint_options, computing, directions_option, fresh_option
+from navbench.cli.common import (
+    PLACE,
+    checkpoint_options,
+    computing,
+    directions_option,
+    fresh_option,
+    stochastic_option,
+)
 from navbench.cli.output import quiet_option
 from navbench.cli.running import overridden, run_suite
 from navbench.library import Library, library
@@ -36,11 +43,13 @@ class Shared:
     staff: Staff
     precision: str | None
     batch: int | None
+    allow_stochastic: bool | None
     calibrate: str | None = None
 
     def suite(self) -> Suite:
         """The preset, with the values that were given in place of its own."""
-        return overridden(self.preset, self.precision, self.batch, calibrate=self.calibrate)
+        values = {"calibrate": self.calibrate, "allow_stochastic": self.allow_stochastic}
+        return overridden(self.preset, self.precision, self.batch, **values)
 
     def run(self, chosen: Suite, name: str, sets: Library | None = None) -> Place:
         """Run a suite in the folder that was named, or in one of that name under `runs`; the folder."""
@@ -63,6 +72,7 @@ def run_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--out", type=PLACE, help="The run folder, or s3://BUCKET/PREFIX. Default: one under runs."),
         fresh_option,
+        stochastic_option,
         directions_option,
         computing,
     )

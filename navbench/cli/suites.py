@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from navbench.cli import completing
-from navbench.cli.common import calibrate_option, checkpoint_options, computing, directions_option
+from navbench.cli.common import calibrate_option, checkpoint_options, computing, directions_option, stochastic_option
 from navbench.cli.output import quiet_option
 from navbench.cli.running import overridden, with_subjects
 from navbench.words import CONVERSIONS, RESAMPLING
@@ -36,6 +36,7 @@ def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--convert", type=click.Choice(CONVERSIONS), help="What its other images are converted to."),
         click.option("--rediscover", is_flag=True, default=None, help="Find the directions anew."),
         calibrate_option,
+        stochastic_option,
         directions_option,
         computing,
     )
@@ -44,10 +45,11 @@ def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def gathered(
         source: str, generator: str | None, options: Options, layers: tuple[str, ...], reference: str | None,
         resize: str | None, convert: str | None, rediscover: bool | None, calibrate: str | None,
-        precision: str | None, batch: int | None, **others: Any,
+        allow_stochastic: bool | None, precision: str | None, batch: int | None, **others: Any,
     ) -> Any:  # fmt: skip
         survey = {"layers": list(layers)} if layers else None
-        chosen: Suite = overridden(source, precision, batch, rediscover=rediscover, calibrate=calibrate, survey=survey)
+        values = {"rediscover": rediscover, "calibrate": calibrate, "allow_stochastic": allow_stochastic}
+        chosen: Suite = overridden(source, precision, batch, survey=survey, **values)
         own = {"layers": list(layers) or None, "reference": reference, "resize": resize, "convert": convert}
         return command(chosen=with_subjects(chosen, generator, options, **own), **others)
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, create_model
 from navbench.discovery.settings import DiscoverySettings
 from navbench.errors import NavbenchError, unknown
 from navbench.generators.options import Options
-from navbench.settings import SPEED, Name, Settings
+from navbench.settings import PERMISSION, SPEED, Name, Settings
 from navbench.texts import file_name
 from navbench.words import DISTANCE
 
@@ -102,6 +102,8 @@ class Common(Settings):
     Attributes:
         batch: images per forward pass; moves results by rounding alone.
         rediscover: find directions anew, even where there are some.
+        allow_stochastic: measure generators, scorers and other networks also if they give other answers to the same
+            inputs, and say in the report by how much; without it they are refused.
         calibrate: what every direction's range is solved for, 'effect=0.2' or 'wheel radius=+2px'; '' for the ranges
             of the direction files.
         directions: of each set, the first ones, to measure those alone where `only` names none; 0 for all.
@@ -114,6 +116,7 @@ class Common(Settings):
     precision: Literal["float32", "bf16"] = "float32"
     batch: int = Field(32, ge=1, json_schema_extra=SPEED)
     rediscover: bool = False
+    allow_stochastic: bool = Field(False, json_schema_extra=PERMISSION)
     calibrate: str = ""
     directions: int = Field(0, ge=0)
     only: tuple[Name, ...] = ()

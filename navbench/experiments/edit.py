@@ -11,8 +11,10 @@ from navbench import seeds
 from navbench.compute import Compute
 from navbench.directions import Direction
 from navbench.generators.base import Codes, Generator
+from navbench.generators.outputs import check_shape
 from navbench.seeds import Role
 from navbench.spaces import describe
+from navbench.user_code import running
 
 
 class Edit:
@@ -51,7 +53,7 @@ class Edit:
     @torch.no_grad()
     def state(self, codes: Codes) -> Any:
         """All work that no offset changes: the same for every direction of this space."""
-        with self.compute.autocast():
+        with self.compute.autocast(), running(f"Generator {self.space.generator.name}", vars(codes)):
             return self.space.prepare(codes)
 
     def renderer(self, state: Any) -> Callable[[float], Tensor]:
@@ -60,9 +62,9 @@ class Edit:
 
         @torch.no_grad()
         def render(t: float) -> Tensor:
-            with self.compute.autocast():
-                images = self.space.render(state, t * offset)
             where = f"Generator {self.direction.generator} at t = {t:g} of {self.direction.name}"
+            with self.compute.autocast(), running(where):
+                images = self.space.render(state, t * offset)
             return self.compute.finite(images, where)
 
         return render
@@ -88,7 +90,13 @@ def reduced(images: Tensor, side: int) -> Tensor:
 
 @torch.no_grad()
 def unshifted(generator: Generator, codes: Codes, compute: Compute) -> Tensor:
-    """Images of the generator itself, (N, 3, H, W), float32."""
-    with compute.autocast():
+    """Images of the generator itself, (N, 3, H, W), float32.
+
+    Raises:
+        NavbenchError: it raises an error, or makes no images.
+    """
+    what = f"Generator {generator.name}"
+    with compute.autocast(), running(what, vars(codes)):
         images = generator(codes)
-    return compute.finite(images, f"Generator {generator.name}")
+    check_shape(images, len(codes), what)
+    return compute.finite(images, what)

@@ -9,12 +9,14 @@ from navbench.compute import Compute
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.calibration import Range
 from navbench.experiments.common import Common, Subject
-from navbench.experiments.edit import Edit, unshifted
+from navbench.experiments.edit import Edit
 from navbench.experiments.experiment import Experiment, Order
+from navbench.experiments.guards import Noise
 from navbench.generators.base import Generator
 from navbench.library import SetFile
 from navbench.metrics.attributes import Scorer
 from navbench.metrics.embedding import Embedder
+from navbench.metrics.networks import PluginNetwork
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.metrics.racing import Lap
 from navbench.metrics.segmentation import Segmenter
@@ -99,19 +101,13 @@ class Bench:
         return cast(Made, self._made.get((make, *args), lambda: make(*args)))
 
 
-def probe(scorer: Scorer, generator: Generator, compute: Compute) -> None:
-    """Let a scorer read two images of a generator: what it reads of the first stands for it in keys.
-
-    Raises:
-        NavbenchError, Failure: it cannot read them.
-    """
-    read = scorer(unshifted(generator, generator.sample([0, 1], seed=0), compute))
-    scorer.probe = tuple(f"{value:.3g}" for value in read[0].tolist())
-
-
 @dataclass(frozen=True, eq=False)
 class Instruments:
-    """One generator of a run, and the networks that read its images."""
+    """One generator of a run, and the networks that read its images.
+
+    Attributes:
+        noise: of a generator that is not a function of its codes; `None` for others.
+    """
 
     bench: Bench
     subject: Subject
@@ -119,6 +115,7 @@ class Instruments:
     scorer: Scorer | None = None
     segmenter: Segmenter | None = None
     embedder: Embedder | None = None
+    noise: Noise | None = None
 
     def asks_for(self, kind: type[Experiment[Any, Any]]) -> bool:
         """Whether the suite wants an experiment: it names it, or one that needs it, or it is part of every run."""
@@ -128,6 +125,17 @@ class Instruments:
     def settings(self, kind: type[Experiment[S, Any]]) -> S:
         """The suite's section of an experiment."""
         return self.bench.suite.section(kind)
+
+    @property
+    def networks(self) -> tuple[PluginNetwork, ...]:
+        """The networks that there are."""
+        return tuple(each for each in (self.scorer, self.segmenter, self.embedder) if each is not None)
+
+    @property
+    def noises(self) -> list[str]:
+        """Sentences on the generator and its networks, of those that are measured although they do not repeat."""
+        of_networks = [network.noise for network in self.networks if network.noise]
+        return of_networks if self.noise is None else [str(self.noise), *of_networks]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

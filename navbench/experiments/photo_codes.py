@@ -93,7 +93,7 @@ def _check_shapes(path: Path, generator: Generator, space: str, layer: str, piec
     wanted = {
         "photo": (3, *generator.size),
         "latent": tuple(generator.latent_shape(latent_of(space))),
-        "maps": (sum(side * side for side in generator.noise_inputs()) if piece.maps.numel() else 0,),
+        "maps": (sum(math.prod(size) for size in generator.noise_inputs()) if piece.maps.numel() else 0,),
         "activation": (0,),
     }
     if layer:

@@ -181,7 +181,7 @@ class Projector:
             codes = generator.sample([0] * len(photos), self.seed)
             start = mean.expand(len(photos), *generator.latent_shape(kind))
         latent = start.clone().requires_grad_()
-        maps = [self._map(place, side, len(photos)) for place, side in enumerate(generator.noise_inputs())]
+        maps = [self._map(place, size, len(photos)) for place, size in enumerate(generator.noise_inputs())]
 
         def images(at: Tensor) -> Tensor:
             placed = generator.with_latent(codes, kind, at)
@@ -265,9 +265,9 @@ class Projector:
             optimizer.step()
             after()
 
-    def _map(self, place: int, side: int, count: int) -> Tensor:
+    def _map(self, place: int, size: tuple[int, int], count: int) -> Tensor:
         """The first noise map of a layer, the same for each photo."""
-        drawn = seeds.normal(seeds.derived(self.seed, "projection map", place), [0], (1, side, side))
+        drawn = seeds.normal(seeds.derived(self.seed, "projection map", place), [0], (1, *size))
         return drawn.to(self.compute.device).repeat(count, 1, 1, 1).requires_grad_()
 
     def _features(self, images: Tensor) -> Tensor:
@@ -299,11 +299,9 @@ def codes_of(generator: Generator, found: Sequence[Projection], kind: str) -> Co
     codes = generator.with_latent(codes, kind, together("latent"))
     if not found[0].maps.numel():
         return codes
-    sides = generator.noise_inputs()
-    maps = together("maps").split([side * side for side in sides], dim=1)
-    return generator.with_noise(
-        codes, [each.unflatten(1, (1, side, side)) for each, side in zip(maps, sides, strict=True)]
-    )
+    sizes = generator.noise_inputs()
+    maps = together("maps").split([math.prod(size) for size in sizes], dim=1)
+    return generator.with_noise(codes, [each.unflatten(1, (1, *size)) for each, size in zip(maps, sizes, strict=True)])
 
 
 def with_activations(state: State, found: Sequence[Projection]) -> State:
@@ -315,12 +313,12 @@ def with_activations(state: State, found: Sequence[Projection]) -> State:
 
 
 def _correlation(maps: Tensor) -> Tensor:
-    """How much neighbours in noise maps (N, 1, h, h) agree, at all scales down to 8 pixels, summed over maps."""
+    """How much neighbours in noise maps (N, 1, h, w) agree, at all scales down to 8 pixels, summed over maps."""
     total = torch.zeros((), device=maps.device)
     while True:
         for axis in (2, 3):
             total = total + (maps * maps.roll(1, dims=axis)).mean(dim=(1, 2, 3)).square().sum()
-        if maps.shape[2] <= _SMALLEST_MAP:
+        if min(maps.shape[2:]) <= _SMALLEST_MAP:
             return total
         maps = F.avg_pool2d(maps, 2)
 
@@ -374,7 +372,7 @@ def _photo_rehearsed(
 def _sketch(generator: Generator, photo: Tensor, latent: torch.Size, activation: Tensor) -> Projection:
     """A projection of a photo that is there, into nothing."""
     label = getattr(generator.sample([0], seed=0), "label", None)
-    maps = torch.zeros(sum(side * side for side in generator.noise_inputs()))
+    maps = torch.zeros(sum(math.prod(size) for size in generator.noise_inputs()))
     image, pair = to_bytes(photo), torch.ones(2, dtype=torch.float64)
     own = torch.empty(0).long() if label is None else label.cpu()
     return Projection(image, torch.zeros(latent), own, maps, activation, image, pair, pair, pair[0])

@@ -16,6 +16,7 @@ from navbench.errors import NavbenchWarning
 from navbench.experiments import fid_curve, quality
 from navbench.experiments.common import OddCount
 from navbench.experiments.fid_curve import Curve, Features, ReferenceStatistics
+from navbench.experiments.guards import check_extractor
 from navbench.experiments.measurement import Bench, Measurement
 from navbench.experiments.reference import ReferenceImages, is_drawn, open_reference, real_features, real_scores
 from navbench.experiments.rounding import IMAGES, Rounding
@@ -66,7 +67,9 @@ def extractor_of(bench: Bench, settings: CurveSettings, precision: Precision | N
 
 
 def _extractor(bench: Bench, settings: CurveSettings, precision: Precision) -> Extractor:
-    return create_extractor(settings.extractor, bench.compute.at(precision), settings.extractor_weights or None)
+    extractor = create_extractor(settings.extractor, bench.compute.at(precision), settings.extractor_weights or None)
+    check_extractor(extractor, allow_stochastic=bench.suite.allow_stochastic)
+    return extractor
 
 
 class Realism:
@@ -198,7 +201,9 @@ class Realism:
         """With what, against what and over how many images distances are measured."""
         settings, generator = self._settings, self._on.generator.name
         samples = {"curve": settings.samples, "reference": {generator: self.n_reference}}
+        noise = getattr(self.extractor, "noise", "")
         return {
+            **({"noise": [noise]} if noise else {}),
             "extractor": self.extractor.name,
             "extractor_precision": settings.extractor_precision,
             "rounding": [] if self.rounding is None else [str(self.rounding)],

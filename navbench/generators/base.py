@@ -1,7 +1,7 @@
 """What every generator offers: codes that depend on (seed, index) only, and access to one layer at a time."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Self, cast
@@ -94,6 +94,8 @@ class Generator(nn.Module, ABC):
     resolution: int
     latents: tuple[str, ...] = ("z",)
     """The kinds of its latent spaces: z first, or empty."""
+    origin: Mapping[str, str] = {}
+    """What was read of its file beside tensors, or had to be assumed, by name; empty for what is no file's."""
 
     @abstractmethod
     def forward(self, codes: Codes) -> Tensor:
@@ -143,12 +145,12 @@ class Generator(nn.Module, ABC):
         """The codes with another latent, (N, *latent_shape(kind)), and all else unchanged."""
         return self.shift_latent(codes, kind, latent - self.latent(codes, kind))
 
-    def noise_inputs(self) -> Sequence[int]:
-        """The sides of the noise maps that enter it beside the code, in forward order; empty for most generators."""
+    def noise_inputs(self) -> Sequence[tuple[int, int]]:
+        """Height and width of the noise maps that enter it beside the code, in forward order; empty for most."""
         return ()
 
     def with_noise(self, codes: Codes, maps: Sequence[Tensor]) -> Codes:
-        """The codes with these noise maps, (N, 1, h, h) for each h of `noise_inputs()`."""
+        """The codes with these noise maps, (N, 1, h, w) for each (h, w) of `noise_inputs()`."""
         raise NavbenchError(f"Generator {self.name} takes no noise maps.")
 
     def latent_weights(self, kind: str) -> Tensor:
@@ -180,6 +182,16 @@ class Generator(nn.Module, ABC):
     def size(self) -> tuple[int, int]:
         """Height and width of the images; the resolution twice, unless they are not square."""
         return self.resolution, self.resolution
+
+    @property
+    def conversion(self) -> str:
+        """How its images become RGB, in a few words; '' if they are."""
+        return ""
+
+    @property
+    def details(self) -> dict[str, str]:
+        """What a user may want to know of it that neither weights nor sizes tell, by name."""
+        return {**self.origin, **({"images": self.conversion} if self.conversion else {})}
 
     @property
     def device(self) -> torch.device:

@@ -6,6 +6,7 @@ out of one is a state dict, and the table `FAMILIES` says whose.
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from navbench.errors import NavbenchError
+from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.files import write_atomically
 from navbench.generators import biggan_layouts, files, pix2pixhd_layouts, stylegan2_layouts
 from navbench.generators.base import Generator
 from navbench.generators.options import Options
 from navbench.generators.stylegan2 import StyleGAN2
-from navbench.generators.stylegan2_settings import check_settings
-from navbench.pickles import TORCH_LEGACY, Record, flattened, read_pickle, read_torch
+from navbench.generators.stylegan2_settings import honoured
+from navbench.generators.wrappers import Network, find_generator, listed
+from navbench.pickles import TORCH_LEGACY, read_pickle, read_torch
 
 State = Mapping[str, Tensor]
 
@@ -68,8 +70,6 @@ _FOREIGN = (
     (r"(generator\.)?progression\..*", "a generator of the first StyleGAN"),
 )
 """Names of tensors that tell what navbench has no generator for, and what that is."""
-_AVERAGES = ("g_ema", "G_ema")
-"""The moving average of a generator's weights, which is what published images are made with."""
 _LARGEST_SHARE = 4
 """Bytes of all tensors by those of the file: tensors may share storage, but not so much as to exhaust the memory."""
 
@@ -77,7 +77,8 @@ _LARGEST_SHARE = 4
 def read_checkpoint(path: Path, options: Options = Options()) -> Generator:  # noqa: B008 (frozen)
     """The generator in a file, float32, frozen, on the CPU; its name is the file's, without the ending.
 
-    Of a training's file it is the moving average.
+    Of a training's file it is the moving average. Wrappers around it are taken off, which a warning says, as it says
+    whether it is no average, and whether its images become RGB.
 
     Raises:
         NavbenchError: there is no such file, it is damaged or hostile, its generator is none that navbench knows, or
@@ -86,14 +87,18 @@ def read_checkpoint(path: Path, options: Options = Options()) -> Generator:  # n
     held, name = contents(path), generator_name(path)
     try:
         if held.container == "navbench":
-            return files.read_generator(path, options, name)
-        state = _generator_state(held.value)
-        _check_memory(state, path.stat().st_size)
-        return _family(state).build(state, name, options)
+            network = None
+            generator: Generator = files.read_generator(path, options, name)
+        else:
+            network = find_generator(held.value, lambda state: _recognised(state) is not None)
+            _check_memory(network.state, path.stat().st_size)
+            generator = _built(network, name, options)
     except NavbenchError as error:
         if str(path) in str(error):
             raise
         raise NavbenchError(f"{path}: {error}") from None
+    _tell(path, generator, network)
+    return generator
 
 
 def convert(generator: Generator, path: Path, precision: Literal["float32", "half"] = "float32") -> None:
@@ -182,63 +187,29 @@ def _safetensors(path: Path) -> Contents:
         raise NavbenchError(f"{path} is not a whole safetensors file ({error}); fetch it again.") from None
 
 
-# --- from what is in a file to a generator's state dict ------------------------------------------------------
+# --- from what is in a file to a generator --------------------------------------------------------------------
 
 
-def _generator_state(value: Any) -> dict[str, Tensor]:
-    """The one generator in a file's content, with `latent_avg`, where that stands beside it."""
-    if isinstance(value, Record):
-        return _recorded(value)
-    if not isinstance(value, dict) or not value:
-        raise NavbenchError(f"a {type(value).__name__} is in it, no state dict of a generator; name another file.")
-    if (state := _state(value)) is not None:
-        return state
-    for key in _AVERAGES:
-        if key in value:
-            chosen = key
-            break
-    else:
-        chosen = _only_generator(value)
-    state = _state(value[chosen])
-    if state is None:
-        raise NavbenchError(f"its entry {chosen!r} is no state dict of tensors; name another file.")
-    if isinstance(mean := value.get("latent_avg"), Tensor):
-        state["latent_avg"] = mean
-    return state
+def _built(network: Network, name: str, options: Options) -> Generator:
+    """The generator of a network, and what was read of it beside tensors."""
+    family = _family(network.state)
+    if network.record is None or family.name != stylegan2_layouts.FAMILY:
+        return family.build(network.state, name, options)
+    read = honoured(network.record, network.state, f"the {network.record.class_name} in it")
+    generator = stylegan2_layouts.build(read.state, name, options, read.settings)
+    generator.origin = {**generator.origin, **read.origin}
+    return generator
 
 
-def _state(value: Any) -> dict[str, Tensor] | None:
-    """A network's tensors, without the prefix of DataParallel; `None` if it is no network."""
-    if isinstance(value, Record):
-        return _recorded(value)
-    if not isinstance(value, dict) or not value:
-        return None
-    if not all(isinstance(key, str) and isinstance(each, Tensor) for key, each in value.items()):
-        return None
-    prefix = "module." if all(key.startswith("module.") for key in value) else ""
-    return {key.removeprefix(prefix): each for key, each in value.items()}
-
-
-def _recorded(record: Record) -> dict[str, Tensor]:
-    """The tensors of one of NVIDIA's networks, whose other settings are as `StyleGAN2` has them, if it is one."""
-    source = f"the {record.class_name} in it"
-    state = flattened(record, source)
-    if stylegan2_layouts.recognised(state):
-        check_settings(record, source)
-    return state
-
-
-def _only_generator(value: dict[Any, Any]) -> Any:
-    """The key of the one entry that is a generator."""
-    states = {key: state for key, each in value.items() if (state := _state(each)) is not None}
-    generators = [key for key, state in states.items() if _recognised(state)]
-    if len(generators) == 1:
-        return generators[0]
-    if generators:
-        raise NavbenchError(f"it holds several generators, {_listed(generators)}; save the one that is meant alone.")
-    if len(states) == 1:
-        return next(iter(states))
-    raise NavbenchError(f"it holds no generator, only {_listed(list(value))}; name another file.")
+def _tell(path: Path, generator: Generator, network: Network | None = None) -> None:
+    """Warn of what a user may not expect, which `Generator.details` keeps."""
+    if network is not None:
+        told = {"wrapping": network.wrapping, "weights": network.reservation}
+        generator.origin = {**generator.origin, **{name: words for name, words in told.items() if words}}
+        for words in filter(None, told.values()):
+            warnings.warn(f"{path}: {words}.", NavbenchWarning, stacklevel=3)
+    if generator.conversion:
+        warnings.warn(f"{path}: its images are {generator.conversion}.", NavbenchWarning, stacklevel=3)
 
 
 def _recognised(state: State) -> Family | None:
@@ -253,13 +224,9 @@ def _family(state: State) -> Family:
         if any(re.fullmatch(pattern, key) for key in state):
             raise NavbenchError(f"it holds {what}, which navbench does not run; it runs generators of {known}.")
     raise NavbenchError(
-        f"its tensors ({_listed(list(state))}) are of no generator that navbench runs; it runs {known}, and any module "
+        f"its tensors ({listed(list(state))}) are of no generator that navbench runs; it runs {known}, and any module "
         "through an entry point."
     )
-
-
-def _listed(keys: list[Any]) -> str:
-    return ", ".join(map(repr, keys[:3])) + (", ..." if len(keys) > 3 else "")
 
 
 def _check_memory(state: State, size: int) -> None:

@@ -18,6 +18,7 @@ from navbench.files import write_atomically
 from navbench.generators.loading import check_shapes, load_strictly
 from navbench.generators.options import Noise, Options
 from navbench.generators.stylegan2 import StyleGAN2
+from navbench.generators.stylegan2_layers import Activation
 from navbench.settings import Settings
 
 FORMAT = 1
@@ -28,7 +29,7 @@ KEY = "navbench"
 class Architecture(Settings):
     """What a `StyleGAN2` is built from, its name and description apart (see there)."""
 
-    resolution: int = Field(ge=8, le=4096)
+    resolution: int = Field(ge=4, le=4096)
     latent_dim: int = Field(ge=1)
     style_dim: int = Field(ge=1)
     mapping_layers: int = Field(ge=1, le=64)
@@ -39,6 +40,11 @@ class Architecture(Settings):
     class_count: int = Field(0, ge=0)
     classes: tuple[int, ...] = ()
     size: tuple[int, int] | None = None
+    constant: tuple[int, int] = (4, 4)
+    channels: int = 3
+    activation: Activation = "lrelu"
+    mapping_activation: Activation = "lrelu"
+    clamp: float | None = Field(None, gt=0, allow_inf_nan=False)
 
 
 class Header(Settings):
@@ -49,6 +55,7 @@ class Header(Settings):
         kind: of the generator.
         name, description, architecture: what it is built from.
         card: how it was made, as JSON.
+        origin: of a converted one, what was read of the file that it is from (see `Generator.origin`).
     """
 
     format: Literal[1]
@@ -57,6 +64,7 @@ class Header(Settings):
     description: str
     architecture: Architecture
     card: dict[str, Any]
+    origin: dict[str, str] = Field({})
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ def write_generator(generator: StyleGAN2, path: Path, card: dict[str, Any], dtyp
     described = Architecture(**{name: getattr(generator, name) for name in Architecture.model_fields})
     header = Header(
         format=FORMAT, kind="stylegan2", name=generator.name, description=generator.description,
-        architecture=described, card=card,
+        architecture=described, card=card, origin=dict(generator.origin),
     )  # fmt: skip
     stored = {key: value.detach().cpu().to(dtype).contiguous() for key, value in generator.state_dict().items()}
     for key, value in stored.items():
@@ -117,7 +125,9 @@ def read_generator(path: Path, options: Options = Options(), name: str = "") -> 
             raise NavbenchError(f"{path} and the options given name what cannot be built ({error}).") from None
     check_shapes(opened.shapes, generator, str(path))
     with safe_open(path, framework="pt") as file:
-        return load_strictly(generator, {key: file.get_tensor(key) for key in opened.shapes}, str(path))
+        generator = load_strictly(generator, {key: file.get_tensor(key) for key in opened.shapes}, str(path))
+    generator.origin = header.origin
+    return generator
 
 
 def _open(path: Path) -> _Opened:

@@ -8,7 +8,7 @@ leading dimension of 1, for `w_avg`, which is a buffer, and for `embed`, which o
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import cast, get_args
 
@@ -19,8 +19,21 @@ from torch import Tensor, nn
 from navbench import seeds
 from navbench.errors import NavbenchError, unknown
 from navbench.generators.base import Codes, Generator, Layer, State
+from navbench.generators.channels import CONVERSIONS, to_rgb
 from navbench.generators.options import Noise
-from navbench.generators.stylegan2_layers import ConstantInput, EqualLinear, PixelNorm, StyledConv, ToRGB
+from navbench.generators.stylegan2_layers import (
+    Activation,
+    ConstantInput,
+    EqualLinear,
+    PixelNorm,
+    StyledConv,
+    ToRGB,
+)
+from navbench.generators.stylegan2_noise import drawn, unflattened
+
+PUBLISHED_CLAMP = 256
+"""Of NVIDIA's networks; an order of magnitude beyond what they reach (StyleGAN2-ADA, appendix on mixed precision)."""
+_LARGEST_CONSTANT = 64
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,7 @@ class _Rest:
     """What the synthesis network carries beside its activations."""
 
     w: Tensor
-    noise: Sequence[Tensor | None]  # of each convolution, (1 or N, 1, h, h)
+    noise: Sequence[Tensor | None]  # of each convolution, (1 or N, 1, h, w)
     skip: Tensor | None = None
 
 
@@ -64,6 +77,10 @@ class StyleGAN2(Generator):
         class_count: of a class-conditional generator (Karras et al., NeurIPS 2020); 0 for an unconditional one.
         classes: those that codes are drawn from, uniformly; empty for all.
         w_avg: (style_dim,), the mean of w, over all classes.
+        constant: height and width of what every image begins as; 4 and 4 unless the canvas is not square.
+        channels: of the images as the network makes them; `forward` gives RGB (see `channels.to_rgb`).
+        activation, mapping_activation: of the convolutions, and of the mapping network.
+        clamp: what leaves a convolution, or is added to the image, is cut at +-clamp; `None` for no clamp.
     """
 
     latents = ("z", "w", "w+")
@@ -73,60 +90,79 @@ class StyleGAN2(Generator):
         self, name: str, description: str, resolution: int, latent_dim: int = 512, style_dim: int = 512,
         mapping_layers: int = 8, channel_base: int = 32768, channel_max: int = 512, truncation: float = 1.0,
         noise: Noise = "const", class_count: int = 0, classes: Sequence[int] = (),
-        size: tuple[int, int] | None = None,
+        size: tuple[int, int] | None = None, constant: tuple[int, int] = (4, 4), channels: int = 3,
+        activation: Activation = "lrelu", mapping_activation: Activation = "lrelu", clamp: float | None = None,
     ) -> None:  # fmt: skip
         """Build the networks, with random weights.
 
         Args:
             name: of the generator.
             description: one line.
-            resolution: of the canvas that the network makes, a power of two from 8.
+            resolution: of the canvas that the network makes, a power of two from 4; of one that is not square, that
+                of a square one with as many blocks, after which blocks are named.
             latent_dim: of z.
             style_dim: of w.
             mapping_layers: of the network from z to w.
             channel_base: a block at resolution r has channel_base / r channels; 32768 is config f, 16384 config e.
             channel_max: ... but not more than that.
-            truncation: see the attributes.
-            noise: see the attributes.
-            class_count: see the attributes.
-            classes: see the attributes.
             size: height and width of the images, the middle of the canvas; `None` for all of it.
+            truncation, noise, class_count, classes, constant, channels, activation, mapping_activation, clamp: see
+                the attributes.
         """
         super().__init__()
-        if resolution < 8 or resolution & (resolution - 1):
-            raise NavbenchError(f"StyleGAN2 makes images of 8, 16, 32, ... pixels, not {resolution}.")
+        if resolution < 4 or resolution & (resolution - 1):
+            raise NavbenchError(f"StyleGAN2 makes images of 4, 8, 16, ... pixels, not {resolution}.")
+        if not all(1 <= extent <= _LARGEST_CONSTANT for extent in constant):
+            raise NavbenchError(
+                f"StyleGAN2 begins with a constant of 1 to {_LARGEST_CONSTANT} pixels a side, not of "
+                f"{constant[0]}x{constant[1]}."
+            )
+        if channels not in CONVERSIONS:
+            raise NavbenchError(f"StyleGAN2 makes images of 1, 3 or 4 channels here, not of {channels}.")
         if noise not in get_args(Noise):
             raise unknown("noise of StyleGAN2", noise, get_args(Noise))
         self.name, self.description = name, description
         self.latent_dim, self.style_dim, self.resolution = latent_dim, style_dim, resolution
         self.mapping_layers, self.channel_base, self.channel_max = mapping_layers, channel_base, channel_max
         self.truncation, self.noise = truncation, noise
+        self.constant, self.channels = (constant[0], constant[1]), channels
+        self.activation, self.mapping_activation, self.clamp = activation, mapping_activation, clamp
         self.class_count, self.classes = class_count, tuple(classes)
         self._check_classes()
         self._size = self._checked(size)
         if class_count:
             self.embed = EqualLinear(class_count, style_dim)
         widths = [latent_dim + (style_dim if class_count else 0), *[style_dim] * mapping_layers]
-        mapping = (EqualLinear(a, b, rate=0.01, activate=True) for a, b in pairwise(widths))
+        mapping = (EqualLinear(a, b, rate=0.01, activation=mapping_activation) for a, b in pairwise(widths))
         self.style = nn.Sequential(PixelNorm(), *mapping)
         self.register_buffer("w_avg", torch.zeros(style_dim))
         sides = [2**k for k in range(2, resolution.bit_length())]
-        channels = [min(channel_base // side, channel_max) for side in sides]
-        self.input = ConstantInput(channels[0])
-        self.conv1 = StyledConv(channels[0], channels[0], style_dim)
-        self.to_rgb1 = ToRGB(channels[0], style_dim, up=False)
+        widths = [min(channel_base // side, channel_max) for side in sides]
+        convolve = partial(StyledConv, style_dim=style_dim, activation=activation, clamp=clamp)
+        colour = partial(ToRGB, style_dim=style_dim, channels=channels, clamp=clamp)
+        self.input = ConstantInput(widths[0], self.constant)
+        self.conv1 = convolve(widths[0], widths[0])
+        self.to_rgb1 = colour(widths[0], up=False)
         self.convs, self.to_rgbs, self.noises = nn.ModuleList(), nn.ModuleList(), nn.Module()
-        for inputs, outputs in pairwise(channels):
-            self.convs.append(StyledConv(inputs, outputs, style_dim, up=True))
-            self.convs.append(StyledConv(outputs, outputs, style_dim))
-            self.to_rgbs.append(ToRGB(outputs, style_dim, up=True))
-        for index, side in enumerate(self.noise_sizes()):
-            self.noises.register_buffer(f"noise_{index}", torch.randn(1, 1, side, side))
+        for inputs, outputs in pairwise(widths):
+            self.convs.append(convolve(inputs, outputs, up=True))
+            self.convs.append(convolve(outputs, outputs))
+            self.to_rgbs.append(colour(outputs, up=True))
+        for index, extents in enumerate(self.noise_sizes()):
+            self.noises.register_buffer(f"noise_{index}", torch.randn(1, 1, *extents))
         self.styles_per_image = len(self.convs) + 2
 
-    def noise_sizes(self) -> list[int]:
-        """The side of each layer's noise, in forward order."""
-        return [4] + [2 ** (3 + index // 2) for index in range(len(self.convs))]
+    def noise_sizes(self) -> list[tuple[int, int]]:
+        """Height and width of each layer's noise, in forward order."""
+        height, width = self.constant
+        scales = [1, *(2 ** (1 + index // 2) for index in range(len(self.convs)))]
+        return [(height * scale, width * scale) for scale in scales]
+
+    @property
+    def canvas(self) -> tuple[int, int]:
+        """Height and width of what the network makes."""
+        height, width = self.constant
+        return height * self.resolution // 4, width * self.resolution // 4
 
     @property
     def size(self) -> tuple[int, int]:
@@ -135,15 +171,43 @@ class StyleGAN2(Generator):
 
     @property
     def variant(self) -> str:
-        """The truncation, the noise, the classes and the size, where they differ from the defaults."""
+        """The truncation, the noise, the classes, the size and the functions, where they differ from the defaults.
+
+        A clamp is a part of it only below that of the published networks, which no whole network reaches: NVIDIA's
+        file of a network and rosinality's, which knows no clamp, are one generator to direction sets.
+        """
         parts = []
         if (self.truncation, self.noise) != (1.0, "const"):
             parts.append(f"truncation {self.truncation:g}, noise {self.noise}")
         if self.classes:
             parts.append(f"classes {' '.join(map(str, self.classes))}")
-        if self.size != (self.resolution, self.resolution):
+        if self.size != self.canvas:
             parts.append(f"size {self.size[0]}x{self.size[1]}")
+        if (self.activation, self.mapping_activation) != ("lrelu", "lrelu"):
+            parts.append(f"activation {self.activation}, of the mapping {self.mapping_activation}")
+        if self.clamp is not None and self.clamp < PUBLISHED_CLAMP:
+            parts.append(f"clamp {self.clamp:g}")
         return ", ".join(parts)
+
+    @cached_property
+    def cache_key(self) -> dict[str, str]:
+        """As of every generator, and the clamp: results far from t = 0 may depend on the published one, too."""
+        return super().cache_key | ({} if self.clamp is None else {"clamp": f"{self.clamp:g}"})
+
+    @property
+    def conversion(self) -> str:
+        """See `channels.CONVERSIONS`."""
+        return CONVERSIONS[self.channels]
+
+    @property
+    def details(self) -> dict[str, str]:
+        """What was read of the file, the clamp, and what differs from the published networks."""
+        own = {"clamp": "none" if self.clamp is None else f"{self.clamp:g}"}
+        if (self.activation, self.mapping_activation) != ("lrelu", "lrelu"):
+            own["activation"] = f"{self.activation}; of the mapping network {self.mapping_activation}"
+        if self.constant != (4, 4):
+            own["constant"] = f"{self.constant[0]}x{self.constant[1]}"
+        return super().details | own
 
     def _check_classes(self) -> None:
         if self.classes and not self.class_count:
@@ -153,13 +217,15 @@ class StyleGAN2(Generator):
                 raise NavbenchError(f"Generator {self.name} has the classes 0 to {self.class_count - 1}, not {label}.")
 
     def _checked(self, size: tuple[int, int] | None) -> tuple[int, int]:
-        side = self.resolution
-        if size is not None and not all(0 < extent <= side for extent in size):
+        height, width = self.canvas
+        if size is None:
+            return height, width
+        if not (0 < size[0] <= height and 0 < size[1] <= width):
             raise NavbenchError(
-                f"Images of {size[0]}x{size[1]} pixels are no part of the {side}x{side} of generator {self.name}; "
+                f"Images of {size[0]}x{size[1]} pixels are no part of the {height}x{width} of generator {self.name}; "
                 "give its height and width, such as 384, 512."
             )
-        return (side, side) if size is None else (size[0], size[1])
+        return size[0], size[1]
 
     # --- codes and latent spaces
 
@@ -214,12 +280,12 @@ class StyleGAN2(Generator):
         assert w is not None
         return w if kind == "w+" else w[:, 0]
 
-    def noise_inputs(self) -> Sequence[int]:
-        """The side of each layer's noise, in forward order; empty if noise is 'none'."""
+    def noise_inputs(self) -> Sequence[tuple[int, int]]:
+        """Height and width of each layer's noise, in forward order; empty if noise is 'none'."""
         return () if self.noise == "none" else self.noise_sizes()
 
     def with_noise(self, codes: Codes, maps: Sequence[Tensor]) -> StyleCodes:
-        """The codes with these noise maps, (N, 1, h, h) for each h of `noise_inputs()`."""
+        """The codes with these noise maps, (N, 1, h, w) for each (h, w) of `noise_inputs()`."""
         return replace(_style_codes(codes), maps=torch.cat([part.flatten(1) for part in maps], dim=1))
 
     def latent_weights(self, kind: str) -> Tensor:
@@ -233,7 +299,7 @@ class StyleGAN2(Generator):
             return first.weight[:, : self.latent_dim] * first.gain  # the rest reads the class
         if kind != "w":
             return super().latent_weights(kind)
-        maps = [part.conv.modulation for part in (self.conv1, *self.convs, self.to_rgbs[-1])]
+        maps = [part.conv.modulation for part in (self.conv1, *self.convs, (self.to_rgb1, *self.to_rgbs)[-1])]
         return torch.cat([modulation.weight * modulation.gain for modulation in maps])
 
     def shift_latent(self, codes: Codes, kind: str, offset: Tensor) -> Codes:
@@ -254,9 +320,9 @@ class StyleGAN2(Generator):
         return self.synthesise(codes.w, self._noise(codes))
 
     def synthesise(self, w: Tensor, noise: Sequence[Tensor | None] | None = None) -> Tensor:
-        """Images of styles w, (N, L, style_dim); with other noise than the stored if given, (N, 1, h, h) per layer."""
+        """Images of styles w, (N, L, style_dim); with other noise than the stored if given, (N, 1, h, w) per layer."""
         rest = _Rest(w, self._fixed_noise() if noise is None else noise)
-        return self._cropped(self._run(self.input(len(w)), rest, 0, len(self.convs) + 1)[1])
+        return self._finished(self._run(self.input(len(w)), rest, 0, len(self.convs) + 1)[1])
 
     def layers(self) -> tuple[Layer, ...]:
         """The convolutions, first to last; those that make RGB are left out."""
@@ -286,7 +352,7 @@ class StyleGAN2(Generator):
 
     def after(self, state: State, layer: Layer, weight: Tensor | None = None) -> Tensor:
         """The layer with its own or another kernel, and the synthesis after it."""
-        return self._cropped(self._run(state.input, state.rest, layer.index + 1, len(self.convs) + 1, weight)[1])
+        return self._finished(self._run(state.input, state.rest, layer.index + 1, len(self.convs) + 1, weight)[1])
 
     def _conv(self, place: int) -> StyledConv:
         return cast(StyledConv, self.convs[place - 1]) if place else self.conv1
@@ -303,16 +369,16 @@ class StyleGAN2(Generator):
                 skip = to_rgb(x, rest.w[:, place + 1], skip)
         return x, skip  # type: ignore[return-value]  # `None` only before the first image
 
-    def _cropped(self, canvas: Tensor) -> Tensor:
-        """The images in the middle of the canvas."""
-        (height, width), side = self.size, self.resolution
-        top, left = (side - height) // 2, (side - width) // 2
-        return canvas[..., top : top + height, left : left + width]
+    def _finished(self, made: Tensor) -> Tensor:
+        """The images in the middle of the canvas, as RGB."""
+        (height, width), canvas = self.size, self.canvas
+        top, left = (canvas[0] - height) // 2, (canvas[1] - width) // 2
+        return to_rgb(made[..., top : top + height, left : left + width])
 
     def _noise(self, codes: StyleCodes) -> Sequence[Tensor | None]:
         """The noise of each convolution, under these codes."""
         if codes.maps is not None:
-            return self._unflattened(codes.maps)
+            return unflattened(codes.maps, self.noise_sizes())
         if self.noise != "random":
             return self._fixed_noise()
         if codes.noise_seeds is None:
@@ -320,13 +386,8 @@ class StyleGAN2(Generator):
                 f"Generator {self.name} draws noise by code, which these codes do not say; sample them."
             )
         pairs = tuple((seed, index) for seed, index in codes.noise_seeds.tolist())
-        return self._unflattened(_drawn(pairs, tuple(self.noise_sizes()), self.device))
-
-    def _unflattened(self, maps: Tensor) -> Sequence[Tensor]:
-        """Maps (N, P) as one (N, 1, h, h) per convolution."""
-        sides = self.noise_sizes()
-        flattened = maps.split([side * side for side in sides], dim=1)
-        return [flat.view(-1, 1, side, side) for flat, side in zip(flattened, sides, strict=True)]
+        sizes = tuple(self.noise_sizes())
+        return unflattened(drawn(pairs, sizes, self.device), sizes)
 
     def _fixed_noise(self) -> Sequence[Tensor | None]:
         """The stored noise of each layer, or `None` for each."""
@@ -336,14 +397,3 @@ class StyleGAN2(Generator):
 
 def _style_codes(codes: Codes) -> StyleCodes:
     return codes if isinstance(codes, StyleCodes) else StyleCodes(codes.z)
-
-
-@lru_cache(maxsize=1)
-def _drawn(pairs: tuple[tuple[int, int], ...], sides: tuple[int, ...], device: torch.device) -> Tensor:
-    """Noise maps (N, P) by pairs of seed and index, in one transfer; the last are kept, for the codes' next edit."""
-    parts = [
-        torch.cat([seeds.normal(seeds.derived(seed, place), [index], (side * side,)) for seed, index in pairs])
-        for place, side in enumerate(sides)
-    ]
-    maps = torch.cat(parts, dim=1)
-    return maps.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else maps.to(device)

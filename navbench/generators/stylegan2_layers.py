@@ -6,10 +6,26 @@ Activations are channels-last from the constant input on, in which order a CPU's
 """
 
 import math
+from collections.abc import Callable, Mapping
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Activation = Literal["linear", "relu", "lrelu", "tanh", "sigmoid", "elu", "selu", "softplus", "swish"]
+ACTIVATIONS: Mapping[Activation, tuple[Callable[[Tensor], Tensor], float]] = {
+    "linear": (lambda x: x, 1.0),
+    "relu": (F.relu, math.sqrt(2)),
+    "lrelu": (lambda x: F.leaky_relu(x, 0.2), math.sqrt(2)),
+    "tanh": (torch.tanh, 1.0),
+    "sigmoid": (torch.sigmoid, 1.0),
+    "elu": (F.elu, 1.0),
+    "selu": (F.selu, 1.0),
+    "softplus": (F.softplus, 1.0),
+    "swish": (F.silu, math.sqrt(2)),
+}
+"""Each activation and its gain (torch_utils/ops/bias_act.py of stylegan2-ada-pytorch); published ones have lrelu."""
 
 
 class PixelNorm(nn.Module):
@@ -27,29 +43,31 @@ class EqualLinear(nn.Module):
     small steps of a style would be lost otherwise.
     """
 
-    def __init__(self, inputs: int, outputs: int, bias: float = 0.0, rate: float = 1.0, activate: bool = False):
+    def __init__(
+        self, inputs: int, outputs: int, bias: float = 0.0, rate: float = 1.0, activation: Activation = "linear"
+    ) -> None:
         """Build it; `rate` slows its learning by being left out of the stored weights."""
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs) / rate)
         self.bias = nn.Parameter(torch.full((outputs,), float(bias)))
-        self.gain, self.rate, self.activate = rate / math.sqrt(inputs), rate, activate
+        self.gain, self.rate, self.activation = rate / math.sqrt(inputs), rate, activation
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs) to (N, outputs)."""
         with torch.autocast(x.device.type, enabled=False):
             x = F.linear(x.to(self.weight.dtype), self.weight * self.gain, self.bias * self.rate)
-        return activated(x) if self.activate else x
+        return activated(x, self.activation)
 
 
 class ConstantInput(nn.Module):
-    """The learned 4x4 tensor that every image begins as."""
+    """The learned tensor that every image begins as, 4x4 unless its images are not square."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, size: tuple[int, int] = (4, 4)) -> None:
         super().__init__()
-        self.input = nn.Parameter(torch.randn(1, channels, 4, 4))
+        self.input = nn.Parameter(torch.randn(1, channels, *size))
 
     def forward(self, count: int) -> Tensor:
-        """(count, channels, 4, 4)."""
+        """(count, channels, h, w)."""
         return self.input.expand(count, -1, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
@@ -68,7 +86,7 @@ class ModulatedConv2d(nn.Module):
         self.gain, self.demodulate, self.up = 1 / math.sqrt(inputs * size**2), demodulate, up
 
     def forward(self, x: Tensor, w: Tensor, weight: Tensor | None = None) -> Tensor:
-        """(N, in, h, h) to (N, out, h, h), or twice as large; `weight` replaces the raw kernel, or one per image."""
+        """(N, in, h, w) to (N, out, h, w), or twice as large; `weight` replaces the raw kernel, or one per image."""
         weight = self.weight if weight is None else weight
         style = self.modulation(w) * self.gain  # rather than the kernel, of which there may be one per image
         x = x * style[:, :, None, None].to(x.dtype)  # at the precision of x, also under autocast
@@ -99,54 +117,66 @@ class NoiseInjection(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
 
     def forward(self, x: Tensor, noise: Tensor | None) -> Tensor:
-        """(N, C, h, h) plus noise (1 or N, 1, h, h)."""
+        """(N, C, h, w) plus noise (1 or N, 1, h, w)."""
         return x if noise is None else x + (self.weight * noise).to(x.dtype)
 
 
 class BiasedActivation(nn.Module):
-    """A bias per channel, then the leaky rectifier."""
+    """A bias per channel, then the activation, then the clamp."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, activation: Activation = "lrelu", clamp: float | None = None) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(channels))
+        self.activation, self.clamp = activation, clamp
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, h, h) to the same."""
-        return activated(x + self.bias[:, None, None].to(x.dtype))
+        """(N, C, h, w) to the same."""
+        return clamped(activated(x + self.bias[:, None, None].to(x.dtype), self.activation), self.clamp)
 
 
 class StyledConv(nn.Module):
     """A modulated convolution with noise, bias and activation."""
 
-    def __init__(self, inputs: int, outputs: int, style_dim: int, up: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, style_dim: int, up: bool = False, activation: Activation = "lrelu",
+        clamp: float | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.conv = ModulatedConv2d(inputs, outputs, 3, style_dim, up=up)
         self.noise = NoiseInjection()
-        self.activate = BiasedActivation(outputs)
+        self.activate = BiasedActivation(outputs, activation, clamp)
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None, weight: Tensor | None = None) -> Tensor:
-        """(N, in, h, h) to (N, out, h, h), or twice as large."""
+        """(N, in, h, w) to (N, out, h, w), or twice as large."""
         return self.activate(self.noise(self.conv(x, w, weight), noise))
 
 
 class ToRGB(nn.Module):
     """What a resolution adds to the image: a modulated 1x1 convolution, not demodulated (the skip architecture)."""
 
-    def __init__(self, inputs: int, style_dim: int, up: bool) -> None:
+    def __init__(
+        self, inputs: int, style_dim: int, up: bool, channels: int = 3, clamp: float | None = None
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.conv = ModulatedConv2d(inputs, 3, 1, style_dim, demodulate=False)
-        self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
-        self.up = up
+        self.conv = ModulatedConv2d(inputs, channels, 1, style_dim, demodulate=False)
+        self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.up, self.clamp = up, clamp
 
     def forward(self, x: Tensor, w: Tensor, skip: Tensor | None) -> Tensor:
-        """(N, in, h, h) to (N, 3, h, h), plus the image of half the size."""
-        x = self.conv(x, w) + self.bias.to(x.dtype)
+        """(N, in, h, w) to (N, channels, h, w), plus the image of half the size."""
+        x = clamped(self.conv(x, w) + self.bias.to(x.dtype), self.clamp)
         return x + upsampled(skip) if self.up and skip is not None else x
 
 
-def activated(x: Tensor) -> Tensor:
-    """The leaky rectifier of slope 0.2 and gain sqrt(2), which keeps the variance."""
-    return F.leaky_relu(x, 0.2) * math.sqrt(2)
+def activated(x: Tensor, activation: Activation = "lrelu") -> Tensor:
+    """The activation times its gain, which keeps the variance; by default the leaky rectifier of slope 0.2."""
+    function, gain = ACTIVATIONS[activation]
+    return function(x) if gain == 1 else function(x) * gain
+
+
+def clamped(x: Tensor, limit: float | None) -> Tensor:
+    """Cut at -limit and limit, if there is one: what keeps half precision from overflowing (`conv_clamp`)."""
+    return x if limit is None else x.clamp(-limit, limit)
 
 
 def binomial(channels: int, gain: float, like: Tensor) -> Tensor:

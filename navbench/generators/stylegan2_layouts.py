@@ -4,17 +4,15 @@ Both store the same numbers in the same order, so going from one to the other is
 flipped, and none is rescaled.  (rosinality multiplies convolutions by 1/sqrt(fan in), NVIDIA does not, and
 demodulation takes it away again; where there is none, before RGB, NVIDIA scales the style by as much.)
 
-Settings other than those of `StyleGAN2` are refused (`stylegan2_settings`), but for two, which are left out.
-`num_fp16_res` runs some resolutions at half precision; here all run at float32.  `conv_clamp` cuts what leaves a
-convolution at +-256 or more, which keeps half precision from overflowing; its authors chose it an order of magnitude
-beyond what networks make (StyleGAN2-ADA, appendix on mixed precision), and demodulation brings the output of a shifted
-kernel back to where it was.
+What a record of NVIDIA's says beside tensors is honoured or refused (`stylegan2_settings`), but for `num_fp16_res`,
+which runs some resolutions at half precision; here all run at float32.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,9 +20,10 @@ from torch import Tensor
 
 from navbench import seeds
 from navbench.errors import NavbenchError
+from navbench.generators.channels import CONVERSIONS
 from navbench.generators.loading import check_expected, check_finite, load_strictly
 from navbench.generators.options import Options
-from navbench.generators.stylegan2 import StyleGAN2
+from navbench.generators.stylegan2 import PUBLISHED_CLAMP, StyleGAN2
 from navbench.generators.stylegan2_layers import binomial
 
 FAMILY = "StyleGAN2"
@@ -40,13 +39,16 @@ def recognised(state: Mapping[str, Tensor]) -> bool:
     return _layout(state) is not None
 
 
-def build(state: Mapping[str, Tensor], name: str, options: Options) -> StyleGAN2:
+def build(
+    state: Mapping[str, Tensor], name: str, options: Options, functions: Mapping[str, Any] = MappingProxyType({})
+) -> StyleGAN2:
     """The generator of a state dict of either layout, frozen, float32, on the CPU.
 
     Args:
         state: of NVIDIA's G_ema, or of rosinality's g_ema with `latent_avg` among the tensors, if there is one.
         name: of the generator.
         options: truncation, noise, classes and size are StyleGAN2's.
+        functions: arguments of `StyleGAN2` that no tensor shows: activations and the clamp.
 
     Raises:
         NavbenchError: the tensors are not those of one StyleGAN2 of the skip architecture, or an option is not its.
@@ -54,25 +56,30 @@ def build(state: Mapping[str, Tensor], name: str, options: Options) -> StyleGAN2
     options.refuse("labels", "instances", family=FAMILY)
     layout = _layout(state)
     if layout is NVIDIA:
-        ours, has_mean = from_nvidia(state), True
+        ours, has_mean = from_nvidia(state), NVIDIA.key("w_avg") in state
+        noise = "the file's" if any("noise_" in key for key in state) else "none, as it was trained without"
     else:
         mean = state.get("latent_avg")
         ours = from_rosinality({key: value for key, value in state.items() if key != "latent_avg"}, mean)
-        has_mean = mean is not None
-    generator = _empty(_sizes(ours, OURS), name, options)
+        has_mean, noise = mean is not None, "the file's"
+    generator = _empty(_sizes(ours, OURS) | dict(functions), name, options)
     noises = {key: torch.zeros(value.shape) for key, value in generator.noises.named_buffers(prefix="noises")}
-    if not ours.keys() >= noises.keys() and generator.noise == "const":
-        raise NavbenchError(f"{_SOURCE} stores no noise; choose the option noise, 'random' or 'none'.")
+    if not ours.keys() >= noises.keys():
+        if generator.noise == "const":
+            raise NavbenchError(f"{_SOURCE} stores no noise; choose the option noise, 'random' or 'none'.")
+        noise = "not in the file"
     generator = load_strictly(generator, noises | ours, _SOURCE)
     if not has_mean:
         generator.w_avg.copy_(mean_style(generator))
+    mean_words = "the file's" if has_mean else f"not in the file, estimated from {_MEAN_STYLE_CODES:,} codes"
+    generator.origin = {"noise maps": noise, "w_avg": mean_words}
     return generator
 
 
 def from_nvidia(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of NVIDIA's generator (repositories stylegan2-ada-pytorch and stylegan3) by our names and shapes.
 
-    Networks that were trained without noise get none: zeros.
+    Networks that were trained without noise get none, and those that kept no mean style, too: zeros.
 
     Raises:
         NavbenchError: a tensor is missing, superfluous or of another shape, or the architecture is not 'skip'.
@@ -82,10 +89,9 @@ def from_nvidia(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if [key.startswith("synthesis.b4.") for key in state if key.endswith(".torgb.weight")] == [False]:
         raise NavbenchError(f"{_SOURCE} is of the architecture 'orig'; only 'skip' is read.")
     noiseless = not any("noise_" in key for key in state)
-    ours = _renamed(state, NVIDIA, absent=r"noise" if noiseless else None)
-    if not noiseless:
-        return ours
-    shapes = _shapes(_sizes(ours, OURS))
+    absent = [r"noise"] * noiseless + [r"^w_avg$"] * (NVIDIA.key("w_avg") not in state)
+    ours = _renamed(state, NVIDIA, absent="|".join(absent))
+    shapes = _shapes(_sizes(ours, OURS)) if absent else {}
     return ours | {key: torch.zeros(shape) for key, shape in shapes.items() if key not in ours}
 
 
@@ -100,7 +106,7 @@ def from_rosinality(state: Mapping[str, Tensor], latent_avg: Tensor | None = Non
         NavbenchError: a tensor is missing, superfluous or of another shape.
     """
     if latent_avg is not None:
-        state = {**state, "latent_avg": latent_avg.flatten()}  # (1, D) in some files
+        state = {**state, "latent_avg": _one_style(latent_avg)}
     noises = any(key.startswith("noises.") for key in state)
     absent = [] if noises else [r"^noises"]
     ours = _renamed(state, ROSINALITY, absent="|".join(absent + ([] if latent_avg is not None else ["^w_avg$"])))
@@ -111,10 +117,11 @@ def to_rosinality(generator: StyleGAN2) -> dict[str, Any]:
     """The file that rosinality's scripts load strictly: g_ema, with noise and filters, and latent_avg, float32.
 
     Raises:
-        NavbenchError: the generator is class-conditional, which rosinality's is not.
+        NavbenchError: the generator has what rosinality's has not: classes, other sizes or channels, another
+            activation, or a clamp that its activations may reach.
     """
-    if generator.class_count:
-        raise NavbenchError(f"Generator {generator.name} has classes, which rosinality's layout has no place for.")
+    if lacking := list(_beyond_rosinality(generator)):
+        raise NavbenchError(f"Generator {generator.name} has {lacking[0]}, which rosinality's layout has no place for.")
     own = {key: value.detach().cpu().float() for key, value in generator.state_dict().items()}
     shapes = {key: ROSINALITY.shape(key, value.shape) for key, value in own.items()}
     state = {ROSINALITY.key(key): value.reshape(shapes[key]).clone() for key, value in own.items()}
@@ -124,6 +131,26 @@ def to_rosinality(generator: StyleGAN2) -> dict[str, Any]:
         state[f"convs.{2 * index}.conv.blur.kernel"] = kernel.clone()
         state[f"to_rgbs.{index}.upsample.kernel"] = kernel.clone()
     return {"g_ema": state, "latent_avg": latent_avg}
+
+
+def _beyond_rosinality(generator: StyleGAN2) -> Iterator[str]:
+    """What its scripts have no place for, in words."""
+    if generator.class_count:
+        yield "classes"
+    if generator.constant != (4, 4):
+        yield "a canvas that is not square"
+    if generator.channels != 3:
+        yield f"{generator.channels} channels"
+    if (generator.activation, generator.mapping_activation) != ("lrelu", "lrelu"):
+        yield "another activation"
+    if generator.clamp is not None and generator.clamp < PUBLISHED_CLAMP:
+        yield f"a clamp at {generator.clamp:g}"
+
+
+def _one_style(mean: Tensor) -> Tensor:
+    """The mean style (D,) of a file, which may be (1, D), or as pSp and e4e have it, (L, D), once per layer."""
+    repeated = mean.ndim == 2 and len(mean) and bool((mean == mean[0]).all())
+    return mean[0] if repeated else mean.flatten()
 
 
 @torch.no_grad()
@@ -201,7 +228,7 @@ def _nvidia_shape(ours: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape[2:]
     if ours.endswith("noise.weight"):
         return ()
-    return (3,) if ours.startswith("to_rgb") and ours.endswith("bias") and len(shape) == 4 else shape
+    return shape[1:2] if ours.startswith("to_rgb") and ours.endswith("bias") and len(shape) == 4 else shape
 
 
 def _rosinality_shape(ours: str, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -227,8 +254,8 @@ def _layout(state: Mapping[str, Tensor]) -> Layout | None:
     return ROSINALITY if sum(mark in state for mark in marks) > 1 else None
 
 
-def _renamed(state: Mapping[str, Tensor], layout: Layout, absent: str | None) -> dict[str, Tensor]:
-    """The tensors by our names and shapes; ours that match `absent` are not to be there."""
+def _renamed(state: Mapping[str, Tensor], layout: Layout, absent: str) -> dict[str, Tensor]:
+    """The tensors by our names and shapes; ours that match `absent`, if it is not empty, are not to be there."""
     state = dict(_without_filters(state, layout))
     expected = {
         key: (layout.key(key), layout.shape(key, shape), shape)
@@ -255,23 +282,23 @@ def _without_filters(state: Mapping[str, Tensor], layout: Layout) -> Iterator[tu
 # --- sizes ----------------------------------------------------------------------------------------------------
 
 
-def _empty(sizes: dict[str, int], name: str, options: Options) -> StyleGAN2:
-    """The generator without its numbers."""
-    side = sizes["resolution"]
+def _empty(arguments: Mapping[str, Any], name: str, options: Options) -> StyleGAN2:
+    """The generator without its numbers, from arguments of `StyleGAN2`."""
+    height, width = (extent * arguments["resolution"] // 4 for extent in arguments["constant"])
     truncation = 1.0 if options.truncation is None else options.truncation
     with torch.device("meta"):
         return StyleGAN2(
-            name, f"{FAMILY}, {side}x{side}, from a file", truncation=truncation, noise=options.noise or "const",
-            classes=options.classes, size=options.size, **sizes,
+            name, f"{FAMILY}, {height}x{width}, from a file", truncation=truncation, noise=options.noise or "const",
+            classes=options.classes, size=options.size, **arguments,
         )  # fmt: skip
 
 
-def _shapes(sizes: dict[str, int]) -> dict[str, tuple[int, ...]]:
+def _shapes(sizes: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """Our tensors, by the sizes of a generator."""
     return {key: tuple(value.shape) for key, value in _empty(sizes, "sized", Options()).state_dict().items()}
 
 
-def _sizes(state: Mapping[str, Tensor], layout: Layout) -> dict[str, int]:
+def _sizes(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Any]:
     """What a `StyleGAN2` is built from, as the shapes of its tensors say it."""
 
     def extent(ours: str, axis: int) -> int:
@@ -285,8 +312,8 @@ def _sizes(state: Mapping[str, Tensor], layout: Layout) -> dict[str, int]:
         return shape[axis]
 
     resolution = 2 ** (2 + _distinct(layout.blocks, state))
-    if not 8 <= resolution <= _LARGEST:
-        raise NavbenchError(f"{_SOURCE} has layers up to {resolution} pixels; 8 to {_LARGEST} are possible.")
+    if resolution > _LARGEST:
+        raise NavbenchError(f"{_SOURCE} has layers up to {resolution} pixels; up to {_LARGEST} are possible.")
     names = ["conv1", *(f"convs.{2 * index + 1}" for index in range(resolution.bit_length() - 3))]
     channels = {f"{name}.conv.weight": extent(f"{name}.conv.weight", -4) for name in names}
     base, most = _channel_settings(channels, layout)
@@ -294,6 +321,10 @@ def _sizes(state: Mapping[str, Tensor], layout: Layout) -> dict[str, int]:
     latent_dim = extent("style.1.weight", -1) - (extent("embed.weight", -2) if classes else 0)
     if latent_dim < 1:
         raise NavbenchError(f"{_SOURCE}: {layout.key('style.1.weight')!r} leaves no room for z beside the class.")
+    colours = extent("to_rgb1.conv.weight", -4)
+    if colours not in CONVERSIONS:
+        key = layout.key("to_rgb1.conv.weight")
+        raise NavbenchError(f"{_SOURCE}: {key!r} makes images of {colours} channels; only 1, 3 and 4 are read.")
     return {
         "resolution": resolution,
         "latent_dim": latent_dim,
@@ -302,6 +333,8 @@ def _sizes(state: Mapping[str, Tensor], layout: Layout) -> dict[str, int]:
         "channel_base": base,
         "channel_max": most,
         "class_count": classes,
+        "constant": (extent("input.input", -2), extent("input.input", -1)),
+        "channels": colours,
     }
 
 

@@ -1,42 +1,116 @@
 """Settings of NVIDIA's networks that no tensor shows, as the records of a pickle hold them.
 
-They are attributes of the modules (training/networks.py of stylegan2-ada-pytorch): the activation, the gains that
-follow from a layer's learning rate, the architecture, the clamp.  `StyleGAN2` has those of the published networks;
-a network with others would run, and make other images, so it is refused.
+They are attributes of the modules (training/networks.py of stylegan2-ada-pytorch).  What scales tensors, the gains of
+another learning rate, is multiplied into them; the activations and the clamp are `StyleGAN2`'s own; what it does not
+have is refused by name, as a network with it would run, and make other images.
 """
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from navbench.errors import NavbenchError
+from navbench.generators.stylegan2_layers import ACTIVATIONS
 from navbench.pickles import Record
 from navbench.texts import shown
 
-_PUBLISHED_CLAMP = 256
-"""StyleGAN2 runs without a clamp, as activations of whole networks stay an order of magnitude below this one."""
+_BLOCK, _CONV = re.compile(r"synthesis\.b\d+"), re.compile(r"synthesis\.b\d+\.conv[01]")
+_COLOUR, _MAPPING = re.compile(r"synthesis\.b\d+\.torgb"), re.compile(r"mapping\.fc\d+")
+_AFFINE = re.compile(r"mapping\.embed|synthesis\.b\d+\.(conv[01]|torgb)\.affine")
+_RATE = 0.01
+"""The learning rate of the mapping network that `StyleGAN2` has, by that of the rest."""
 
 
-def check_settings(record: Record, source: str) -> None:
-    """Refuse a network of NVIDIA's StyleGAN2 whose settings are not those of `StyleGAN2`; those not held are not asked.
+@dataclass(frozen=True)
+class Honoured:
+    """A network whose settings are those of a `StyleGAN2` that is built with `settings`.
+
+    Attributes:
+        state: tensors by NVIDIA's names, gains multiplied in.
+        settings: arguments of `StyleGAN2`.
+        origin: what was read beside that (see `Generator.origin`).
+    """
+
+    state: dict[str, Tensor]
+    settings: dict[str, Any]
+    origin: dict[str, str]
+
+
+def honoured(record: Record, state: Mapping[str, Tensor], source: str) -> Honoured:
+    """The settings of G_ema of NVIDIA's StyleGAN2; those that it does not hold are as published.
 
     Args:
-        record: of G_ema, whose tensors are those of a StyleGAN2.
+        record: of the network.
+        state: its tensors by their names.
         source: what the record comes from, for errors.
 
     Raises:
-        NavbenchError: a setting is another, which is named with its module.
+        NavbenchError: a setting is none that `StyleGAN2` has, and named with its module.
     """
-    for name, module in _modules(record):
-        for setting, expected in _expected(name, module).items():
-            if setting in module.state and not _same(module.state[setting], expected):
-                raise _refusal(source, name, setting, module.state[setting], expected)
-        clamp = module.state.get("conv_clamp")
-        if clamp is not None and not (_is_number(clamp) and clamp >= _PUBLISHED_CLAMP):
-            raise _refusal(source, name, "conv_clamp", clamp, f"{_PUBLISHED_CLAMP} or more, or None")
+    settings = _Settings(dict(_modules(record)), source)
+    settings.check(_BLOCK, "architecture", "skip")
+    settings.check(_AFFINE, "activation", "linear")
+    activation = settings.common(_CONV, "activation", _is_activation, "lrelu", f"one of {', '.join(ACTIVATIONS)}")
+    mapping = settings.common(_MAPPING, "activation", _is_activation, "lrelu", f"one of {', '.join(ACTIVATIONS)}")
+    settings.check(_CONV, "act_gain", ACTIVATIONS[activation][1])
+    folded, gained = _folded(settings, _without_unused_noise(settings, state))
+    clamp = settings.common(
+        re.compile(f"{_CONV.pattern}|{_COLOUR.pattern}"), "conv_clamp", _is_clamp, None, "a number above 0 or None"
+    )
+    origin = {"gains": f"of another learning rate, multiplied into {_listed(gained)}"} if gained else {}
+    halves = [name.rpartition(".")[2] for name, value in settings.of(_BLOCK, "use_fp16") if value is True]
+    if halves:
+        origin["precision"] = f"float16 as published in {', '.join(halves)}; float32 here"
+    functions = {"activation": activation, "mapping_activation": mapping}
+    return Honoured(folded, functions | {"clamp": None if clamp is None else float(clamp)}, origin)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """The modules of a network by their names; whatever it refuses, it names."""
+
+    modules: Mapping[str, Record]
+    source: str
+
+    def of(self, where: re.Pattern[str], setting: str) -> Iterator[tuple[str, Any]]:
+        """The setting of each module of that name that holds it."""
+        for name, module in self.modules.items():
+            if where.fullmatch(name) and setting in module.state:
+                yield name, module.state[setting]
+
+    def check(self, where: re.Pattern[str], setting: str, expected: str | float) -> None:
+        """Refuse another value than the one that is built."""
+        for name, value in self.of(where, setting):
+            if isinstance(expected, str):
+                same = isinstance(value, str) and value == expected
+            else:
+                same = _is_number(value) and math.isclose(value, expected, rel_tol=1e-5)
+            if not same:
+                raise self.refusal(name, setting, value, _words(expected).strip("'"))
+
+    def common(
+        self, where: re.Pattern[str], setting: str, admits: Callable[[Any], bool], default: Any, words: str
+    ) -> Any:
+        """The value that all modules share, which their authors' code gives to all alike."""
+        first: tuple[str, Any] | None = None
+        for name, value in self.of(where, setting):
+            if not admits(value):
+                raise self.refusal(name, setting, value, words)
+            first = first or (name, value)
+            if value != first[1]:
+                raise self.refusal(name, setting, value, f"{first[1]}, as {first[0]} has it,")
+        return default if first is None else first[1]
+
+    def refusal(self, name: str, setting: str, value: Any, supported: str) -> NavbenchError:
+        """What is found in place of what is supported."""
+        return NavbenchError(
+            f"{self.source}: the setting {setting} of {name} is {shown(_words(value))}; only {supported} is supported."
+        )
 
 
 def _modules(record: Record) -> Iterator[tuple[str, Record]]:
@@ -49,43 +123,57 @@ def _modules(record: Record) -> Iterator[tuple[str, Record]]:
         left += [(place, child) for place, child in reversed(children) if child is not None]
 
 
-def _expected(name: str, module: Record) -> dict[str, Any]:
-    """The settings of `StyleGAN2` at that place of the module tree."""
-    if re.fullmatch(r"synthesis\.b\d+", name):
-        return {"architecture": "skip"}
-    if re.fullmatch(r"synthesis\.b\d+\.conv[01]", name):
-        noise = "noise_strength" in module.state["_parameters"]
-        return {"activation": "lrelu", "act_gain": math.sqrt(2), "use_noise": noise}
-    if re.fullmatch(r"synthesis\.b\d+\.torgb", name):
-        return {"weight_gain": _gain(module, 1)}
-    if re.fullmatch(r"mapping\.fc\d+", name):
-        return {"activation": "lrelu", "weight_gain": _gain(module, 0.01), "bias_gain": 0.01}
-    if re.fullmatch(r"mapping\.embed|synthesis\.b\d+\.(conv[01]|torgb)\.affine", name):
-        return {"activation": "linear", "weight_gain": _gain(module, 1), "bias_gain": 1}
-    return {}
+def _folded(settings: _Settings, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors with all gains that `StyleGAN2` does not have multiplied in, and the names of their modules."""
+    folded: dict[str, Tensor] = dict(state)
+    gained: list[str] = []
+    for where, rate in ((_MAPPING, _RATE), (_AFFINE, 1.0), (_COLOUR, 1.0)):
+        for tensor in ("weight", "bias"):
+            for name, gain in settings.of(where, f"{tensor}_gain"):
+                if not _is_number(gain) or not math.isfinite(gain):
+                    raise settings.refusal(name, f"{tensor}_gain", gain, "a finite number")
+                value = state.get(f"{name}.{tensor}")
+                if value is None or not value.ndim or not value.numel():  # the tensors' check says it
+                    continue
+                expected = rate / math.sqrt(value[0].numel()) if tensor == "weight" else rate
+                if not math.isclose(gain, expected, rel_tol=1e-5):
+                    folded[f"{name}.{tensor}"] = (value.double() * (gain / expected)).float()
+                    gained += [name] if name not in gained else []
+    return folded, gained
 
 
-def _gain(module: Record, rate: float) -> float:
-    """The learning rate by the square root of the inputs (ProGAN, section 4.1); nan without a weight."""
-    weight = module.state["_parameters"].get("weight")
-    inputs = weight[0].numel() if isinstance(weight, Tensor) and weight.ndim and len(weight) else 0
-    return rate / math.sqrt(inputs) if inputs else math.nan
+def _without_unused_noise(settings: _Settings, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, with a strength of 0 where a layer holds noise that it does not use."""
+    quiet = dict(state)
+    for name, used in settings.of(_CONV, "use_noise"):
+        held = f"{name}.noise_strength" in state
+        if not isinstance(used, bool) or (used and not held):
+            raise settings.refusal(name, "use_noise", used, f"{held}")
+        if held and not used:
+            quiet[f"{name}.noise_strength"] = torch.zeros_like(state[f"{name}.noise_strength"])
+    return quiet
 
 
-def _same(found: Any, expected: Any) -> bool:
-    if isinstance(expected, str | bool):
-        return type(found) is type(expected) and bool(found == expected)
-    if not _is_number(found):
-        return False
-    return math.isnan(expected) or math.isclose(found, expected, rel_tol=1e-5)  # no weight: the tensors' check says it
+def _is_activation(value: Any) -> bool:
+    return isinstance(value, str) and value in ACTIVATIONS
+
+
+def _is_clamp(value: Any) -> bool:
+    return value is None or (_is_number(value) and 0 < value < math.inf)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a number that a float can hold."""
+    return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63)
 
 
-def _refusal(source: str, name: str, setting: str, found: Any, expected: Any) -> NavbenchError:
-    value = f"{found:.4g}" if isinstance(found, float) else repr(found)
-    usual = f"{expected:.4g}" if isinstance(expected, float) else str(expected)
-    place = f" of {name}" if name else ""
-    return NavbenchError(f"{source}: the setting {setting}{place} is {shown(value)}; only {usual} is supported.")
+def _words(value: Any) -> str:
+    """A value for a message; a file's lists may nest as deeply as they like."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    plain = value is None or isinstance(value, str | bool) or _is_number(value)
+    return repr(value) if plain else f"a {type(value).__name__}"
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,8 +1,6 @@
 """Any `nn.Module` as a generator: its convolutions are found by running it, and exchanged while it runs."""
 
-import math
 import threading
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,21 +9,19 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from navbench.errors import NavbenchError, NavbenchWarning
+from navbench.errors import NavbenchError
 from navbench.generators.base import Codes, Convolution, Generator, Layer, State, check_kernel, convolve
+from navbench.generators.outputs import check_range, check_shape, images_in
+from navbench.user_code import running
 
 TRACED_CODES = 4
 """Codes whose images are looked at when a module is wrapped."""
-LARGEST = 1.5
-"""Images in [-1, 1] may overshoot; beyond this magnitude they are on another scale."""
-
-
 _RUNNING = threading.RLock()
 """Held while a wrapped module runs, as its layers are exchanged for the time of a pass, and threads share it."""
 
 
-class _ReachedError(Exception):
-    """Raised at a layer's input to stop the forward pass there."""
+class _ReachedError(BaseException):
+    """Raised at a layer's input to stop the forward pass there; no error, or the module might handle it."""
 
 
 @contextmanager
@@ -45,24 +41,35 @@ class Wrapped(Generator):
     so nothing needs to be known about the module's structure, at the price of the early work for every shift.
 
     Args:
-        module: maps codes to images; its parameters are not changed.
+        module: maps codes to images, or to something that holds them (see `images_in`); it is made float32, and its
+            parameters are not changed otherwise.
         code_shape: the shape of one code, (latent_dim,) or (latent_dim, 1, 1), say; codes are standard normal.
     """
 
     def __init__(self, module: nn.Module, code_shape: tuple[int, ...], name: str = "wrapped", description: str = ""):
         super().__init__()
-        self.module = module.eval()
+        self.module = module.float()
+        module.eval()  # whatever it returns
         self.code_shape = code_shape
         self.name, self.description = name, description or f"{type(module).__name__}, wrapped"
         self.latent_dim = int(torch.Size(code_shape).numel())
         self._layers, images = self._trace()
-        _check_images(images, name)
+        _check_square(images, name)
+        check_range(images, f"Generator {name}")
         self.resolution = images.shape[-1]
 
     def forward(self, codes: Codes) -> Tensor:
-        """Images of the codes, (N, 3, H, W), in [-1, 1]."""
-        with _RUNNING:
-            return self.module(codes.z.reshape(-1, *self.code_shape))
+        """Images of the codes, (N, 3, H, W), in [-1, 1].
+
+        Raises:
+            NavbenchError: the module raised an error, which is told with what it was given, or makes no images.
+        """
+        what, inputs = f"Generator {self.name}", codes.z.reshape(-1, *self.code_shape)
+        with _RUNNING, running(f"{what} ({type(self.module).__name__})", {"codes": inputs}):
+            answer = self.module(inputs)
+        images = images_in(answer)
+        check_shape(images, len(inputs), what)
+        return images
 
     def layers(self) -> tuple[Layer, ...]:
         """The convolutions that run exactly once per forward pass, in the order in which they run."""
@@ -120,24 +127,9 @@ class Wrapped(Generator):
         return tuple(layers), images
 
 
-def _check_images(images: Tensor, name: str) -> None:
-    """Refuse what are not square RGB images about [-1, 1]; NaN and infinity are found where images are measured."""
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise NavbenchError(
-            f"Generator {name} makes tensors of shape {tuple(images.shape)}; they must be (N, 3, H, W)."
-        )
+def _check_square(images: Tensor, name: str) -> None:
     height, width = images.shape[2:]
     if height != width:
         raise NavbenchError(
             f"Generator {name} makes images of {height} x {width} pixels; only square ones are supported, so crop them."
-        )
-    low, high = float(images.min()), float(images.max())
-    if LARGEST < max(-low, high) < math.inf:
-        raise NavbenchError(f"Generator {name} makes images in [{low:.3g}, {high:.3g}]; scale its images to [-1, 1].")
-    if 0 <= low < high <= 1:
-        warnings.warn(
-            f"Generator {name} makes images in [{low:.3g}, {high:.3g}], which looks like [0, 1]; if it is, "
-            "scale its images to [-1, 1].",
-            NavbenchWarning,
-            stacklevel=3,
         )

@@ -5,7 +5,9 @@ What only looks at names needs no torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,18 +52,24 @@ def create(name: str, compute: Compute, options: Options | None = None) -> Gener
     from navbench.generators.options import Options
 
     if is_file(name):
-        return compute.place(read_checkpoint(Path(name), options or Options()))
+        return _placed(read_checkpoint(Path(name), options or Options()), compute)
     if options is not None and (given := options.given):
         raise NavbenchError(
             f"Generator {name!r} comes as it is, but {', '.join(given)} was asked for; that is for checkpoint files."
         )
-    generator = plugins.find(GROUP, "generator", name)()
+    generator = plugins.make(GROUP, "generator", name)
     if isinstance(generator, nn.Module) and not isinstance(generator, Generator):
         generator = _wrap(generator, name)
     if not isinstance(generator, Generator):
         raise NavbenchError(
             f"Generator {name!r} is a {type(generator).__name__}; it must be a Generator or an nn.Module."
         )
+    return _placed(generator, compute)
+
+
+def _placed(generator: Generator, compute: Compute) -> Generator:
+    """A generator on the device, whose memory is watched from now on if a batch of its images may not fit."""
+    compute.watch(generator.size)
     return compute.place(generator)
 
 
@@ -80,4 +88,7 @@ def _wrap(module: nn.Module, name: str) -> Wrapped:
             f"Generator {name!r} is a plain module: give it an attribute code_shape, (latent_dim,) for example, "
             "or return navbench.generators.wrapped.Wrapped(module, code_shape)."
         )
-    return Wrapped(module, (shape,) if isinstance(shape, int) else tuple(shape), name.replace(":", "."))
+    sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
+        raise NavbenchError(f"Generator {name!r} has the code_shape {shape!r}; give it positive whole numbers.")
+    return Wrapped(module, tuple(map(int, sizes)), name.replace(":", "."))

@@ -67,11 +67,18 @@ class Scorer(PluginNetwork):
         probe: what it read from an image, to few digits, as its code may change.
     """
 
+    kind = "Scorer"
+
     def __init__(self, name: str, network: nn.Module, compute: Compute) -> None:
         """Take a network with a tuple `attributes`; `name` stands in tables."""
         self.attributes = _checked(name, getattr(network, "attributes", None))
         super().__init__(name, network, compute)
+        self.unit = torch.tensor([attribute.spread for attribute in self.attributes], device=compute.device)
         self.probe: tuple[str, ...] = ()
+
+    def look(self, images: Tensor) -> None:
+        """Read images of the generator, (N, 3, H, W): what it reads of the first stands for it in keys."""
+        self.probe = tuple(f"{value:.3g}" for value in self(images)[0].tolist())
 
     def _meaning(self) -> list[Any]:
         return [[list(astuple(attribute)) for attribute in self.attributes], list(self.probe)]

@@ -17,6 +17,8 @@ GROUP = "navbench.embeddings"
 class Embedder(PluginNetwork):
     """An embedding network from images (N, 3, H, W), float, [-1, 1], to (N, D), whose every answer is checked."""
 
+    kind = "Embedding"
+
     def __call__(self, images: Tensor) -> Tensor:
         """Embeddings of unit norm, (N, D), float32, of images (N, 3, H, W), float, [-1, 1]."""
         embeddings = self._answer(images)

@@ -24,6 +24,7 @@ from navbench.errors import Failure, NavbenchError, reason, unknown
 from navbench.fingerprints import fingerprint_of
 from navbench.metrics import pooled
 from navbench.metrics.networks import PluginNetwork, open_network, shape_of
+from navbench.user_code import running
 
 GROUP = "navbench.extractors"
 FID_EXTRACTOR = "inception-v3-compat"
@@ -167,7 +168,7 @@ class RegisteredExtractor:
             if self._compute.device.type == "cpu"
             else (images,)
         )
-        with self._compute.autocast():
+        with self._compute.autocast(), running(f"Extractor {self.name!r}", {"images": images}):
             return torch.cat([self._network(part)[0].float() for part in parts])
 
 
@@ -177,24 +178,19 @@ class PluginExtractor(PluginNetwork):
     The network maps images (N, 3, H, W), float, [-1, 1], of any size to features (N, D).
     """
 
-    metric = "FD"
+    kind, metric = "Extractor", "FD"
 
     def __init__(self, name: str, network: nn.Module, compute: Compute) -> None:
-        """Take a network; two random images of 64x64 pixels tell D, and that it computes what it did before."""
+        """Take a network; the probe images tell D, and that it computes what it did before."""
         super().__init__(name, network, compute)
         self.dimensions = 0  # until the first features are there
-        probe = seeds.normal(0, range(2), (3, PROBE_SIDE, PROBE_SIDE)) / 3
-        try:
-            features = self(probe)
-        except NavbenchError:
-            raise
-        except Exception as error:  # of many types, after the network
-            raise NavbenchError(
-                f"Extractor {name!r} does not take images of {PROBE_SIDE}x{PROBE_SIDE} pixels ({reason(error)}); "
-                "it must take any size, so resize them inside."
-            ) from None
+        features = self(probe_images())
         self.dimensions = features.shape[1]
         self._probe = [f"{float(value):.3g}" for row in features.double() for value in (row.mean(), row.norm())]
+
+    def __str__(self) -> str:
+        """What it is and its name."""
+        return f"{self.kind} {self.name!r}"
 
     def _meaning(self) -> list[Any]:
         kind = type(self._network)
@@ -206,15 +202,19 @@ class PluginExtractor(PluginNetwork):
         is_matrix = isinstance(features, Tensor) and features.ndim == 2 and features.shape[1] > 0
         if not is_matrix or features.shape != (len(images), self.dimensions or features.shape[1]):
             raise NavbenchError(
-                f"Extractor {self.name!r} gave {shape_of(features)} for {len(images)} images; it must give "
+                f"{self} gave {shape_of(features)} for {len(images)} images; it must give "
                 f"({len(images)}, {self.dimensions or 'D'})."
             )
         if not torch.isfinite(features).all():
             raise Failure(
-                f"Extractor {self.name!r} gave NaN or infinity; check its weights and the range of images it expects, "
-                "which is [-1, 1]."
+                f"{self} gave NaN or infinity; check its weights and the range of images it expects, which is [-1, 1]."
             )
         return features.float()
+
+
+def probe_images() -> Tensor:
+    """Two random images of 64x64 pixels, (2, 3, 64, 64), mostly in [-1, 1]: what extractors are tried with."""
+    return seeds.normal(0, range(2), (3, PROBE_SIDE, PROBE_SIDE)) / 3
 
 
 def quantise(images: Tensor) -> Tensor:

@@ -23,6 +23,9 @@ class Segmenter(PluginNetwork):
         regions: their names, in the order of the masks.
     """
 
+    kind = "Segmentation"
+    unit = 1.0
+
     def __init__(self, name: str, network: nn.Module, compute: Compute) -> None:
         """Take a network with a tuple `regions`; `name` stands in tables."""
         regions = getattr(network, "regions", None)

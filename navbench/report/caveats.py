@@ -59,6 +59,7 @@ def _capped(tables: RunTables) -> Iterator[str]:
 
 def _limits(tables: RunTables) -> Iterator[str]:
     curved = len(tables.curved) > 0
+    yield from told_in(tables.manifest, "noise")
     if curved:
         yield _FID if FID_EXTRACTOR in set(tables.methods["extractor"]) else _NO_FID
         yield _BIAS
@@ -82,4 +83,5 @@ def _limits(tables: RunTables) -> Iterator[str]:
 
 def _told(tables: RunTables) -> Iterator[str]:
     for name, words in (("left_out", "Left out"), ("warnings", "Warning")):
-        yield from (f"{words}: {entry}" for entry in told_in(tables.manifest, name))
+        told = told_in(tables.manifest, name)
+        yield from (f"{words}: {entry}" for entry in told if entry not in told_in(tables.manifest, "noise"))

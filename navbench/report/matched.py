@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from navbench.report import views
 from navbench.metrics.estimate import BAND
+from navbench.report import views
 from navbench.report.blocks import Block, Cell, Chart, Details, Table, Words
 from navbench.report.charts import BANDS, axis_name, make_chart, method_names, name_methods
 from navbench.report.drawing import MUTED, colour, finish, known_first, label_edges, panels, styled

@@ -19,6 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
+from navbench import memory
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError
 from navbench.runner.store import Store
@@ -80,7 +81,7 @@ class _Pickler(cloudpickle.Pickler):
     def persistent_id(self, value: Any) -> tuple[Any, ...] | None:
         """What stands for a value that does not travel as it is."""
         if isinstance(value, Compute):
-            return ("compute", value.precision, value.batch)
+            return ("compute", value.precision, value.batch, value.sharing, value.watched)
         if isinstance(value, Thing) and value is not self._root:
             return ("thing", self._packer.name_of(value))
         if isinstance(value, Tensor):
@@ -100,7 +101,7 @@ class Unpacker:
 
     def __init__(self, store: Store, device: str) -> None:
         self.store, self.device = store, device
-        self.computes: dict[tuple[str, int], Compute] = {}
+        self.computes: dict[tuple[Any, ...], Compute] = {}
         self._tensors: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
         self._things: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
 
@@ -126,11 +127,15 @@ class Unpacker:
             return _once(self._tensors, named, lambda: self._tensor(self._content(name), *how))
         return _once(self._things, named, lambda: self._unpickled(self._content(rest[0])))
 
-    def _compute(self, precision: Any, batch: int) -> Compute:
+    def _compute(self, precision: Any, batch: int, sharing: int, watched: bool) -> Compute:
         """The worker's own compute of a precision and batch, which stays halved if memory ran out."""
-        if (precision, batch) not in self.computes:
-            self.computes[precision, batch] = Compute(self.device, precision, batch)
-        return self.computes[precision, batch]
+        key = precision, batch, watched
+        if key not in self.computes:
+            if self.device == "cpu" and not self.computes:
+                memory.bound(sharing)
+            self.computes[key] = Compute(self.device, precision, batch, sharing)
+            self.computes[key].watched = watched
+        return self.computes[key]
 
     def _content(self, name: str) -> bytes:
         content = self.store.kept(name)

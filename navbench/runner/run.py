@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from navbench import tables
 from navbench.compute import Compute
 from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.experiments.catalogue import catalogue
-from navbench.experiments.measurement import Bench, Instruments, Measurement, probe
+from navbench.experiments.edit import unshifted
+from navbench.experiments.guards import check_generator, check_network, noise_of
+from navbench.experiments.measurement import Bench, Instruments, Measurement
 from navbench.experiments.rows import Row, Tested, settled
 from navbench.files import explained
 from navbench.generators import zoo
@@ -38,6 +40,7 @@ from navbench.runner.store import Store
 from navbench.runner.tables import run_all
 from navbench.staff import Staff
 from navbench.suite import Subject, Suite, check_names
+from navbench.user_code import no_exit
 
 CACHE, SUITE, DIRECTIONS = "cache", "suite.toml", "directions"
 
@@ -61,6 +64,7 @@ class Run:
         self.lease = Lease(place)
         self.place: Place = Leased(place, self.lease)
 
+    @no_exit("Something that this run calls")
     def execute(self, *, fresh: bool = False) -> None:
         """Do all that is left, then write the tables, pictures and manifest; `fresh` starts over.
 
@@ -148,17 +152,23 @@ class Run:
             self.library = self.library.also_as(generator.name, subject.alias)
             generator.name = subject.alias
         places_of(subject, generator, self.library)
-        scorer = create_scorer(subject.scorer, self.compute) if subject.scorer else None
-        if scorer is not None:
-            probe(scorer, generator, self.compute)
+        allowed = {"allow_stochastic": self.suite.allow_stochastic}
+        repeats = check_generator(generator, self.compute, **allowed)
         on = Instruments(
             bench,
             subject,
             generator,
-            scorer=scorer,
+            scorer=create_scorer(subject.scorer, self.compute) if subject.scorer else None,
             segmenter=create_segmenter(subject.segmentation, self.compute) if subject.segmentation else None,
             embedder=create_embedder(subject.embedding, self.compute) if subject.embedding else None,
+            noise=None if repeats else noise_of(generator, bench.distance, self.compute),
         )
+        if on.networks:
+            images = unshifted(generator, generator.sample([0, 1], seed=0), self.compute)
+            for network in on.networks:
+                check_network(network, images, **allowed)
+            if on.scorer is not None:
+                on.scorer.look(images)
         further_places(self.suite, subject, generator)
         for experiment in bench.catalogue:
             if on.asks_for(type(experiment)):
@@ -216,7 +226,8 @@ class Run:
         """The rows of one generator by table; its files are written, and what was run is told."""
         rows, facts = run_all(self.place, on)
         generator = {"generators": {on.generator.name: _described(on)}, "direction_sets": _described_sets(on)}
-        for more in (generator, *facts, {"left_out": list(left_out(on))}):
+        noise: dict[str, Any] = {"noise": on.noises} if on.noises else {}
+        for more in (generator, noise, *facts, {"left_out": list(left_out(on))}):
             _join(self.manifest.facts, more)
         return rows
 
@@ -243,7 +254,9 @@ def _described(on: Measurement) -> dict[str, Any]:
         "size": list(generator.size),
         "latents": {kind: list(generator.latent_shape(kind)) for kind in generator.latents},
         "options": on.subject.options.model_dump(mode="json", exclude_defaults=True),
+        **({"noise": asdict(on.noise)} if on.noise else {}),
         "parameters": sum(tensor.numel() for tensor in generator.parameters()),
+        **({"details": generator.details} if generator.details else {}),
         "layers": [
             {
                 "name": layer.name,

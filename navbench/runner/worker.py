@@ -21,6 +21,7 @@ from navbench.runner.crew import Done
 from navbench.runner.maker import Maker
 from navbench.runner.parcels import Unpacker
 from navbench.runner.store import Store
+from navbench.user_code import no_exit
 from navbench.work import VERSIONS
 
 
@@ -73,7 +74,8 @@ class Worker:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", NavbenchWarning)
             try:
-                self._maker.make(self._unpacker.unpack(parcel), report)
+                with no_exit("Something that a worker calls"):
+                    self._maker.make(self._unpacker.unpack(parcel), report)
             except Exception as raised:
                 error = _portable(raised, self.place.name)
         sentences = tuple(str(each.message) for each in caught if issubclass(each.category, NavbenchWarning))

@@ -58,7 +58,7 @@ class Discriminator(nn.Module):
         self.from_rgb = EqualConv2d(3, channels[0], 1)
         self.blocks = nn.Sequential(*(ResidualBlock(a, b) for a, b in itertools.pairwise(channels)))
         self.last = EqualConv2d(channels[-1] + 1, channels[-1], 3)
-        self.hidden = EqualLinear(channels[-1] * 16, channels[-1], activate=True)
+        self.hidden = EqualLinear(channels[-1] * 16, channels[-1], activation="lrelu")
         self.logit = EqualLinear(channels[-1], 1)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -224,7 +224,7 @@ class Training:
             other = generator.style(z[1])[:, None].expand(-1, generator.styles_per_image - cut, -1)
             w = torch.cat([w[:, :cut], other], dim=1)
         sizes = generator.noise_sizes()
-        noise = [torch.randn(settings.batch, 1, size, size, generator=random).to(device) for size in sizes]
+        noise = [torch.randn(settings.batch, 1, *size, generator=random).to(device) for size in sizes]
         return generator.synthesise(w, noise)
 
     @torch.no_grad()

@@ -44,10 +44,10 @@ def latents(found):
 
 
 def maps_of(generator, found):
-    """The noise maps of projections, (N, 1, h, h) of each layer."""
-    sides = generator.noise_inputs()
-    flat = torch.stack([each.maps for each in found]).split([side * side for side in sides], dim=1)
-    return [each.unflatten(1, (1, side, side)) for each, side in zip(flat, sides, strict=True)]
+    """The noise maps of projections, (N, 1, h, w) of each layer."""
+    sizes = generator.noise_inputs()
+    flat = torch.stack([each.maps for each in found]).split([math.prod(size) for size in sizes], dim=1)
+    return [each.unflatten(1, (1, *size)) for each, size in zip(flat, sizes, strict=True)]
 
 
 class Watched(LinearGenerator):

@@ -245,7 +245,7 @@ def test_a_failed_pass_leaves_the_wrapped_module_working():
     generator = wrapped()
     codes, layer = generator.sample(range(2), seed=0), generator.layer("wide")
     images, state = generator(codes), generator.before(codes, layer)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(NavbenchError):
         generator.after(state, layer, torch.zeros(8, 7, 3, 3))
     with pytest.raises(RuntimeError):
         generator.before(Codes(codes.z[:, :5]), layer)

@@ -139,7 +139,7 @@ def test_the_published_networks_have_the_published_count_of_parameters():
     assert [layer.shape[0] for layer in large.layers()] == [512] * 9 + [256] * 2 + [128] * 2 + [64] * 2 + [32] * 2
     assert [layer.shape[0] for layer in half.layers()][7:9] == [256, 256]
     assert large.styles_per_image == 18
-    assert large.noise_sizes() == [4] + [2**k for k in range(3, 11) for _ in range(2)]
+    assert large.noise_sizes() == [(4, 4)] + [(2**k, 2**k) for k in range(3, 11) for _ in range(2)]
 
 
 # --- one layer at a time
@@ -385,7 +385,8 @@ def test_noise_matters_by_its_strengths():
 def test_the_stored_noise_is_the_default_and_other_noise_is_used_per_image():
     w = GENERATOR.map_to_w(GENERATOR.sample(range(2), seed=0)).w
     stored = [GENERATOR.noises.get_buffer(f"noise_{place}") for place in range(5)]
-    assert [noise_map.shape[-1] for noise_map in stored] == GENERATOR.noise_sizes() == [4, 8, 8, 16, 16]
+    assert [tuple(each.shape[2:]) for each in stored] == GENERATOR.noise_sizes()
+    assert GENERATOR.noise_sizes() == [(4, 4), (8, 8), (8, 8), (16, 16), (16, 16)]
     assert torch.equal(GENERATOR.synthesise(w, stored), GENERATOR.synthesise(w))
     other = [torch.cat([noise_map, normal(9, *noise_map.shape)]) for noise_map in stored]
     images = GENERATOR.synthesise(w, other)
@@ -393,9 +394,9 @@ def test_the_stored_noise_is_the_default_and_other_noise_is_used_per_image():
     assert differ(images[1:], GENERATOR.synthesise(w[1:]))
 
 
-@pytest.mark.parametrize("size", [0, 4, 12, 100])
+@pytest.mark.parametrize("size", [0, 2, 12, 100])
 def test_a_size_that_is_no_power_of_two_is_refused(size):
-    with pytest.raises(NavbenchError, match=rf"^StyleGAN2 makes images of 8, 16, 32, \.\.\. pixels, not {size}\.$"):
+    with pytest.raises(NavbenchError, match=rf"^StyleGAN2 makes images of 4, 8, 16, \.\.\. pixels, not {size}\.$"):
         styled(size)
 
 
@@ -439,7 +440,7 @@ def test_random_noise_is_normal_and_another_for_every_layer_and_code():
     noise_maps = []
     for layer in layers[1:]:
         through = flat.before(codes, layer).rest.noise[layer.index + 1]
-        assert through.shape == (40, 1, *[flat.noise_sizes()[layer.index + 1]] * 2)
+        assert through.shape == (40, 1, *flat.noise_sizes()[layer.index + 1])
         noise_maps.append(through.flatten(1))
     for noise_map in noise_maps:
         assert abs(float(noise_map.mean())) < 5 / math.sqrt(noise_map.numel())
@@ -560,7 +561,7 @@ def test_lsun_cars_are_rows_64_to_448_of_512():
     with torch.device("meta"):
         made = StyleGAN2("cars", "", 512, 4, 4, 1, 512, 1, size=(384, 512))
     canvas = torch.arange(512.0)[:, None].expand(1, 1, 512, 512)
-    rows = made._cropped(canvas)[0, 0, :, 0]
+    rows = made._finished(canvas)[0, 0, :, 0]
     assert (rows[0], rows[-1], len(rows)) == (64, 447, 384)
 
 
@@ -594,7 +595,7 @@ def test_given_noise_maps_stand_in_for_the_stored_ones():
     stored = [made.noises.get_buffer(f"noise_{place}") for place in range(len(made.noise_inputs()))]
     same = made.with_noise(codes, [each.expand(2, -1, -1, -1) for each in stored])
     torch.testing.assert_close(made(same), made(codes))
-    other = made.with_noise(codes, [normal(9, 2, 1, side, side) for side in made.noise_inputs()])
+    other = made.with_noise(codes, [normal(9, 2, 1, *size) for size in made.noise_inputs()])
     assert not torch.allclose(made(other), made(codes), atol=1e-2)
     layer = made.layers()[1]
     torch.testing.assert_close(made.after(made.before(other, layer), layer), made(other))
@@ -603,7 +604,7 @@ def test_given_noise_maps_stand_in_for_the_stored_ones():
 def test_each_code_has_its_own_noise_maps():
     made = styled()
     codes = made.sample([0, 0], 0)
-    maps = [normal(9, 2, 1, side, side) for side in made.noise_inputs()]
+    maps = [normal(9, 2, 1, *size) for size in made.noise_inputs()]
     one, two = made(made.with_noise(codes, maps))
     assert not torch.allclose(one, two, atol=1e-2)
     swapped = made(made.with_noise(codes, [each.flip(0) for each in maps]))

@@ -1,0 +1,105 @@
+"""The memory that there is, and how many images at a time it is for."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+SHARE = 0.6
+"""Of the memory that is free, what batches are sized for; the rest is for what is kept of them, and for others."""
+SCRATCH = 2.0
+"""Bytes that a forward pass takes, as a multiple of its tensors: convolutions have buffers of their own."""
+_GROUP = Path("/sys/fs/cgroup")
+
+
+class Allocations(TorchDispatchMode):
+    """Counts the bytes of the tensors that are made within it, on any device; those of views are their base's.
+
+    Attributes:
+        alive: of those that are still there.
+        peak: the most at any moment.
+        total: of all, as a pass needs that keeps them for its derivative.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive = self.peak = self.total = 0
+        self._seen: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        """Run an operation and count what it made."""
+        result = func(*args, **(kwargs or {}))
+        known = {id(leaf.untyped_storage()) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)}
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, torch.Tensor) and id(leaf.untyped_storage()) not in known:
+                self._count(leaf.untyped_storage())
+        return result
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        if storage in self._seen:
+            return
+        self._seen.add(storage)
+        size = storage.nbytes()
+        self.alive += size
+        self.total += size
+        self.peak = max(self.peak, self.alive)
+        weakref.finalize(storage, self._drop, size)
+
+    def _drop(self, size: int) -> None:
+        self.alive -= size
+
+
+def room(device: torch.device, sharing: int = 1) -> float:
+    """Bytes that the batches of one of so many processes are sized for."""
+    return SHARE * free(device) / sharing
+
+
+def free(device: torch.device) -> int:
+    """Bytes that may be taken on a device: of the machine and of its control group, or of the GPU."""
+    if device.type == "cuda":
+        unused, _ = torch.cuda.mem_get_info(device)
+        return unused + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return min([psutil.virtual_memory().available, *_of_group(), *_of_process()])
+
+
+def _of_group() -> list[int]:
+    """What the control group of a container leaves, if it has a limit (version 2)."""
+    try:
+        most, now = ((_GROUP / name).read_text("utf-8") for name in ("memory.max", "memory.current"))
+        return [max(0, int(most) - int(now))]
+    except (OSError, ValueError):  # another system, or 'max'
+        return []
+
+
+def _of_process() -> list[int]:
+    """What the limit of this process leaves, if it has one (Linux)."""
+    if resource is None or sys.platform != "linux":
+        return []
+    most, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return [] if most == resource.RLIM_INFINITY else [max(0, most - psutil.Process().memory_info().data)]
+
+
+def bound(sharing: int = 1) -> None:
+    """Have this process refused more memory than there is, rather than killed for it (Linux); it can be called again.
+
+    What is refused ends a batch, which is then tried as halves (`Compute.over`), or the command, by one sentence.
+    """
+    if resource is None or sys.platform != "linux":
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    taken, left = psutil.Process().memory_info().data, free(torch.device("cpu")) + psutil.swap_memory().free
+    limit = int(taken + left / sharing)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
