@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
 from pydantic import BaseModel
@@ -233,6 +233,8 @@ def _type(annotation: Any) -> str:
     if annotation in _KINDS:
         return _KINDS[annotation]
     origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(inner[0])
     if origin is tuple:
         return f"list of {_type(inner[0])}"
     if origin is Literal:

@@ -67,7 +67,7 @@ class SvdBasis:
     def __init__(self, layer: Layer, kernel: Tensor) -> None:
         """Decompose `kernel`, (*layer.shape)."""
         self.layer = layer
-        u, s, v = torch.linalg.svd(layer.flatten(kernel.detach().double().cpu()), full_matrices=False)
+        u, s, v = torch.linalg.svd(layer.flatten(kernel.detach().cpu().double()), full_matrices=False)
         self.left, self.singular_values, self.right = u.float(), s.float(), v.float()
         self.count, self.shape = len(s), layer.shape
 

@@ -34,6 +34,8 @@ class _Notes(threading.local):
 class Compute:
     """Device, precision and batch size of a computation; results depend on none but the precision.
 
+    Device 'auto' is the first of `best_device` on this machine.
+
     Attributes:
         batch: images per forward pass; halved, for good, whenever memory runs out.
         sharing: how many processes share the device's memory.
@@ -45,8 +47,9 @@ class Compute:
     ) -> None:
         if batch < 1:
             raise NavbenchError(f"The batch size is {batch}; it must be at least 1.")
-        if not re.fullmatch(r"cpu|cuda(:[1-9]?\d)?", device):
-            raise NavbenchError(f"Unknown device {device!r}; use 'cpu', 'cuda' or 'cuda:N'.")
+        device = best_device() if device == AUTO else device
+        if not re.fullmatch(r"cpu|mps|cuda(:[1-9]?\d)?", device):
+            raise NavbenchError(f"Unknown device {device!r}; use 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.")
         self.device = torch.device(device)
         if precision not in get_args(Precision):
             raise NavbenchError(f"Unknown precision {precision!r}; use {' or '.join(map(repr, get_args(Precision)))}.")
@@ -54,6 +57,10 @@ class Compute:
             raise NavbenchError(f"Device {device!r} was asked for, but torch sees no CUDA device; use --device cpu.")
         if self.device.type == "cuda" and (self.device.index or 0) >= torch.cuda.device_count():
             raise NavbenchError(f"Device {device!r} does not exist; torch sees {torch.cuda.device_count()} of them.")
+        if self.device.type == "mps" and not torch.backends.mps.is_available():
+            raise NavbenchError("Device 'mps' was asked for, but torch sees no Apple GPU; use --device cpu.")
+        if self.device.type == "mps" and precision == "bf16":
+            raise NavbenchError("bf16 is not offered on 'mps'; say --precision float32, or use another device.")
         if self.device.type == "cuda":  # float32 is float32, and two runs give the same tables
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.deterministic = True
@@ -70,6 +77,11 @@ class Compute:
     def cache_key(self) -> str:
         """What results depend on: the precision."""
         return self.precision
+
+    @property
+    def exact(self) -> torch.device:
+        """Where float64 and eigenproblems are computed: on the device, or beside MPS, which has neither, on the CPU."""
+        return torch.device("cpu") if _is_mps(self.device) else self.device
 
     def at(self, precision: Precision) -> "Compute":
         """The same device and batch size at another precision."""
@@ -158,6 +170,31 @@ class Compute:
         return result
 
 
+AUTO = "auto"
+"""The device that is the best there is."""
+
+
+def best_device() -> str:
+    """The first of 'cuda', 'mps' and 'cpu' that torch sees."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def exact(tensor: Tensor) -> Tensor:
+    """The tensor where float64 and eigenproblems can be computed: on the CPU if it is on MPS, which has neither."""
+    return tensor.cpu() if _is_mps(tensor.device) else tensor
+
+
+def doubled(tensor: Tensor) -> Tensor:
+    """The tensor at float64, where that can be computed (see `exact`)."""
+    return exact(tensor).double()
+
+
+def _is_mps(device: torch.device) -> bool:
+    return device.type == "mps"
+
+
 def batches(count: int, size: int) -> list[range]:
     """Consecutive ranges of at most `size` that make up `count`."""
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
@@ -178,7 +215,7 @@ def keep_freed_memory() -> None:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether a device's or the CPU's allocator had no more memory to give."""
-    said = ("can't allocate memory", "bad_alloc")
+    said = ("can't allocate memory", "bad_alloc", "MPS backend out of memory")
     is_known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return is_known or (isinstance(error, RuntimeError) and any(each in str(error) for each in said))
 
@@ -203,7 +240,7 @@ def reset_peak_memory(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
     elif sys.platform == "linux":
         try:
-            Path("/proc/self/clear_refs").write_text("5")
+            Path("/proc/self/clear_refs").write_text("5", "utf-8")
         except OSError:
             return  # then the peak is that of the whole process so far
 
@@ -213,7 +250,7 @@ def peak_memory(device: torch.device) -> float | None:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     if sys.platform == "linux":
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text("utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 2**10
     try:

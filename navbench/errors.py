@@ -7,6 +7,8 @@ from PIL import UnidentifiedImageError
 
 from navbench.texts import LONGEST_MESSAGE, shown
 
+NEAR = 0.5
+"""How alike two words are, as difflib has it, one of which may be meant by the other."""
 _MOST_LISTED = 10
 _CATALOGUES = {"direction": "navbench directions list", "generator": "navbench generators list"}
 """The commands that list all names of a kind."""
@@ -43,7 +45,7 @@ class NavbenchWarning(UserWarning):
 def unknown(kind: str, name: str, known: Iterable[str]) -> NavbenchError:
     """The error for a name that is not among the known ones, with the nearest of them, or if they are few, all."""
     name, known = shown(name), sorted(set(map(shown, known)))
-    if near := difflib.get_close_matches(name, known, n=1, cutoff=0.4):
+    if near := difflib.get_close_matches(name, known, n=1, cutoff=NEAR):
         hint = f"did you mean {near[0]!r}?"
     elif len(known) <= _MOST_LISTED:
         hint = f"known: {', '.join(known) or 'none'}."

@@ -71,7 +71,7 @@ def load_generator(
 
     Args:
         name: an installed one ('cars', 'faces'), 'package.module:callable', or the path of a checkpoint.
-        device: 'cpu', 'cuda' or 'cuda:N'.
+        device: 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
         precision: 'float32' or 'bf16'.
         options: how a generator from a checkpoint runs, such as its truncation.
         allow_stochastic: load also one that gives other images of the same codes.

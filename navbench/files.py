@@ -3,9 +3,12 @@
 import errno
 import hashlib
 import os
+import re
 import tempfile
+import time
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,6 +17,12 @@ from navbench.errors import Failure, NavbenchError
 
 LOCK_SECONDS = 30
 """How long a file that somebody else writes is waited for."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What a system says of a full disk, or of a user's share of it."""
+_PARTIAL = re.compile(r"\..+\.[a-z0-9_]{8}\.partial")
+"""What a file is called while it is written; no other program calls its files so."""
+ABANDONED = 3600.0
+"""Seconds after which nobody writes to such a file any more; a write takes few."""
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -27,7 +36,9 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".partial", delete=False
+        ) as file:
             temporary = Path(file.name)
             file.write(data)
             file.flush()
@@ -39,6 +50,19 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def remove_partial(folder: Path, older: float = ABANDONED) -> None:
+    """Remove the files below a folder that killed writers left half written.
+
+    Args:
+        folder: whose files they are; it may be missing.
+        older: than how many seconds; 0 is for who alone writes here.
+    """
+    for path in folder.rglob("*.partial"):
+        with suppress(OSError):
+            if _PARTIAL.fullmatch(path.name) and path.is_file() and time.time() - path.stat().st_mtime >= older:
+                path.unlink()
 
 
 def check_folder(folder: Path) -> None:
@@ -105,7 +129,7 @@ def unsealed(whole: bytes) -> bytes:
 
 def explained(error: OSError, path: Path) -> NavbenchError:
     """One sentence for an operating system's refusal to write."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return Failure(f"No space left while writing {path}; free some, then run the same command again.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return NavbenchError(f"No permission to write {path}; choose another folder with --out.")
@@ -120,18 +144,42 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def walk(folder: Path) -> list[Path]:
+    """All files in a folder and its subfolders, sorted; links are followed, and no folder is entered twice.
+
+    A folder that a link leads to, too, is entered by its own name, so links beside it change nothing.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    found: list[Path] = []
+    entered: set[tuple[int, int]] = set()
+    folders, links = [folder], deque[Path]()
+    while folders or links:
+        here = folders.pop() if folders else links.popleft()
+        status = here.stat()
+        if (mark := (status.st_dev, status.st_ino)) in entered:
+            continue
+        entered.add(mark)
+        for path in sorted(here.iterdir()):
+            if path.is_dir():
+                (links if path.is_symlink() else folders).append(path)
+            elif path.is_file():
+                found.append(path)
+    return sorted(found)
+
+
 def content_hash(path: Path) -> str:
     """SHA-256 of a file, or of all files in a folder with their names; a missing one is refused."""
     if not path.exists():
         raise NavbenchError(f"{path} does not exist; check the path.")
     digest = hashlib.sha256()
     try:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file():
-                digest.update(f"{file.relative_to(path)} {file.stat().st_size}".encode())
-                with file.open("rb") as content:
-                    while chunk := content.read(1 << 20):
-                        digest.update(chunk)
+        for file in walk(path) if path.is_dir() else [path]:
+            digest.update(f"{file.relative_to(path)} {file.stat().st_size}".encode())
+            with file.open("rb") as content:
+                while chunk := content.read(1 << 20):
+                    digest.update(chunk)
     except OSError as error:
         raise NavbenchError(f"{path} cannot be read ({error.strerror}).") from error
     return digest.hexdigest()

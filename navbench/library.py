@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -197,6 +198,16 @@ class Library:
     def of(self, generator: str) -> list[SetFile]:
         """The sets of one generator, sorted by id."""
         return [file for _, file in sorted(self.sets.items()) if file.header["generator"] == generator]
+
+    def also_as(self, generator: str, name: str) -> Library:
+        """The library in which the sets of a generator are there under another name of it, too.
+
+        Sets that were found under that name come first.
+        """
+        other = copy(self)
+        renamed = [replace(file, header=file.header | {"generator": name}) for file in self.of(generator)]
+        other.sets = {file.set_id: file for file in renamed} | self.sets
+        return other
 
     def find(self, name: str, automatic: Mapping[str, str] | None = None) -> tuple[SetFile, int]:
         """The one direction whose full name, label, or unique run of name parts is `name`.

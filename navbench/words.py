@@ -22,6 +22,8 @@ KINDS = (*INNER, *LATENTS)
 
 RESAMPLING = ("box", "bilinear", "bicubic", "lanczos")
 """How real images of another size may be resized."""
+CONVERSIONS = ("rgb",)
+"""What real images of another kind may be converted to."""
 NOISES = ("const", "none", "random")
 """What a StyleGAN2 adds to its activations."""
 PRECISIONS = ("float32", "bf16")

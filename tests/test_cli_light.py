@@ -19,7 +19,7 @@ from navbench.cli.doctor import needs_of
 from navbench.cli.loading import loading
 from navbench.compute import Precision
 from navbench.discovery.settings import DiscoverySettings
-from navbench.experiments import projection, reference
+from navbench.experiments import image_folder, projection
 from navbench.generators.options import Noise
 
 HEAVY = ("torch", "torchvision", "pandas", "seaborn", "matplotlib", "timm", "sklearn", "scipy")
@@ -98,7 +98,7 @@ def test_the_index_says_of_every_command_what_the_command_says_of_itself():
 
 
 def test_words_are_those_of_what_uses_them():
-    assert tuple(reference.RESAMPLING) == words.RESAMPLING
+    assert tuple(image_folder.RESAMPLING) == words.RESAMPLING
     assert words.PROJECTIONS == projection.SPACES
     assert get_args(Noise) == words.NOISES
     assert get_args(Precision) == words.PRECISIONS

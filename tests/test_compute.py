@@ -1,4 +1,5 @@
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from navbench.compute import Compute, finite_images
+from navbench.cli.common import DEVICE
+from navbench.compute import Compute, best_device, doubled, exact, finite_images, out_of_memory
 from navbench.errors import Failure, NavbenchError, NavbenchWarning
 
 
@@ -95,9 +97,9 @@ def test_a_cuda_device_that_does_not_exist_is_refused(monkeypatch):
         Compute("cuda:2")
 
 
-@pytest.mark.parametrize("device", ["gpu", "", "cuda:x", "mps", "meta"])
-def test_a_device_that_is_neither_cpu_nor_cuda_is_refused(device):
-    with pytest.raises(NavbenchError, match="'cpu', 'cuda' or 'cuda:N'"):
+@pytest.mark.parametrize("device", ["gpu", "", "cuda:x", "mps:1", "meta"])
+def test_a_device_that_is_none_of_the_known_is_refused(device):
+    with pytest.raises(NavbenchError, match="'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'"):
         Compute(device)
 
 
@@ -173,3 +175,58 @@ def test_placed_modules_are_frozen_in_evaluation_and_keep_their_weights(precisio
 def test_convolutions_run_at_the_precision_that_was_asked_for(precision, dtype):
     with Compute(precision=precision).autocast():
         assert nn.Conv2d(3, 4, 3)(torch.zeros(1, 3, 8, 8)).dtype == dtype
+
+
+# --- devices ---------------------------------------------------------------------------------------------------
+
+
+def seen(monkeypatch, *devices):
+    """Let torch see these devices."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in devices)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in devices)
+
+
+@pytest.mark.parametrize(
+    ("devices", "best"), [(("cuda", "mps"), "cuda"), (("cuda",), "cuda"), (("mps",), "mps"), ((), "cpu")]
+)
+def test_auto_is_the_best_device_there_is(monkeypatch, devices, best):
+    seen(monkeypatch, *devices)
+    assert best_device() == best
+    assert str(Compute("auto").device) == best
+
+
+def test_mps_is_refused_where_there_is_none_and_at_bf16(monkeypatch):
+    seen(monkeypatch)
+    with pytest.raises(NavbenchError, match=r"'mps' was asked for, but torch sees no Apple GPU; use --device cpu\."):
+        Compute("mps")
+    seen(monkeypatch, "mps")
+    with pytest.raises(NavbenchError, match=r"bf16 is not offered on 'mps'; say --precision float32"):
+        Compute("mps", "bf16")
+
+
+def test_what_mps_cannot_do_is_computed_on_the_cpu(monkeypatch):
+    seen(monkeypatch, "mps", "cuda")
+    assert str(Compute("mps").exact) == "cpu"
+    assert [str(Compute(device).exact) for device in ("cpu", "cuda")] == ["cpu", "cuda"]
+    moved = []
+    held = torch.zeros(2)
+    on_mps = SimpleNamespace(device=torch.device("mps"), cpu=lambda: moved.append("cpu") or held)
+    assert exact(on_mps) is held
+    assert doubled(on_mps).dtype == torch.float64
+    assert moved == ["cpu", "cpu"]
+    assert exact(held) is held
+
+
+def test_memory_that_runs_out_on_mps_is_known():
+    assert out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 18 GB)"))
+
+
+def test_the_command_line_says_which_device_auto_is(monkeypatch, capsys):
+    seen(monkeypatch, "mps")
+    assert [DEVICE.convert(text, None, None) for text in ("auto", "cpu", "cuda:0,cuda:1")] == [
+        "mps",
+        "cpu",
+        "cuda:0,cuda:1",
+    ]
+    assert capsys.readouterr().err == "Device: mps, chosen by --device auto.\n"

@@ -1,5 +1,6 @@
 """What is shipped: every package, every file of data, and the directions beside them; `.ci/installed` installs it."""
 
+import re
 import sys
 import tomllib
 from importlib import resources
@@ -8,7 +9,8 @@ from pathlib import Path
 from navbench import library
 
 ROOT = Path(__file__).parent.parent
-SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+SETTINGS = PROJECT["tool"]["setuptools"]
 FOLDERS = {name: ROOT / SETTINGS["package-dir"].get(name, name.replace(".", "/")) for name in SETTINGS["packages"]}
 
 
@@ -46,3 +48,16 @@ def test_the_shipped_directions_are_found_as_a_package_and_in_a_bare_checkout(mo
 
     monkeypatch.setattr(resources, "files", missing)
     assert library._shipped() == ROOT / "directions"
+
+
+def test_the_workflow_tests_every_python_that_is_named_and_no_other():
+    named = [line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"]]
+    workflow = (ROOT / ".github/workflows/tests.yml").read_text("utf-8")
+    assert named[0] == PROJECT["project"]["requires-python"].removeprefix(">=")
+    assert set(re.findall(r'"(3\.\d+)"', workflow)) == set(named)
+
+
+def test_the_lower_bounds_of_torch_and_torchvision_are_of_one_release():
+    bounds = dict(line.split(">=") for line in PROJECT["project"]["dependencies"])
+    torch, torchvision = (int(bounds[name].split(".")[1]) for name in ("torch", "torchvision"))
+    assert torchvision == torch + 15  # as torchvision's table of versions has it, from torch 2.0 on

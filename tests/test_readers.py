@@ -38,7 +38,7 @@ READERS = {
     "shelve.open": set(),
     "pd.read_pickle": set(),
     "yaml.load": set(),
-    "zipfile.ZipFile": {"pickles.py", "arrays.py", "weights.py", "experiments/reference.py"},
+    "zipfile.ZipFile": {"pickles.py", "arrays.py", "weights.py", "experiments/image_folder.py"},
 }
 """Where each may be called."""
 

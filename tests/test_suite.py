@@ -168,6 +168,78 @@ def test_a_wrong_value_is_named_with_its_place(text, place, found):
     assert sentence.endswith(f"found {found}.")
 
 
+HEAD, TABLE = MINIMAL.split("[[generators]]")
+DIGITS = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("seed = true\n" + MINIMAL, "seed: must be a whole number, found True."),
+        ("seed = 1.0\n" + MINIMAL, "seed: must be a whole number, found 1.0."),
+        ("seed = '1'\n" + MINIMAL, "seed: must be a whole number, found '1'."),
+        ("seed = 9223372036854775808\n" + MINIMAL, "seed: must be below 2**63, found 9223372036854775808."),
+        (f"seed = {DIGITS}\n" + MINIMAL, "a whole number in it has too many digits; it must be below 2**63."),
+        ("rediscover = 1\n" + MINIMAL, "rediscover: must be true or false, found 1."),
+        ("rediscover = 'yes'\n" + MINIMAL, "rediscover: must be true or false, found 'yes'."),
+        (MINIMAL + "[stability]\ncodes = [16, true]\n", "stability.codes: must be a whole number, found [16, True]."),
+        (MINIMAL + "[discovery]\neffect = inf\n", "discovery.effect: must be a finite number, found inf."),
+        (MINIMAL + "[discovery]\neffect = true\n", "discovery.effect: must be a number, found True."),
+        (
+            MINIMAL + "[discovery.hybrid]\nshift = -inf\n",
+            "discovery.hybrid.shift: must be a finite number, found -inf.",
+        ),
+        (
+            MINIMAL + "options = {truncation = nan}\n",
+            "generators.0.options.truncation: must be a finite number, found nan.",
+        ),
+        (
+            MINIMAL + "options = {size = [1.0, 2]}\n",
+            "generators.0.options.size: must be a whole number, found [1.0, 2].",
+        ),
+        ("name = ''\n[[generators]]" + TABLE, "name: must not be empty, found ''."),
+        (HEAD + "[[generators]]\nname = ' '\n", "generators.0.name: must not be empty, found ' '."),
+        (
+            HEAD + '[[generators]]\nname = "a\\u0000"\n',
+            "generators.0.name: must have no zero character in it, found 'a\\x00'.",
+        ),
+        (MINIMAL + "layers = ['']\n", "generators.0.layers.0: must not be empty, found ''."),
+        (MINIMAL + "photos = ['']\n", "generators.0.photos.0: must not be empty, found ''."),
+        (MINIMAL + "reference = ''\n", "generators.0.reference: must not be empty, found ''."),
+        ("only = ['']\n" + MINIMAL, "only.0: must not be empty, found ''."),
+        (f"a = {'[' * 99}{']' * 99}\n" + MINIMAL, "a: nested more than 8 deep; no key of a suite is."),
+        (f"{'.'.join('a' * 99)} = 1\n" + MINIMAL, "a: nested more than 8 deep; no key of a suite is."),
+        (f"a = {'[' * 99999}{']' * 99999}\n" + MINIMAL, "its brackets are nested too deep; no key of a suite is so."),
+    ],
+)
+def test_what_no_suite_says_is_refused_in_one_sentence_with_its_key(text, sentence):
+    assert refusal(text) == f"mine.toml: {sentence}"
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a\\b", " ", "x" * 300])
+def test_a_name_in_place_of_the_generators_own_is_plain(name):
+    assert refusal(MINIMAL + f"as = '{name}'\n").startswith("mine.toml: generators.0.as: must be a plain name")
+
+
+def test_one_generator_twice_needs_names_of_its_own():
+    again = "[[generators]]\nname = 'faces'\n"
+    assert refusal(MINIMAL + again) == (
+        "mine.toml: two generators of the suite are called 'faces' ('faces', twice); give each a name of its own by "
+        "as = 'NAME' under [[generators]]."
+    )
+    chosen = suite.parse(MINIMAL + again + "as = 'psi 0.7'\n", "mine.toml")
+    assert [subject.alias for subject in chosen.generators] == ["", "psi 0.7"]
+    assert suite.parse(chosen.toml(), "again") == chosen
+
+
+def test_a_suite_is_read_as_utf_8_whatever_the_system_says_and_whatever_stands_before_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("locale.getpreferredencoding", lambda *_: "cp1252")
+    (tmp_path / "mine.toml").write_bytes(
+        b"\xef\xbb\xbf" + MINIMAL.replace("mine", "Gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n").encode()
+    )
+    assert suite.read(str(tmp_path / "mine.toml")).generators[0].name == "faces"
+
+
 @pytest.mark.parametrize(
     ("text", "missing"),
     [
@@ -255,7 +327,8 @@ def test_values_of_the_command_line_are_checked_like_those_of_a_file():
 
 # --- files -----------------------------------------------------------------------------------------------------
 
-names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
+names = names.filter(str.strip)
 positive = st.floats(min_value=1e-300, max_value=1e300)
 
 
@@ -354,7 +427,9 @@ SUBJECT = {
     "latents": ["z"],
     "latent_methods": ["random"],
     "reference": "photos",
+    "as": "mine",
     "resize": "box",
+    "convert": "rgb",
     "scorer": "mine",
     "segmentation": "mine",
     "embedding": "mine",
@@ -368,7 +443,7 @@ SUBJECT = {
 def test_the_cache_key_changes_with_anything_of_a_generator(key):
     subject = FULL.generators[0].model_dump(mode="json")
     assert FULL.with_values(generators=[subject | {key: SUBJECT[key]}]).cache_key != FULL.cache_key
-    assert FULL.with_values(generators=[subject, subject | {key: SUBJECT[key]}]).cache_key != FULL.cache_key
+    assert FULL.with_values(generators=[subject, subject | {"as": "b", key: SUBJECT[key]}]).cache_key != FULL.cache_key
 
 
 def test_a_generator_is_discovered_by_its_own_settings_where_it_has_some():

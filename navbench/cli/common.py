@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from navbench.generators.base import Generator
     from navbench.generators.options import Options
 
+_DEVICES = "'auto', 'cpu', 'cuda', 'mps', or several: 'cuda:0,cuda:1'."
 _RAY = "Compute by Ray: 'auto', HOST:6379, or without an address a cluster of this machine alone. Needs navbench[ray]."
 
 
@@ -37,6 +39,41 @@ class _PlaceType(click.ParamType):
 
 
 PLACE = _PlaceType()
+
+
+class _DeviceType(click.ParamType):
+    """A device, or several with commas between them; 'auto' is the best there is, and which that is is said."""
+
+    name = "DEVICE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """See `compute.best_device`."""
+        if value != "auto":
+            return str(value)
+        with loading():
+            from navbench.compute import best_device
+
+        device = best_device()
+        click.echo(f"Device: {device}, chosen by --device auto.", err=True)
+        return device
+
+
+DEVICE = _DeviceType()
+device_option = click.option(
+    "--device", type=DEVICE, default="cpu", show_default=True, help="'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'."
+)
+"""Adds the option of a command that computes in one process."""
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range; click's own takes nan for one in any."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """See `click.FloatRange`."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
 
 
 def example(text: str) -> dict[str, str]:
@@ -61,7 +98,7 @@ def checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a generator from a checkpoint; the command gets them as one `options: Options`."""
     path = click.Path(path_type=Path)
     declared = (
-        click.option("--truncation", type=click.FloatRange(0), help="StyleGAN2's psi, or that of BigGAN's z."),
+        click.option("--truncation", type=FiniteRange(0), help="StyleGAN2's psi, or that of BigGAN's z."),
         click.option("--noise", type=click.Choice(NOISES), help="StyleGAN2's. Default: the stored, const."),
         click.option("--classes", callback=_classes, help="Of a conditional generator, such as 207,250. Default: all."),
         click.option("--labels", type=path, help="pix2pixHD's codes: a folder of label maps."),
@@ -97,7 +134,7 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str | None
 def computing(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where and how to compute; the command gets who computes as one `staff: Staff`."""
     options = (
-        click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda', or several: 'cuda:0,cuda:1'."),
+        click.option("--device", type=DEVICE, default="cpu", show_default=True, help=_DEVICES),
         click.option("--workers", type=click.IntRange(1), help="Processes. Default: one per device."),
         click.option("--ray", "address", metavar="[ADDRESS]", is_flag=False, flag_value="local", help=_RAY),
         click.option("--precision", type=click.Choice(PRECISIONS), help="Default: what the suite says."),

@@ -14,7 +14,7 @@ from navbench.cli.loading import loading
 from navbench.cli.output import console, progress_console, quiet_option
 from navbench.cli.running import compute_for, overridden, with_subjects
 from navbench.errors import NavbenchError
-from navbench.files import check_folder
+from navbench.files import check_folder, remove_partial
 from navbench.generators import zoo
 from navbench.library import library
 from navbench.methods import METHODS, admitted
@@ -89,8 +89,10 @@ def discover(
     chosen = with_subjects(overridden(preset, precision, batch, **values), generator, options)
     subject, compute = chosen.generators[0], compute_for(chosen, staff)
     made = zoo.create(subject.name, compute, subject.options)
+    made.name = subject.alias or made.name
     made.check()
     check_folder(out)
+    remove_partial(out)
     check_generator(made, compute, allow_stochastic=chosen.allow_stochastic)
     if layers or latents:
         subject = subject.model_copy(update={"layers": layers, "latents": latents})

@@ -6,7 +6,7 @@ GROUPS = {
     "Generator": ("generator", "truncation", "noise", "classes", "labels", "instances", "size"),
     "Directions": ("direction", "t", "method", "layer", "latent", "space", "target", "calibrate", "rediscover",
                    "directions", "run", "eigenvectors", "annotation"),
-    "Measurement": ("reference", "resize", "extractor", "extractor-weights", "scorer", "distance", "racing",
+    "Measurement": ("reference", "resize", "convert", "extractor", "extractor-weights", "scorer", "distance", "racing",
                     "allow-stochastic"),
     "Names": ("names", "export", "agreement", "key"),
     "Pictures": ("picture",),

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from navbench import __version__
+from navbench.cli.ending import ended, shown_as_typed
 from navbench.cli.lazy import Index
 
 VERBS = {
@@ -68,11 +69,22 @@ VERBS = {
 class Program(Index):
     """Turns every error into one sentence and an exit code: 2 for what the user can mend, 1 for what failed."""
 
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Parse, run a command and end; errors of click's show what was typed as `texts.shown` does."""
+        with ended():
+            return super().main(*args, **settings)
+
+    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+        """See `click.Command`."""
+        with shown_as_typed():
+            return super().make_context(*args, **settings)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; with --debug errors keep their traceback."""
         try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            with shown_as_typed():
+                return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except KeyboardInterrupt:
             click.echo("Interrupted; the same command (without --fresh) goes on where this one stopped.", err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from navbench.cli.common import checkpoint_options, directions_option, example
+from navbench.cli.common import checkpoint_options, device_option, directions_option, example
 from navbench.cli.grouping import Command
 from navbench.cli.loading import loading
 from navbench.cli.output import console, folding, progress_console
@@ -41,7 +41,7 @@ _PLACE = click.Path(path_type=Path)
 @click.option("--shifts", type=click.IntRange(3), default=7, show_default=True, help="Its columns, an odd number.")
 @click.option("--agreement", is_flag=True, help="How far the tables agree that are named in the place of sets.")
 @click.option("--key", type=_FILE, help="With --agreement: the key of the sheet, to write the agreed names.")
-@click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda' or 'cuda:N'.")
+@device_option
 @click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True, help="Of images.")
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Images per forward pass.")
 @checkpoint_options

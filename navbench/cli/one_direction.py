@@ -18,7 +18,7 @@ from navbench.cli.shared import Shared, run_options
 from navbench.library import SetFile
 from navbench.places import Place
 from navbench.texts import file_name
-from navbench.words import KINDS, PROJECTIONS, RESAMPLING
+from navbench.words import CONVERSIONS, KINDS, PROJECTIONS, RESAMPLING
 
 if TYPE_CHECKING:
     from navbench.generators.options import Options
@@ -78,7 +78,7 @@ def _subject_of(chosen: Suite, file: SetFile, generator: str, options: Options) 
         where = {"methods": [], "latents": [file.header["space"]], "latent_methods": [file.header["method"]]}
     else:
         where = {"layers": [file.header["layer"]], "methods": [file.header["method"]], "latents": []}
-    return subject | where
+    return subject | where | {"as": ""}
 
 
 @click.command(
@@ -92,14 +92,15 @@ def _subject_of(chosen: Suite, file: SetFile, generator: str, options: Options) 
 @click.option("--extractor-weights", help="A file with its weights, instead of downloading them.")
 @click.option("--reference", help="As in run-all. Default: the suite's.")
 @click.option("--resize", type=click.Choice(RESAMPLING), help="How its images of another size are resized.")
+@click.option("--convert", type=click.Choice(CONVERSIONS), help="What its other images are converted to.")
 @one_direction
 @rows_as_json("curves")
 def fid_curve(
     shared: Shared, wanted: Wanted, samples: int | None, shifts: int | None, extractor: str | None,
-    extractor_weights: str | None, reference: str | None, resize: str | None,
+    extractor_weights: str | None, reference: str | None, resize: str | None, convert: str | None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """FD or FID, KID and effect of one direction as functions of its shift."""
-    compared = given(reference=reference, resize=resize)
+    compared = given(reference=reference, resize=resize, convert=convert)
     sizes = given(samples=samples, shifts=shifts, extractor=extractor, extractor_weights=extractor_weights)
     place = measure("fid-curve", shared, wanted, ["curves", "strips"], compared, curves=sizes)
     columns = ("t", "effect", "metric", "extractor", "reference", "n", "value", "stderr")

@@ -41,6 +41,10 @@ class Screen(Console):
     def size(self, new_size: tuple[int, int]) -> None:
         self._width, self._height = new_size
 
+    def on_broken_pipe(self) -> None:
+        """Leave it to the program to end; rich's own ends as code does that must not."""
+        raise BrokenPipeError
+
     def print(self, *objects: Any, **settings: Any) -> None:
         """See `Console`; of a text each line as `texts.escaped`, for names in it may be from files."""
         super().print(*(escaped_lines(each) if isinstance(each, str) else each for each in objects), **settings)

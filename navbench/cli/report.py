@@ -78,6 +78,8 @@ def compare(
 
     parsed = [Condition.parse(text) for text in conditions]
     place = out or Path("runs") / f"compare-{first.name}-{second.name}"
+    if place.exists() and not place.is_dir():
+        raise NavbenchError(f"{place} is a file; choose another folder with --out.")
     if place.exists() and not force and any(place.iterdir()):
         raise NavbenchError(f"{place} is not empty; choose another folder with --out, or say --force to replace it.")
     page, changes, met = write_comparison(first, second, place, parsed)

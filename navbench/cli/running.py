@@ -32,7 +32,7 @@ def with_subjects(chosen: Suite, generator: str | None, options: Options, **othe
 
     subjects = list(chosen.generators)
     if generator is not None:
-        same = [subject for subject in subjects if subject.name == generator]
+        same = [subject for subject in subjects if generator in (subject.alias, subject.name)]
         subjects = same or [Subject(name=generator, methods=subjects[0].methods)]
     contents = [with_options(subject, options) | given(**others) for subject in subjects]
     return chosen.with_values(generators=contents)

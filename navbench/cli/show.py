@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from navbench.cli import completing
-from navbench.cli.common import checkpoint_options, directions_option, example, generator_option, installed
+from navbench.cli.common import (
+    checkpoint_options,
+    device_option,
+    directions_option,
+    example,
+    generator_option,
+    installed,
+)
 from navbench.cli.grouping import Command
 from navbench.cli.loading import loading
 from navbench.cli.naming import Wanted, run_option, split_shift
@@ -74,7 +81,7 @@ def _codes(_context: click.Context, _parameter: click.Parameter, text: str) -> S
 @generator_option
 @checkpoint_options
 @directions_option
-@click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda' or 'cuda:N'.")
+@device_option
 def show_strip(
     name: str, shifts: tuple[float, ...] | None, count: int | None, indices: Sequence[int], seed: int,
     out: Path | None, picture: bool, force: bool, run: Place | None, generator: str | None, options: Options,

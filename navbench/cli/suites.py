@@ -12,7 +12,7 @@ from navbench.cli import completing
 from navbench.cli.common import calibrate_option, checkpoint_options, computing, directions_option, stochastic_option
 from navbench.cli.output import quiet_option
 from navbench.cli.running import overridden, with_subjects
-from navbench.words import RESAMPLING
+from navbench.words import CONVERSIONS, RESAMPLING
 
 if TYPE_CHECKING:
     from navbench.generators.options import Options
@@ -33,6 +33,7 @@ def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--layer", "layers", multiple=True, help="Only these layers, by name or index."),
         click.option("--reference", help="'unshifted', 'renderings', a folder or zip of images, or their statistics."),
         click.option("--resize", type=click.Choice(RESAMPLING), help="How its images of another size are resized."),
+        click.option("--convert", type=click.Choice(CONVERSIONS), help="What its other images are converted to."),
         click.option("--rediscover", is_flag=True, default=None, help="Find the directions anew."),
         calibrate_option,
         stochastic_option,
@@ -43,13 +44,13 @@ def suite_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def gathered(
         source: str, generator: str | None, options: Options, layers: tuple[str, ...], reference: str | None,
-        resize: str | None, rediscover: bool | None, calibrate: str | None, allow_stochastic: bool | None,
-        precision: str | None, batch: int | None, **others: Any,
+        resize: str | None, convert: str | None, rediscover: bool | None, calibrate: str | None,
+        allow_stochastic: bool | None, precision: str | None, batch: int | None, **others: Any,
     ) -> Any:  # fmt: skip
         survey = {"layers": list(layers)} if layers else None
         values = {"rediscover": rediscover, "calibrate": calibrate, "allow_stochastic": allow_stochastic}
         chosen: Suite = overridden(source, precision, batch, survey=survey, **values)
-        own = {"layers": list(layers) or None, "reference": reference, "resize": resize}
+        own = {"layers": list(layers) or None, "reference": reference, "resize": resize, "convert": convert}
         return command(chosen=with_subjects(chosen, generator, options, **own), **others)
 
     return functools.reduce(lambda inner, option: option(inner), reversed(declared), gathered)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from navbench.cli.common import example
+from navbench.cli.common import FiniteRange, device_option, example
 from navbench.cli.grouping import Family
 from navbench.cli.loading import loading
 from navbench.cli.output import console, folding, json_option, progress_console, quiet_option
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
-device_option = click.option("--device", default="cpu", show_default=True, help="'cpu', 'cuda' or 'cuda:N'.")
 force_option = click.option("--force", is_flag=True, help="Replace files that are there already.")
 
 
@@ -52,8 +51,8 @@ def testbed() -> None:
 @click.option("--images", type=click.IntRange(1), help="Renderings to be seen. Default: the preset's.")
 @click.option("--seed", type=click.IntRange(0), help="Of everything random. Default: 0.")
 @click.option("--batch", type=click.IntRange(2), help="Renderings of a step.")
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Of Adam.")
-@click.option("--r1", type=click.FloatRange(0), help="Weight of the gradient penalty.")
+@click.option("--learning-rate", type=FiniteRange(0, min_open=True), help="Of Adam.")
+@click.option("--r1", type=FiniteRange(0), help="Weight of the gradient penalty.")
 @click.option("--out", type=FOLDER, default="runs/testbed", show_default=True, help="Checkpoint, log and samples.")
 @device_option
 @precision_option("bf16")

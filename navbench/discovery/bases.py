@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from navbench import seeds
-from navbench.compute import Compute, batches
+from navbench.compute import Compute, batches, exact
 from navbench.costs import Pass, Rehearsed, Trial, preparing, rehearses, tried_images
 from navbench.discovery.hessian import PerceptualHessian, krylov, power
 from navbench.discovery.settings import SpectrumSettings
@@ -197,10 +197,10 @@ def principal_components(space: Space, count: int, samples: int, compute: Comput
 
     GANSpace's (Härkönen et al., NeurIPS 2020) are of a million, in single precision and incrementally.
     """
-    moments = Moments.empty(space.shape.numel(), compute.device)
+    moments = Moments.empty(space.shape.numel(), compute.exact)
     for indices in batches(samples, max(compute.batch, _MAPPED)):
         codes = space.generator.sample(indices, seeds.derived(seed, "ganspace"))
-        moments.update(space.generator.latent(codes, space.kind).flatten(1))
+        moments.update(exact(space.generator.latent(codes, space.kind).flatten(1)))
     values, vectors = torch.linalg.eigh(moments.covariance)
     leading = vectors.flip(1).T[:count].unflatten(1, space.shape).float().cpu()
     return Components(leading, (values.flip(0)[:count] / values.sum()).float().cpu())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from navbench import seeds
-from navbench.compute import Compute
+from navbench.compute import Compute, doubled, exact
 from navbench.discovery.linearised import Linearised
 from navbench.errors import Failure, NavbenchError
 from navbench.generators.base import Codes
@@ -165,9 +165,9 @@ def krylov(
 
 def _rayleigh_ritz(q: Tensor, hq: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Ritz values, their combinations of the rows of q, and relative residuals, for the `count` leading pairs."""
-    small = (q @ hq.T).double()
+    small = doubled(q @ hq.T)
     values, vectors = torch.linalg.eigh((small + small.T) / 2)
-    values, combination = values.flip(0)[:count].float(), vectors.flip(1)[:, :count].T.float()
+    values, combination = values.flip(0)[:count].float().to(q.device), vectors.flip(1)[:, :count].T.float().to(q.device)
     errors = (combination @ hq - values[:, None] * (combination @ q)).norm(dim=1)
     return values, combination, errors / values.abs().clamp_min(torch.finfo(torch.float32).tiny)
 
@@ -177,8 +177,8 @@ def _orthonormal(rows: Tensor, against: Tensor | None = None, floor: float = 0.0
     for smallest in (floor, 1e-5):  # once is not enough in floating point
         if against is not None:
             rows = rows - (rows @ against.T) @ against
-        q, r = torch.linalg.qr(rows.T)
-        rows = q.T[r.diagonal().abs() > smallest]
+        q, r = torch.linalg.qr(exact(rows.T))
+        rows = q.T[r.diagonal().abs() > smallest].to(rows.device)
     return rows
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from navbench import seeds
-from navbench.compute import Compute, out_of_memory
+from navbench.compute import Compute, doubled, out_of_memory
 from navbench.costs import Costs, Pass, Rehearsed, Trial, in_batches, preparing, rehearses, rendering, tried_images
 from navbench.discovery.pairs import Pairs
 from navbench.discovery.reconstructor import Reconstructor
@@ -118,8 +118,8 @@ def retracted(rows: Tensor) -> Tensor:
     """The nearest orthonormal rows, by the polar decomposition; of more rows than columns, only of unit norm."""
     if len(rows) > rows.shape[1]:
         return F.normalize(rows, dim=1)
-    left, _, right = torch.linalg.svd(rows.double(), full_matrices=False)
-    return (left @ right).to(rows.dtype)
+    left, _, right = torch.linalg.svd(doubled(rows), full_matrices=False)
+    return (left @ right).to(rows.device, rows.dtype)
 
 
 def rate_share(done: float) -> float:

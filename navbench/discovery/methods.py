@@ -227,7 +227,7 @@ class Discovery:
         Shen & Zhou's closed form (CVPR 2021, section 3.2) with the scaling of their code, genforce/sefa at 69467f2
         (`factorize_weight`). A row of zeros stays one.
         """
-        latent_weights = self.space.generator.latent_weights(self.space.kind).detach().double().cpu()
+        latent_weights = self.space.generator.latent_weights(self.space.kind).detach().cpu().double()
         _, values, rows = torch.linalg.svd(F.normalize(latent_weights, dim=1), full_matrices=False)
         count = min(self.settings.directions, len(values))
         basis = DenseBasis(rows[:count].unflatten(1, self.space.shape).float())

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from navbench import seeds
 from navbench.basis import Basis
-from navbench.compute import Compute
+from navbench.compute import Compute, doubled
 from navbench.costs import Rehearsed, preparing, rehearses, rendering
 from navbench.metrics.recognition import nearest_mean
 from navbench.spaces import Space
@@ -61,7 +61,7 @@ def name_edits(
     seen = torch.cat(list(compute.over(range(2 * codes), differences)), dim=1)  # (2K, 2N, D)
     named = nearest_mean(seen[:, :codes], seen[:, codes:]) // 2
     right = named == torch.arange(len(ends))[:, None] // 2
-    return Named(right.double().mean(0))
+    return Named(doubled(right).mean(0))
 
 
 @rehearses(name_edits)

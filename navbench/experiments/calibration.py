@@ -68,6 +68,8 @@ def parse_target(text: str) -> Target:
     if match is None:
         raise NavbenchError(f"Cannot calibrate to {text!r}; write 'effect=0.2' or 'wheel radius=+2px'.")
     quantity, amount, unit = match[1], abs(float(match[2])), match[3] or ""
+    if math.isinf(amount):
+        raise NavbenchError(f"Cannot calibrate to {text!r}: the amount is not finite.")
     if amount == 0:
         raise NavbenchError(f"Cannot calibrate to {text!r}: the target is zero, which t = 0 reaches; name a change.")
     if quantity == "effect" and (unit or match[2].startswith("-")):
@@ -190,7 +192,7 @@ def _by_attribute_rehearsed(
 def _range(ends: list[float], changes: list[Tensor], slopes: list[float], limits: list[float]) -> Range:
     """From both ends and what each code reached there, (n,) each."""
     t, slope, limit = (torch.tensor(pair, dtype=torch.float64) for pair in (ends, slopes, limits))
-    return Range(t, torch.stack([each.double().cpu() for each in changes]), slope, limit)
+    return Range(t, torch.stack([each.cpu().double() for each in changes]), slope, limit)
 
 
 class _ChangeMeter:
@@ -242,7 +244,7 @@ class _ChangeMeter:
 
         def work(chunk: Sequence[int]) -> Tensor:
             codes = codes_for(self.edit.space.generator, Role.CALIBRATION, chunk, self.seed)
-            return self.scorer(self.edit.prepare(codes)(t))[:, self.index].double().cpu()
+            return self.scorer(self.edit.prepare(codes)(t))[:, self.index].cpu().double()
 
         return torch.cat(list(self.edit.compute.over(self.indices, work)))
 

@@ -1,14 +1,15 @@
 """What a suite says of all its experiments: the generators, and what every measurement shares."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, create_model
 
 from navbench.discovery.settings import DiscoverySettings
-from navbench.errors import unknown
+from navbench.errors import NavbenchError, unknown
 from navbench.generators.options import Options
-from navbench.settings import PERMISSION, SPEED, Settings
+from navbench.settings import PERMISSION, SPEED, Name, Settings
+from navbench.texts import file_name
 from navbench.words import DISTANCE
 
 if TYPE_CHECKING:
@@ -27,10 +28,22 @@ OddCount = Annotated[int, AfterValidator(_odd)]
 """A number of shifts from t_min to t_max, t = 0 inside."""
 
 
-class Subject(Settings):
+def _plain(name: str) -> str:
+    if name and (not name.strip() or name[0] == "." or file_name(name) != name):
+        raise ValueError("must be a plain name, as files are called by it, without '/' and not hidden")
+    return name
+
+
+_ALIAS: Any = create_model("_Alias", __base__=Settings, **{"as": (Annotated[str, AfterValidator(_plain)], "")})  # type: ignore[call-overload]
+"""What has the key `as`, which Python has no attribute for."""
+
+
+class Subject(_ALIAS):
     """One generator of a suite.
 
     Attributes:
+        as: what it is called in all tables, instead of its own name; '' for that. A suite that measures one generator
+            twice, or two checkpoints of one file name, needs it.
         name: an installed generator, 'package.module:callable', or the path of a checkpoint.
         options: how a generator from a checkpoint is to run.
         layers: names or indices; empty for the layers of the direction sets there are, or if there are none, three of
@@ -43,6 +56,8 @@ class Subject(Settings):
             torch-fidelity's cache.
         resize: of images of another size in a folder or zip: 'box', 'bilinear', 'bicubic' or 'lanczos', which changes a
             Fréchet distance and is recorded; '' to refuse them.
+        convert: 'rgb' to convert images of a folder or zip that are grey, of a palette, CMYK, with alpha (on white) or
+            of 16 bits (the upper 8); '' to refuse them.
         scorer: an installed attribute scorer, or 'package.module:callable'; '' for none.
         segmentation: an installed segmentation, or 'package.module:callable', that says what parts changes lie on; ''
             for none.
@@ -52,22 +67,28 @@ class Subject(Settings):
         discovery: how its directions are found, all of it; `None` for what the suite says of all generators.
     """
 
-    name: str
+    name: Name
     options: Options = Options()
-    layers: tuple[str, ...] = ()
-    methods: tuple[str, ...] = (
+    layers: tuple[Name, ...] = ()
+    methods: tuple[Name, ...] = (
         *("svd", "optimization", "spectrum", "hybrid"),
         *("random", "random-in-svd", "random-in-spectrum"),
     )
     latents: tuple[Literal["z", "w", "w+", "s"], ...] = ()
-    latent_methods: tuple[str, ...] = ("ganspace", "sefa", "latent-spectrum", "latent-optimization", "random")
-    reference: str = "unshifted"
+    latent_methods: tuple[Name, ...] = ("ganspace", "sefa", "latent-spectrum", "latent-optimization", "random")
+    reference: Name = "unshifted"
     resize: Literal["", "box", "bilinear", "bicubic", "lanczos"] = ""
+    convert: Literal["", "rgb"] = ""
     scorer: str = ""
     segmentation: str = ""
     embedding: str = ""
-    photos: tuple[str, ...] = ()
+    photos: tuple[Name, ...] = ()
     discovery: DiscoverySettings | None = None
+
+    @property
+    def alias(self) -> str:
+        """What it is called instead of its own name; '' for that."""
+        return str(getattr(self, "as"))
 
     @property
     def all_methods(self) -> tuple[str, ...]:
@@ -90,7 +111,7 @@ class Common(Settings):
         experiments: by name, beside those that are part of every run.
     """
 
-    name: str
+    name: Name
     seed: int = Field(0, ge=0)
     precision: Literal["float32", "bf16"] = "float32"
     batch: int = Field(32, ge=1, json_schema_extra=SPEED)
@@ -98,10 +119,10 @@ class Common(Settings):
     allow_stochastic: bool = Field(False, json_schema_extra=PERMISSION)
     calibrate: str = ""
     directions: int = Field(0, ge=0)
-    only: tuple[str, ...] = ()
+    only: tuple[Name, ...] = ()
     experiments: tuple[str, ...] = ()
     generators: tuple[Subject, ...] = Field(min_length=1)
-    distance: str = DISTANCE
+    distance: Name = DISTANCE
     discovery: DiscoverySettings = DiscoverySettings()
 
     def section(self, kind: "type[Experiment[S, Any]]") -> S:
@@ -124,6 +145,26 @@ class Common(Settings):
     def measured_methods(self) -> list[str]:
         """The methods whose directions are measured, of all generators."""
         return [method for subject in self.generators for method in subject.all_methods]
+
+
+def check_names(generators: Sequence[tuple[str, str]]) -> None:
+    """Refuse two generators of one name.
+
+    Args:
+        generators: what the suite says of each, a path for example, and what it is called.
+
+    Raises:
+        NavbenchError: it says how to tell them apart.
+    """
+    called: dict[str, str] = {}
+    for source, name in generators:
+        if name in called:
+            which = f"{called[name]!r} and {source!r}" if called[name] != source else f"{source!r}, twice"
+            raise NavbenchError(
+                f"Two generators of the suite are called {name!r} ({which}); give each a name of its own by "
+                "as = 'NAME' under [[generators]]."
+            )
+        called[name] = source
 
 
 def check_methods(methods: Collection[str], known: Collection[str], key: str) -> None:

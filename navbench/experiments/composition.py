@@ -100,7 +100,7 @@ def interaction(
         if scorer is not None:
             before, read = scorer(unshifted), [scorer(images) for images in (one, other, both)]
             parts.append(interaction_parts(*(standardised_changes(before, each, scorer.attributes) for each in read)))
-        return torch.stack([part.double().cpu() for part in parts], dim=1)
+        return torch.stack([part.cpu().double() for part in parts], dim=1)
 
     parts = torch.cat(list(compute.over(indices, work)))
     attributes = parts[:, 2] if scorer is not None else torch.zeros(0, 2, dtype=torch.float64)

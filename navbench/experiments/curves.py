@@ -36,7 +36,7 @@ def check_reference(on: Instruments) -> None:
     if is_statistics(subject.reference):
         read_statistics(subject.reference).check(extractor.dimensions, extractor.name)
     elif subject.reference != "unshifted":
-        open_reference(subject.reference, on.generator.size, 1, subject.resize).check()
+        open_reference(subject.reference, on.generator.size, 1, subject.resize, subject.convert).check()
 
 
 @dataclass(frozen=True)

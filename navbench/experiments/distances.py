@@ -27,7 +27,7 @@ def extracting(extractor: Extractor, generator: Generator, compute: Compute) -> 
 def distances_costs(codes: int, reference: "ReferenceStatistics", dimensions: int, compute: Compute) -> Costs:
     """Of all distances of the images of some codes, at one shift."""
     few = min(codes, dimensions + 1)  # of more, nothing grows but sums over them
-    frechet = {_frechet(few, dimensions, compute.device): 1.0, _summing(dimensions, compute.device): codes - few}
+    frechet = {_frechet(few, dimensions, compute.exact): 1.0, _summing(dimensions, compute.exact): codes - few}
     return {**frechet, **pair_costs(codes, reference, dimensions, compute)}
 
 
@@ -68,7 +68,7 @@ def pair_costs(codes: int, reference: "ReferenceStatistics", dimensions: int, co
     """Of the numbers at one shift that are of pairs of features; of none where no features of a reference are known."""
     if not len(reference.features):
         return {}
-    codes, others, device = min(codes, int(reference.pairwise_samples)), len(reference.features), compute.device
+    codes, others, device = min(codes, int(reference.pairwise_samples)), len(reference.features), compute.exact
     few, some = min(codes, _TRIED), min(others, _TRIED)
 
     def trial() -> Trial:

@@ -83,7 +83,7 @@ def end_points(
 
     The unshifted images and all work before the shifted layer are shared by the directions.
     """
-    first, known = edits[0], prepared(reference, edits[0].compute.device)
+    first, known = edits[0], prepared(reference, edits[0].compute.exact)
 
     @torch.no_grad()
     def work(chunk: Sequence[int]) -> tuple[Tensor, Tensor]:

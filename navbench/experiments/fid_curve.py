@@ -221,7 +221,7 @@ def reference_statistics(
     features: tuple[Stored[Features], ...], pairwise_samples: int, compute: Compute
 ) -> ReferenceStatistics:
     """What distances are measured against, from the features of the reference's images."""
-    return ReferenceStatistics.of(joined(features, "features"), pairwise_samples, compute.device).to("cpu")
+    return ReferenceStatistics.of(joined(features, "features"), pairwise_samples, compute.exact).to("cpu")
 
 
 @lru_cache(maxsize=1)
@@ -403,7 +403,7 @@ def curve(shards: tuple[Stored[Shard], ...], reference: Stored[ReferenceStatisti
     """The curve of a direction from its shards, which make up all codes in order."""
     effects = torch.cat([shard.read("effects") for shard in shards], dim=1)
     at = slices(shards, "features")
-    return assemble(map(at, range(len(effects))), effects, prepared(reference, compute.device))
+    return assemble(map(at, range(len(effects))), effects, prepared(reference, compute.exact))
 
 
 @pure(revision=3)
@@ -412,7 +412,7 @@ def floor(
 ) -> Curve:
     """The distances at t = 0, which all curves of a generator share, as a curve of one point."""
     features = joined(unshifted, "features")
-    return assemble([features], torch.zeros(1, effect_codes), prepared(reference, compute.device))
+    return assemble([features], torch.zeros(1, effect_codes), prepared(reference, compute.exact))
 
 
 @rehearses(reference_statistics)

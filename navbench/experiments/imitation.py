@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from navbench.compute import doubled
 from navbench.costs import (
     Pass,
     Rehearsed,
@@ -170,12 +171,12 @@ def _measure(
     errors, perceptual, panels = [], [], []
     for problem, offset in zip(problems, offsets, strict=True):
         imitation = problem.space.render(problem.space.prepare(codes), offset)
-        errors.append((imitation - edit).double().square().mean(dim=(1, 2, 3)))
+        errors.append(doubled(imitation - edit).square().mean(dim=(1, 2, 3)))
         perceptual.append((distance.features(imitation) - features).square().sum(1))
         panels.append(to_bytes(torch.stack([original[:shown], edit[:shown], imitation[:shown]], dim=1)))
     return (
         torch.stack(errors, dim=1).cpu(),
-        (original - edit).double().square().mean(dim=(1, 2, 3)).cpu(),
+        doubled(original - edit).square().mean(dim=(1, 2, 3)).cpu(),
         torch.stack(perceptual, dim=1).cpu(),
         (distance.features(original) - features).square().sum(1).cpu(),
         torch.stack(panels, dim=1),

@@ -187,7 +187,7 @@ def _images(on: Measurement) -> ReferenceImages | None:
     subject, wanted = on.subject, 2 * on.settings(Instrument).samples
     if subject.reference == "unshifted":
         return None
-    return open_reference(subject.reference, on.generator.size, wanted, subject.resize)
+    return open_reference(subject.reference, on.generator.size, wanted, subject.resize, subject.convert)
 
 
 def _count(on: Measurement) -> int:

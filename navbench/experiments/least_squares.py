@@ -11,7 +11,7 @@ from scipy.optimize import OptimizeResult, minimize
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
-from navbench.compute import Compute
+from navbench.compute import Compute, doubled
 from navbench.experiments.edit import Edit, codes_for
 from navbench.generators.base import Codes
 from navbench.metrics.perceptual import PerceptualDistance
@@ -70,7 +70,7 @@ class Edited:
             problem = self.imitation
             codes = codes_for(problem.space.generator, self.role, chunk, problem.seed)
             original, edit = problem.images(codes)
-            self._batches[key] = codes, edit, (original - edit).double().square().sum()
+            self._batches[key] = codes, edit, doubled(original - edit).square().sum()
         return self._batches[key]
 
 
@@ -137,7 +137,7 @@ class _Residual:
         with torch.enable_grad():  # plainly, which takes a tenth less than torch.func
             h = offset.detach().requires_grad_()
             images = self.space.render(state, h)
-            errors = (images - edit).square().sum(dim=(1, 2, 3)).double() / self.edited.size
+            errors = doubled((images - edit).square().sum(dim=(1, 2, 3))) / self.edited.size
             (gradient,) = torch.autograd.grad(errors.sum(), h)
         return errors.detach(), gradient
 
@@ -148,7 +148,7 @@ class LeastSquares(_Residual):
     def part(self, chunk: Sequence[int], offset: Tensor) -> Tensor:
         """Of a batch the error and its gradient, (1 + numel,), float64, on the device."""
         errors, gradient = self._errors(chunk, offset)
-        return torch.cat([errors.sum()[None], gradient.flatten().double()])
+        return torch.cat([errors.sum()[None], doubled(gradient.flatten())])
 
     def minimise(self, steps: int, report: Report) -> Search:
         """The best offset, and the unexplained fraction before the first and after each step of L-BFGS."""
@@ -183,7 +183,7 @@ class BestOfEach(_Residual):
             torch.minimum(least, errors, out=least)
             return float(errors.sum()), gradients.flatten().double().numpy()
 
-        flat = start.double().cpu().expand(shape).flatten().numpy()
+        flat = start.cpu().double().expand(shape).flatten().numpy()
         first = objective(flat)[0]
         # All codes descend together, so the corrections of all take as much memory as those of one offset.
         _descend(objective, flat, first, steps, max(CORRECTIONS // count, 3), silent)

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from navbench.compute import Compute
+from navbench.compute import Compute, doubled
 from navbench.costs import Pass, Rehearsed, Trial, blank, preparing, rehearses, rendering, seeing, tried_images
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.edit import Edit, codes_for
@@ -77,7 +77,7 @@ def heat(
         render = edit.prepare(codes_for(generator, Role.LOCALITY, chunk, seed))
         unshifted = render(0.0)
         before = _masks(segment, unshifted)
-        original = unshifted.double()
+        original = doubled(unshifted)
         change = torch.zeros_like(original[0, 0])
         regions = torch.zeros_like(before[:, :, 0, 0])
         totals = torch.zeros_like(original[:, 0, 0, 0])
@@ -126,12 +126,12 @@ def _mapping(regions: int, size: tuple[int, int], compute: Compute) -> Pass:
 
     def trial() -> Trial:
         images = torch.zeros(tried_images(compute), 3, *size, device=compute.device)
-        original, masks = images.double(), torch.zeros(len(images), regions, *size, device=compute.device)
+        original, masks = doubled(images), torch.zeros(len(images), regions, *size, device=compute.device)
 
         def once() -> float:
             squared = _squared(images, original)
             if regions:
-                _on_regions(squared, masks.double(), masks.double())
+                _on_regions(squared, doubled(masks), doubled(masks))
             return len(images)
 
         return once
@@ -141,7 +141,7 @@ def _mapping(regions: int, size: tuple[int, int], compute: Compute) -> Pass:
 
 def _squared(images: Tensor, original: Tensor) -> Tensor:
     """The squared change of each pixel, summed over channels, (N, H, W), float64."""
-    return (images.double() - original).square().sum(dim=1)
+    return (doubled(images) - original).square().sum(dim=1)
 
 
 def _on_regions(squared: Tensor, before: Tensor, after: Tensor) -> Tensor:
@@ -152,8 +152,8 @@ def _on_regions(squared: Tensor, before: Tensor, after: Tensor) -> Tensor:
 def _masks(segment: Callable[[Tensor], Tensor] | None, images: Tensor) -> Tensor:
     """The masks of images in float64; of no region where there is no segmentation."""
     if segment is None:
-        return torch.zeros(len(images), 0, *images.shape[2:], dtype=torch.float64, device=images.device)
-    return segment(images).double()
+        return doubled(images[:, :0])
+    return doubled(segment(images))
 
 
 def groups(codes: int, count: int = 10) -> list[range]:

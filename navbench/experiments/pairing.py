@@ -10,6 +10,7 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
+from navbench.compute import doubled
 from navbench.costs import Rehearsed, added, blank, preparing, rehearses, rendering, times
 from navbench.experiments.edit import Edit, codes_for, reduced
 from navbench.generators.base import Codes
@@ -112,7 +113,7 @@ def _changes(edits: Sequence[Edit], codes: Codes) -> Iterator[tuple[Tensor, Tens
                 before = edit.renderer(state)(0.0)
             render, direction = edit.renderer(state), edit.direction
             low, high = (
-                reduced(render(t) - before, _LARGEST_SIDE).flatten(1).double()
+                doubled(reduced(render(t) - before, _LARGEST_SIDE).flatten(1))
                 for t in (direction.t_min, direction.t_max)
             )
             yield low, high

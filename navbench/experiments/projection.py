@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from navbench import seeds
-from navbench.compute import Compute
+from navbench.compute import Compute, doubled
 from navbench.costs import Pass, Rehearsed, Trial, generating, preparing, rehearses, seeing
 from navbench.errors import NavbenchError, unknown
 from navbench.experiments.edit import reduced
@@ -278,8 +278,8 @@ class Projector:
         self, photos: Tensor, first: Tensor, last: Tensor, found: dict[str, Tensor], begun: float
     ) -> list[Projection]:
         target = self._features(photos)
-        distances = [(self._features(each) - target).double().square().sum(1).cpu() for each in (first, last)]
-        errors = [(each.clamp(-1, 1) - photos).double().square().mean(dim=(1, 2, 3)).cpu() for each in (first, last)]
+        distances = [doubled(self._features(each) - target).square().sum(1).cpu() for each in (first, last)]
+        errors = [doubled(each.clamp(-1, 1) - photos).square().mean(dim=(1, 2, 3)).cpu() for each in (first, last)]
         seconds = torch.full((len(photos),), (time.monotonic() - begun) / len(photos), dtype=torch.float64)
         columns = found | {"photo": to_bytes(photos), "image": to_bytes(last), "seconds": seconds}
         columns |= {"distances": torch.stack(distances, dim=1), "errors": torch.stack(errors, dim=1)}

@@ -103,7 +103,7 @@ def sprint(
             return torch.stack([extractor(each).cpu() for each in images]), torch.stack(effects)
 
     features, effects = (torch.cat(each, dim=1) for each in zip(*edit.compute.over(indices, work), strict=True))
-    known = prepared(reference, edit.compute.device)
+    known = prepared(reference, edit.compute.exact)
     at_zero = _kernel(known, torch.cat([part.read("features") for part in unshifted]))
     increases = [estimate.difference(_kernel(known, each), at_zero) for each in features]
     values = torch.tensor([each.value for each in increases], dtype=torch.float64)

@@ -1,8 +1,8 @@
 """Real images under an edit (section 4.4, Figures 9 and 10): photos, how a generator makes them, and their edits."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -13,10 +13,11 @@ from torch import Tensor
 
 from navbench import plugins, seeds
 from navbench.costs import Rehearsed, blank, preparing, rehearses, rendering, seeing
-from navbench.errors import NavbenchError, image_trouble
+from navbench.errors import NavbenchError, NavbenchWarning, image_trouble
 from navbench.experiments.edit import Edit
+from navbench.experiments.image_files import SUFFIXES, image_names, kind_of, to_rgb, upright
 from navbench.experiments.projection import Projection, codes_of, with_activations
-from navbench.experiments.reference import GROUP, SUFFIXES
+from navbench.experiments.reference import GROUP
 from navbench.experiments.strips import to_bytes, to_float
 from navbench.metrics.attributes import Scorer
 from navbench.work import pure
@@ -65,10 +66,13 @@ def open_photos(sources: Sequence[str], size: tuple[int, int], count: int) -> li
     for source in sources:
         path = Path(source)
         if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            files, skipped = image_names(file.name for file in path.iterdir())
             if not files:
                 raise NavbenchError(f"Folder {source} holds no photos ({', '.join(sorted(SUFFIXES))}).")
-            photos += [_file(file, size) for file in files[:count]]
+            if skipped:
+                told = f"Folder {source}: {len(skipped)} hidden files are skipped, such as {skipped[0]}."
+                warnings.warn(told, NavbenchWarning, stacklevel=2)
+            photos += [_file(path / name, size) for name in files[:count]]
         elif path.exists():
             photos.append(_file(path, size))
         elif source in plugins.known(GROUP):
@@ -102,8 +106,10 @@ def _drawn(source: str, size: tuple[int, int], count: int) -> list[Photo]:
 
 def _file(path: Path, size: tuple[int, int]) -> Photo:
     try:
-        with Image.open(BytesIO(path.read_bytes())) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGB")
+        with Image.open(path) as opened:
+            kind = kind_of(opened)
+            opened.load()
+            image = to_rgb(upright(opened), kind)
     except Exception as error:  # of many kinds: every image format has its own
         raise NavbenchError(f"Photo {path} cannot be read as an image ({image_trouble(error)}).") from None
     height, width = size

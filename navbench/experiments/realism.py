@@ -179,7 +179,8 @@ class Realism:
         """The reference's images; `None` if they are the generator's own, or unknown."""
         if self.name == "unshifted" or is_statistics(self.name):
             return None
-        return open_reference(self.name, self._on.generator.size, self._reference_count, self._on.subject.resize)
+        subject, size = self._on.subject, self._on.generator.size
+        return open_reference(self.name, size, self._reference_count, subject.resize, subject.convert)
 
     @property
     def is_drawn(self) -> bool:

@@ -26,6 +26,7 @@ from navbench.work import pure
 
 SUFFIXES = {".npz", ".pt"}
 _SYMMETRIC = 1e-3  # of the largest variance: statistics at single precision are symmetric to 1e-6
+_SEMIDEFINITE = 1e-6  # of the sum of variances: at single precision, an eigenvalue of 0 may be as far below it
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,7 @@ class StatisticsFile:
 @pure()
 def statistics_of_file(file: StatisticsFile, pairwise_samples: int, compute: Compute) -> ReferenceStatistics:
     """What distances are measured against, from a file of statistics."""
-    return prepare(read_statistics(file.source), pairwise_samples, compute.device).to("cpu")
+    return prepare(read_statistics(file.source), pairwise_samples, compute.exact).to("cpu")
 
 
 @rehearses(statistics_of_file)
@@ -139,25 +140,35 @@ def _tensor(held: dict[str, Any], name: str, source: str) -> Tensor:
         found = ", ".join(map(repr, held)) or "neither of them"
         raise NavbenchError(f"Reference {source} must hold 'mu' and 'sigma'; found: {found}.")
     try:
-        return torch.as_tensor(held[name]).double()
+        values = torch.as_tensor(held[name])
     except (TypeError, ValueError, RuntimeError):
         raise NavbenchError(f"Reference {source}: {name!r} is no array of numbers.") from None
+    if values.is_complex():
+        raise NavbenchError(
+            f"Reference {source}: {name!r} is complex, as a matrix root leaves it; save the mean and covariance "
+            "themselves, which are real."
+        )
+    if values.dtype == torch.bool or values.layout != torch.strided:
+        raise NavbenchError(f"Reference {source}: {name!r} is no dense array of numbers.")
+    return values.double()
 
 
 def _features(features: Tensor, source: str) -> Tensor:
-    if features.ndim != 2 or len(features) < 2 or not features.is_floating_point():
+    if features.ndim != 2 or len(features) < 2 or not features.shape[1]:
         raise NavbenchError(
             f"Reference {source} holds a tensor of shape {tuple(features.shape)}; features are (images, dimensions)."
         )
+    if not features.is_floating_point() or features.layout != torch.strided:
+        raise NavbenchError(f"Reference {source} holds a tensor of {features.dtype}; features are dense float32.")
     _finite(features, source)
     return features.float()
 
 
 def _gaussian(mean: Tensor, covariance: Tensor, source: str) -> Statistics:
-    if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+    if mean.ndim != 1 or not len(mean) or covariance.shape != (len(mean), len(mean)):
         raise NavbenchError(
             f"Reference {source}: mu is of shape {tuple(mean.shape)} and sigma of {tuple(covariance.shape)}; they must "
-            "be (D,) and (D, D)."
+            "be (D,) and (D, D), D at least 1."
         )
     _finite(mean, source)
     _finite(covariance, source)
@@ -166,7 +177,20 @@ def _gaussian(mean: Tensor, covariance: Tensor, source: str) -> Statistics:
         raise NavbenchError(
             f"Reference {source}: sigma is no covariance: it is not symmetric, or has a negative variance."
         )
-    return Statistics(source, Gaussian(mean, (covariance + covariance.T) / 2))
+    covariance = (covariance + covariance.T) / 2
+    if not _is_semidefinite(covariance):
+        raise NavbenchError(
+            f"Reference {source}: sigma is no covariance: it is not positive semi-definite, so some combination of "
+            "features would have a negative variance; make it anew."
+        )
+    return Statistics(source, Gaussian(mean, covariance))
+
+
+def _is_semidefinite(covariance: Tensor) -> bool:
+    """Whether no eigenvalue is below 0 by more than rounding; by Cholesky, which is far cheaper than eigenvalues."""
+    slack = _SEMIDEFINITE * covariance.trace()
+    raised = covariance + slack * torch.eye(len(covariance), dtype=covariance.dtype)
+    return not covariance.any() or int(torch.linalg.cholesky_ex(raised).info) == 0
 
 
 def _finite(values: Tensor, source: str) -> None:

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from navbench.compute import doubled
 from navbench.costs import Rehearsed, preparing, rehearses, rendering
 from navbench.directions import Direction, DirectionSet
 from navbench.errors import NavbenchError
@@ -56,7 +57,7 @@ def changes(edit: Edit, samples: int, seed: int) -> Changes:
         ends = [render(edit.direction.t_min), render(edit.direction.t_max)]
         scales = sum(scale_energies(before, after) for after in ends)
         kinds = sum(geometry_and_colour(before, after) for after in ends)
-        heat = sum((after.double() - before.double()).square().sum(dim=(0, 1)) for after in ends)
+        heat = sum((doubled(after) - doubled(before)).square().sum(dim=(0, 1)) for after in ends)
         return tuple(each.cpu() for each in (scales, kinds, heat))  # type: ignore[union-attr,return-value]
 
     parts, heats = [], []

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from navbench import seeds
+from navbench.compute import doubled
 from navbench.errors import NavbenchError, unknown
 from navbench.fingerprints import fingerprint_of
 from navbench.generators.options import Options
@@ -239,7 +240,7 @@ class Generator(nn.Module, ABC):
     def cache_key(self) -> dict[str, str]:
         """What results depend on: weights, class, and statistics of one image, as the code of its class may change."""
         with torch.no_grad():
-            image = self(self.sample([0], seed=0)).double()
+            image = doubled(self(self.sample([0], seed=0)))
         kind = type(getattr(self, "module", self))
         return {
             "weights": self.fingerprint,

@@ -21,7 +21,7 @@ def drawn(pairs: tuple[tuple[int, int], ...], sizes: Sizes, device: torch.device
         for place, size in enumerate(sizes)
     ]
     maps = torch.cat(parts, dim=1)
-    return maps if device.type == "cpu" else maps.pin_memory().to(device, non_blocking=True)
+    return maps.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else maps.to(device)
 
 
 def unflattened(maps: Tensor, sizes: Sizes) -> Sequence[Tensor]:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from navbench.compute import doubled
+
 SCALES = ("coarse", "middle", "fine")
 CYCLES = (4.0, 16.0)
 """The borders of `SCALES`, in cycles per image side: what is larger than an eighth of the image is coarse, what is
@@ -14,7 +16,7 @@ def scale_energies(before: Tensor, after: Tensor) -> Tensor:
 
     By its discrete Fourier transform: the energies sum to the squared change of the pixels (Parseval's theorem).
     """
-    change = (after.double() - before.double()).flatten(0, 1)
+    change = (doubled(after) - doubled(before)).flatten(0, 1)
     height, width = change.shape[1:]
     spectrum = torch.fft.fft2(change, norm="ortho").abs().square().unflatten(0, (len(before), -1)).sum(dim=1)
     # In cycles per side, so that a wave across an image of any proportions counts by its own length.
@@ -44,7 +46,7 @@ def geometry_and_colour(before: Tensor, after: Tensor) -> Tensor:
     of the difference is geometry, what matching has moved is colour: a translation has no colour, and a recolouring
     that keeps the order of values in each channel has no geometry.
     """
-    matched = recoloured(after, before).double()
-    survived = (matched - before.double()).square().sum(dim=(1, 2, 3))
-    removed = (after.double() - matched).square().sum(dim=(1, 2, 3))
+    matched = doubled(recoloured(after, before))
+    survived = (matched - doubled(before)).square().sum(dim=(1, 2, 3))
+    removed = (doubled(after) - matched).square().sum(dim=(1, 2, 3))
     return torch.stack([survived, removed], dim=1)

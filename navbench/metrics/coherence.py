@@ -34,6 +34,6 @@ def coherence_of(changes: Parts) -> Estimate:
 
 def _unit(changes: Tensor) -> Tensor:
     """The changes at unit norm, float64; 0 of those that are 0."""
-    changes = changes.detach().double().cpu()
+    changes = changes.detach().cpu().double()
     norms = changes.norm(dim=1, keepdim=True)
     return torch.where(norms > 0, changes / norms.clamp_min(torch.finfo(norms.dtype).tiny), 0.0)

@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor
 
+from navbench.compute import doubled
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 
 
 def interaction_parts(one: Tensor, other: Tensor, both: Tensor) -> Tensor:
     """(n, 2): of each sample |d_ab - d_a - d_b|² and |d_ab|², from changes (n, ...) by either edit and by both."""
-    rest, whole = (both - one - other).flatten(1).double(), both.flatten(1).double()
+    rest, whole = doubled((both - one - other).flatten(1)), doubled(both.flatten(1))
     return torch.stack([rest.square().sum(1), whole.square().sum(1)], dim=1)
 
 

@@ -55,7 +55,7 @@ def disentanglement(code: Tensor, factors: Tensor, bins: int = 10) -> Disentangl
         factors: (n, A), in units in which their changes are comparable, as these weigh a coordinate's importances.
         bins: of equal counts, in which mutual information is counted.
     """
-    x, y = (values.detach().double().cpu().numpy() for values in (code, factors))
+    x, y = (values.detach().cpu().double().numpy() for values in (code, factors))
     varies = y.std(axis=0) > 0
     fitted = _Lassos.chosen(x, y[:, varies])
     importance = np.zeros((x.shape[1], y.shape[1]))

@@ -37,8 +37,8 @@ def dvn(low: Tensor, high: Tensor, real: Tensor) -> Estimate:
         The mean over codes of the second half, both classifiers held fixed; NaN where all real images are taken for one
         end, so that there is nothing to learn from.
     """
-    ends = [features[:MOST].detach().double().cpu().numpy() for features in (low, high)]
-    images = real[:MOST].detach().double().cpu().numpy()
+    ends = [features[:MOST].detach().cpu().double().numpy() for features in (low, high)]
+    images = real[:MOST].detach().cpu().double().numpy()
     half = len(ends[0]) // 2
     first = _fitted(np.concatenate([features[:half] for features in ends]), np.repeat([0, 1], half))
     labels = first.predict(images)

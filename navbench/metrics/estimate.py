@@ -83,7 +83,7 @@ def _root(variance: float, excess: float) -> float:
 
 def mean(values: Tensor) -> Estimate:
     """The mean of values (n,), with its usual standard error."""
-    values = values.detach().double().cpu()
+    values = values.detach().cpu().double()
     value = values.mean()
     return Estimate(float(value), values - value)
 
@@ -110,7 +110,7 @@ def cosine(products: Tensor, a: Tensor, b: Tensor) -> Estimate:
         b: of the squared norm of the other; by the delta method.
     """
     _same_length("cosine", len(products), len(a))
-    parts = [part.detach().double().cpu() for part in (products, a, b)]
+    parts = [part.detach().cpu().double() for part in (products, a, b)]
     product, first, second = (part.mean() for part in parts)
     root = (first * second).sqrt()
     value = product / root
@@ -152,7 +152,7 @@ def jackknife(value: float, without: Tensor) -> Estimate:
 
     Its standard error is that of the grouped jackknife, sqrt((G-1)/G · Σ (without - mean)²).
     """
-    without = without.detach().double().cpu()
+    without = without.detach().cpu().double()
     return Estimate(value, (len(without) - 1) * (without.mean() - without))
 
 

@@ -70,7 +70,7 @@ def counterparts(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """
     if a.shape[1:] != b.shape[1:]:
         raise NavbenchError(f"Offsets of shapes {tuple(a.shape[1:])} and {tuple(b.shape[1:])} are of different spaces.")
-    a, b = (torch.nn.functional.normalize(each.flatten(1).double().cpu(), dim=1) for each in (a, b))
+    a, b = (torch.nn.functional.normalize(each.flatten(1).cpu().double(), dim=1) for each in (a, b))
     cosines = a @ b.T
     rows, columns = linear_sum_assignment(-cosines.abs().numpy())
     number, cosine = torch.full((len(a),), -1), torch.full((len(a),), torch.nan, dtype=torch.float64)

@@ -279,7 +279,7 @@ class Leased(Place):
 def _machine() -> str:
     """This boot of this machine, and this container's own numbers of processes."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
+        return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip() + os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
 
@@ -287,7 +287,7 @@ def _machine() -> str:
 def _born(pid: int) -> str:
     """When a process of this machine began; '' if there is none, or the system does not say."""
     try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        state, *rest = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     except OSError:
         return ""
     return "" if state in "ZX" else rest[18]

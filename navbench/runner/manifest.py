@@ -112,7 +112,7 @@ def environment(compute: Compute) -> dict[str, Any]:
     return {
         "navbench": versions["navbench"],
         "started": now(),
-        "device": torch.cuda.get_device_name(compute.device) if cuda else "cpu",
+        "device": torch.cuda.get_device_name(compute.device) if cuda else compute.device.type,
         "processor": f"{_processor()}, {torch.get_num_threads()} threads",
         "precision": compute.precision,
         "versions": versions,
@@ -126,7 +126,7 @@ def now() -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

@@ -96,4 +96,6 @@ def _timed(trial: Trial, compute: Compute) -> tuple[float, float]:
     amount = trial()
     if compute.device.type == "cuda":
         torch.cuda.synchronize(compute.device)
+    if compute.device.type == "mps":
+        torch.mps.synchronize()
     return time.perf_counter() - begun, amount

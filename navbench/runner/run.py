@@ -39,7 +39,7 @@ from navbench.runner.plan import further_places, left_out, places_of, plan, prep
 from navbench.runner.store import Store
 from navbench.runner.tables import run_all
 from navbench.staff import Staff
-from navbench.suite import Subject, Suite
+from navbench.suite import Subject, Suite, check_names
 from navbench.user_code import no_exit
 
 CACHE, SUITE, DIRECTIONS = "cache", "suite.toml", "directions"
@@ -86,6 +86,7 @@ class Run:
             bench = Bench(self.suite, self.compute, catalogue(), self.executor, self._distance(), self._stage)
             with stage(self.console, "weights") as report:
                 subjects = [self._instruments(bench, subject) for subject in self.suite.generators]
+                check_names([(on.subject.name, on.generator.name) for on in subjects])
                 report(1, 1)
             measurements = []
             if not self.suite.rediscover:
@@ -126,7 +127,11 @@ class Run:
             report(1, 1)
 
     def _begin(self, fresh: bool) -> None:
-        """Remove an earlier run, if asked to, or go on with it, and say what runs here now."""
+        """Remove an earlier run, if asked to, or go on with it, and say what runs here now.
+
+        What a killed driver left half written is removed, as the lease says that nobody else writes here.
+        """
+        self.place.tidy()
         if fresh:
             _empty(self.place)
         else:
@@ -143,6 +148,9 @@ class Run:
         """A generator and the networks that read its images; what does not fit is refused before any work is done."""
         generator = zoo.create(subject.name, self.compute, subject.options)
         generator.check()
+        if subject.alias:
+            self.library = self.library.also_as(generator.name, subject.alias)
+            generator.name = subject.alias
         places_of(subject, generator, self.library)
         allowed = {"allow_stochastic": self.suite.allow_stochastic}
         repeats = check_generator(generator, self.compute, **allowed)

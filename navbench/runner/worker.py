@@ -31,7 +31,7 @@ class Place:
 
     Attributes:
         name: of the worker, such as '1 (cuda:0)'.
-        device: 'cpu', 'cuda' or 'cuda:N'.
+        device: 'cpu', 'cuda', 'cuda:N' or 'mps'.
         threads: of torch.
         versions: of the driver; see `versions`.
     """

@@ -134,7 +134,7 @@ def evaluate(
         measure(kind, n, extractor, scorer, distance, compute, _part(report, index, n))
         for index, kind in enumerate(kinds)
     )
-    prepared = ReferenceStatistics.of(Parts.of(reference.features), n, compute.device)
+    prepared = ReferenceStatistics.of(Parts.of(reference.features), n, compute.exact)
     return Quality(
         extractor.name, extractor.metric, distance.name, n, seed,
         distances(images, reference, prepared),

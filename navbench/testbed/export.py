@@ -61,7 +61,7 @@ def changes(log: Path) -> list[dict[str, Any]]:
     if not log.is_file():
         return []
     try:
-        with log.open(newline="") as file:
+        with log.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.DictReader(file) if "->" in (row["event"] or "")]
             return [{"images": int(row["images"]), "change": row["event"].removeprefix("resumed, ")} for row in rows]
     except (OSError, KeyError, TypeError, ValueError) as error:

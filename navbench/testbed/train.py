@@ -294,7 +294,7 @@ class Training:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             new = not path.exists()
-            with path.open("a", newline="") as file:
+            with path.open("a", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, LOG)
                 if new:
                     writer.writeheader()

@@ -9,9 +9,9 @@ from click.testing import CliRunner
 from navbench.cli import main
 
 
-def gray(mode="RGB", side=24):
+def gray(mode="RGB", side=24, level=0):
     """A picture of one shade."""
-    return toy.picture(torch.full((side, side, 3), 128, dtype=torch.uint8)).convert(mode)
+    return toy.picture(torch.full((side, side, 3), 128 + level, dtype=torch.uint8)).convert(mode)
 
 
 def complaint(line, code):

@@ -24,7 +24,7 @@ def work(tmp_path, monkeypatch, sets):
     (tmp_path / "sets").symlink_to(sets)
     (tmp_path / "photos").mkdir()
     for index in range(3):
-        gray().save(tmp_path / "photos" / f"{index}.png")
+        gray(level=index).save(tmp_path / "photos" / f"{index}.png")
     return tmp_path
 
 

@@ -19,6 +19,7 @@ from navbench.basis import random_basis
 from navbench.cli import main, run_all
 from navbench.compute import Compute
 from navbench.directions import DirectionSet, write_set
+from navbench.experiments import image_folder
 from navbench.generators import zoo
 from navbench.library import library, set_path
 
@@ -51,8 +52,11 @@ def test_a_reference_that_is_no_folder_says_to_check_the_path(work):
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda path: gray("L").save(path), "has mode L; convert the images to RGB first."),
-        (lambda path: gray("RGBA").save(path), "has mode RGBA; convert the images to RGB first."),
+        (lambda path: gray("L").save(path), "has mode L (grey); convert the images to RGB first, or say convert"),
+        (
+            lambda path: gray("RGBA").save(path),
+            "has mode RGBA (with alpha); convert the images to RGB first, or say convert",
+        ),
         (lambda path: gray(side=25).save(path), "is 25x25, but the generator makes 24x24; resize the images first"),
         (lambda path: path.write_bytes(path.read_bytes()[:60]), "cannot be read as an image"),
         (lambda path: path.write_text("words"), "cannot be read as an image"),
@@ -73,13 +77,13 @@ def test_an_image_in_a_zip_that_does_not_fit_is_named(work):
 
 
 def test_a_reference_that_may_not_be_read_is_named(work, monkeypatch):
-    def forbidden(self, *_):
+    def forbidden(_):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     found = library(Path("sets"))
     with monkeypatch.context() as patch:
         patch.setattr(run_all, "library", lambda _: found)
-        patch.setattr(Path, "rglob", forbidden)
+        patch.setattr(image_folder, "walk", forbidden)
         sentence = complaint(f"{RUN} --reference photos", 2)
     assert sentence.startswith("Reference 'photos' cannot be read (")
     assert "Permission denied" in sentence

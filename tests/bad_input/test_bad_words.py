@@ -153,9 +153,11 @@ def test_cuda_without_cuda_says_to_use_the_cpu(work, monkeypatch):
     assert not (work / "run").exists()
 
 
-@pytest.mark.parametrize("device", ["tpu", "cpu:cpu", "mps", ""])
+@pytest.mark.parametrize("device", ["tpu", "cpu:cpu", "mps:1", ""])
 def test_an_unknown_device_is_answered_with_those_that_there_are(work, device):
-    assert complaint(f"{RUN} --device '{device}'", 2) == f"Unknown device {device!r}; use 'cpu', 'cuda' or 'cuda:N'."
+    assert complaint(f"{RUN} --device '{device}'", 2) == (
+        f"Unknown device {device!r}; use 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'."
+    )
 
 
 @pytest.mark.parametrize(

@@ -101,9 +101,9 @@ def test_features_are_those_of_all_images(source):
 REFUSALS = {
     "wrong size": (png(pixels(0, 8)), r"bad\.png .* is 8x8, but the generator makes 16x16"),
     "not square": (png(pixels(0)[:8]), r"bad\.png .* is 16x8, but the generator makes 16x16"),
-    "grey": (png(pixels(0), "L"), r"bad\.png .* has mode L; convert the images to RGB"),
+    "grey": (png(pixels(0), "L"), r"bad\.png .* has mode L \(grey\); convert the images to RGB first, or say convert"),
     "transparent": (png(pixels(0), "RGBA"), r"bad\.png .* has mode RGBA"),
-    "palette": (png(pixels(0), "P"), r"bad\.png .* has mode P;"),
+    "palette": (png(pixels(0), "P"), r"bad\.png .* has mode P \(a palette\);"),
     "no image": (b"not an image", r"bad\.png .* cannot be read as an image"),
     "empty": (b"", r"bad\.png .* cannot be read as an image"),
     "truncated": (png(pixels(0))[:400], r"bad\.png .* cannot be read as an image"),

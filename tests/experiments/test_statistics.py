@@ -11,6 +11,8 @@ from navbench.experiments.statistics import Gaussian, is_statistics, read_statis
 from navbench.metrics.parts import Parts
 
 DIMENSIONS = 6
+SWAP = np.eye(DIMENSIONS)[[1, 0, 2, 3, 4, 5]] - np.diag([0, 0, 1, 1, 1, 1])
+"""Symmetric, of no variance at all, and with an eigenvalue of -1."""
 
 
 def features(seed: int, count: int = 40) -> torch.Tensor:
@@ -91,6 +93,13 @@ def test_endings_tell_statistics_from_images():
         ({"mu": np.full(DIMENSIONS, np.nan)}, "NaN or infinite"),
         ({"sigma": np.triu(np.ones((DIMENSIONS, DIMENSIONS)))}, "no covariance"),
         ({"sigma": -np.eye(DIMENSIONS)}, "no covariance"),
+        ({"sigma": np.ones((DIMENSIONS, DIMENSIONS)) * 2 - np.eye(DIMENSIONS) * 1.5}, "not positive semi-definite"),
+        ({"sigma": SWAP}, "not positive semi-definite"),
+        ({"mu": np.zeros(0), "sigma": np.zeros((0, 0))}, r"mu is of shape \(0,\) .* D at least 1"),
+        ({"mu": np.zeros(())}, r"mu is of shape \(\)"),
+        ({"sigma": np.zeros((DIMENSIONS, DIMENSIONS, 1))}, r"sigma of \(6, 6, 1\)"),
+        ({"sigma": np.eye(DIMENSIONS) + 0j}, "complex"),
+        ({"mu": np.zeros(DIMENSIONS, bool)}, "no dense array of numbers"),
         ({"mu": np.array(["a"] * DIMENSIONS)}, "theirs.npz"),
         ({"mu": np.array([{}] * DIMENSIONS, dtype=object)}, "cannot be read"),
     ],
@@ -100,6 +109,28 @@ def test_what_is_no_mean_and_covariance_is_refused(npz, changed, sentence):
     with pytest.raises(NavbenchError, match=sentence) as caught:
         read_statistics(npz(**arrays))
     assert "theirs.npz" in str(caught.value)
+
+
+def test_a_covariance_of_few_images_is_read_at_single_precision(npz):
+    few = np.random.default_rng(0).normal(size=(4, 300)) * np.geomspace(1e-3, 1e3, 300)
+    sigma = np.cov(few, rowvar=False).astype(np.float32)
+    assert np.linalg.eigvalsh(sigma.astype(np.float64))[0] < 0
+    assert read_statistics(npz(mu=few.mean(0), sigma=sigma)).dimensions == 300
+
+
+@pytest.mark.parametrize(
+    ("held", "sentence"),
+    [
+        (torch.zeros(3, 4, dtype=torch.complex64), "torch.complex64; features are dense float32"),
+        (torch.zeros(3, 4, dtype=torch.int64), "torch.int64"),
+        (torch.zeros(3, 0), r"shape \(3, 0\)"),
+        ({"mu": torch.zeros(3, dtype=torch.complex64), "sigma": torch.eye(3)}, "'mu' is complex"),
+    ],
+)
+def test_tensors_that_are_no_features_are_refused(tmp_path, held, sentence):
+    torch.save(held, tmp_path / "theirs.pt")
+    with pytest.raises(NavbenchError, match=sentence):
+        read_statistics(str(tmp_path / "theirs.pt"))
 
 
 def test_what_is_no_file_of_statistics_is_refused(tmp_path):
