@@ -187,6 +187,6 @@ def test_status_tells_what_is_present_without_any_download(cache, pip):
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path):
-    torch.save({"model": Path}, tmp_path / "code.pth")
+    torch.save({"model": subprocess.Popen}, tmp_path / "code.pth")
     with pytest.raises(NavbenchError, match="which is no tensor and no plain container"):
         weights.load_file(tmp_path / "code.pth")
