@@ -127,7 +127,10 @@ NO_IMAGES = {
     "exit": (made(leaving), r"tried to end the program \(sys.exit\(0\)\) when it was given codes \(4, 6\) of float32"),
     "another batch size": (made(of_four_codes), r"given codes \(2, 6\) of float32 on cpu: RuntimeError: shape '\[4, 3"),
     "one image of many": (made(lambda images: images[:1]), r"makes 1 images of 4 codes; .* whatever the batch size\.$"),
-    "grey": (made(lambda images: images[:, :1]), r"makes tensors of shape \(4, 1, 8, 8\); they must be \(N, 3, H, W\)"),
+    "two channels": (
+        made(lambda images: images[:, :2]),
+        r"makes tensors of shape \(4, 2, 8, 8\); they must be \(N, 3, H, W\)",
+    ),
     "numpy": (made(lambda images: images.numpy()), "returns a ndarray; it must return images, a tensor"),
     "a list of lists": (made(lambda images: [images.tolist()]), "returns a list; it must return images"),
     "nothing": (made(lambda images: None), "returns a NoneType; it must return images"),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from navbench.errors import NavbenchError, NavbenchWarning
+from navbench.generators.channels import CONVERSIONS
 
 LARGEST = 1.5
 """Images in [-1, 1] may overshoot; those with values beyond this magnitude are on another scale."""
@@ -29,15 +30,17 @@ def images_in(answer: Any) -> Any:
 
 
 def check_shape(images: Any, count: int, what: str) -> None:
-    """Refuse what is not (count, 3, H, W) of a floating type; `what` made it.
+    """Refuse what is not (count, 1, 3 or 4, H, W) of a floating type; `what` made it.
 
     Raises:
         NavbenchError: the sentence says what it is, and what it must be.
     """
     if not isinstance(images, Tensor):
         raise NavbenchError(f"{what} returns a {type(images).__name__}; it must return images, a tensor (N, 3, H, W).")
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise NavbenchError(f"{what} makes tensors of shape {tuple(images.shape)}; they must be (N, 3, H, W).")
+    if images.ndim != 4 or images.shape[1] not in CONVERSIONS:
+        raise NavbenchError(
+            f"{what} makes tensors of shape {tuple(images.shape)}; they must be (N, 3, H, W), or have 1 or 4 channels."
+        )
     if len(images) != count:
         raise NavbenchError(
             f"{what} makes {len(images)} images of {count} codes; it must make one of each, whatever the batch size."

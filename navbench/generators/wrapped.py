@@ -1,6 +1,7 @@
 """Any `nn.Module` as a generator: its convolutions are found by running it, and exchanged while it runs."""
 
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,8 +10,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from navbench.errors import NavbenchError
+from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.generators.base import Codes, Convolution, Generator, Layer, State, check_kernel, convolve
+from navbench.generators.channels import CONVERSIONS, to_rgb
 from navbench.generators.outputs import check_range, check_shape, images_in
 from navbench.user_code import running
 
@@ -35,7 +37,9 @@ def _replaced(module: nn.Module, forward: Callable[[Tensor], Tensor]) -> Iterato
 
 
 class Wrapped(Generator):
-    """A generator around any module that maps (N, *code_shape) codes to (N, 3, H, H) images in [-1, 1].
+    """A generator around any module that maps (N, *code_shape) codes to (N, 3, H, W) images in [-1, 1].
+
+    Images of one channel are repeated to RGB, and those of four composed on white, with a warning.
 
     `before` runs the module up to the layer; `after` runs it whole and exchanges the layer's input and kernel,
     so nothing needs to be known about the module's structure, at the price of the early work for every shift.
@@ -54,9 +58,22 @@ class Wrapped(Generator):
         self.name, self.description = name, description or f"{type(module).__name__}, wrapped"
         self.latent_dim = int(torch.Size(code_shape).numel())
         self._layers, images = self._trace()
-        _check_square(images, name)
+        self.channels = images.shape[1]
         check_range(images, f"Generator {name}")
-        self.resolution = images.shape[-1]
+        if self.conversion:
+            warnings.warn(f"Generator {name}: its images are {self.conversion}.", NavbenchWarning, stacklevel=2)
+        self._size = images.shape[-2], images.shape[-1]
+        self.resolution = max(self._size)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return self._size
+
+    @property
+    def conversion(self) -> str:
+        """See `channels.CONVERSIONS`."""
+        return CONVERSIONS[self.channels]
 
     def forward(self, codes: Codes) -> Tensor:
         """Images of the codes, (N, 3, H, W), in [-1, 1].
@@ -64,6 +81,10 @@ class Wrapped(Generator):
         Raises:
             NavbenchError: the module raised an error, which is told with what it was given, or makes no images.
         """
+        return to_rgb(self._made(codes))
+
+    def _made(self, codes: Codes) -> Tensor:
+        """The module's own images, of 1, 3 or 4 channels."""
         what, inputs = f"Generator {self.name}", codes.z.reshape(-1, *self.code_shape)
         with _RUNNING, running(f"{what} ({type(self.module).__name__})", {"codes": inputs}):
             answer = self.module(inputs)
@@ -111,7 +132,7 @@ class Wrapped(Generator):
         hooks = [module.register_forward_pre_hook(lambda module, _: calls.update([module])) for module in names]
         try:
             with torch.no_grad():
-                images = self(self.sample(range(TRACED_CODES), seed=0))
+                images = self._made(self.sample(range(TRACED_CODES), seed=0))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -125,11 +146,3 @@ class Wrapped(Generator):
             for index, module in enumerate(once)
         )
         return tuple(layers), images
-
-
-def _check_square(images: Tensor, name: str) -> None:
-    height, width = images.shape[2:]
-    if height != width:
-        raise NavbenchError(
-            f"Generator {name} makes images of {height} x {width} pixels; only square ones are supported, so crop them."
-        )

@@ -253,8 +253,8 @@ def test_a_failed_pass_leaves_the_wrapped_module_working():
 
 
 def test_a_module_that_makes_no_images_is_refused():
-    with pytest.raises(NavbenchError, match=r"shape \(4, 4, 3, 3\)"):
-        Wrapped(nn.ConvTranspose2d(2, 4, 3), (2, 1, 1))
+    with pytest.raises(NavbenchError, match=r"shape \(4, 5, 3, 3\)"):
+        Wrapped(nn.ConvTranspose2d(2, 5, 3), (2, 1, 1))
 
 
 class Scaled(nn.Module):
@@ -290,9 +290,30 @@ def test_images_that_are_no_numbers_are_left_to_the_measurements(value):
     assert Wrapped(Scaled(offset=value), (2, 1, 1)).resolution == 4
 
 
-def test_images_that_are_not_square_are_refused():
-    with pytest.raises(NavbenchError, match="4 x 6 pixels; only square ones"):
-        Wrapped(Scaled(kernel=(4, 6)), (2, 1, 1))
+def test_images_need_not_be_square():
+    assert Wrapped(Scaled(kernel=(4, 6)), (2, 1, 1)).size == (4, 6)
+
+
+@pytest.mark.parametrize(("channels", "words"), [(1, "grey, repeated to RGB"), (4, "RGB and alpha, composed on white")])
+def test_images_of_other_channels_become_rgb_aloud(channels, words):
+    module = nn.Sequential(nn.ConvTranspose2d(2, channels, 4), nn.Tanh())
+    with pytest.warns(NavbenchWarning, match=words):
+        made = Wrapped(module, (2, 1, 1), "mine")
+    codes = made.sample(range(5), seed=0)
+    with torch.no_grad():
+        own = module(codes.z.reshape(-1, 2, 1, 1))
+        images = made(codes)
+        layer = made.layers()[0]
+        torch.testing.assert_close(made.after(made.before(codes, layer), layer), images)
+    opacity = (own[:, 3:] + 1) / 2
+    expected = own.repeat(1, 3, 1, 1) if channels == 1 else own[:, :3] * opacity + 1 - opacity
+    torch.testing.assert_close(images, expected)
+    assert made.details == {"images": words}
+
+
+def test_images_of_two_channels_are_refused():
+    with pytest.raises(NavbenchError, match=r"\(4, 2, 4, 4\); they must be \(N, 3, H, W\), or have 1 or 4 channels"):
+        Wrapped(nn.Sequential(nn.ConvTranspose2d(2, 2, 4), nn.Tanh()), (2, 1, 1))
 
 
 def test_a_module_without_convolutions_is_refused():
