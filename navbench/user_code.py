@@ -52,7 +52,7 @@ def running(what: str, given: Mapping[str, object] | None = None, duty: str = ""
     except Exception as error:
         from navbench.compute import out_of_memory  # which needs torch, as names do not
 
-        if isinstance(error, RuntimeError) and out_of_memory(error):
+        if out_of_memory(error):
             raise
         raise NavbenchError(
             f"{what} failed{_told(given)}: {_words(error)}{duty and f'; {duty}'} (--debug shows where)."

@@ -88,9 +88,10 @@ def test_ctrl_c_within_a_module_is_the_users(opened):
         opened(misbehaving.made(interrupted))
 
 
-def test_memory_that_ran_out_is_left_to_smaller_batches():
-    with pytest.raises(torch.OutOfMemoryError), running("Generator"):
-        raise torch.OutOfMemoryError
+@pytest.mark.parametrize("kind", [torch.OutOfMemoryError, MemoryError])
+def test_memory_that_ran_out_is_left_to_smaller_batches(kind):
+    with pytest.raises(kind), running("Generator"):
+        raise kind
 
 
 def test_a_module_that_handles_all_errors_is_still_stopped_at_a_layer(opened):
