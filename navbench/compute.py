@@ -156,6 +156,8 @@ class Compute:
                 if len(chunk) == 1:
                     raise Failure(f"Out of memory on {self.device} with a single image; use another device.") from None
                 torch.cuda.empty_cache()
+                if self.device.type == "cpu":
+                    return_freed_memory()
                 self.batch = len(chunk) // 2
                 warnings.warn(f"Out of memory: going on with batches of {self.batch}.", NavbenchWarning, stacklevel=2)
                 continue
@@ -202,15 +204,26 @@ def batches(count: int, size: int) -> list[range]:
 
 @cache
 def keep_freed_memory() -> None:
-    """Have glibc reuse freed memory for large tensors, for the rest of the process; no-op elsewhere.
+    """Have glibc reuse freed memory for large tensors, until memory runs out; no-op elsewhere.
 
     By default it maps each tensor beyond 32 MiB anew and returns it to the kernel, which clears every page: up to a
     fifth of the time of a forward pass at float32. Now it returns what is free beyond 1 GiB at the heap's end.
     """
+    _allocate(mapped=0, kept=2**30)
+
+
+def return_freed_memory() -> None:
+    """Have glibc map large tensors and return them again, for good: memory that is kept lies in pieces by and by."""
+    _allocate(mapped=2**16, kept=2**17)  # its defaults
+
+
+def _allocate(mapped: int, kept: int) -> None:
+    """Say to glibc how many blocks it may map at a time, and how many free bytes it keeps at the heap's end."""
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
-        for option, value in ((-4, 0), (-1, 2**30)):  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
+        for option, value in ((-4, mapped), (-1, kept)):  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
             libc.mallopt(option, value)
+        libc.malloc_trim(0)
 
 
 def out_of_memory(error: BaseException) -> bool:
