@@ -39,7 +39,7 @@ class Compute:
     Attributes:
         batch: images per forward pass; halved, for good, whenever memory runs out.
         sharing: how many processes share the device's memory.
-        watched: whether memory may not hold a batch, so that the first image of each kind of work is measured.
+        watched: whether memory may not hold a batch, so that all work begins with one image, which is measured.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Compute:
         self.batch = batch
         self.sharing = sharing
         self.watched = False
-        self._fitting: dict[str, int] = {}
+        self._fitting: dict[str, tuple[int, int]] = {}  # by the name of a work: bytes of an image, images at a time
         self._notes = _Notes()
 
     @property
@@ -140,16 +140,17 @@ class Compute:
     def over(self, indices: Sequence[int], work: Callable[[Sequence[int]], Result]) -> Iterator[Result]:
         """Yield `work(chunk)` for consecutive chunks of at most `batch` indices, halving when memory runs out.
 
-        Where memory is `watched`, the first chunk of each work is one image, whose bytes say how many fit.
+        Where memory is `watched`, the first chunk is one image, whose bytes say how many fit. What fits into a work of
+        that name stays, as caches know chunks by their size, until an image takes more, of another layer or network.
         """
-        start, name = 0, getattr(work, "__qualname__", type(work).__qualname__)
+        start, name = 0, f"{work.__module__}.{getattr(work, '__qualname__', type(work).__qualname__)}"
         while start < len(indices):
-            is_known = not self.watched or name in self._fitting
-            size = self._fitting.get(name, self.batch) if is_known else 1
-            chunk = indices[start : start + min(size, self.batch)]
+            is_measured = self.watched and start == 0
+            _, fitting = self._fitting.get(name, (0, self.batch))
+            chunk = indices[start : start + (1 if is_measured else min(fitting, self.batch))]
             try:
                 with self._finite_images_noted():
-                    result = work(chunk) if is_known else self._measured(name, work, chunk)
+                    result = self._measured(name, work, chunk) if is_measured else work(chunk)
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
@@ -168,7 +169,10 @@ class Compute:
         """The work of one image, whose bytes say how many images at a time there is room for in such work."""
         with memory.Allocations() as made:
             result = work(chunk)
-        self._fitting[name] = max(1, int(memory.room(self.device, self.sharing) / (memory.SCRATCH * made.peak)))
+        largest, _ = self._fitting.get(name, (0, 0))
+        if made.peak > largest:
+            fitting = int(memory.room(self.device, self.sharing) / (memory.SCRATCH * made.peak))
+            self._fitting[name] = made.peak, max(1, fitting)
         return result
 
 

@@ -21,7 +21,7 @@ SHARE = 0.6
 """Of the memory that is free, what batches are sized for; the rest is for what is kept of them, and for others."""
 SCRATCH = 2.0
 """Bytes that a forward pass takes, as a multiple of its tensors: convolutions have buffers of their own."""
-_GROUP = Path("/sys/fs/cgroup")
+_GROUPS, _OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 class Allocations(TorchDispatchMode):
@@ -62,25 +62,45 @@ class Allocations(TorchDispatchMode):
 
 
 def room(device: torch.device, sharing: int = 1) -> float:
-    """Bytes that the batches of one of so many processes are sized for."""
-    return SHARE * free(device) / sharing
+    """Bytes that the batches of one of so many processes are sized for; a limit is of each process."""
+    if device.type == "cuda":
+        return SHARE * free(device) / sharing
+    return SHARE * min([_of_machine() / sharing, *_of_process()])
 
 
 def free(device: torch.device) -> int:
-    """Bytes that may be taken on a device: of the machine and of its control group, or of the GPU."""
+    """Bytes that may be taken on a device: of the machine, its control groups and this process, or of the GPU."""
     if device.type == "cuda":
         unused, _ = torch.cuda.mem_get_info(device)
         return unused + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return min([psutil.virtual_memory().available, *_of_group(), *_of_process()])
+    return min([_of_machine(), *_of_process()])
 
 
-def _of_group() -> list[int]:
-    """What the control group of a container leaves, if it has a limit (version 2)."""
+def _of_machine() -> int:
+    """What all processes together may still take."""
+    return min([psutil.virtual_memory().available, *_of_groups()])
+
+
+def _of_groups() -> list[int]:
+    """What the control groups leave that this process is in, those of them with a limit (Linux, version 2)."""
     try:
-        most, now = ((_GROUP / name).read_text("utf-8") for name in ("memory.max", "memory.current"))
-        return [max(0, int(most) - int(now))]
-    except (OSError, ValueError):  # another system, or 'max'
+        lines = _OWN_GROUP.read_text("utf-8").splitlines()
+    except OSError:  # another system
         return []
+    own = [_GROUPS / line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::")]
+    groups = [group for leaf in own for group in (leaf, *leaf.parents) if group.is_relative_to(_GROUPS)]
+    return [left for group in groups for left in _of_group(group)]
+
+
+def _of_group(group: Path) -> list[int]:
+    """What a control group leaves; the cache of files, which counts as its memory, is given back when it is needed."""
+    try:
+        most, now = (int((group / name).read_text("utf-8")) for name in ("memory.max", "memory.current"))
+        entries = dict(line.split() for line in (group / "memory.stat").read_text("utf-8").splitlines())
+        cache = int(entries["inactive_file"]) + int(entries["active_file"])
+    except (OSError, ValueError, KeyError):  # it has no such files, or its limit is 'max'
+        return []
+    return [max(0, most - now + cache)]
 
 
 def _of_process() -> list[int]:
@@ -94,12 +114,14 @@ def _of_process() -> list[int]:
 def bound(sharing: int = 1) -> None:
     """Have this process refused more memory than there is, rather than killed for it (Linux); it can be called again.
 
-    What is refused ends a batch, which is then tried as halves (`Compute.over`), or the command, by one sentence.
+    What is refused ends a batch, which is then tried as halves (`Compute.over`), or the command, by one sentence. Swap
+    counts as memory, but not in a control group with a limit, which may be allowed none.
     """
     if resource is None or sys.platform != "linux":
         return
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
-    taken, left = psutil.Process().memory_info().data, free(torch.device("cpu")) + psutil.swap_memory().free
+    swap = 0 if _of_groups() else psutil.swap_memory().free
+    taken, left = psutil.Process().memory_info().data, free(torch.device("cpu")) + swap
     limit = int(taken + left / sharing)
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))

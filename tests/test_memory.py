@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -73,7 +74,26 @@ def test_the_first_image_of_a_work_says_how_many_fit(watched):
     assert results == list(range(25))
     assert sizes == [1, 10, 10, 4]  # 42 MiB for 2 MiB an image and as much that no tensor shows
     assert [value for part in watched.over(range(12), work) for value in part] == list(range(12))
-    assert sizes[4:] == [10, 2]  # it is known by now
+    assert sizes[4:] == [1, 10, 1]  # as caches know chunks by their size, it stays
+
+
+def test_a_work_of_the_same_name_whose_images_take_more_is_sized_anew(watched):
+    def work_on(layer):
+        def work(chunk):
+            sizes.append(len(chunk))
+            return float(zeros(layer * len(chunk))[0])
+
+        return work
+
+    sizes = []
+    for layer in (2, 7, 2):
+        list(watched.over(range(8), work_on(layer)))
+    assert sizes == [1, 7, 1, 3, 3, 1, 1, 3, 3, 1]  # the last at the size of the largest images, too
+
+
+def test_a_work_that_makes_no_tensor_is_of_whole_batches(watched):
+    sizes = [list(watched.over(range(40), len)) for _ in range(2)]
+    assert sizes == [[1, 32, 7]] * 2
 
 
 def test_no_more_than_a_batch_and_no_less_than_an_image_is_taken(watched):
@@ -93,6 +113,50 @@ def test_other_precisions_and_devices_watch_as_well_and_share_as_many(watched):
     watched.sharing = 2
     for other in (watched.at("bf16"), watched.on("cpu")):
         assert (other.watched, other.sharing, other.batch) == (True, 2, 32)
+
+
+def unlimited(monkeypatch, available):
+    """Of a machine with so much memory: no limit of this process, and no control group."""
+    monkeypatch.setattr(memory, "_of_process", list)
+    monkeypatch.setattr(memory, "_OWN_GROUP", Path("nowhere"))
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=available))
+
+
+CPU = torch.device("cpu")
+
+
+def test_processes_share_what_the_machine_has_and_not_what_each_of_them_is_limited_to(monkeypatch):
+    unlimited(monkeypatch, 8000)
+    assert memory.room(CPU, 4) == pytest.approx(0.6 * 2000)
+    monkeypatch.setattr(memory, "_of_process", lambda: [1500])
+    assert memory.room(CPU, 4) == pytest.approx(0.6 * 1500)
+    assert memory.free(CPU) == 1500
+
+
+@pytest.mark.parametrize(
+    ("groups", "own", "expected"),
+    [
+        ({}, "0::/", 8000),
+        ({"": ("max", 700, 0)}, "0::/", 8000),
+        ({"": (5000, 700, 0)}, "0::/", 4300),
+        ({"": (5000, 4900, 4000)}, "0::/", 4100),  # files that were read fill the group, and are given back
+        ({"job/step": (3000, 500, 0), "job": (2000, 900, 0)}, "4:memory:/else\n0::/job/step/task", 1100),
+        ({"job": (3000, 3500, 0)}, "0::/job", 0),
+        ({"other": (100, 0, 0)}, "0::/job", 8000),
+    ],
+)
+def test_limits_of_the_control_groups_of_this_process_count(tmp_path, monkeypatch, groups, own, expected):
+    unlimited(monkeypatch, 8000)
+    monkeypatch.setattr(memory, "_GROUPS", tmp_path)
+    monkeypatch.setattr(memory, "_OWN_GROUP", tmp_path / "own")
+    (tmp_path / "own").write_text(own, encoding="utf-8")
+    for name, (most, now, files) in groups.items():
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / name / "memory.max").write_text(f"{most}\n", encoding="utf-8")
+        (tmp_path / name / "memory.current").write_text(f"{now}\n", encoding="utf-8")
+        stat = f"anon 5\ninactive_file {files // 4}\nactive_file {files - files // 4}\n"
+        (tmp_path / name / "memory.stat").write_text(stat, encoding="utf-8")
+    assert memory.free(CPU) == expected
 
 
 @pytest.mark.parametrize(
