@@ -81,7 +81,7 @@ class _Pickler(cloudpickle.Pickler):
     def persistent_id(self, value: Any) -> tuple[Any, ...] | None:
         """What stands for a value that does not travel as it is."""
         if isinstance(value, Compute):
-            return ("compute", value.precision, value.batch, value.sharing, value.watched)
+            return ("compute", value.precision, value.batch, value.watched)
         if isinstance(value, Thing) and value is not self._root:
             return ("thing", self._packer.name_of(value))
         if isinstance(value, Tensor):
@@ -99,8 +99,8 @@ class Unpacker:
         device: of the worker; tensors that the driver has on its device come to this one.
     """
 
-    def __init__(self, store: Store, device: str) -> None:
-        self.store, self.device = store, device
+    def __init__(self, store: Store, device: str, sharing: int = 1) -> None:
+        self.store, self.device, self.sharing = store, device, sharing
         self.computes: dict[tuple[Any, ...], Compute] = {}
         self._tensors: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
         self._things: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
@@ -127,13 +127,13 @@ class Unpacker:
             return _once(self._tensors, named, lambda: self._tensor(self._content(name), *how))
         return _once(self._things, named, lambda: self._unpickled(self._content(rest[0])))
 
-    def _compute(self, precision: Any, batch: int, sharing: int, watched: bool) -> Compute:
+    def _compute(self, precision: Any, batch: int, watched: bool) -> Compute:
         """The worker's own compute of a precision and batch, which stays halved if memory ran out."""
         key = precision, batch, watched
         if key not in self.computes:
             if self.device == "cpu" and not self.computes:
-                memory.bound(sharing)
-            self.computes[key] = Compute(self.device, precision, batch, sharing)
+                memory.bound(self.sharing)
+            self.computes[key] = Compute(self.device, precision, batch, self.sharing)
             self.computes[key].watched = watched
         return self.computes[key]
 

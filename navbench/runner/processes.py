@@ -50,7 +50,8 @@ class Processes:
         self.store, self.size = store, len(devices)
         self._members: dict[str, _Member] = {}
         self._places = [
-            Place(f"{number} ({device})", device, threads, versions()) for number, device in enumerate(devices, start=1)
+            Place(f"{number} ({device})", device, threads, versions(), sharing=devices.count(device))
+            for number, device in enumerate(devices, start=1)
         ]
 
     def start(self) -> None:

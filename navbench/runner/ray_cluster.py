@@ -52,6 +52,13 @@ def share_of(nodes: Sequence[Node], size: int, gpu: bool) -> int:
     return next(fitting, 1)
 
 
+def most_on_a_node(nodes: Sequence[Node], size: int, threads: int) -> int:
+    """How many of so many workers without GPUs share the memory of a node, at most, as Ray spreads them evenly."""
+    rooms = [node.room(threads, gpu=False) for node in nodes]
+    fitting = (most for most in range(1, size + 1) if sum(min(most, room) for room in rooms) >= size)
+    return next(fitting, size)
+
+
 def connect(address: str) -> bool:
     """Join a cluster, or start one on this machine; `False` if this process has joined one before, which it keeps."""
     if ray.is_initialized():

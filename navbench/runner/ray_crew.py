@@ -18,7 +18,7 @@ from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorErro
 
 from navbench.errors import Failure, NavbenchError, NavbenchWarning
 from navbench.runner.crew import Done, Event, Lost, Progress
-from navbench.runner.ray_cluster import connect, last_line, nodes, share_of, size_of
+from navbench.runner.ray_cluster import connect, last_line, most_on_a_node, nodes, share_of, size_of
 from navbench.runner.store import Store
 from navbench.runner.worker import Place, Worker, versions
 from navbench.staff import Staff, allowed_threads
@@ -206,7 +206,9 @@ def _placed(staff: Staff) -> tuple[int, list[Place]]:
     room = sum(node.room(threads, gpu) for node in alive)
     if staff.ray == "local" and size > room:
         raise NavbenchError(f"--workers {size} is more than this machine has {'GPUs' if gpu else 'cores'}, {room}.")
-    return size, [Place(f"{number} ({device})", device, threads, versions()) for number in range(1, size + 1)]
+    sharing = 1 if gpu else most_on_a_node(alive, size, threads)
+    names = [f"{number} ({device})" for number in range(1, size + 1)]
+    return size, [Place(name, device, threads, versions(), sharing) for name in names]
 
 
 def _name(content: bytes) -> str:

@@ -34,12 +34,14 @@ class Place:
         device: 'cpu', 'cuda', 'cuda:N' or 'mps'.
         threads: of torch.
         versions: of the driver; see `versions`.
+        sharing: how many workers share the memory of its device, or of its machine.
     """
 
     name: str
     device: str
     threads: int
     versions: dict[str, str]
+    sharing: int = 1
 
 
 @cache
@@ -66,7 +68,7 @@ class Worker:
                 "the same versions for all."
             )
         torch.set_num_threads(place.threads)
-        self.place, self._maker, self._unpacker = place, Maker(store), Unpacker(store, place.device)
+        self.place, self._maker, self._unpacker = place, Maker(store), Unpacker(store, place.device, place.sharing)
 
     def make(self, parcel: bytes, report: Report) -> Done:
         """Make the piece in a parcel; what its function raises is part of the answer."""

@@ -88,6 +88,11 @@ def test_pieces_are_computed_by_other_processes_at_the_same_time_with_their_shar
     assert {int(result.value[1]) for result in results} == {threads_each(2)}
 
 
+def test_processes_of_a_device_share_its_memory(tmp_path):
+    crew = Processes(Store(Folder(tmp_path)), ["cuda:0", "cuda:1", "cuda:0", "cuda:1"], threads=1)
+    assert [place.sharing for place in crew._places] == [2, 2, 2, 2]
+
+
 def test_results_come_in_order_and_twice_from_the_store(pool):
     pieces = [summed.piece((waited.piece(f"in order {index}"),) * (index + 1)) for index in range(4)]
     made = pool.store.made

@@ -149,9 +149,9 @@ def test_content_that_has_changed_is_refused(store):
 
 
 def test_a_compute_becomes_the_workers_own_which_keeps_its_halved_batch(store):
-    unpacker = Unpacker(store, "cpu")
-    (first,) = sent(store, Compute("cpu", "bf16", 8), unpacker=unpacker)
-    assert (first.precision, first.batch) == ("bf16", 8)
+    unpacker = Unpacker(store, "cpu", sharing=2)
+    (first,) = sent(store, Compute("cpu", "bf16", 8, sharing=64), unpacker=unpacker)
+    assert (first.precision, first.batch, first.sharing) == ("bf16", 8, 2)
     first.batch = 4
     (second,) = sent(store, Compute("cpu", "bf16", 8), unpacker=unpacker)
     assert second is first

@@ -32,7 +32,7 @@ from pieces import dies, refuses, waited, warns, where  # noqa: E402
 
 from navbench.runner import ray_cluster, ray_crew  # noqa: E402
 from navbench.runner.crew import Done, Lost, Progress  # noqa: E402
-from navbench.runner.ray_cluster import Node, share_of, size_of  # noqa: E402
+from navbench.runner.ray_cluster import Node, most_on_a_node, share_of, size_of  # noqa: E402
 from navbench.runner.ray_crew import RayCrew  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -323,6 +323,21 @@ def listening(processes):
 def test_workers_are_one_per_gpu_or_core_and_share_the_cores(nodes, workers, gpu, size, threads):
     assert size_of(nodes, workers, gpu) == size
     assert share_of(nodes, size, gpu) == threads
+
+
+@pytest.mark.parametrize(
+    ("nodes", "size", "threads", "most"),
+    [
+        ([Node(8, 0)], 8, 1, 8),
+        ([Node(8, 0)] * 4, 8, 4, 2),
+        ([Node(8, 0)] * 8, 64, 1, 8),
+        ([Node(64, 0), Node(8, 0)], 20, 1, 12),
+        ([Node(0, 0), Node(4, 0)], 3, 1, 3),
+        ([Node(4, 0)], 6, 1, 6),  # a cluster that grows
+    ],
+)
+def test_the_memory_of_a_node_is_shared_by_the_workers_on_it(nodes, size, threads, most):
+    assert most_on_a_node(nodes, size, threads) == most
 
 
 def test_a_cluster_without_gpus_is_refused_for_cuda():
