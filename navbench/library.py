@@ -40,7 +40,7 @@ _KINDS: Mapping[str, tuple[str, tuple[type, ...]]] = {
 }
 """What each entry of a header is."""
 _FLOATS = ("F16", "F32", "F64")
-"""What safetensors calls the numbers of a set's tensors."""
+"""What safetensors calls the numbers that a set's tensors may be of; NumPy, which writes them anew, has no BF16."""
 
 
 def _shipped() -> Path:
@@ -148,7 +148,7 @@ def _check_tensors(file: safe_open, count: int) -> None:
     for key in file.keys():  # noqa: SIM118 (not a mapping)
         tensor = file.get_slice(key)
         if tensor.get_dtype() not in _FLOATS:
-            raise ValueError(f"{shown(key)} is of {tensor.get_dtype()}, not of floating-point numbers")
+            raise ValueError(f"{shown(key)} is of {tensor.get_dtype()}, not of {', '.join(_FLOATS)}")
         if key.startswith("score.") and tensor.get_shape() != [count]:
             raise ValueError(f"{shown(key)} must have one number per direction")
     if any(file.get_slice(key).get_shape() != [count] for key in ("t_min", "t_max")):

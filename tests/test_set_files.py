@@ -356,10 +356,11 @@ def test_an_entry_of_another_kind_is_named(tmp_path, generator, entry, sentence)
     [
         (
             {"coefficients": torch.ones(3, 3, dtype=torch.int64)},
-            "coefficients is of I64, not of floating-point numbers",
+            "coefficients is of I64, not of F16, F32, F64",
         ),
-        ({"basis": torch.zeros(3, 8, 8, 3, 3, dtype=torch.int8)}, "basis is of I8, not of floating-point numbers"),
-        ({"t_min": torch.ones(3, dtype=torch.bool)}, "t_min is of BOOL, not of floating-point numbers"),
+        ({"basis": torch.zeros(3, 8, 8, 3, 3, dtype=torch.int8)}, "basis is of I8, not of F16, F32, F64"),
+        ({"basis": torch.zeros(3, 8, 8, 3, 3).bfloat16()}, "basis is of BF16, not of F16, F32, F64"),
+        ({"t_min": torch.ones(3, dtype=torch.bool)}, "t_min is of BOOL, not of F16, F32, F64"),
         ({"t_max": torch.ones(3, 1)}, "t_min and t_max must have one number per direction"),
         ({"score.a": torch.ones(2)}, "score.a must have one number per direction"),
         ({"score.a": torch.ones(3, 2)}, "score.a must have one number per direction"),

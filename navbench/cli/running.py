@@ -45,7 +45,10 @@ def with_options(subject: Subject, options: Options) -> dict[str, Any]:
 
 
 def compute_for(chosen: Suite, staff: Staff) -> Compute:
-    """The compute of a suite; at float32, CUDA is kept from rounding to TF32."""
+    """The compute of a suite; on a CPU, this process is from now on refused more memory than there is.
+
+    At float32, CUDA is kept from rounding to TF32.
+    """
     import torch
 
     from navbench import memory
@@ -54,7 +57,6 @@ def compute_for(chosen: Suite, staff: Staff) -> Compute:
     device = staff.devices[0]
     if device == "cpu":
         memory.bound()
-
     torch.backends.cudnn.allow_tf32 = False
     return Compute(device, chosen.precision, chosen.batch, staff.sharing)
 

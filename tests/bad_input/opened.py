@@ -81,12 +81,12 @@ def _late(*_: object) -> None:
 
 
 def ended(case: corpus.Case) -> dict[str, object]:
-    """How a file ended: exit code, stderr, stdout that nobody asked for, seconds, and bytes beyond those before."""
+    """How a file ended: exit code, what was said on stderr, seconds, and bytes beyond those before."""
     reset_peak_memory(torch.device("cpu"))
-    before, begun, printed = peak_memory(torch.device("cpu")), time.monotonic(), io.StringIO()
+    before, begun = peak_memory(torch.device("cpu")), time.monotonic()
     signal.alarm(MOST_SECONDS)
     try:
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(io.StringIO()):
             code, said = DOORS[case.door](case.path)
     except BaseException:
         code, said = -1, traceback.format_exc()
