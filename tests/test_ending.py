@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from navbench.cli import main
-from navbench.errors import unknown
+from navbench.errors import NavbenchWarning, unknown
 
 FULL = Path("/dev/full")
 
@@ -102,3 +103,32 @@ def test_a_near_name_is_offered_and_a_far_one_is_not(name, near):
     sentence = str(unknown("preset", name, ["quick", "spectrum", "standard"]))
     assert ("did you mean" in sentence) == bool(near)
     assert near in sentence
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")],
+)
+def test_memory_that_ran_out_is_called_that(monkeypatch, error):
+    def known(*_):
+        raise error
+
+    monkeypatch.setattr("navbench.generators.zoo.known", known)
+    found = CliRunner().invoke(main, ["generators", "list"])
+    assert found.exit_code == 1
+    assert found.stderr.startswith("Error: The memory ran out; free some, or take a smaller --batch")
+    assert found.stderr.count("\n") == 1
+
+
+def test_warnings_of_ours_are_sentences_while_a_command_runs(monkeypatch):
+    def known(*_):
+        shown.extend(
+            warnings.formatwarning("Beware.", kind, "file.py", 7, "code") for kind in (NavbenchWarning, UserWarning)
+        )
+        return {}
+
+    shown, plain = [], warnings.formatwarning
+    monkeypatch.setattr("navbench.generators.zoo.known", known)
+    CliRunner().invoke(main, ["generators", "list"])
+    assert shown[:2] == ["warning: Beware.\n", "file.py:7: UserWarning: Beware.\n  code\n"]
+    assert warnings.formatwarning is plain

@@ -1,9 +1,11 @@
-"""How the program ends where its output cannot be written, and how click's errors show what was typed."""
+"""How the program ends where its output cannot be written, and how click's errors and our warnings are shown."""
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import click
 
@@ -46,3 +48,21 @@ def shown_as_typed() -> Iterator[None]:
         text = shown(error.format_message(), LONGEST_MESSAGE)
         error.format_message = lambda: text  # type: ignore[method-assign]
         raise
+
+
+@contextmanager
+def warned_in_sentences() -> Iterator[None]:
+    """Show navbench's own warnings as sentences, as a run does, without a place in its code."""
+    plain = warnings.formatwarning
+
+    def formatted(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> str:
+        from navbench.errors import NavbenchWarning
+
+        is_ours = issubclass(category, NavbenchWarning)
+        return f"warning: {message}\n" if is_ours else plain(message, category, *where, **more)
+
+    warnings.formatwarning = formatted
+    try:
+        yield
+    finally:
+        warnings.formatwarning = plain

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from navbench import __version__
-from navbench.cli.ending import ended, shown_as_typed
+from navbench.cli.ending import ended, shown_as_typed, warned_in_sentences
 from navbench.cli.lazy import Index
 
 VERBS = {
@@ -82,7 +82,7 @@ class Program(Index):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; with --debug errors keep their traceback."""
         try:
-            with shown_as_typed():
+            with shown_as_typed(), warned_in_sentences():
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
@@ -91,9 +91,8 @@ class Program(Index):
             sys.exit(130)
         except (Exception, SystemExit) as raised:
             from navbench.errors import NavbenchError, reason
-            from navbench.user_code import exit_refused
 
-            error = exit_refused("Something that this command calls", raised)
+            error = _explained(raised)
             if ctx.params.get("debug"):
                 import traceback
 
@@ -102,6 +101,22 @@ class Program(Index):
             text = str(error) if known else f"{type(error).__name__}: {reason(error)} (--debug shows where)."
             click.echo(f"Error: {text}", err=True)
             sys.exit(error.exit_code if isinstance(error, NavbenchError) else 1)
+
+
+def _explained(raised: BaseException) -> BaseException:
+    """What is said of an attempt to end the program and of memory that ran out; any other error as it is."""
+    from navbench.errors import Failure
+    from navbench.user_code import exit_refused
+
+    if isinstance(raised, MemoryError) or (isinstance(raised, RuntimeError) and "torch" in sys.modules):
+        from navbench.compute import out_of_memory
+
+        if out_of_memory(raised):
+            return Failure(
+                "The memory ran out; free some, or take a smaller --batch, fewer --workers or another --device "
+                "(--debug shows where)."
+            )
+    return exit_refused("Something that this command calls", raised)
 
 
 @click.group(cls=Program, verbs=VERBS, context_settings={"help_option_names": ["-h", "--help"]})
