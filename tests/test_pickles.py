@@ -144,6 +144,12 @@ def test_the_settings_of_a_training_are_read_beside_its_tensors(tmp_path):
         assert torch.equal(found["g"]["a"], content["g"]["a"])
 
 
+@pytest.mark.parametrize("path", ["/data/runs", "a/b", ".", "/"])
+def test_a_path_is_its_text(tmp_path, path):
+    torch.save({"out": Path(path)}, tmp_path / "a.pt")
+    assert read_torch(tmp_path / "a.pt")["out"] == path
+
+
 @pytest.mark.parametrize("sums", [True, False])
 def test_files_are_read_whether_torch_computed_their_checksums_or_not(tmp_path, sums):
     known = torch.serialization.get_crc32_options()

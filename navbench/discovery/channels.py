@@ -39,7 +39,8 @@ def channel_sensitivities(
     """The sensitivity of every number of an offset, by random probes.
 
     With features f and Jacobian J of a code, that of channel c is |J e_c|^2, which is E (J' r)_c^2 over standard normal
-    r: a backward pass per probe gives it for all channels. Its relative error is at most sqrt(2 / (codes probes)).
+    r: a backward pass per probe gives it for all channels. Its relative error is sqrt(2 / (codes probes)) where codes
+    are alike, and more, up to sqrt(2 / probes), where few of them make the mean.
     """
     compute = compute.at("float32")
     chosen = space.generator.sample(range(codes), seeds.derived(seed, "channels"))
