@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from navbench import seeds
-from navbench.compute import Compute
+from navbench.compute import Compute, doubled
 from navbench.costs import Pass, Rehearsed, Trial, preparing, rehearses, rendering, seeing, times, tried_images
 from navbench.metrics.attributes import Scores, standardised_changes
 from navbench.metrics.perceptual import PerceptualDistance
@@ -47,17 +47,17 @@ def channel_sensitivities(
 
     def of(chunk: Sequence[int]) -> Tensor:
         state = space.prepare(chosen[chunk[0] : chunk[-1] + 1])
-        total = torch.zeros(space.shape, dtype=torch.float64, device=compute.device)
+        total = torch.zeros(space.shape, dtype=torch.float64, device=compute.exact)
         with torch.enable_grad():
             offsets = torch.zeros(len(chunk), *space.shape, device=compute.device, requires_grad=True)
             features = distance.features(space.render(state, offsets))
             for probe in range(probes):
                 r = seeds.normal(seeds.derived(seed, "channel probes", probe), tuple(chunk), features.shape[1:])
                 (pulled,) = torch.autograd.grad(features, offsets, r.to(features), retain_graph=probe + 1 < probes)
-                total += pulled.double().square().sum(dim=0)
+                total += doubled(pulled).square().sum(dim=0)
         return total
 
-    total = sum(compute.over(range(codes), of), torch.zeros(space.shape, dtype=torch.float64, device=compute.device))
+    total = sum(compute.over(range(codes), of), torch.zeros(space.shape, dtype=torch.float64, device=compute.exact))
     return Sensitivities((total / (codes * probes)).float().cpu())
 
 

@@ -68,7 +68,8 @@ def rewrite(
     elif path is None and isinstance(generator, StyleGAN2):
         content = files.generator_file(with_tensors(generator, changed), target, {CARD: card}, torch.float32)
     elif path is None:
-        content = _torch_bytes({"netG_state_dict": {**generator.state_dict(), **changed}, CARD: card})
+        state = {key: value.cpu() for key, value in {**generator.state_dict(), **changed}.items()}
+        content = _torch_bytes({"netG_state_dict": state, CARD: card})
     elif container == "navbench":
         content = files.changed_file(path, changed, {CARD: card})
     else:
