@@ -58,7 +58,7 @@ def bake(
     if target.exists() and not overwrite:
         raise NavbenchError(f"{target} exists already; choose another name, or say --force to replace it.")
     told = [
-        {"direction": direction.name, "label": direction.label, "t": t, "space": direction.space}
+        {"direction": direction.name, "label": direction.label, "t": float(t), "space": direction.space}
         for direction, t in shifts
     ]
     card = {

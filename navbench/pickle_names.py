@@ -7,6 +7,7 @@ import argparse
 import re
 import types
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
@@ -77,7 +78,7 @@ def _encoded(text: Any, encoding: Any = "latin1") -> bytes:
 
 def _path(*parts: Any) -> str:
     """A path of whichever system, as text."""
-    return "/".join(map(_text, parts))
+    return str(PurePosixPath(*map(_text, parts)))
 
 
 def _device(kind: Any, index: Any = None) -> str:

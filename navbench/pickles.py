@@ -241,14 +241,39 @@ def _check_zip(source: str, file: BinaryIO, size: int) -> None:
             )
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise ValueError("it is compressed, which torch.save never does")
-        if sum(member.file_size for member in members) > size or len(set(names)) < len(names):
+        if sum(member.file_size for member in members) > size:
             raise ValueError("it says that it unpacks to more than its own size")
+        _check_index(archive, file, size)
+        if len({name.lower() for name in names}) < len(names):  # torch's reader takes capitals for small letters
+            raise ValueError("it holds two members of one name")
         pickles = [name for name in names if name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise ValueError("it is a zip, but not one of torch.save")
         _drop_absent_sums(members)
         _checking(source, io.BytesIO(archive.read(pickles[0])), size).run()
         _check_sums(archive)
+
+
+def _check_index(archive: zipfile.ZipFile, file: BinaryIO, size: int) -> None:
+    """Refuse a zip whose list of members torch's reader may find elsewhere than zipfile, so that it sees other ones.
+
+    zipfile takes the bytes right before the end of the file, torch's reader those that the end points to. torch.save
+    writes an end without a comment, with or without one of 64 bits (`MZ_ZIP_FLAG_WRITE_ZIP64`) before it.
+    """
+    file.seek(max(0, size - 98))
+    tail = file.read()
+    end, locator, long_end = tail[-22:], tail[-42:-22], tail[-98:-42]
+    begins = _number(end[16:20])
+    if locator[:4] == b"PK\x06\x07":
+        begins = _number(long_end[48:56])
+        if long_end[:4] != b"PK\x06\x06" or _number(locator[8:16]) != size - 98:
+            raise ValueError("its end points elsewhere than to its list of members")
+    if end[:4] != b"PK\x05\x06" or _number(end[20:22]) or begins != archive.start_dir:
+        raise ValueError("its end points elsewhere than to its list of members")
+
+
+def _number(content: bytes) -> int:
+    return int.from_bytes(content, "little")
 
 
 def _drop_absent_sums(members: Sequence[zipfile.ZipInfo]) -> None:

@@ -144,6 +144,12 @@ def test_the_settings_of_a_training_are_read_beside_its_tensors(tmp_path):
         assert torch.equal(found["g"]["a"], content["g"]["a"])
 
 
+@pytest.mark.parametrize("path", ["/data/runs", "a/b", ".", "/"])
+def test_a_path_is_its_text(tmp_path, path):
+    torch.save({"out": Path(path)}, tmp_path / "a.pt")
+    assert read_torch(tmp_path / "a.pt")["out"] == path
+
+
 @pytest.mark.parametrize("sums", [True, False])
 def test_files_are_read_whether_torch_computed_their_checksums_or_not(tmp_path, sums):
     known = torch.serialization.get_crc32_options()
@@ -415,6 +421,62 @@ def test_a_zip_whose_members_overlap_is_refused(tmp_path):
             content[start + 20 : start + 28] = struct.pack("<II", 10**9, 10**9)
     path.write_bytes(content)
     assert "more than its own size" in refusal(path, read_torch)
+
+
+def members_of(path, more=None):
+    """The members of a file of torch.save, by their names under x/, as bytes of a zip."""
+    torch.save({"a": noise(0, 2)} | ({"b": more, "c": "c" * 5000} if more else {}), path)
+    made = io.BytesIO()
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(made, "w") as written:
+        for name in archive.namelist():
+            written.writestr(f"x/{name.partition('/')[2]}", archive.read(name))
+    return made.getvalue()
+
+
+HIDDEN = Calls(bytearray, 300_000_000)
+"""What torch's own reader makes of a few bytes."""
+
+
+def test_a_second_pickle_whose_name_differs_by_capitals_is_not_run_unseen(tmp_path):
+    path = rezipped(tmp_path / "a.pt", lambda archive, name, content: archive.writestr(name, content))
+    torch.save(HIDDEN, tmp_path / "b.pt")
+    with zipfile.ZipFile(tmp_path / "b.pt") as other, zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("a/DATA.PKL", other.read("b/data.pkl"))
+    assert "two members of one name" in refusal(path, read_torch)
+
+
+def test_a_zip_before_a_zip_to_which_the_end_points_is_not_run_unseen(tmp_path):
+    """Python's zipfile reads the list of members before the end; torch's, the one that the end points to."""
+    shape = "<4s4H2LH"
+    hidden, seen = members_of(tmp_path / "a.pt", HIDDEN), members_of(tmp_path / "a.pt")
+    end, theirs = list(struct.unpack(shape, seen[-22:])), struct.unpack(shape, hidden[-22:])
+    (length, begins), place = end[5:7], 0
+    assert theirs[5] == length
+    listed = bytearray(seen[begins : begins + length])
+    while place < length:
+        (offset,) = struct.unpack_from("<L", listed, place + 42)
+        struct.pack_into("<L", listed, place + 42, offset + theirs[6] - begins)
+        place += 46 + sum(struct.unpack_from("<3H", listed, place + 28))
+    end[6] = theirs[6]
+    (tmp_path / "a.pt").write_bytes(hidden + seen[:begins] + bytes(listed) + struct.pack(shape, *end))
+    assert "its end points elsewhere" in refusal(tmp_path / "a.pt", read_torch)
+
+
+@pytest.mark.parametrize("behind", [b"", b"a comment"])
+def test_the_end_of_a_zip_may_be_of_64_bits_and_has_no_comment(tmp_path, behind):
+    content = members_of(tmp_path / "a.pt")
+    count, length, begins = struct.unpack("<4s4H2LH", content[-22:])[4:7]
+    end = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, length, begins)
+    end += struct.pack("<4sLQL", b"PK\x06\x07", 0, begins + length, 1)
+    for offset in (0, 7):
+        moved = bytearray(end)
+        struct.pack_into("<Q", moved, 64, begins + length - offset)
+        short = content[-22:-2] + struct.pack("<H", len(behind)) + behind
+        (tmp_path / "a.pt").write_bytes(content[:-22] + bytes(moved) + short)
+        if behind or offset:
+            assert "its end points elsewhere" in refusal(tmp_path / "a.pt", read_torch)
+        else:
+            assert torch.equal(read_torch(tmp_path / "a.pt")["a"], noise(0, 2))
 
 
 def test_a_zip_of_something_else_is_refused(tmp_path):

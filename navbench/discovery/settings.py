@@ -104,7 +104,8 @@ class StylespaceSettings(Settings):
 
     Attributes:
         codes: over how many codes both are measured.
-        probes: random probes of each; the relative error of a channel's sensitivity is sqrt(2 / (codes probes)).
+        probes: random probes of each; the relative error of a channel's sensitivity is at least
+            sqrt(2 / (codes probes)).
         candidates: how many channels the scorer reads, one standard deviation to either side.
         scorer: an attribute scorer, as a suite's generator names it; '' for that of the generator.
     """

@@ -36,7 +36,9 @@ _SOURCE = "the BigGAN in it"
 """How errors name what is in a file; the reader of the file puts its path before it."""
 _LARGEST = 4096
 _UNIT = 1e-6
-"""By how much the square of the largest singular value of a kernel may differ from 1, and pass for it."""
+"""By how much the square of a singular value of a kernel may differ from 1, and pass for it."""
+_ROUNDING = 3e-6
+"""By how much the norm of a stored kernel may differ from 1, which scales it by as much."""
 
 WIDTHS = {
     32: (4, 4, 4, 4),
@@ -97,7 +99,7 @@ def stored(generator: BigGAN, changed: Mapping[str, Tensor], state: Mapping[str,
 
     The published code divides whatever kernel W it finds by |W v|, v = u0 W / |u0 W|, so no scale of W counts. Of a
     kernel that is to convolve as it is, u0 is made the vector for which that is 1; there is one exactly if the largest
-    singular value is 1 or more, and the smallest 1 or less.
+    singular value is 1 or more, and the smallest that is not 0 is 1 or less.
 
     Args:
         generator: as it was read from the file.
@@ -201,26 +203,33 @@ def _norm(matrix: Tensor, u: Tensor) -> Tensor:
 def _unit_vector(kernel: Tensor, name: str) -> Tensor:
     """The u, (1, outputs), from which one power iteration gives 1 as the norm of a kernel.
 
-    |W v| with v = u W / |u W| is the root of u G G u' / u G u' with G = W W'. Between the eigenvector of G of its
-    largest eigenvalue and one of an eigenvalue below 1 there is a u where that is 1.
+    |W v| with v = u W / |u W| is the root of u G G u' / u G u' with G = W W'. Between eigenvectors of G of eigenvalues
+    below and above 1 there is a u where that is 1; those next to 1 are taken, as rounding moves the others' far more.
     """
     matrix = kernel.detach().cpu().double().flatten(1)
     values, vectors = torch.linalg.eigh(matrix @ matrix.T)  # rising; squares of singular values
-    top, first = float(values[-1]), vectors[:, -1]
-    if abs(top - 1) < _UNIT:
-        return first[None].float()
-    smaller = values.clamp(0, 1) * (1 - values.clamp(0, 1))
-    place = int(smaller.argmax())
-    if top < 1 or smaller[place] == 0:
-        found = f"largest singular value is {top**0.5:.3g}, below 1"
-        if top > 1:
-            found = f"smallest singular value is {float(values[0]) ** 0.5:.3g}, above 1"
-        raise NavbenchError(
-            f"The edited kernel {name} cannot stand in a file with spectral normalisation, as its {found}; leave the "
-            "normalisation out, by --folded or folded=True."
-        )
-    u = first * smaller[place].sqrt() + vectors[:, place] * (top * (top - 1)) ** 0.5
-    return F.normalize(u, dim=0)[None].float()
+    values, nearest = values.clamp_min(0), int((values - 1).abs().argmin())
+    above = int((values < 1).sum())  # the place of the first that is not below 1
+    if abs(values[nearest] - 1) < _UNIT:
+        u = vectors[:, nearest]
+    elif above == len(values):
+        raise _no_vector(name, f"its largest singular value is {float(values[-1]) ** 0.5:.3g}, below 1")
+    elif above == 0:
+        raise _no_vector(name, f"its smallest singular value is {float(values[0]) ** 0.5:.3g}, above 1")
+    else:
+        low, high = values[above - 1], values[above]
+        u = vectors[:, above] * (low * (1 - low)).sqrt() + vectors[:, above - 1] * (high * (high - 1)).sqrt()
+    vector = F.normalize(u, dim=0)[None].float()
+    if not abs(_norm(matrix.float(), vector) - 1) < _ROUNDING:
+        raise _no_vector(name, f"its singular values, up to {float(values[-1]) ** 0.5:.3g}, are too far from 1")
+    return vector
+
+
+def _no_vector(name: str, reason: str) -> NavbenchError:
+    return NavbenchError(
+        f"The edited kernel {name} cannot stand in a file with spectral normalisation, as {reason}; leave the "
+        "normalisation out, by --folded or folded=True."
+    )
 
 
 def _check_statistics(path: str, norm: StoredStatistics, source: str) -> None:

@@ -25,6 +25,7 @@ from navbench.generators.stylegan2 import StyleGAN2
 from navbench.generators.stylegan2_settings import honoured
 from navbench.generators.wrappers import Network, find_generator, listed
 from navbench.pickles import TORCH_LEGACY, read_pickle, read_torch
+from navbench.texts import shown
 
 State = Mapping[str, Tensor]
 
@@ -223,7 +224,7 @@ def _tell(path: Path, generator: Generator, network: Network | None = None) -> N
     """Warn of what a user may not expect, which `Generator.details` keeps."""
     if network is not None:
         told = {"wrapping": network.wrapping, "weights": network.reservation}
-        generator.origin = {**generator.origin, **{name: words for name, words in told.items() if words}}
+        generator.origin = {**generator.origin, **{name: shown(words) for name, words in told.items() if words}}
         for words in filter(None, told.values()):
             warnings.warn(f"{path}: {words}.", NavbenchWarning, stacklevel=3)
     if generator.conversion:

@@ -7,10 +7,10 @@ names and shapes are those of the architecture that the header names.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -23,10 +23,13 @@ from navbench.generators.options import Noise, Options
 from navbench.generators.stylegan2 import StyleGAN2
 from navbench.generators.stylegan2_layers import Activation
 from navbench.settings import Settings
+from navbench.texts import shown
 
 FORMAT = 1
 KEY = "navbench"
 """The one entry of the file's metadata, as direction sets have it."""
+_Text = Annotated[str, AfterValidator(shown)]
+"""Of a file, as it is shown."""
 
 
 class Architecture(Settings):
@@ -63,11 +66,11 @@ class Header(Settings):
 
     format: Literal[1]
     kind: Literal["stylegan2"]
-    name: str
-    description: str
+    name: _Text
+    description: _Text
     architecture: Architecture
     card: dict[str, Any]
-    origin: dict[str, str] = Field({})
+    origin: dict[_Text, _Text] = Field({})
 
 
 @dataclass(frozen=True)

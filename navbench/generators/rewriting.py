@@ -59,11 +59,17 @@ def rewrite(
     container = contents(path).container if path else _container_of(generator)
     check_ending(target, container)
     if container != "torch" and target.suffix == ".pt":
+        if not isinstance(generator, StyleGAN2):
+            raise NavbenchError(
+                f"{target}: generator {generator.name} is no StyleGAN2, so it has no place in rosinality's layout; end "
+                "the name in .safetensors."
+            )
         content = _torch_bytes(stylegan2_layouts.to_rosinality(with_tensors(generator, changed)) | {CARD: card})
     elif path is None and isinstance(generator, StyleGAN2):
         content = files.generator_file(with_tensors(generator, changed), target, {CARD: card}, torch.float32)
     elif path is None:
-        content = _torch_bytes({"netG_state_dict": {**generator.state_dict(), **changed}, CARD: card})
+        state = {key: value.cpu() for key, value in {**generator.state_dict(), **changed}.items()}
+        content = _torch_bytes({"netG_state_dict": state, CARD: card})
     elif container == "navbench":
         content = files.changed_file(path, changed, {CARD: card})
     else:
@@ -100,7 +106,7 @@ def with_tensors(generator: Any, changed: Mapping[str, Tensor]) -> Any:
     """A copy of a generator with some tensors changed; it comes from no file."""
     edited = deepcopy(generator)
     edited.source = None
-    for known in ("fingerprint", "cache_key"):
+    for known in ("fingerprint", "cache_key", "style_deviations"):
         edited.__dict__.pop(known, None)
     edited.load_state_dict({**edited.state_dict(), **changed})
     return edited
@@ -116,7 +122,13 @@ def _exchanged_file(
     network = network_in(held.value)
     state = network.state
     if network.record is not None and isinstance(generator, StyleGAN2):
-        state = honoured(network.record, state, f"the {network.record.class_name} in it").state
+        read = honoured(network.record, state, f"the {network.record.class_name} in it")
+        if "gains" in read.origin:
+            raise NavbenchError(
+                f"Generator {generator.name} has gains {read.origin['gains']}; its own code would multiply by them "
+                "again, so end the name in .pt, for rosinality's layout, whose gains are the published ones."
+            )
+        state = read.state
     family = family_of(state)
     stored = biggan_layouts.folded if folded else family.stored
     new = {
@@ -124,16 +136,16 @@ def _exchanged_file(
         for key, value in stored(cast(Any, generator), changed, state).items()
     }
     _check(generator, changed, {key: value for key, value in (state | new).items() if value is not None})
+    whole = state if held.container == "nvidia" else held.value
+    has_room = not all(isinstance(value, Tensor) for value in whole.values())
+    _exchange(whole, {id(state[key]): value for key, value in new.items()})
     if held.container == "torch":
-        has_room = not all(isinstance(value, Tensor) for value in held.value.values())
-        _exchange(held.value, {id(state[key]): value for key, value in new.items()})
-        return _torch_bytes(held.value | {CARD: card} if has_room else held.value)
+        return _torch_bytes(whole | {CARD: card} if has_room else whole)
     metadata = {CARD: json.dumps(card)}
     if held.container == "safetensors":
         with safe_open(path, framework="pt") as file:
             metadata = (file.metadata() or {}) | metadata
-    tensors = (state if held.container == "nvidia" else held.value) | new
-    return save({key: value.clone().contiguous() for key, value in tensors.items() if value is not None}, metadata)
+    return save({key: value.clone().contiguous() for key, value in whole.items()}, metadata)
 
 
 def _check(generator: Generator, changed: Mapping[str, Tensor], state: dict[str, Tensor]) -> None:

@@ -23,7 +23,7 @@ from navbench.errors import NavbenchError
 from navbench.generators.channels import CONVERSIONS
 from navbench.generators.loading import check_expected, check_finite, load_strictly
 from navbench.generators.options import Options
-from navbench.generators.stylegan2 import PUBLISHED_CLAMP, StyleGAN2
+from navbench.generators.stylegan2 import PUBLISHED_CLAMP, StyleCodes, StyleGAN2
 from navbench.generators.stylegan2_layers import binomial
 
 FAMILY = "StyleGAN2"
@@ -169,11 +169,16 @@ def _one_style(mean: Tensor) -> Tensor:
 def mean_style(generator: StyleGAN2) -> Tensor:
     """The mean of w, (style_dim,), over codes that are drawn for this alone, where a file does not store it.
 
-    In float64, then rounded to half precision, so every machine finds the same and the fingerprint does not depend
-    on which.
+    Classes take turns. In float64, then rounded to half precision, so every machine finds the same and the fingerprint
+    does not depend on which.
     """
     z = seeds.normal(seeds.derived(0, "mean style"), range(_MEAN_STYLE_CODES), (generator.latent_dim,))
-    return deepcopy(generator.style).double()(z.double()).mean(dim=0).half().float()
+    double, classes = deepcopy(generator).double(), generator.class_count
+    double.truncation = 1.0  # which is by this very mean
+    codes = StyleCodes(z.double(), label=torch.arange(len(z)) % classes if classes else None)
+    w = double.map_to_w(codes).w
+    assert w is not None
+    return w[:, 0].mean(dim=0).half().float()
 
 
 # --- names and shapes -----------------------------------------------------------------------------------------

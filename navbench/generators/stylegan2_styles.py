@@ -13,6 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from navbench.compute import doubled
 from navbench.generators.stylegan2_layers import EqualLinear
 
 
@@ -79,10 +80,10 @@ def deviations(read: Sequence[Reader], w: Tensor) -> Tensor:
 
     Channels are linear in w, so they follow from its covariance.
     """
-    covariance = w.double().T.cov()
+    covariance = doubled(w).T.cov()
     parts = []
     for reader in read:
-        matrix = (reader.affine.weight * reader.affine.gain).double()
+        matrix = doubled(reader.affine.weight * reader.affine.gain)
         parts.append(((matrix @ covariance) * matrix).sum(dim=1).clamp_min(0).sqrt())
-    found = torch.cat(parts).float()
+    found = torch.cat(parts).float().to(w.device)
     return torch.where(found > 0, found, 1.0)

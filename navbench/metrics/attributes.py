@@ -14,7 +14,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from navbench.compute import Compute
+from navbench.compute import Compute, doubled
 from navbench.errors import Failure, NavbenchError, unknown
 from navbench.metrics import estimate
 from navbench.metrics.coherence import coherence
@@ -138,7 +138,7 @@ def changes(scores: Tensor, zero: int, attributes: Sequence[Attribute]) -> Tenso
 
     Circular attributes are followed outward from `zero`: each step is the shortest way round.
     """
-    scores = scores.double()
+    scores = doubled(scores)
     steps = scores.diff(dim=0)
     for index, attribute in enumerate(attributes):
         steps[..., index] = attribute.shortest(steps[..., index])
@@ -148,8 +148,8 @@ def changes(scores: Tensor, zero: int, attributes: Sequence[Attribute]) -> Tenso
 
 def standardised_changes(before: Tensor, after: Tensor, attributes: Sequence[Attribute]) -> Tensor:
     """Changes (n, A), float64, in sigmas, between two scores (n, A) of the same codes."""
-    spread = torch.tensor([attribute.spread for attribute in attributes], dtype=torch.float64, device=before.device)
-    return changes(torch.stack([before, after]), 0, attributes)[1] / spread
+    moved = changes(torch.stack([before, after]), 0, attributes)[1]
+    return moved / torch.tensor([attribute.spread for attribute in attributes], dtype=moved.dtype, device=moved.device)
 
 
 @dataclass(frozen=True)

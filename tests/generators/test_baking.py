@@ -1,8 +1,9 @@
 """A baked checkpoint is rendered by its original code, and by navbench, as the edit; all else in it is as it was."""
 
 import json
-from dataclasses import replace
+import pickle
 
+import numpy as np
 import published
 import published_pix2pixhd
 import pytest
@@ -22,7 +23,7 @@ from navbench.directions import Direction
 from navbench.errors import NavbenchError
 from navbench.experiments.edit import Edit
 from navbench.generators.biggan import standing_statistics
-from navbench.generators.checkpoints import convert, read_checkpoint
+from navbench.generators.checkpoints import contents, convert, read_checkpoint
 from navbench.generators.dcgan import DCGAN
 from navbench.generators.files import read_header, write_generator
 from navbench.generators.options import Options
@@ -108,6 +109,15 @@ SOURCES = {
         lambda path: save_file(published.nvidia_state(STYLED), path / "a.safetensors") or path / "a.safetensors",
         "b.safetensors", lambda path, codes: nvidia_images(load_file(path), codes), {},
     ),
+    "NVIDIA's tensors, in parallel": (
+        lambda path: save_file(
+            {f"module.{key}": each for key, each in published.nvidia_state(STYLED).items()}, path / "a.safetensors"
+        ),
+        "b.safetensors",
+        lambda path, codes: nvidia_images(
+            {key.removeprefix("module."): each for key, each in load_file(path).items()}, codes
+        ), {},
+    ),
     "rosinality's": (
         lambda path: published.write_rosinality(path / "a.pt", STYLED), "b.pt",
         lambda path, codes: rosinality_images(torch.load(path), codes), {},
@@ -166,6 +176,8 @@ def test_the_original_code_renders_the_edit(tmp_path, kind):
     again = read_checkpoint(tmp_path / name, options)
     close(again(codes), images)
     assert again.cache_key != generator.cache_key
+    if name.endswith(source.suffix):
+        assert contents(tmp_path / name).value.keys() - {"baked"} == contents(source).value.keys() - {"baked"}
     assert source.read_bytes() == before
     assert card["weights"] == generator.fingerprint
     assert card["directions"] == [{"direction": one.name, "label": "a label", "t": t, "space": "parameter"}]
@@ -198,58 +210,15 @@ def test_several_directions_are_baked_together_each_with_its_shift(tmp_path):
     assert [each["t"] for each in card["directions"]] == [3.0, -2.0, 1.0]
 
 
-# --- BigGAN's spectral normalisation
-
-
-def singular_values(generator, name):
-    return torch.linalg.svdvals(generator.get_parameter(f"{name}.weight").flatten(1))
-
-
-@pytest.mark.parametrize("settings", [BIGGAN, DEEP], ids=["plain", "deep"])
-def test_every_kernel_is_divided_by_one(tmp_path, settings):
-    generator = read_checkpoint(saved(tmp_path / "a.pth", settings.state()))
-    layers = [layer for layer in generator.layers() if layer.shape[0] > 1]  # of one output there is one singular value
-    shifts = [(direction(generator, layer=layer.name), 0.3) for layer in layers]
-    baking.bake(generator, shifts, tmp_path / "b.pth")
-    state = torch.load(tmp_path / "b.pth")
-    for layer in layers:
-        matrix = state[f"{layer.name}.weight"].flatten(1)
-        v = state[f"{layer.name}.u0"] @ matrix
-        close((v / v.norm() @ matrix.T).norm(), torch.tensor(1.0), 1e-6)
-        assert singular_values(generator, layer.name)[0] != 1  # the stored vectors are far from converged
-    assert torch.equal(state["linear.weight"], settings.state()["linear.weight"])
-
-
-def test_a_kernel_below_one_needs_the_normalisation_left_out(tmp_path):
-    generator = read_checkpoint(saved(tmp_path / "a.pth", BIGGAN.state()))
-    layer = generator.layers()[1]
-    kernel = generator.kernel(layer)
-    shrink = replace(direction(generator, layer=layer.name), basis=DenseBasis(kernel[None]))
-    t = -float(kernel.norm()) * 0.9  # a tenth of the kernel is left
-    assert singular_values(generator, layer.name)[0] < 9
-    message = refusal(generator, [(shrink, t)], tmp_path / "b.pth")
-    assert f"The edited kernel {layer.name}.weight cannot stand in a file" in message
-    assert "largest singular value is 0." in message
-    assert "--folded" in message
-    baking.bake(generator, [(shrink, t)], tmp_path / "b.pth", folded=True)
-    state, codes = torch.load(tmp_path / "b.pth"), generator.sample(range(2), seed=0)
-    assert not any(key.endswith(("u0", "sv0")) for key in state)
-    assert state.keys() == replace(BIGGAN, spectral=False).state().keys()
-    images = edited(generator, shrink, t, codes)
-    close(biggan_images(replace(BIGGAN, spectral=False), state, codes).float(), images)
-    close(read_checkpoint(tmp_path / "b.pth")(codes), images)
-
-
-def test_sums_over_batches_stay_what_they_are(tmp_path):
-    state = replace(BIGGAN, norm="mybn").state()
-    generator = read_checkpoint(saved(tmp_path / "a.pth", state))
-    one = direction(generator, layer="blocks.0.0.conv1")
-    baking.bake(generator, [(one, 1.0)], tmp_path / "b.pth")
-    changed = {key for key, value in torch.load(tmp_path / "b.pth").items() if not torch.equal(value, state[key])}
-    assert changed == {"blocks.0.0.conv1.weight", "blocks.0.0.conv1.u0"}
-
-
 # --- all else is as it was
+
+
+@pytest.mark.parametrize("t", [2, torch.tensor(2.0), np.float32(2)], ids=["int", "tensor", "numpy"])
+def test_a_shift_is_any_number(tmp_path, t):
+    generator = read_checkpoint(published.write_nvidia(tmp_path / "a.pkl", published.nvidia_state(STYLED)))
+    card = baking.bake(generator, [(direction(generator, layer="convs.0"), t)], tmp_path / "b.safetensors")
+    with safe_open(tmp_path / "b.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["baked"]) == card
 
 
 def test_the_rest_of_a_training_is_kept_and_says_what_was_baked(tmp_path):
@@ -347,6 +316,30 @@ def test_nothing_is_overwritten_unless_asked(tmp_path):
     close(read_checkpoint(tmp_path / "a.pt")(codes), images)
     other = [(direction(generator, layer="convs.1"), 2.0)]
     assert "does not hold the weights of generator a" in refusal(generator, other, tmp_path / "a.pt", overwrite=True)
+
+
+def test_gains_that_its_own_code_would_multiply_by_again_are_refused_but_in_rosinalitys_layout(tmp_path):
+    """NVIDIA's module keeps its gains as it loads tensors, in which they would be a second time."""
+    state = published.nvidia_state(STYLED)
+    settings = published.nvidia_settings(state)
+    settings |= {name: {**own, "bias_gain": 0.3} for name, own in settings.items() if name == "mapping.fc1"}
+    generator = read_checkpoint(published.write_nvidia(tmp_path / "a.pkl", state, settings=settings))
+    one, codes = direction(generator, layer="convs.0"), STYLED.sample(range(2), seed=0)
+    message = refusal(generator, [(one, 2.0)], tmp_path / "b.safetensors")
+    assert "has gains of another learning rate, multiplied into mapping.fc1; its own code would multiply" in message
+    baking.bake(generator, [(one, 2.0)], tmp_path / "b.pt")
+    close(rosinality_images(torch.load(tmp_path / "b.pt"), codes).float(), edited(generator, one, 2.0, codes))
+
+
+@pytest.mark.parametrize("made", [dcgan, BIGGAN])
+def test_a_pickle_of_other_networks_tensors_is_not_put_in_rosinalitys_layout(tmp_path, made):
+    state = made.state() if made is BIGGAN else made().state_dict()
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(dict(state), 2))
+    generator = read_checkpoint(tmp_path / "a.pkl")
+    one, codes = direction(generator, layer="1"), generator.sample(range(2), seed=0)
+    assert "is no StyleGAN2, so it has no place in" in refusal(generator, [(one, 0.3)], tmp_path / "b.pt")
+    baking.bake(generator, [(one, 0.3)], tmp_path / "b.safetensors")
+    close(read_checkpoint(tmp_path / "b.safetensors")(codes), edited(generator, one, 0.3, codes))
 
 
 def test_settings_that_flat_tensors_do_not_hold_are_refused_and_kept_in_our_own_layout(tmp_path):

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from navbench.errors import NavbenchError
 from navbench.generators.files import read_generator, read_header, write_generator
 from navbench.generators.stylegan2 import StyleGAN2
+from navbench.texts import LONGEST
 
 CARD = {"images": 5, "settings": {"seed": 1}}
 NEWER = ("class_count", "classes", "size")
@@ -137,6 +138,14 @@ def test_a_safetensors_file_without_a_header_is_refused(path):
 )
 def test_a_header_of_another_form_is_refused_by_its_entry(path, changed, named):
     assert f"{named} of its header" in refusal(rewritten(path, **changed))
+
+
+def test_texts_of_a_header_are_one_line_in_which_everything_is_seen(path):
+    hostile = "words\x1b[31m\nclamp: 256" + "x" * 5000
+    read = read_generator(rewritten(path, name=hostile, description=hostile, origin={hostile: hostile}))
+    for text in (read.name, read.description, *read.origin, *read.origin.values()):
+        assert text.startswith(r"words\x1b[31m\nclamp: 256x")
+        assert len(text) <= LONGEST
 
 
 @pytest.mark.parametrize("changed", [{"resolution": 12}, {"channel_base": 1}])

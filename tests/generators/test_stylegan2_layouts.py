@@ -231,6 +231,17 @@ def test_a_mean_style_that_is_not_stored_is_that_of_codes_of_its_own():
     assert torch.equal(stored.w_avg, GENERATOR.w_avg)
 
 
+def test_a_mean_style_that_a_network_of_classes_lacks_is_that_over_all_classes():
+    made = styled(8, class_count=3)
+    state = {key: value for key, value in published.nvidia_state(made).items() if "w_avg" not in key}
+    read = built(state, truncation=0.5, classes=(1,))
+    styles = made.map_to_w(made.sample(range(20_000), seed=5)).w[:, 0]
+    error = styles.std(0) * math.sqrt(1 / 4096 + 1 / 20_000)
+    assert ((read.w_avg - styles.mean(0)).abs() < 4 * error).all()
+    of_one = made.map_to_w(built(state, classes=(1,)).sample(range(20_000), seed=5)).w[:, 0]
+    assert ((read.w_avg - of_one.mean(0)).abs() > 4 * error).any()
+
+
 def test_a_file_without_noise_wants_another_kind_of_noise():
     state = {key: value for key, value in published.rosinality_state(GENERATOR).items() if "noises" not in key}
     state["latent_avg"] = GENERATOR.w_avg

@@ -18,6 +18,7 @@ from torch import nn
 
 from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.generators.checkpoints import read_checkpoint
+from navbench.texts import LONGEST
 
 GENERATOR = styled(8)
 CODES = GENERATOR.sample(range(2), seed=0)
@@ -99,6 +100,12 @@ def test_a_wrapped_generator_is_the_unwrapped_one_and_what_was_around_it_is_said
         assert sentence in "".join(told)
         assert sentence in "".join(made.details.values())
     assert all(each.startswith(f"{tmp_path / 'a.pt'}: ") and each.endswith(".") for each in told)
+
+
+def test_endless_names_around_a_generator_are_cut_where_they_are_kept(tmp_path):
+    made, _ = read(saved(tmp_path / "a.pt", {"x\n\x1b" + "k" * 5000: STATE, "latent_avg": MEAN}))
+    assert made.details["wrapping"].startswith(r"the generator is its entry 'x\n\x1bkkk")
+    assert len(made.details["wrapping"]) <= LONGEST
 
 
 def test_the_weights_of_a_training_of_nvidias_are_called_that(tmp_path):
