@@ -12,13 +12,15 @@ from navbench.compute import Compute, doubled, exact
 from navbench.discovery.linearised import Linearised
 from navbench.errors import Failure, NavbenchError
 from navbench.generators.base import Codes
+from navbench.memory import Allocations
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
 from navbench.work import SentOnce
 
 ROUNDING = 1e-6  # what is smaller than this share of the largest eigenvalue is zero, at float32
-KEPT = 2**30  # bytes of linearisations that are kept between products
+KEPT = 2**30
+"""Bytes of linearisations that are kept between products, and as many of the states before the layer."""
 
 
 class PerceptualHessian(SentOnce):
@@ -38,6 +40,7 @@ class PerceptualHessian(SentOnce):
         self.gradients = 0  # evaluations of `gradient`, in passes over all codes
         self.products = 0  # Hessian-vector products, likewise
         self._states: dict[tuple[int, int], Any] = {}
+        self._state_bytes = 0
         self._originals: dict[tuple[int, int], Tensor] = {}
         self._linearised: dict[tuple[int, int], Linearised] = {}
         self._batch = compute.batch
@@ -74,12 +77,20 @@ class PerceptualHessian(SentOnce):
     def _response(self, indices: Sequence[int]) -> Callable[[Tensor], Tensor]:
         if self._batch != self.compute.batch:  # memory ran out, and the old states are in it
             self._states, self._originals, self._linearised, self._batch = {}, {}, {}, self.compute.batch
-        key = (indices[0], len(indices))
-        if key not in self._states:
-            with torch.no_grad():
-                self._states[key] = self.space.prepare(self.codes[indices[0] : indices[0] + len(indices)])
-        state = self._states[key]
+            self._state_bytes = 0
+        state = self._state(indices)
         return lambda offset: self.distance.features(self.space.render(state, offset.view(self.space.shape)))
+
+    def _state(self, indices: Sequence[int]) -> Any:
+        """All work before the layer, of a batch; those of the first batches are kept, as many as fit."""
+        key = (indices[0], len(indices))
+        if key in self._states:
+            return self._states[key]
+        with torch.no_grad(), Allocations() as made:
+            state = self.space.prepare(self.codes[indices[0] : indices[0] + len(indices)])
+        if self._state_bytes + made.alive <= KEPT:
+            self._states[key], self._state_bytes = state, self._state_bytes + made.alive
+        return state
 
     def _product(self, indices: Sequence[int], vectors: Tensor) -> Tensor:
         jacobian = self._jacobian(indices, torch.zeros_like(vectors[0]))

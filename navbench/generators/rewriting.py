@@ -71,10 +71,15 @@ def rewrite(
         state = {key: value.cpu() for key, value in {**generator.state_dict(), **changed}.items()}
         content = _torch_bytes({"netG_state_dict": state, CARD: card})
     elif container == "navbench":
-        content = files.changed_file(path, changed, {CARD: card})
+        content = files.changed_file(path, changed, {CARD: after(card, files.read_header(path).card.get(CARD))})
     else:
         content = _exchanged_file(generator, path, changed, card, folded)
     write_atomically(target, content)
+
+
+def after(card: dict[str, Any], earlier: Any) -> dict[str, Any]:
+    """A card that holds what a file says of edits that were baked into it before, if it says something."""
+    return card if earlier is None else card | {"before": earlier}
 
 
 def check_ending(target: Path, container: str) -> None:
@@ -140,11 +145,12 @@ def _exchanged_file(
     has_room = not all(isinstance(value, Tensor) for value in whole.values())
     _exchange(whole, {id(state[key]): value for key, value in new.items()})
     if held.container == "torch":
-        return _torch_bytes(whole | {CARD: card} if has_room else whole)
-    metadata = {CARD: json.dumps(card)}
+        return _torch_bytes(whole | {CARD: after(card, whole.get(CARD))} if has_room else whole)
+    metadata: dict[str, str] = {}
     if held.container == "safetensors":
         with safe_open(path, framework="pt") as file:
-            metadata = (file.metadata() or {}) | metadata
+            metadata = file.metadata() or {}
+    metadata |= {CARD: json.dumps(after(card, metadata.get(CARD)))}
     return save({key: value.clone().contiguous() for key, value in whole.items()}, metadata)
 
 

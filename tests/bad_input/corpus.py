@@ -9,6 +9,7 @@ import json
 import os
 import pickle
 import random
+import shlex
 import struct
 import sys
 import zipfile
@@ -145,11 +146,11 @@ def _by_hand(folder: Path) -> Iterator[tuple[str, tuple[str, bytes | Callable[[P
 def _calls(marker: Path) -> Iterator[tuple[str, tuple[str, bytes]]]:
     """Pickles that would write a file, in each wrapping that navbench reads."""
     calls = {
-        "system": _Calls(os.system, f"touch {marker}"),
+        "system": _Calls(os.system, f"touch {shlex.quote(str(marker))}"),
         "eval": _Calls(eval, f"open({str(marker)!r}, 'w')"),
         "exec": _Calls(exec, f"open({str(marker)!r}, 'w')"),
         "open": _Calls(open, str(marker), "w"),
-        "load": _Calls(pickle.loads, pickle.dumps(_Calls(os.system, f"touch {marker}"))),
+        "load": _Calls(pickle.loads, pickle.dumps(_Calls(os.system, f"touch {shlex.quote(str(marker))}"))),
         "exit": _Calls(sys.exit, 0),
     }
     for name, call in calls.items():

@@ -143,7 +143,7 @@ def test_batches_are_linearised_once_while_memory_holds_them(monkeypatch):
     assert torch.equal(without.product(vectors), first)
     assert torch.equal(without.product(vectors), first)
     assert passes == 3 * [2, 2, 1]
-    assert without._linearised == {}
+    assert without._linearised == without._states == {}
 
 
 def test_states_of_a_batch_that_did_not_fit_are_dropped(recwarn):

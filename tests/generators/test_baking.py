@@ -210,6 +210,32 @@ def test_several_directions_are_baked_together_each_with_its_shift(tmp_path):
     assert [each["t"] for each in card["directions"]] == [3.0, -2.0, 1.0]
 
 
+@pytest.mark.parametrize("name", ["a.pt", "a.safetensors", "own.safetensors"])
+def test_a_second_bake_keeps_what_is_said_of_the_first(tmp_path, name):
+    source = tmp_path / name
+    if name == "own.safetensors":
+        write_generator(STYLED, source, {})
+    else:
+        generator = read_checkpoint(published.write_nvidia(tmp_path / "a.pkl", published.nvidia_state(STYLED)))
+        baking.bake(generator, [(direction(generator, layer="convs.0"), 0.0)], source)
+    cards = []
+    for number in (1, 2):
+        generator = read_checkpoint(source)
+        target = tmp_path / f"{number}{name}"
+        cards.append(baking.bake(generator, [(direction(generator, layer="convs.0"), float(number))], target))
+        source = target
+    held = contents(source)
+    if held.container == "torch":
+        last = held.value["baked"]
+    else:
+        with safe_open(source, "pt") as file:
+            told = file.metadata()
+        last = json.loads(told["baked"]) if "baked" in told else json.loads(told["navbench"])["card"]["baked"]
+    first = last["before"]
+    first = json.loads(first) if isinstance(first, str) else first
+    assert [card["directions"] for card in (last, first)] == [cards[1]["directions"], cards[0]["directions"]]
+
+
 # --- all else is as it was
 
 
