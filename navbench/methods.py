@@ -26,9 +26,14 @@ if TYPE_CHECKING:
     from navbench.spaces import Space
 
 GROUP = "navbench.methods"
-BASES = ("svd", "hessian", "random", "pca", "sefa", "identity", "channels", "attribute channels")
+BASES = ("svd", "hessian", "random", "pca", "sefa", "identity", "style channels", "attribute channels")
 """The bases that `Discovery` knows how to make."""
-SECTIONS = {"hessian": "spectrum", "pca": "ganspace", "channels": "stylespace", "attribute channels": "stylespace"}
+SECTIONS = {
+    "hessian": "spectrum",
+    "pca": "ganspace",
+    "style channels": "stylespace",
+    "attribute channels": "stylespace",
+}
 """The section of discovery's settings that says how a basis is found, of those that have one."""
 
 
@@ -85,7 +90,10 @@ BUILT_IN = {
             "latent-optimization", "identity", True, _LATENT, "Voynov & Babenko, ICML 2020",
             section="latent_optimization",
         ),
-        Method("stylespace", "channels", False, ("s",), "Wu, Lischinski & Shechtman, CVPR 2021: single style channels"),
+        Method(
+            "stylespace", "style channels", False, ("s",),
+            "Wu, Lischinski & Shechtman, CVPR 2021: single style channels",
+        ),
         Method(
             "stylespace-attributes", "attribute channels", False, ("s",), "the same, section 5: those of attributes",
         ),

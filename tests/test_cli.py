@@ -113,7 +113,7 @@ def test_every_example_is_a_command_line_that_would_run(words, command):
 def test_the_program_without_a_command_lists_what_there_is():
     result = checked(CliRunner().invoke(main, []), 2)
     for name in main.commands:
-        assert re.search(rf"^  {name} ", result.output, re.MULTILINE)
+        assert re.search(rf"^  {name}\b", result.output, re.MULTILINE)
 
 
 @pytest.mark.parametrize("module", ["navbench", "navbench.cli"])

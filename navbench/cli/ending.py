@@ -12,6 +12,10 @@ import click
 from navbench.texts import LONGEST_MESSAGE, shown
 
 
+_HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""What click raises, since version 8.2, of a group without a command: a message of many lines, all its own."""
+
+
 @contextmanager
 def ended() -> Iterator[None]:
     """Write all that was printed; if that fails, end with code 1, and say why once, but for a pipe that was closed."""
@@ -44,6 +48,8 @@ def shown_as_typed() -> Iterator[None]:
     """Make the message of a click error one line without hidden characters."""
     try:
         yield
+    except _HELP:
+        raise
     except click.ClickException as error:
         text = shown(error.format_message(), LONGEST_MESSAGE)
         error.format_message = lambda: text  # type: ignore[method-assign]

@@ -170,7 +170,7 @@ class Discovery:
             return self._kept(spectrum)
         makers = {
             "svd": self._svd, "hessian": self._hessian, "pca": self._pca, "sefa": self._sefa,
-            "channels": self._channels, "attribute channels": self._attribute_channels,
+            "style channels": self._channels, "attribute channels": self._attribute_channels,
         }  # fmt: skip
         if name in makers:
             return makers[name]()

@@ -216,7 +216,11 @@ def variants(on: Measurement, found: DirectionSet) -> Iterator[Variant]:
     settings = DiscoverySettings.model_validate(first | found.settings)
     for step in range(1, wanted.seeds + 1):
         yield Variant("seed", found.seed + step, settings, found.seed + step)
-    counts = {"hessian": ("spectrum", "codes"), "pca": ("ganspace", "samples"), "channels": ("stylespace", "codes")}
+    counts = {
+        "hessian": ("spectrum", "codes"),
+        "pca": ("ganspace", "samples"),
+        "style channels": ("stylespace", "codes"),
+    }
     part, field = counts.get(METHODS[found.method].basis, ("", ""))
     for step, codes in enumerate(wanted.codes if part else (), start=1):
         changed = settings.model_copy(update={part: getattr(settings, part).model_copy(update={field: codes})})

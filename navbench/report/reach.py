@@ -34,13 +34,15 @@ def within_text(row: Row) -> str:
 def _effect_at_limit(row: Row, end: str) -> float:
     """By the curve, between its points; of a direction without one by the square of t."""
     effect, status = row[f"effect_{end}"], row[f"limit_{end}_status"]
+    if not status:
+        return math.nan
     if status == BEYOND:
         return effect
     known = row.get(f"limit_{end}_effect", math.nan)
     if known == known:
         return known
     t = row.get(f"limit_{end}_shown", math.nan) if status == UNDECIDED else row[f"limit_{end}"]
-    return effect * (t / row[f"t_{end}"]) ** 2 if status else math.nan
+    return effect * (t / row[f"t_{end}"]) ** 2
 
 
 def _by_end(rows: pd.DataFrame, values: pd.Series) -> dict[str, dict[str, float]]:

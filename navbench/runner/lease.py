@@ -247,7 +247,11 @@ class Leased(Place):
     def write(self, name: str, content: bytes | str) -> None:
         """See `Place`."""
         self.lease.check()
-        self.place.write(name, content)
+        try:
+            self.place.write(name, content)
+        except NavbenchError:
+            self.lease.check()  # the next holder has removed what this one was writing
+            raise
 
     def create(self, name: str, content: bytes) -> Version:
         """See `Place`."""

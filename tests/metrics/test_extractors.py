@@ -1,5 +1,5 @@
 import importlib
-from pathlib import Path
+import subprocess
 
 import pytest
 import torch
@@ -134,7 +134,7 @@ def test_what_torch_fidelity_builds_from_downloaded_code_is_refused(tmp_path, mo
 def test_vgg16_is_taken_from_a_file_of_plain_tensors_only(tmp_path):
     with pytest.raises(NavbenchError, match=r"'vgg16' has no pinned weights.*as extractor_weights"):
         create_extractor("vgg16", Compute())
-    torch.save({"model": Path}, tmp_path / "code.pth")
+    torch.save({"model": subprocess.Popen}, tmp_path / "code.pth")
     with pytest.raises(NavbenchError, match="which is no tensor and no plain container"):
         create_extractor("vgg16", Compute(), tmp_path / "code.pth")
     torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")

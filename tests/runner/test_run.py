@@ -238,7 +238,8 @@ def test_the_tables_have_the_columns_that_the_report_reads(finished):
     made_elsewhere |= {f"fraction_beyond_{place}{end}" for place in ("min", "max") for end in ("", "_stderr")}
     # Two steps of a search do not converge, so no imitation is compared with those of random directions.
     made_elsewhere |= {"control_difference", "control_difference_stderr", "control_p"}
-    imitators = ("w", "w+", "parameter")
+    made_elsewhere |= {"sensitivity", "specificity"}
+    imitators = ("w", "w+", "s", "parameter")
     made_elsewhere |= {f"unexplained_fraction_{kind}{end}" for kind in imitators for end in ("", "_stderr", "_mean")}
     for name in tables:
         wanted = set(TABLES[name].names)

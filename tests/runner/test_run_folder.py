@@ -100,7 +100,7 @@ def test_a_suite_file_in_its_own_run_folder_is_not_rewritten(folder, sets):
 
 
 def test_what_killed_drivers_and_workers_left_is_gone_at_the_end_of_a_run(tmp_path, sets):
-    left = [tmp_path / "cache" / name for name in ("curve/.aa.safetensors.x7", "things/ab")]
+    left = [tmp_path / "cache" / name for name in ("curve/.aa.safetensors.x7_abcde.partial", "things/ab")]
     for path in left:
         path.parent.mkdir(parents=True)
         path.write_bytes(b"half")
