@@ -1,4 +1,7 @@
-"""The presets on a generator of each family, from a file as it is published, by one command."""
+"""The presets on a generator of each family, from a file as it is published, by one command.
+
+StyleGAN2 goes through both, the others through one: what differs between presets is not the family.
+"""
 
 from pathlib import Path
 
@@ -87,8 +90,10 @@ def references(folder: Path, size: tuple[int, int]) -> dict[str, str]:
     return {"standard": "photos", "paper": "theirs.npz"}
 
 
-@pytest.mark.parametrize("preset", ["standard", "paper"])
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [("network", "standard"), ("network", "paper"), ("G_ema", "paper"), ("latest_net_G", "standard")],
+)
 def test_a_preset_runs_end_to_end_on_a_checkpoint(tmp_path, monkeypatch, name, preset):
     monkeypatch.chdir(tmp_path)
     write, size = FAMILIES[name]

@@ -138,7 +138,7 @@ def test_science_fails_where_a_number_changes_and_needs_no_more_of_a_run_than_is
     assert set(met["column"]) == ({column} if factor != 1 else set())
 
 
-def test_the_smoke_preset_ends_with_a_report_and_does_nothing_the_second_time(tmp_path):
+def test_the_smoke_preset_gives_the_numbers_of_its_report_and_does_nothing_the_second_time(tmp_path):
     out = tmp_path / "smoke"
     first = CliRunner().invoke(main, ["run-all", "smoke", "--out", str(out)])
     assert first.exit_code == 0, first.output
@@ -150,6 +150,9 @@ def test_the_smoke_preset_ends_with_a_report_and_does_nothing_the_second_time(tm
     assert times(out / "cache") == pieces
     assert contents(out / "tables") == tables
     assert set(tables) == {f"{name}.csv" for name in TABLES} - {"calibration.csv", "racing.csv", "disentanglement.csv"}
+    _, changes, met = write_comparison(REPORTS / "smoke", out, tmp_path / "changes", science())
+    assert len(changes) > 100
+    assert met.empty, met.to_string()
 
 
 def contents(folder: Path) -> dict[str, bytes]:
