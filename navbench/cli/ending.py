@@ -11,7 +11,6 @@ import click
 
 from navbench.texts import LONGEST_MESSAGE, shown
 
-
 _HELP = getattr(click.exceptions, "NoArgsIsHelpError", ())
 """What click raises, since version 8.2, of a group without a command: a message of many lines, all its own."""
 
