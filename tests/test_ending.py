@@ -27,7 +27,7 @@ def test_a_full_disk_under_the_output_is_one_sentence(line):
         done = run(line, stdout)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "No space left on device" in done.stderr
+    assert done.stderr == "Error: The output cannot be written (No space left on device).\n"
 
 
 def test_a_closed_pipe_ends_without_a_word():

@@ -91,6 +91,10 @@ class Program(Index):
             sys.exit(130)
         except (Exception, SystemExit) as raised:
             from navbench.errors import NavbenchError, reason
+            from navbench.files import FULL
+
+            if isinstance(raised, OSError) and raised.errno in FULL and raised.filename is None:
+                raise  # the output's, as files are told by name
 
             error = _explained(raised)
             if ctx.params.get("debug"):
