@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 NOT_INTERPRETABLE, RANGES_BY_HAND = "not_interpretable", "ranges_by_hand"
 """Lists of indices in a header, left out if empty: directions that somebody marked, and whose range somebody set."""
+_PER_DIRECTION = {"channels": "channel", "attributes": "attribute"}
+"""Lists in a provenance with an entry for each direction, and what an entry is called."""
 _LONGEST_TEXT = 500
 """Characters of a text in a header, such as a label or a path."""
 _MOST_LISTED = 40
@@ -85,6 +87,14 @@ class SetFile:
     def names(self) -> list[str]:
         """The full names of its directions."""
         return [f"{self.set_id}/{index}" for index in range(self.count)]
+
+    def provenance_of(self, index: int) -> dict[str, Any]:
+        """The provenance, with the direction's own entry in place of lists that have one for each."""
+        told = dict(self.header["provenance"])
+        for key, name in _PER_DIRECTION.items():
+            if isinstance(told.get(key), list) and len(told[key]) == self.count:
+                told[name] = told.pop(key)[index]
+        return told
 
     def load(self, generator: Generator) -> DirectionSet:
         """The whole set, on the generator that it was found on; this needs torch."""

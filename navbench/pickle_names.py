@@ -116,7 +116,7 @@ SETTINGS: Mapping[str, Callable[..., Any]] = {
     "types.SimpleNamespace": mapping,
     **dict.fromkeys(
         [
-            *("dnnlib.util.EasyDict", "easydict.EasyDict", "pytorch_lightning.utilities.parsing.AttributeDict"),
+            *("dnnlib.util.EasyDict", "pytorch_lightning.utilities.parsing.AttributeDict"),
             *("lightning_fabric.utilities.data.AttributeDict", "lightning.fabric.utilities.data.AttributeDict"),
         ],
         mapping,

@@ -1,5 +1,7 @@
 """Directions are found by their names among the sets that there are."""
 
+from dataclasses import replace
+
 import pytest
 from analytic import LinearGenerator, direction_set, noise, wrapped
 from sets import made
@@ -90,6 +92,15 @@ def test_a_full_name_is_found_even_if_it_is_a_label_of_another(tmp_path, generat
     spectrum = made(generator, labels=("", "", "convolutions/spectrum/wide/0"))
     write_set(spectrum, set_path(tmp_path, spectrum.set_id))
     assert found(Library([tmp_path]), "convolutions/spectrum/wide/0") == "convolutions/spectrum/wide/0"
+
+
+def test_of_a_direction_its_own_channel_and_attribute_are_told(tmp_path, generator):
+    told = {"channels": ["a:1", "b:2", "c:3"], "attributes": ["hue", "tone", "size"], "losses": [3, 2, 1]}
+    written = replace(made(generator), provenance=told)
+    write_set(written, set_path(tmp_path, written.set_id))
+    (file,) = Library([tmp_path]).of("convolutions")
+    assert file.provenance_of(1) == {"channel": "b:2", "attribute": "tone", "losses": [3, 2, 1]}
+    assert file.header["provenance"] == told
 
 
 def test_sets_of_a_generator_come_sorted(library):

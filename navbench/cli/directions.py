@@ -150,12 +150,13 @@ def show_direction(
     table.add_row("t", f"[{direction.t_min:.4g}, {direction.t_max:.4g}]")
     for key, value in direction.scores.items():
         table.add_row(key.replace("_", " "), f"{value:.4g}")
-    for key, value in file.header["provenance"].items():
+    provenance = file.provenance_of(index)
+    for key, value in provenance.items():
         table.add_row(key.replace("_", " "), str(value))
     table.add_row("file", str(file.path))
     table.add_row("sha256", file.sha256)
     console.print(table)
     where = {"space": [direction.space, *direction.offset.shape], "layer": direction.layer}
-    numbers = {"t": [direction.t_min, direction.t_max], **direction.scores, **file.header["provenance"]}
+    numbers = {"t": [direction.t_min, direction.t_max], **direction.scores, **provenance}
     known = {"name": direction.name, "label": direction.label, **where, **numbers}
     return {**known, "file": str(file.path), "sha256": file.sha256}
