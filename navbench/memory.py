@@ -30,12 +30,11 @@ class Allocations(TorchDispatchMode):
     Attributes:
         alive: of those that are still there.
         peak: the most at any moment.
-        total: of all, as a pass needs that keeps them for its derivative.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.alive = self.peak = self.total = 0
+        self.alive = self.peak = 0
         self._seen: weakref.WeakSet[torch.UntypedStorage] = weakref.WeakSet()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
@@ -53,7 +52,6 @@ class Allocations(TorchDispatchMode):
         self._seen.add(storage)
         size = storage.nbytes()
         self.alive += size
-        self.total += size
         self.peak = max(self.peak, self.alive)
         weakref.finalize(storage, self._drop, size)
 

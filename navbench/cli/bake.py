@@ -41,16 +41,16 @@ def bake_directions(
     networks are written as .safetensors, with NVIDIA's names, or as rosinality's .pt. Options of the generator, such as
     a truncation, are those that the directions were found with; they are no part of a checkpoint.
     """
-    asked = [_shifted(name, t) for name in names]
-    found = []
-    for name, shift in asked:
-        wanted = Wanted(name, run)
-        found.append((*wanted.find(wanted.library(folder)), shift))
+    asked = [(Wanted(name, run), shift) for name, shift in (_shifted(name, t) for name in names)]
+    known = asked[0][0].library(folder)
+    found = [(*wanted.find(known), shift) for wanted, shift in asked]
     with loading():
         from navbench.baking import bake
 
     opened = created(generator or installed(found[0][0]), options)
-    shifts = [(file.load(opened)[index], shift) for file, index, shift in found]
+    files = {file.path: file for file, *_ in found}
+    sets = {path: file.load(opened) for path, file in files.items()}
+    shifts = [(sets[file.path][index], shift) for file, index, shift in found]
     card = bake(opened, shifts, out, overwrite=force, folded=folded)
     for told in card["directions"]:
         console.print(f"Baked: {told['direction']} at t = {told['t']:g}")

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-CONVERSIONS = {1: "grey, repeated to RGB", 3: "", 4: "RGB and alpha, composed on white"}
+CHANNELS = {1: "grey, repeated to RGB", 3: "", 4: "RGB and alpha, composed on white"}
 """By the number of channels, what images are, and how they become RGB; '' for those that are."""
 _BACKGROUND = 1.0
 """White, in [-1, 1]."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from navbench.errors import NavbenchError, NavbenchWarning
-from navbench.generators.channels import CONVERSIONS
+from navbench.generators.channels import CHANNELS
 
 LARGEST = 1.5
 """Images in [-1, 1] may overshoot; those with values beyond this magnitude are on another scale."""
@@ -37,7 +37,7 @@ def check_shape(images: Any, count: int, what: str) -> None:
     """
     if not isinstance(images, Tensor):
         raise NavbenchError(f"{what} returns a {type(images).__name__}; it must return images, a tensor (N, 3, H, W).")
-    if images.ndim != 4 or images.shape[1] not in CONVERSIONS:
+    if images.ndim != 4 or images.shape[1] not in CHANNELS:
         raise NavbenchError(
             f"{what} makes tensors of shape {tuple(images.shape)}; they must be (N, 3, H, W), or have 1 or 4 channels."
         )

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from navbench import seeds
 from navbench.errors import NavbenchError, unknown
 from navbench.generators.base import Codes, Generator, Layer, State
-from navbench.generators.channels import CONVERSIONS, to_rgb
+from navbench.generators.channels import CHANNELS, to_rgb
 from navbench.generators.options import Noise
 from navbench.generators.stylegan2_layers import (
     Activation,
@@ -122,7 +122,7 @@ class StyleGAN2(Generator):
                 f"StyleGAN2 begins with a constant of 1 to {_LARGEST_CONSTANT} pixels a side, not of "
                 f"{constant[0]}x{constant[1]}."
             )
-        if channels not in CONVERSIONS:
+        if channels not in CHANNELS:
             raise NavbenchError(f"StyleGAN2 makes images of 1, 3 or 4 channels here, not of {channels}.")
         if noise not in get_args(Noise):
             raise unknown("noise of StyleGAN2", noise, get_args(Noise))
@@ -201,8 +201,8 @@ class StyleGAN2(Generator):
 
     @property
     def conversion(self) -> str:
-        """See `channels.CONVERSIONS`."""
-        return CONVERSIONS[self.channels]
+        """See `channels.CHANNELS`."""
+        return CHANNELS[self.channels]
 
     @property
     def details(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from navbench import seeds
 from navbench.errors import NavbenchError
-from navbench.generators.channels import CONVERSIONS
+from navbench.generators.channels import CHANNELS
 from navbench.generators.loading import check_expected, check_finite, load_strictly
 from navbench.generators.options import Options
 from navbench.generators.stylegan2 import PUBLISHED_CLAMP, StyleCodes, StyleGAN2
@@ -339,7 +339,7 @@ def _sizes(state: Mapping[str, Tensor], layout: Layout) -> dict[str, Any]:
     if latent_dim < 1:
         raise NavbenchError(f"{_SOURCE}: {layout.key('style.1.weight')!r} leaves no room for z beside the class.")
     colours = extent("to_rgb1.conv.weight", -4)
-    if colours not in CONVERSIONS:
+    if colours not in CHANNELS:
         key = layout.key("to_rgb1.conv.weight")
         raise NavbenchError(f"{_SOURCE}: {key!r} makes images of {colours} channels; only 1, 3 and 4 are read.")
     return {

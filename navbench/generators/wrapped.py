@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.generators.base import Codes, Convolution, Generator, Layer, State, check_kernel, convolve
-from navbench.generators.channels import CONVERSIONS, to_rgb
+from navbench.generators.channels import CHANNELS, to_rgb
 from navbench.generators.outputs import check_range, check_shape, images_in
 from navbench.user_code import running
 
@@ -72,8 +72,8 @@ class Wrapped(Generator):
 
     @property
     def conversion(self) -> str:
-        """See `channels.CONVERSIONS`."""
-        return CONVERSIONS[self.channels]
+        """See `channels.CHANNELS`."""
+        return CHANNELS[self.channels]
 
     def forward(self, codes: Codes) -> Tensor:
         """Images of the codes, (N, 3, H, W), in [-1, 1].
