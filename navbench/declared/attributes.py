@@ -13,6 +13,7 @@ from navbench.declared.shared import (
     UNIT,
     VALUE,
     WHO,
+    N,
     T,
     setting,
 )
@@ -24,6 +25,7 @@ STATUS = text(
     "at the largest shift tried); empty if the target is reached",
     empty=True,
 )
+SUBJECT, SCORER = text("subject", "what the scorer has to see"), text("scorer", "the attribute scorer")
 SCORED = (
     Table(
         "attributes",
@@ -45,6 +47,35 @@ SCORED = (
             text("scorer", "the attribute scorer", empty=True),
             count("n", "latent codes that the numbers are means over", empty=True),
             count("shifts", "shifts at which the attribute was read", empty=True),
+        ),
+    ),
+    Table(
+        "lost",
+        "with a scorer that reads a subject, such as a face: a direction and a shift, and in which share of the images "
+        "the scorer does not see it",
+        (
+            *WHO,
+            SUBJECT,
+            T,
+            number("value", "share of the codes whose image does not show the subject", stderr="stderr"),
+            STDERR,
+            N,
+            SCORER,
+        ),
+    ),
+    Table(
+        "lost_damage",
+        "the same of unshifted images under known damage, which a measure of realism has to notice",
+        (
+            GENERATOR,
+            SUBJECT,
+            text("damage", "the damage; empty for none", empty=True),
+            text("unit", "of its strength", empty=True),
+            number("strength", "of the damage", "`unit`"),
+            number("value", "share of the codes whose image does not show the subject", stderr="stderr"),
+            STDERR,
+            N,
+            SCORER,
         ),
     ),
     Table(

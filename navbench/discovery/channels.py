@@ -9,7 +9,7 @@ from torch import Tensor
 from navbench import seeds
 from navbench.compute import Compute, doubled
 from navbench.costs import Pass, Rehearsed, Trial, preparing, rehearses, rendering, seeing, times, tried_images
-from navbench.metrics.attributes import Scores, standardised_changes
+from navbench.metrics.attributes import LEAST_SEEN, Scores, seen, standardised_changes
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.spaces import Space, describe
 from navbench.work import pure
@@ -85,21 +85,28 @@ def _sensitivities_rehearsed(
 def channel_changes(
     space: Space, scorer: Scores, channels: Sequence[int], codes: int, compute: Compute, seed: int
 ) -> ChannelChanges:
-    """What one step of each of some channels, down and up, does to the attributes of a scorer."""
+    """What one step of each of some channels, down and up, does to the attributes of a scorer.
+
+    Codes that lose its subject are left out; a channel under which too many do moves nothing.
+    """
     compute = compute.at("float32")
     chosen = space.generator.sample(range(codes), seeds.derived(seed, "channel changes"))
 
     def of(chunk: Sequence[int]) -> Tensor:
         state = space.prepare(chosen[chunk[0] : chunk[-1] + 1])
-        sums = []
+        sums: list[Tensor] = []
         for channel in channels:
             step = torch.zeros(space.shape, device=compute.device)
             step[channel] = 1
             down, up = (scorer(space.render(state, sign * step)) for sign in (-1, 1))
-            sums.append(standardised_changes(down, up, scorer.attributes).sum(dim=0))
+            change = standardised_changes(down, up, scorer.attributes)
+            sums.append(torch.cat([change.nansum(dim=0), seen(change).sum(dim=0, keepdim=True)]))
         return torch.stack(sums)
 
-    return ChannelChanges((torch.stack(list(compute.over(range(codes), of))).sum(dim=0) / codes).float().cpu())
+    total = torch.stack(list(compute.over(range(codes), of))).sum(dim=0)  # (C, A + 1)
+    counts = total[:, -1:]
+    means = torch.where(counts >= LEAST_SEEN * codes, total[:, :-1] / counts.clamp_min(1), 0.0)
+    return ChannelChanges(means.float().cpu())
 
 
 @rehearses(channel_changes)

@@ -17,6 +17,7 @@ from navbench.experiments.experiment import Experiment, NoSettings
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import ENDS, Row, Tested, who
 from navbench.metrics import estimate
+from navbench.metrics.attributes import seen
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.significance import Decision, Test
 
@@ -134,6 +135,9 @@ def _explanation(on: Measurement, name: str) -> tuple[Row, Test] | None:
     index, scores = movements.index(judged.attribute), realism(on).reference_scores
     attribute = movements.scorer.attributes[index]
     if scores is None or attribute.period is not None:  # around a circle, nothing is further out
+        return None
+    scores = scores[seen(scores)]
+    if len(scores) < 2:
         return None
     start, zero, end = movements.levels[name][:, index].tolist()
     low, high = (beyond(scores[:, index], zero, reached) for reached in (start, end))

@@ -18,7 +18,7 @@ from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, quality_row, who
 from navbench.experiments.screening import Screening
 from navbench.methods import is_control
-from navbench.metrics.attributes import Movement, Scorer, Scores, Verdict, movement, verdict
+from navbench.metrics.attributes import Movement, Scorer, Scores, Verdict, movement, seen, verdict
 from navbench.seeds import Role
 from navbench.settings import Settings
 from navbench.work import Piece, pure
@@ -87,24 +87,31 @@ class Movements:
 
     Attributes:
         scorer: that read them.
-        moved: what each direction does.
-        levels: (3, A), the mean readings at t_min, at t = 0 and at t_max.
+        seen: (T, n), of the image of each code at each shift, whether it shows the subject of the scorer.
+        moved: what each direction does, of those under which enough codes keep the subject.
+        levels: (3, A), the mean readings at t_min, at t = 0 and at t_max, of the same.
     """
 
     scorer: Scorer
+    seen: Mapping[str, Tensor]
     moved: Mapping[str, Movement]
     levels: Mapping[str, Tensor]
 
     def verdict_of(self, name: str) -> Verdict | None:
-        """What a direction is found to be; `None` if the scorer did not read it."""
-        return verdict(self.moved[name], self.scorer.attributes) if name in self.moved else None
+        """What a direction is found to be; `None` if the scorer was not given it."""
+        return verdict(self.moved.get(name), self.scorer.attributes) if name in self.seen else None
 
     def verdicts(self) -> Iterator[tuple[str, Verdict]]:
         """What every direction is found to be, by name."""
-        return ((name, verdict(moved, self.scorer.attributes)) for name, moved in self.moved.items())
+        return ((name, verdict(self.moved.get(name), self.scorer.attributes)) for name in self.seen)
 
     def purity(self, name: str) -> float:
-        """The share of the change that is of the direction's dominant attribute, times its consistency."""
+        """The share of the change that is of the direction's dominant attribute, times its consistency.
+
+        0 of a direction of which too little could be read.
+        """
+        if name not in self.moved:
+            return 0.0
         moved = self.moved[name]
         return float(moved.share[moved.dominant] * moved.consistency[moved.dominant])
 
@@ -123,11 +130,16 @@ def readings_of(on: Measurement, scorer: Scorer, group: Sequence[Direction]) -> 
 def movements_of(
     on: Measurement, scorer: Scorer, group: Sequence[Direction], read: Readings
 ) -> Iterator[tuple[str, Movement, Tensor]]:
-    """What directions of one place do to the attributes, by name, and the mean readings (3, A)."""
+    """What directions of one place do to the attributes, by name, and the mean readings (3, A).
+
+    Those under which too many images lose the subject of the scorer are left out.
+    """
     points = on.settings(Attributes).shifts
     for direction, scores in zip(group, read.scores, strict=True):
         moved = movement(scores, direction.shifts(points).tolist(), scorer.attributes)
-        yield direction.name, moved, scores[[0, len(scores) // 2, -1]].double().mean(1)
+        if moved is not None:
+            levels = scores[:, seen(scores).all(dim=0)][[0, len(scores) // 2, -1]]
+            yield direction.name, moved, levels.double().mean(1)
 
 
 class Attributes(Experiment[AttributeSettings, Movements]):
@@ -150,12 +162,14 @@ class Attributes(Experiment[AttributeSettings, Movements]):
         assert on.scorer is not None
         movements: dict[str, Movement] = {}
         levels: dict[str, Tensor] = {}
+        shown: dict[str, Tensor] = {}
         groups = on.by_set(on.plan.all_directions())
         pieces = [readings_of(on, on.scorer, group) for group in groups]
         for group, read in zip(groups, on.pieces(pieces, "attributes"), strict=True):
+            shown |= zip((one.name for one in group), seen(read.scores), strict=True)
             for name, moved, mean in movements_of(on, on.scorer, group, read):
                 movements[name], levels[name] = moved, mean
-        return Movements(on.scorer, movements, levels)
+        return Movements(on.scorer, shown, movements, levels)
 
     def order(self, on: Measurement) -> Order | None:
         """Those that are interpretable, of these the purest, then the others likewise."""
@@ -170,6 +184,7 @@ class Attributes(Experiment[AttributeSettings, Movements]):
         quality = [
             quality_row(direction, "attribute coherence", outcome.scorer.name, outcome.moved[direction.name].coherence)
             for direction in on.plan.all_directions()
+            if direction.name in outcome.moved
         ]
         return {"attributes": _attribute_rows(on, outcome), "found": _found_rows(on, outcome), "quality": quality}
 
@@ -214,6 +229,8 @@ def _attribute_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
     screened = on.outcome(Screening)
     assert screened is not None
     for direction in on.plan.all_directions():
+        if direction.name not in outcome.moved:
+            continue
         moved, effects = outcome.moved[direction.name], screened.effects[direction.name]
         effect = float(effects.double().mean(1).sum())  # as the change is from end to end, both are added
         for index, attribute in enumerate(outcome.scorer.attributes):

@@ -19,7 +19,7 @@ from navbench.discovery.calibration import STOPS, TRIES, EffectMeter, nearest_ro
 from navbench.errors import NavbenchError
 from navbench.experiments.edit import Edit, codes_for
 from navbench.metrics import estimate
-from navbench.metrics.attributes import Attribute, Scorer, changes, index_of
+from navbench.metrics.attributes import Attribute, Scorer, changes, enough, index_of
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.metrics.significance import Decision, Test, decided
@@ -83,7 +83,8 @@ class Range:
 
     Attributes:
         t: (2,), the ends, t_min < 0 < t_max.
-        changes: (2, n), of each code the effect, or the change of the attribute with its sign.
+        changes: (2, n), of each code the effect, or the change of the attribute with its sign; NaN of codes whose image
+            does not show the subject of the scorer.
         slopes: (2,), how the mean of these goes with t there; NaN of an effect.
         limits: (2,), the largest shifts that were tried.
     """
@@ -95,8 +96,8 @@ class Range:
 
     @cached_property
     def at(self) -> tuple[Estimate, Estimate]:
-        """The mean over codes at either end."""
-        low, high = map(estimate.mean, self.changes)
+        """The mean over codes at either end; over those that show the subject of the scorer."""
+        low, high = (estimate.mean_of(changes, ~changes.isnan()) for changes in self.changes)
         return low, high
 
     @property
@@ -208,15 +209,17 @@ class _ChangeMeter:
         return self._scores(0.0)
 
     def change(self, t: float) -> float:
-        """The mean over codes of the change from t = 0, in the attribute's unit."""
-        return float(self.changes(t).mean())
+        """The mean over codes of the change from t = 0, in the attribute's unit; 0 where too few can be read."""
+        changes = self.changes(t)
+        is_seen = ~changes.isnan()
+        return float(changes[is_seen].mean()) if enough(is_seen) else 0.0
 
     def changes(self, t: float) -> Tensor:
-        """(n,), the change of each code from t = 0, in the attribute's unit."""
+        """(n,), the change of each code from t = 0, in the attribute's unit; NaN of those that lose the subject."""
         if t not in self._known:
             nearer = [other for other in self._known if other * t > 0 and abs(other) < abs(t)]
             start = max(nearer, key=abs, default=0.0)
-            behind = self._known[start]
+            behind = self._known[start].nan_to_num(0.0)  # one that was lost on the way is followed from t = 0
             here = torch.stack([_wrapped(self._unshifted + behind, self.attribute), self._scores(t)])
             self._known[t] = behind + changes(here[..., None], 0, (self.attribute,))[1, :, 0]
         return self._known[t]

@@ -20,6 +20,7 @@ from navbench.experiments.instrument import Instrument
 from navbench.experiments.layers import Layers
 from navbench.experiments.limits import Limits
 from navbench.experiments.locality import Heatmaps
+from navbench.experiments.lost import Lost
 from navbench.experiments.matched import Matched
 from navbench.experiments.overlap import Overlaps
 from navbench.experiments.pairs import Pairs
@@ -40,6 +41,7 @@ EXPERIMENTS: tuple[Experiment[Any, Any], ...] = (
     Calibration(),
     Racing(),
     Attributes(),
+    Lost(),
     Instrument(),
     Ends(),
     Screening(),

@@ -17,7 +17,7 @@ from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, estimated, who
 from navbench.generators.base import Codes, Generator
-from navbench.metrics.attributes import Scores, standardised_changes
+from navbench.metrics.attributes import Scores, enough, seen, standardised_changes
 from navbench.metrics.composition import interaction_parts, relative_interaction
 from navbench.seeds import Role
 from navbench.settings import Settings
@@ -43,7 +43,7 @@ class Interaction:
 
     Attributes:
         pixels, attributes: (n, 2), |d_ab - d_a - d_b|² and |d_ab|² of each code's image, and of its attributes in
-            sigmas, (0, 2) without a scorer.
+            sigmas, (0, 2) without a scorer; NaN where one of the images does not show its subject.
         order: (n, 2), |d_ab - d_ba|² and |d_ab|²: what the order changes.
     """
 
@@ -182,7 +182,8 @@ def relation(one: Direction, other: Direction) -> str:
 
 
 def _row(one: Direction, other: Direction, found: Interaction) -> Row:
-    read = len(found.attributes) > 0
+    attributes = found.attributes[seen(found.attributes)]
+    is_read = len(attributes) > 0 and enough(seen(found.attributes))
     return {
         **who(one),
         "other": other.name,
@@ -190,7 +191,7 @@ def _row(one: Direction, other: Direction, found: Interaction) -> Row:
         "other_layer": other.place,
         "relation": relation(one, other),
         **estimated("interaction", relative_interaction(found.pixels)),
-        **(estimated("interaction_attributes", relative_interaction(found.attributes)) if read else {}),
+        **(estimated("interaction_attributes", relative_interaction(attributes)) if is_read else {}),
         "order": relative_interaction(found.order).value,
         "n": len(found.pixels),
     }

@@ -1,5 +1,6 @@
 """Disentangling: a set's directions as a code, whose coordinates are shifts, and attributes as its factors."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row
-from navbench.metrics.attributes import Scores, standardised_changes
+from navbench.metrics.attributes import Scores, enough, seen, standardised_changes
 from navbench.metrics.disentanglement import GROUPS, MEASURES, disentanglement
 from navbench.metrics.estimate import Estimate
 from navbench.seeds import Role
@@ -43,7 +44,8 @@ class JointChanges:
 
     Attributes:
         shares: (n, K), the shift of each direction as a share of the end of its range, in [-1, 1].
-        changes: (n, A), of the attributes from the unshifted image of the same code, in sigmas.
+        changes: (n, A), of the attributes from the unshifted image of the same code, in sigmas; NaN where one of both
+            does not show the subject of the scorer.
     """
 
     shares: Tensor
@@ -102,13 +104,15 @@ class CodeQuality:
     """`Disentanglement` as tensors.
 
     Attributes:
-        values, influences: (4,) and (4, G), float64, of each of `MEASURES`.
+        values, influences: (4,) and (4, G), float64, of each of `MEASURES`; NaN if too few codes could be read.
         importance: (K, A), of each direction for each attribute.
+        codes: how many could be read; ().
     """
 
     values: Tensor
     influences: Tensor
     importance: Tensor
+    codes: Tensor
 
     def measures(self) -> dict[str, Estimate]:
         """Each of `MEASURES` by its name."""
@@ -116,13 +120,19 @@ class CodeQuality:
         return {name: Estimate(*pair) for name, pair in zip(MEASURES, pairs, strict=True)}
 
 
-@pure()
+@pure(revision=2)
 def code_quality(joint: Stored[JointChanges], bins: int) -> CodeQuality:
-    """How disentangled the shifts are as a code of the changes."""
-    measured = disentanglement(joint.read("shares"), joint.read("changes"), bins)
+    """How disentangled the shifts are as a code of the changes, over the codes that could be read."""
+    shares, changes = joint.read("shares"), joint.read("changes")
+    is_seen = seen(changes)
+    if not enough(is_seen):
+        unknown = torch.full((len(MEASURES), GROUPS), math.nan, dtype=torch.float64)
+        return CodeQuality(unknown[:, 0], unknown, torch.zeros(shares.shape[1], changes.shape[1]), is_seen.sum())
+    measured = disentanglement(shares[is_seen], changes[is_seen], bins)
     estimates = [getattr(measured, name) for name in MEASURES]
     values = torch.tensor([one.value for one in estimates], dtype=torch.float64)
-    return CodeQuality(values, torch.stack([one.influence for one in estimates]), measured.importance)
+    influences = torch.stack([one.influence for one in estimates])
+    return CodeQuality(values, influences, measured.importance, is_seen.sum())
 
 
 @rehearses(code_quality)
@@ -142,7 +152,9 @@ def _code_quality_rehearsed(joint: JointChanges, bins: int) -> Rehearsed[CodeQua
     regressions = Pass("regressions", (samples, directions, bins), trial)
     zeros = torch.zeros((), dtype=torch.float64)
     some = len(MEASURES)
-    sketch = CodeQuality(zeros.expand(some), zeros.expand(some, GROUPS), zeros.expand(directions, attributes))
+    sketch = CodeQuality(
+        zeros.expand(some), zeros.expand(some, GROUPS), zeros.expand(directions, attributes), torch.tensor(samples)
+    )
     return Rehearsed(sketch, {regressions: attributes})
 
 
@@ -204,6 +216,8 @@ def _rows(on: Measurement, outcome: CodeQualities) -> Iterator[Row]:
     for found, count, quality in outcome.sets:
         place = {"generator": found.generator, "layer": found.place, "space": found.space, "method": found.method}
         for name, measured in quality.measures().items():
+            if measured.value != measured.value:
+                continue
             yield {
                 **place,
                 "metric": name,
@@ -212,5 +226,5 @@ def _rows(on: Measurement, outcome: CodeQualities) -> Iterator[Row]:
                 "directions": count,
                 "attributes": len(on.scorer.attributes),
                 "scorer": on.scorer.name,
-                "n": on.settings(Disentangling).samples,
+                "n": int(quality.codes),
             }

@@ -1,6 +1,7 @@
 """Photos: real images, projected once, kept as codes that other runs can use, and edited by directions."""
 
 import json
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -302,6 +303,8 @@ def _attribute_rows(on: Measurement, outcome: Album) -> Iterator[Row]:
             for attribute, (photo_value, *along) in zip(on.scorer.attributes, scores, strict=True):
                 true, unedited = photo.truth.get(attribute.name), along[zero]
                 for t, value in zip(edited.shifts, along, strict=True):
+                    if math.isnan(value - unedited + photo_value):  # one of them does not show the scorer's subject
+                        continue
                     yield {
                         **who(edited.direction),
                         "photo": photo.name,

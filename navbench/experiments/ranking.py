@@ -16,6 +16,7 @@ from navbench.experiments.equal import Equal, equal
 from navbench.experiments.experiment import Experiment, NoSettings
 from navbench.experiments.footing import effect_target, fair_ends
 from navbench.experiments.locality import Heatmaps
+from navbench.experiments.lost import Lost
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.reproduction import Reproductions
 from navbench.experiments.rows import Row, Tested, estimated, levelled, who
@@ -98,7 +99,8 @@ class Ranking(Experiment[NoSettings, Numbers]):
         `difference` is that of `method` less that of `against`, on the same codes and over all directions of each; `p`
         is adjusted for all tests of the run, after Holm; `lower` is the method whose number is lower, '' if the
         difference is not significant. A lower distance, a higher precision, recall, density or coverage is more real, a
-        lower area50 more local; a lower unexplained fraction says that another space imitates the edits better.
+        lower area50 more local; where fewer images lose the scorer's subject, more are real; a lower unexplained
+        fraction says that another space imitates the edits better.
         `status` says why a pair is not compared.
         """
         rows = (
@@ -198,6 +200,7 @@ def _numbers(on: Measurement, place: str, alike: Equal | None) -> dict[str, dict
             *_at_equal_effect(found, alike, on),
             *_of_locality(on, found),
             *_of_imitations(on, found),
+            *_of_losses(on, found),
         ):
             numbers.setdefault(metric, {})[found.method] = number
     return numbers
@@ -234,6 +237,16 @@ def _of_imitations(on: Measurement, found: DirectionSet) -> Iterator[tuple[str, 
         }
         metric = f"unexplained fraction in {target}"
         yield from _mean(metric, on, found, unexplained, effect_target(on, found), len(pieces))
+
+
+def _of_losses(on: Measurement, found: DirectionSet) -> Iterator[tuple[str, Number]]:
+    """Shares of images that lose the scorer's subject at both ends, which depend on the effect there."""
+    outcome = on.outcome(Lost)
+    if outcome is None or on.scorer is None:
+        return
+    measured = [one for one in found if one.name in outcome.along]
+    shares = {one.name: outcome.at_ends(one.name) for one in measured if len(fair_ends(on, one.name)) == 2}
+    yield from _mean(f"lost ({on.scorer.subject})", on, found, shares, effect_target(on, found), len(measured))
 
 
 def _mean(

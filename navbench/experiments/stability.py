@@ -248,7 +248,7 @@ def _labels(moved: Movements, found: DirectionSet, result: ReadAgain) -> Labels:
         else None
         for direction, number in zip(found, result.counterpart.tolist(), strict=True)
     ]
-    return labels_kept([verdict(moved.moved[direction.name], attributes) for direction in found], again)
+    return labels_kept([verdict(moved.moved.get(direction.name), attributes) for direction in found], again)
 
 
 def _row(found: DirectionSet, variant: Variant, overlap: Overlap, labels: Labels | None) -> Row:

@@ -3,6 +3,9 @@
 A scorer is any network from images to one number per named attribute: a testbed's own reader of true factors, a
 face-attribute network, a set of CLIP prompts.  Packages add theirs as entry points of the group
 `navbench.attributes`.
+
+Some scorers read a subject, such as a face, which an image may not show. Their answer is then a row of NaN, and whoever
+uses scores leaves such images out, by `seen`.
 """
 
 import math
@@ -20,6 +23,8 @@ from navbench.metrics import estimate
 from navbench.metrics.coherence import coherence
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.networks import PluginNetwork, open_network, shape_of
+from navbench.metrics.repeatability import Repeatability, repeatability
+from navbench.texts import legible
 
 GROUP = "navbench.attributes"
 Number = TypeVar("Number", float, Tensor)
@@ -64,6 +69,8 @@ class Scorer(PluginNetwork):
     """A scorer whose every answer is checked.
 
     Attributes:
+        subject: what an image must show to be read, 'face' for example, from the network's attribute of that name; ''
+            of one that reads any image. Where there is one, an image that does not show it has a row of NaN.
         probe: what it read from an image, to few digits, as its code may change.
     """
 
@@ -72,19 +79,28 @@ class Scorer(PluginNetwork):
     def __init__(self, name: str, network: nn.Module, compute: Compute) -> None:
         """Take a network with a tuple `attributes`; `name` stands in tables."""
         self.attributes = _checked(name, getattr(network, "attributes", None))
+        self.subject = _subject(name, getattr(network, "subject", ""))
         super().__init__(name, network, compute)
         self.unit = torch.tensor([attribute.spread for attribute in self.attributes], device=compute.device)
         self.probe: tuple[str, ...] = ()
+
+    def repeatability(self, images: Tensor) -> Repeatability:
+        """Whether it is a function of images: two of them, (2, 3, H, W); to see no subject twice is to repeat."""
+        return repeatability(lambda part: self(images[part]).nan_to_num(0.0), self.unit)
 
     def look(self, images: Tensor) -> None:
         """Read images of the generator, (N, 3, H, W): what it reads of the first stands for it in keys."""
         self.probe = tuple(f"{value:.3g}" for value in self(images)[0].tolist())
 
     def _meaning(self) -> list[Any]:
-        return [[list(astuple(attribute)) for attribute in self.attributes], list(self.probe)]
+        own = [self.subject] if self.subject else []
+        return [[list(astuple(attribute)) for attribute in self.attributes], list(self.probe), *own]
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Numbers (N, A), float32, in the attributes' units, of images (N, 3, H, W), float, [-1, 1]."""
+        """Numbers (N, A), float32, in the attributes' units, of images (N, 3, H, W), float, [-1, 1].
+
+        Of a scorer with a subject, rows of NaN for images that do not show it.
+        """
         scores = self._answer(images)
         wanted = (len(images), len(self.attributes))
         if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
@@ -92,7 +108,8 @@ class Scorer(PluginNetwork):
                 f"Scorer {self.name} gave {shape_of(scores)} for {len(images)} images; it names {len(self.attributes)} "
                 f"attributes, so it must give {wanted}."
             )
-        wrong = (~torch.isfinite(scores)).any(dim=0).nonzero().flatten().tolist()
+        is_lost = scores.isnan().all(dim=1, keepdim=True) if self.subject else torch.zeros(1, 1, dtype=torch.bool)
+        wrong = (~torch.isfinite(scores) & ~is_lost.to(scores.device)).any(dim=0).nonzero().flatten().tolist()
         if wrong:
             raise Failure(
                 f"Scorer {self.name} read NaN or infinity for {self.attributes[wrong[0]].name!r}; "
@@ -120,6 +137,27 @@ def _checked(name: str, attributes: object) -> tuple[Attribute, ...]:
         if not all(0 < size < math.inf for size in sizes):
             raise NavbenchError(f"Scorer {name}: spread and period of {attribute.name!r} must be positive numbers.")
     return attributes
+
+
+def _subject(name: str, subject: object) -> str:
+    if not isinstance(subject, str) or legible(subject) != subject:
+        raise NavbenchError(f"Scorer {name} has the subject {subject!r}; name what it needs to see in a word: 'face'.")
+    return subject
+
+
+def seen(scores: Tensor) -> Tensor:
+    """Of which images the subject was seen, (...), by their scores (..., A)."""
+    return ~scores.isnan().all(dim=-1)
+
+
+LEAST_SEEN = 0.5
+"""Of codes, the share whose images have to show the subject for a mean over these to stand for all of them."""
+
+
+def enough(is_seen: Tensor) -> bool:
+    """Whether the codes whose images all show the subject, by a mask (n,), are enough for numbers."""
+    count = int(is_seen.sum())
+    return count >= LEAST_SEEN * len(is_seen) and count >= min(2, len(is_seen))
 
 
 def index_of(scorer: Scores, name: str) -> int:
@@ -185,8 +223,15 @@ class Movement:
         return int(self.standardised.abs().argmax())
 
 
-def movement(scores: Tensor, shifts: Sequence[float], attributes: Sequence[Attribute]) -> Movement:
-    """What a direction does, from scores (T, n, A) at ascending shifts, t = 0 among them."""
+def movement(scores: Tensor, shifts: Sequence[float], attributes: Sequence[Attribute]) -> Movement | None:
+    """What a direction does, from scores (T, n, A) at ascending shifts, t = 0 among them.
+
+    Codes that lose the subject at any shift are left out; `None` if too few are left (see `enough`).
+    """
+    is_seen = seen(scores).all(dim=0)
+    if not enough(is_seen):
+        return None
+    scores = scores[:, is_seen]
     zero = list(shifts).index(0)
     path = changes(scores, zero, attributes)
     spread = torch.tensor([attribute.spread for attribute in attributes], dtype=torch.float64)
@@ -251,8 +296,10 @@ class Verdict:
     label: str
 
 
-def verdict(moved: Movement, attributes: Sequence[Attribute]) -> Verdict:
-    """Judge a direction by what it moves."""
+def verdict(moved: Movement | None, attributes: Sequence[Attribute]) -> Verdict:
+    """Judge a direction by what it moves; of one of which too little could be read, that is nothing."""
+    if moved is None:
+        return Verdict("none", "", "")
     index = moved.dominant
     change, name = float(moved.standardised[index]), attributes[index].name
     if abs(change) < LEAST_CHANGE:

@@ -88,6 +88,21 @@ def mean(values: Tensor) -> Estimate:
     return Estimate(float(value), values - value)
 
 
+def mean_of(values: Tensor, is_known: Tensor) -> Estimate:
+    """The mean of those of values (n,) that are known, on all n samples: the others have no influence.
+
+    How many are known is no part of the error: it is that of the mean of so many.
+    """
+    if bool(is_known.all()):
+        return mean(values)
+    known = mean(values[is_known])
+    n, m = len(values), known.n
+    influence = torch.zeros(n, dtype=torch.float64)
+    scale = math.sqrt(n * (n - 1) / (m * (m - 1))) if m > 1 else math.nan
+    influence[is_known.cpu()] = known.influence * scale
+    return Estimate(known.value, influence)
+
+
 def ratio(numerators: Tensor, denominators: Tensor) -> Estimate:
     """The ratio of the means of two quantities of the same samples, (n,) each, by the delta method."""
     _same_length("ratio", len(numerators), len(denominators))

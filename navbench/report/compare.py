@@ -85,6 +85,8 @@ FOOTINGS = {
         Footing(("effect_max",), "n_effect", ("distance", "n_effect", "t_max")),
         Footing(_LOCALITY, "n_locality", ("t_min", "t_max", "shifts", "n_locality"), grouped=True),
         Footing(("unexplained_fraction_",), "n_reproduction", ("t_max", "n_train", "n_reproduction")),
+        Footing(("lost_at_min",), "n_lost", ("scorer", "t_min", "n_lost")),
+        Footing(("lost_at_max",), "n_lost", ("scorer", "t_max", "n_lost")),
         Footing(("attribute_change",), "n_attributes", ("attribute", "scorer", "t_min", "t_max", "n_attributes")),
     ),
     "methods": (

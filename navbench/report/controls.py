@@ -9,7 +9,7 @@ from navbench.report.numbers import listed, metric_name
 from navbench.report.tables import RunTables
 
 _BETTER = {
-    **dict.fromkeys(("FID", "FD", "KID", "area50"), "lower"),
+    **dict.fromkeys(("FID", "FD", "KID", "area50", "lost"), "lower"),
     **dict.fromkeys(("precision", "recall", "density", "coverage"), "higher"),
 }
 """Which side of a number is the better one, by what its name begins with; other numbers are not told of.

@@ -266,6 +266,7 @@ def facts(row: Row) -> Iterator[tuple[str, str]]:
     yield f"{row['metric'] or 'FD'} at the ends", _both(row, "fd_at_min", "fd_at_max")
     yield "area50", _estimate(row, "area50")
     yield "Verdict", row["verdict"]
+    yield "Images that lose the subject at the ends", _both(row, "lost_at_min", "lost_at_max")
     yield "Attribute share", _number(row, "attribute_share")
     yield "Monotonicity", _number(row, "monotonicity")
     yield "Attribute dependency", _number(row, "attribute_dependency")

@@ -1,0 +1,166 @@
+"""Lost: in which share of images the scorer no longer sees its subject, a face for example, along each direction.
+
+It needs no reference, so it is a measure of realism beside the distances; and it says of how many codes the attributes
+could be read. The images are those of the attributes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from navbench.compute import Compute
+from navbench.costs import Rehearsed, blank, generating, rehearses, seeing
+from navbench.directions import Direction, DirectionSet
+from navbench.experiments.attributes import Attributes, AttributeSettings
+from navbench.experiments.edit import codes_for, unshifted
+from navbench.experiments.experiment import Experiment, NoSettings
+from navbench.experiments.measurement import Measurement
+from navbench.experiments.rows import Row, estimated, levelled, who
+from navbench.generators.base import Generator
+from navbench.metrics import estimate, levels
+from navbench.metrics.attributes import Scorer, Scores, seen
+from navbench.metrics.damage import DAMAGES, STEPS, damaged
+from navbench.metrics.estimate import Estimate
+from navbench.seeds import Role
+from navbench.work import pure
+
+AS_THEY_ARE = ""
+"""In place of a damage: none."""
+
+
+@dataclass(frozen=True)
+class Damaged:
+    """Whether the subject is lost, (1 + S, n), 1 or 0: of unshifted images as they are, then with each of `STEPS`."""
+
+    lost: Tensor
+
+
+@pure()
+def lost_by_damage(
+    generator: Generator, scorer: Scores, indices: Sequence[int], seed: int, compute: Compute
+) -> Damaged:
+    """Look for the subject in damaged images of codes number `indices`: a measure of realism has to see that."""
+
+    def work(chunk: Sequence[int]) -> Tensor:
+        images = unshifted(generator, codes_for(generator, Role.ATTRIBUTES, chunk, seed), compute)
+        looks = (images, *(damaged(images, step, chunk, seed) for step in STEPS))
+        return torch.stack([~seen(scorer(look)) for look in looks]).double().cpu()
+
+    return Damaged(torch.cat(list(compute.over(indices, work)), dim=1))
+
+
+@rehearses(lost_by_damage)
+def _lost_by_damage_rehearsed(
+    generator: Generator, scorer: Scores, indices: Sequence[int], seed: int, compute: Compute
+) -> Rehearsed[Damaged]:
+    """All the same."""
+    codes, looks = len(indices), 1 + len(STEPS)
+    read = seeing("scorer", scorer.name, scorer, generator, compute)
+    return Rehearsed(Damaged(blank(looks, codes)), {generating(generator, compute): codes, read: codes * looks})
+
+
+# --- the experiment ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Where the subject is lost.
+
+    Attributes:
+        along: (T, n), whether it is in the image of each code at each shift, by the direction's name.
+        damaged: of images without any direction.
+    """
+
+    along: Mapping[str, Tensor]
+    damaged: Tensor
+
+    def at(self, name: str, shift: int) -> Estimate:
+        """The share of codes that have lost it at a shift."""
+        return estimate.mean(self.along[name][shift])
+
+    def at_ends(self, name: str) -> Estimate:
+        """The mean share of both ends of the range."""
+        return estimate.average([self.at(name, 0), self.at(name, -1)])
+
+
+class Lost(Experiment[NoSettings, Losses]):
+    """Part of every run with attributes whose scorer has a subject."""
+
+    name = "lost"
+    always = True
+
+    def has_work(self, on: Measurement) -> bool:
+        """With a scorer that may not see what it reads, and its readings."""
+        return on.scorer is not None and bool(on.scorer.subject) and on.wants(Attributes)
+
+    def run(self, on: Measurement) -> Losses:
+        """From the readings of the attributes; one piece for what damage does."""
+        movements = on.outcome(Attributes)
+        assert movements is not None
+        along = {name: (~shown).double() for name, shown in movements.seen.items()}
+        codes, seed = range(_settings(on).samples), on.bench.suite.seed
+        piece = lost_by_damage.piece(on.generator, movements.scorer, codes, seed, on.bench.compute)
+        (found,) = on.pieces([piece], f"{movements.scorer.subject} under damage")
+        return Losses(along, found.lost)
+
+    def rows(self, on: Measurement, outcome: Losses) -> Mapping[str, Iterable[Row]]:
+        """Per direction and shift; per damage and strength."""
+        return {"lost": _rows(on, outcome), "lost_damage": _damage_rows(on, outcome)}
+
+    def direction_columns(self, on: Measurement, outcome: Losses, direction: Direction) -> Row:
+        """The shares at both ends."""
+        if direction.name not in outcome.along:
+            return {}
+        low, high = outcome.at(direction.name, 0), outcome.at(direction.name, -1)
+        return {**estimated("lost_at_min", low), **estimated("lost_at_max", high), "n_lost": low.n}
+
+    def set_columns(self, on: Measurement, outcome: Losses, directions: DirectionSet) -> Row:
+        """The mean over all directions and both ends, and the share at t = 0."""
+        values = [outcome.at_ends(one.name) for one in directions if one.name in outcome.along]
+        if not values:
+            return {}
+        mean = levels.levelled(values)
+        return {**levelled("lost_mean", mean), **estimated("lost_at_zero", _at_zero(outcome)), "n_lost": mean.n}
+
+
+def _at_zero(outcome: Losses) -> Estimate:
+    """Of unshifted images, which are the same for all directions."""
+    return estimate.mean(outcome.damaged[0])
+
+
+def _scorer(on: Measurement) -> Scorer:
+    assert on.scorer is not None
+    return on.scorer
+
+
+def _rows(on: Measurement, outcome: Losses) -> Iterator[Row]:
+    shifts, scorer = _settings(on).shifts, _scorer(on)
+    for direction in on.plan.all_directions():
+        for place, t in enumerate(direction.shifts(shifts).tolist() if direction.name in outcome.along else ()):
+            share = outcome.at(direction.name, place)
+            told = {"value": share.value, "stderr": share.stderr, "n": share.n}
+            yield {**who(direction), "subject": scorer.subject, "t": t, **told, "scorer": scorer.name}
+
+
+def _settings(on: Measurement) -> AttributeSettings:
+    return on.settings(Attributes)
+
+
+def _damage_rows(on: Measurement, outcome: Losses) -> Iterator[Row]:
+    scorer, units = _scorer(on), {damage.name: damage.unit for damage in DAMAGES}
+    steps = ((AS_THEY_ARE, 0.0), *STEPS)
+    for (name, strength), lost in zip(steps, outcome.damaged, strict=True):
+        share = estimate.mean(lost)
+        yield {
+            "generator": on.generator.name,
+            "subject": scorer.subject,
+            "damage": name,
+            "unit": units.get(name, ""),
+            "strength": strength,
+            "value": share.value,
+            "stderr": share.stderr,
+            "n": share.n,
+            "scorer": scorer.name,
+        }
