@@ -95,6 +95,7 @@ FOOTINGS = {
         Footing(
             ("kid_mean", *(f"{share}_mean" for share in SHARES)), "kid_directions", (*_KID, *_MEAN, "kid_directions")
         ),
+        Footing(("lost_",), "n_lost", ("directions", "effect_target", "n_lost")),
     ),
     "layers": (
         Footing(("coarse", "middle", "fine", "geometry"), "n_survey", (*_SURVEY, "survey_directions", "n_survey")),
