@@ -25,6 +25,7 @@ ROOT = DOCS.parent
 ELSEWHERE = {
     "architecture.md": "ARCHITECTURE.md",
     "cars.md": "navbench/testbed/weights/cars.md",
+    "faces-card.md": "navbench/faces/CARD.md",
     "cars.png": "navbench/testbed/weights/cars.png",
 }
 """Files of the site that live elsewhere in the tree, by their path in the site."""

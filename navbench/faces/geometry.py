@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-
 # Landmarks by MediaPipe's numbers; left and right are those of the image.
 LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS = (33, 133), (362, 263)
 LIDS = ((160, 144), (159, 145), (158, 153), (385, 380), (386, 374), (387, 373))

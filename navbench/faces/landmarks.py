@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from navbench.faces import mesh, shape
 from navbench.faces.framing import PADDING, Frames, around, crop, whole
 
-
 FINDING = 2
 """Looks that find the face. The second halves what rotation, shift and scale of the image do to readings."""
 _PORTION = 16
@@ -51,9 +50,11 @@ class Landmarker(nn.Module):
     an edit crosses it. Gradients pass through the last look, at a fixed crop.
     """
 
+    mirror: Tensor
+
     def __init__(self) -> None:
         super().__init__()
-        self.mesh = mesh.shipped().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.mesh = mesh.shipped().to(memory_format=torch.channels_last)
         self.register_buffer("mirror", shape.shipped().mirror)
 
     def forward(self, images: Tensor) -> Faces:

@@ -1,7 +1,7 @@
 """The face mesh of MediaPipe (Kartynnik et al. 2019, arXiv:1907.06724): 468 landmarks of a face, in torch.
 
-The published network is `face_landmark.tflite`; `convert_mesh.py` takes its tensors over, at the half precision in which
-they are published, and its runtime computes with them in float32, as this does.
+The published network is `face_landmark.tflite`; `convert_mesh.py` takes over its tensors, which are published at half
+precision. Its runtime computes with them in float32, as this does.
 """
 
 from pathlib import Path

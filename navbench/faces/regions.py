@@ -1,16 +1,12 @@
 """Regions of a face as polygons of landmarks, and polygons as masks."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 # Landmarks by MediaPipe's numbers; left and right are those of the image.
-OVAL = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
-"""The outline of the face, from the middle of the forehead."""
 LEFT_EYE = (130, 247, 30, 29, 27, 28, 56, 190, 243, 112, 26, 22, 23, 24, 110, 25)
 RIGHT_EYE = (359, 467, 260, 259, 257, 258, 286, 414, 463, 341, 256, 252, 253, 254, 339, 255)
 """Around the lids, from the outer corner over the upper lid."""
@@ -18,6 +14,10 @@ LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0
 """Around both lips, from the left corner."""
 NOSE = (168, 193, 245, 188, 174, 217, 126, 142, 129, 98, 97, 2, 326, 327, 358, 371, 355, 437, 399, 412, 465, 417)
 """From the root along the left flank and wing to the base, and back along the right."""
+
+
+_SIDES = 48
+"""Tangents that make a hull: a circle's is then too large by 0.2 % of its radius at most."""
 
 
 def inside(polygons: Tensor, height: int, width: int) -> Tensor:
@@ -42,6 +42,18 @@ def inside(polygons: Tensor, height: int, width: int) -> Tensor:
     return (signed + 0.5).clamp(0, 1).view(-1, height, width)
 
 
+def hull(points: Tensor, height: int, width: int) -> Tensor:
+    """Masks (N, height, width) in [0, 1] of the convex hulls of points (N, L, 2), as cut out by `_SIDES` tangents."""
+    angles = torch.arange(_SIDES, device=points.device) * (2 * math.pi / _SIDES)
+    normals = torch.stack([angles.cos(), angles.sin()])  # (2, S)
+    reach = (points @ normals).amax(1)  # (N, S)
+    x, y = _centres(width, points), _centres(height, points)
+    within = torch.full((len(points), height, width), torch.inf, device=points.device)
+    for (right, down), limit in zip(normals.T, reach.T, strict=True):
+        within = torch.minimum(within, limit[:, None, None] - right * x - down * y[:, None])
+    return (within + 0.5).clamp(0, 1)
+
+
 def _centres(size: int, like: Tensor) -> Tensor:
     return torch.arange(size, device=like.device, dtype=like.dtype) + 0.5
 
@@ -57,10 +69,10 @@ def parts(landmarks: Tensor, height: int, width: int) -> Tensor:
     def mask(outline: Sequence[int]) -> Tensor:
         return inside(landmarks[:, list(outline), :2], height, width)
 
-    left = mask(OVAL)
-    regions = []
-    for region in (torch.maximum(mask(LEFT_EYE), mask(RIGHT_EYE)), mask(NOSE), mask(LIPS), torch.ones_like(left)):
+    # The hull of all landmarks and not the outline of the front, beyond which the nose of a turned face stands out.
+    left = hull(landmarks[..., :2], height, width)
+    rest, regions = 1 - left, []
+    for region in (torch.maximum(mask(LEFT_EYE), mask(RIGHT_EYE)), mask(NOSE), mask(LIPS)):
         regions.append(left * region)
-        left = left - regions[-1]
-    skin = regions[-1]
-    return torch.stack([*regions[:-1], skin, 1 - torch.stack(regions).sum(0)], dim=1)
+        left = left * (1 - region)
+    return torch.stack([*regions, left, rest], dim=1)  # what is left of the face is skin

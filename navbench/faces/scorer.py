@@ -61,6 +61,9 @@ class FacesScorer(nn.Module):
 
     name = "faces"
     subject = "face"
+    mean: Tensor
+    rigid: Tensor
+    skin: Tensor
 
     def __init__(self, readings: Sequence[Reading]) -> None:
         super().__init__()
