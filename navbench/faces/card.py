@@ -5,6 +5,7 @@ Writes the table of `CARD.md`, and prints the spreads and reliabilities that `sc
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from navbench.faces import scorer as scorers
+from navbench.faces.warps import WARPS
 from navbench.files import write_atomically
 from navbench.generators.dcgan import faces as generator
 from navbench.metrics.attributes import Attribute
@@ -21,6 +23,8 @@ SPREAD_SAMPLES, SAMPLES, SEED = 2000, 200, 18
 """Samples of which spreads are taken, those at which changes are looked at, and the seed of both."""
 BEGIN = "<!-- measured -->\n"
 """Before the measured part of the card."""
+AHEAD = 20.0
+"""Degrees of yaw within which a warp of the image is one of the face."""
 SIGNED = ("yaw", "roll")
 """What a mirror negates."""
 Change = Callable[[Tensor], Tensor]
@@ -138,6 +142,38 @@ def shift_of(before: Tensor, after: Tensor, spread: Tensor) -> Tensor:
     return ((after - before) / spread).nanmean(0)
 
 
+@dataclass(frozen=True)
+class Response:
+    """What a warp of one feature does to readings, in the mean over faces.
+
+    Attributes:
+        expected: the changes of all attributes in spreads, (A,), if the landmarks moved as the image does.
+        read: the changes that are read.
+    """
+
+    expected: Tensor
+    read: Tensor
+
+
+def response(scorer: scorers.FacesScorer, name: str, spread: Tensor, samples: int = SAMPLES) -> Response:
+    """The response to the warp of that name, of samples that look ahead; they are enlarged before, to stay sharp."""
+    warp, network = WARPS[name], generator().eval()
+    names = [attribute.name for attribute in scorer.attributes]
+    changes, expected = [], []
+    with torch.no_grad():
+        for start in range(0, samples, 20):
+            images = enlarged(network(network.sample(range(start, min(start + 20, samples)), SEED)), 256)
+            before, landmarks = scorer(images), scorer.landmarker(images).landmarks
+            ahead = before[:, 0].abs() < AHEAD  # of what is lost, it is not
+            other = torch.cat([warp.moved(landmarks[..., :2], landmarks), landmarks[..., 2:]], dim=2)
+            changes.append((scorer(warp.applied(images, landmarks)) - before)[ahead])
+            start_lengths, end_lengths = scorer.lengths(landmarks), scorer.lengths(other)
+            unmoved = torch.zeros(len(images))  # pose and skin
+            steps = [end_lengths.get(name, unmoved) - start_lengths.get(name, unmoved) for name in names]
+            expected.append(torch.stack(steps, dim=1)[ahead])
+    return Response(torch.cat(expected).mean(0) / spread, torch.cat(changes).nanmean(0) / spread)
+
+
 def measure() -> str:
     """The measured part of the card, as Markdown."""
     scorer = scorers.FacesScorer(scorers.READINGS).eval()
@@ -160,6 +196,9 @@ def measure() -> str:
         cells = [f"{centre[index]:.3g}", f"{spread[index]:.3g}", f"{by_shift[index]:.3f}", f"{by_mirror[index]:.3f}"]
         cells += [f"{change[index]:+.2f}" for change in changes.values()]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += ["", "| warp | expected | read | response | largest error in another |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    lines += [_told(response(scorer, name, spread), name, names) for name in WARPS]
     lines += [
         "",
         f"Faces lost, of {SAMPLES} samples ({lost(plain):.3f} without damage):\n",
@@ -171,6 +210,15 @@ def measure() -> str:
         told = (f"{strength:g}: {share:.3f}" for strength, share in zip(strengths, shares, strict=True))
         lines.append(f"| {name} | {', '.join(told)} |")
     return "\n".join(lines) + "\n"
+
+
+def _told(found: Response, name: str, names: list[str]) -> str:
+    own, beyond = names.index(name), found.read - found.expected
+    beyond[own] = 0
+    other = int(beyond.abs().argmax())
+    cells = [f"{found.expected[own]:+.2f}", f"{found.read[own]:+.2f}", f"{found.read[own] / found.expected[own]:.2f}"]
+    cells.append(f"{names[other]} {beyond[other]:+.2f}")
+    return f"| {name} | " + " | ".join(cells) + " |"
 
 
 def main() -> None:

@@ -86,6 +86,10 @@ class FacesScorer(nn.Module):
         laid = geometry.aligned(faces.landmarks, self.mean, self.rigid)
         return geometry.pose(laid.rotations) | geometry.lengths(laid.landmarks) | self._skin(faces)
 
+    def lengths(self, landmarks: Tensor) -> dict[str, Tensor]:
+        """The lengths on faces, (N,) each, of landmarks (N, 468, 3) in pixels."""
+        return geometry.lengths(geometry.aligned(landmarks, self.mean, self.rigid).landmarks)
+
     def _skin(self, faces: Faces) -> dict[str, Tensor]:
         """Of CIELAB at the skin's landmarks: the mean, and the standard deviation of L*."""
         places = 2 * faces.within[:, None, self.skin, :2] / SIZE - 1
