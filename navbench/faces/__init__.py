@@ -1,0 +1,1 @@
+"""The instruments that read faces: landmarks, attributes, regions and identity."""
