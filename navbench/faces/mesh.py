@@ -1,6 +1,6 @@
 """The face mesh of MediaPipe (Kartynnik et al. 2019, arXiv:1907.06724): 468 landmarks of a face, in torch.
 
-The published network is `face_landmark.tflite`; `convert.py` takes its tensors over, at the half precision in which
+The published network is `face_landmark.tflite`; `convert_mesh.py` takes its tensors over, at the half precision in which
 they are published, and its runtime computes with them in float32, as this does.
 """
 

@@ -1,4 +1,4 @@
-"""Makes the shipped files of weights from the published ones: python -m navbench.faces.convert mesh FILE.tflite.
+"""Makes the shipped face mesh from the published one: python -m navbench.faces.convert_mesh FILE.tflite.
 
 Needs the package `tflite`, which reads the published file; nothing else of navbench does.
 """
@@ -18,7 +18,7 @@ from navbench.faces import mesh
 from navbench.files import write_atomically
 
 
-def convert_mesh(path: Path) -> None:
+def convert(path: Path) -> None:
     """Write `mesh.SHIPPED` from the published `face_landmark.tflite`, at its own half precision."""
     content = path.read_bytes()
     tensors = dict(_renamed(_half_tensors(content)))
@@ -68,4 +68,4 @@ def _renamed(published: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
 
 
 if __name__ == "__main__":
-    {"mesh": convert_mesh}[sys.argv[1]](Path(sys.argv[2]))
+    convert(Path(sys.argv[1]))
