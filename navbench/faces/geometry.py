@@ -23,7 +23,7 @@ INNER_LIPS = (13, 14)
 """The middle of the upper and of the lower lip, inside."""
 CHEEKBONES = (234, 454)
 """Where the face ends beside the ears."""
-FOREHEAD, NOSE_ROOT, NOSE_BASE, CHIN = 10, 168, 2, 152
+FOREHEAD, NOSE_BASE, CHIN = 10, 2, 152
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,6 @@ def lengths(landmarks: Tensor) -> dict[str, Tensor]:
         "mouth width": between(*MOUTH_CORNERS) / width,
         "smile": (landmarks[:, NOSE_BASE, 1] - middle(*MOUTH_CORNERS)[:, 1]) / width,
         "brow height": (eye_level - middle(*BROWS)[:, 1]) / height,
-        "nose length": between(NOSE_ROOT, NOSE_BASE) / height,
+        "nose length": (landmarks[:, NOSE_BASE, 1] - eye_level) / height,
         "face width": width,
     }
