@@ -5,6 +5,7 @@ Writes the table of `CARD.md`, and prints the spreads and reliabilities that `sc
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -61,6 +62,41 @@ CHANGES: dict[str, Change] = {
 }
 """Changes that leave a face what it is; the first two add 5 and 10 degrees to its roll."""
 TURNS = {"turn 5°": 5.0, "turn 10°": 10.0}
+
+
+def blurred(images: Tensor, strength: float) -> Tensor:
+    """Images under a Gaussian of that standard deviation, in pixels."""
+    radius = math.ceil(3 * strength)
+    kernel = torch.exp(-torch.arange(-radius, radius + 1.0).square() / (2 * strength**2))
+    kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)
+    wide = F.conv2d(F.pad(images, (radius,) * 4, mode="replicate"), kernel, groups=3)
+    return F.conv2d(wide, kernel.mT, groups=3)
+
+
+def noisy(images: Tensor, strength: float) -> Tensor:
+    """Images with normal noise of that standard deviation, the same for all; their range is 2."""
+    noise = torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(SEED))
+    return (images + strength * noise).clamp(-1, 1)
+
+
+def covered(images: Tensor, strength: float) -> Tensor:
+    """Images of which that share, the lower part, is grey."""
+    grey = images.clone()
+    grey[:, :, round((1 - strength) * images.shape[2]) :] = 0
+    return grey
+
+
+DAMAGES: dict[str, tuple[Callable[[Tensor, float], Tensor], tuple[float, ...]]] = {
+    "blur, px": (blurred, (0.5, 1, 1.5, 2, 3)),
+    "noise, of a range of 2": (noisy, (0.05, 0.1, 0.2, 0.3, 0.5)),
+    "lower part covered": (covered, (0.1, 0.2, 0.3, 0.4, 0.5)),
+}
+"""Damage that takes faces away, at growing strengths."""
+
+
+def lost(readings: Tensor) -> float:
+    """The share of images whose readings (N, A) are NaN, as no face was seen."""
+    return float(readings.isnan().any(1).float().mean())
 
 
 def read(scorer: scorers.FacesScorer, change: Change, samples: int = SAMPLES, seed: int = SEED) -> Tensor:
@@ -120,6 +156,16 @@ def measure() -> str:
         cells = [f"{centre[index]:.3g}", f"{spread[index]:.3g}", f"{by_shift[index]:.3f}", f"{by_mirror[index]:.3f}"]
         cells += [f"{change[index]:+.2f}" for change in changes.values()]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        f"Faces lost, of {SAMPLES} samples ({lost(plain):.3f} without damage):\n",
+        "| damage | strength: lost |",
+        "| --- | --- |",
+    ]
+    for name, (damage, strengths) in DAMAGES.items():
+        shares = (lost(read(scorer, partial(damage, strength=strength))) for strength in strengths)
+        told = (f"{strength:g}: {share:.3f}" for strength, share in zip(strengths, shares, strict=True))
+        lines.append(f"| {name} | {', '.join(told)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -8,8 +8,16 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from navbench.faces import mesh, shape
-from navbench.faces.framing import around, crop, whole
-from navbench.faces.geometry import CHIN, FOREHEAD, LEFT_EYE_CORNERS, MOUTH_CORNERS, NOSE_BASE, RIGHT_EYE_CORNERS, aligned
+from navbench.faces.framing import PADDING, around, crop, whole
+from navbench.faces.geometry import (
+    CHIN,
+    FOREHEAD,
+    LEFT_EYE_CORNERS,
+    MOUTH_CORNERS,
+    NOSE_BASE,
+    RIGHT_EYE_CORNERS,
+    aligned,
+)
 from navbench.faces.regions import LEFT_EYE, LIPS, RIGHT_EYE, inside
 from navbench.files import write_atomically
 from navbench.generators.dcgan import faces
@@ -40,7 +48,7 @@ def _meshes() -> tuple[Tensor, Tensor]:
     for start in range(0, SAMPLES, 20):
         images = (generator(generator.sample(range(start, start + 20), SEED)) + 1) / 2
         images = torch.cat([images, images.flip(3)])
-        frames = whole(len(images), images.shape[2:], 0.15, images.device)
+        frames = whole(len(images), images.shape[2:], PADDING, images.device)
         frames = around(frames.outward(network(crop(images, frames))[0]))
         landmarks, presence = network(crop(images, frames))
         seen = (presence.view(2, -1) > 0).all(0)

@@ -6,10 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from navbench.faces import mesh, shape
-from navbench.faces.framing import Frames, around, crop, whole
+from navbench.faces.framing import PADDING, Frames, around, crop, whole
 
-PADDING = 0.15
-"""Of the first crop, the whole image: a face that fills the image is then as large in it as in MediaPipe's crops."""
 
 FINDING = 2
 """Looks that find the face. The second halves what rotation, shift and scale of the image do to readings."""
