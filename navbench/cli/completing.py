@@ -39,6 +39,14 @@ def generators(_ctx: click.Context, _parameter: click.Parameter, typed: str) -> 
     return known or [CompletionItem(typed, type="file")]
 
 
+def scorers(_ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Installed attribute scorers, and none."""
+    from navbench import plugins
+
+    names = [*sorted(plugins.known("navbench.attributes")), "none"]
+    return [CompletionItem(name) for name in names if name.startswith(typed)]
+
+
 def suites(_ctx: click.Context, _parameter: click.Parameter, typed: str) -> list[CompletionItem]:
     """Presets; else files."""
     known = [CompletionItem(name) for name in PRESETS if name.startswith(typed)]

@@ -14,7 +14,7 @@ from navbench.cli.common import PLACE, example
 from navbench.cli.grouping import Command
 from navbench.cli.loading import loading
 from navbench.cli.output import console, print_json
-from navbench.cli.running import compute_for
+from navbench.cli.running import compute_for, with_instruments
 from navbench.cli.suites import suite_options
 from navbench.files import write_atomically
 from navbench.library import library
@@ -59,7 +59,7 @@ def _checked(_context: click.Context, _parameter: click.Parameter, target: str |
     "memory_per_worker, left_out and prices; with --racing, one such object per plan.",
 )
 def plan(
-    chosen: Suite, folder: Path | None, staff: Staff, out: Place | None, racing: bool, target: str | None
+    chosen: Suite, fit: bool, folder: Path | None, staff: Staff, out: Place | None, racing: bool, target: str | None
 ) -> None:  # fmt: skip
     """Say what a suite would take on this machine: images, passes, arithmetic, disk, memory and time.
 
@@ -70,6 +70,8 @@ def plan(
         from navbench.runner.forecast import forecast
         from navbench.runner.rehearsal import rehearsed
 
+    if fit:
+        chosen = with_instruments(chosen, staff, out)
     compute, suites = compute_for(chosen, staff), _races(chosen) if racing else {"": chosen}
     planned = [rehearsed(suite, compute, library(folder), out) for suite in suites.values()]
     expected = dict(zip(suites, forecast(planned, compute, staff.count or 1), strict=True))

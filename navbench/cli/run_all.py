@@ -11,7 +11,7 @@ from navbench.cli import completing
 from navbench.cli.common import PLACE, example, fresh_option
 from navbench.cli.grouping import Command
 from navbench.cli.output import console, json_option
-from navbench.cli.running import executed
+from navbench.cli.running import executed, with_instruments
 from navbench.cli.suites import suite_options
 from navbench.library import library
 from navbench.places import Place, place_at
@@ -40,7 +40,9 @@ _JSON = (
 )
 @fresh_option
 @json_option(_JSON)
-def run_all(chosen: Suite, folder: Path | None, staff: Staff, out: Place | None, fresh: bool) -> dict[str, Any]:
+def run_all(
+    chosen: Suite, fit: bool, folder: Path | None, staff: Staff, out: Place | None, fresh: bool
+) -> dict[str, Any]:  # fmt: skip
     """Run a whole suite, write its report, and say what was found.
 
     SUITE is a preset (smoke, quick, standard, paper) or a TOML file. Run again in the same folder, it does only
@@ -51,6 +53,8 @@ def run_all(chosen: Suite, folder: Path | None, staff: Staff, out: Place | None,
     stages that are done.
     """
     place = out or place_at(completing.RUNS / file_name(chosen.name))
+    if fit:
+        chosen = with_instruments(chosen, staff, None if fresh else place)
     page = executed(chosen, place, library(folder), staff, fresh=fresh)
     from navbench.cli.findings import not_converged, show_findings
     from navbench.report.tables import load_run

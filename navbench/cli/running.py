@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from navbench.cli.common import given
 from navbench.cli.loading import loading
 from navbench.cli.output import console, progress_console
@@ -36,6 +38,26 @@ def with_subjects(chosen: Suite, generator: str | None, options: Options, **othe
         subjects = same or [Subject(name=generator, methods=subjects[0].methods)]
     contents = [with_options(subject, options) | given(**others) for subject in subjects]
     return chosen.with_values(generators=contents)
+
+
+def described(chosen: Suite, generator: str | None) -> bool:
+    """Whether a suite itself says what is measured of the generator that is named; without one, that is all of it."""
+    return generator is None or any(generator in (subject.alias, subject.name) for subject in chosen.generators)
+
+
+def with_instruments(chosen: Suite, staff: Staff, place: Place | None) -> Suite:
+    """The suite of one generator, with the instruments that fit its images, which stderr says.
+
+    Those of the run at the place are taken without a look at any image.
+    """
+    with loading():
+        from navbench.runner.instruments import as_before, fitting
+
+    subject = as_before(chosen.generators[0], place) if place is not None else None
+    if subject is None:
+        subject, sentence = fitting(chosen.generators[0], compute_for(chosen, staff))
+        click.echo(sentence, err=True)
+    return chosen.with_values(generators=[subject.model_dump(mode="json")])
 
 
 def with_options(subject: Subject, options: Options) -> dict[str, Any]:

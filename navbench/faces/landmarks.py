@@ -60,7 +60,7 @@ class Landmarker(nn.Module):
     def forward(self, images: Tensor) -> Faces:
         """The faces of images; where there is none, landmarks mean nothing."""
         images = (images + 1) / 2
-        frames = self._frames(images)
+        frames = self.frames(images)
         crops = crop(images, frames)
         landmarks, presence = self._look(torch.cat([crops, crops.flip(3)]))
         straight, mirrored = landmarks.chunk(2)
@@ -68,7 +68,8 @@ class Landmarker(nn.Module):
         return Faces(presence.sigmoid().view(2, -1).mean(0), frames, crops, (straight + mirrored) / 2)
 
     @torch.no_grad()
-    def _frames(self, images: Tensor) -> Frames:
+    def frames(self, images: Tensor) -> Frames:
+        """The crops of the faces in images (N, 3, H, W), RGB in [0, 1]."""
         frames = whole(len(images), images.shape[2:], PADDING, images.device)
         for _ in range(FINDING):
             landmarks, _ = self._look(crop(images, frames))
