@@ -21,7 +21,7 @@ from navbench.compute import Compute
 from navbench.costs import Rehearsed, preparing, rehearses, rendering, seeing, times
 from navbench.discovery.settings import InterfaceganSettings
 from navbench.errors import NavbenchError
-from navbench.metrics.attributes import Attribute, Scores
+from navbench.metrics.attributes import Attribute, Scores, seen
 from navbench.spaces import Space
 from navbench.work import pure
 
@@ -66,8 +66,8 @@ def attribute_boundaries(
         return space.generator.latent(codes, space.kind).flatten(1).cpu(), scores.cpu()
 
     latents, scores = map(torch.cat, zip(*compute.over(range(settings.samples), of), strict=True))
-    seen = torch.isfinite(scores).all(dim=1)  # a scorer may not see its subject
-    latents, scores = latents[seen], scores[seen]
+    kept = seen(scores)
+    latents, scores = latents[kept], scores[kept]
     if len(latents) * settings.extremes < LEAST:
         raise NavbenchError(
             f"Scorer {scorer.name} read {len(latents)} of {settings.samples} images, of which {settings.extremes:g} "

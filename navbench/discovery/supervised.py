@@ -34,7 +34,7 @@ from navbench.discovery.calibration import TRIES, EffectMeter, Ends, calibrate
 from navbench.discovery.settings import SupervisedSettings
 from navbench.errors import NavbenchError
 from navbench.generators.base import Codes
-from navbench.metrics.attributes import Movement, Scorer, movement, standardised_changes
+from navbench.metrics.attributes import Scorer, movement, seen, standardised_changes
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
 from navbench.work import pure
@@ -57,15 +57,10 @@ class AttributeGradients:
 def _read(scorer: Scorer, images: Tensor) -> Tensor:
     """What a scorer reads, (N, A), with gradients; an image in which it does not see its subject gives none."""
     scores = scorer.differentiable(images)
-    seen = torch.isfinite(scores).all(dim=1)
-    if not seen.all():
-        images.register_hook(lambda gradient: torch.where(seen.view(-1, 1, 1, 1), gradient, 0.0))
+    kept = seen(scores).view(-1, 1, 1, 1)
+    if not kept.all():
+        images.register_hook(lambda gradient: torch.where(kept, gradient, 0.0))
     return scores
-
-
-def seen_throughout(scores: Tensor) -> Tensor:
-    """In the images of which codes a scorer sees its subject at every shift: (n,), of scores (T, n, A)."""
-    return torch.isfinite(scores).all(dim=-1).all(dim=0)
 
 
 @pure()
@@ -85,7 +80,7 @@ def attribute_gradients(space: Space, scorer: Scorer, codes: int, compute: Compu
             offset = torch.zeros(space.shape, device=compute.device, requires_grad=True)
             images = space.render(state, offset)
             scores = _read(scorer, images)
-            totals = scores[torch.isfinite(scores).all(dim=1)].sum(dim=0) / scores.new_tensor(spread)
+            totals = scores[seen(scores)].sum(dim=0) / scores.new_tensor(spread)
             pulled = [torch.autograd.grad(total, offset, retain_graph=True)[0] for total in totals]
         return torch.stack(pulled)
 
@@ -134,7 +129,7 @@ class Steered:
     Attributes:
         offset: of unit norm, *shape: of all that were checked, the best for held-out codes.
         t_min, t_max: (), the range in which that was checked.
-        share, consistency: (), float64, of the attribute on held-out codes (see `Movement`).
+        share, consistency: (), float64, of the attribute on held-out codes (see `metrics.attributes.Movement`).
         shares: (C,), float64, the share at every check, the start first.
         seconds: (), float64, spent.
     """
@@ -164,26 +159,31 @@ class Objective:
         """Of changes (m, A), (2,): the sum of squares, and the sum of gains."""
         return torch.stack([changes.square().sum(), changes[:, self.attribute].clamp_max(self.most).sum()])
 
-    def value(self, sums: Tensor) -> float:
-        """The objective; below 0 where the attribute moves the other way."""
-        squares, gains = sums.tolist()
-        return gains * abs(gains) / squares if squares > 0 else 0.0
+    def value(self, means: Tensor) -> float:
+        """The objective, of the sums over their number; below 0 where the attribute moves the other way."""
+        squares, gain = means.tolist()
+        return gain * abs(gain) / squares if squares > 0 else 0.0
 
-    def weights(self, sums: Tensor) -> Tensor:
+    def weights(self, means: Tensor) -> Tensor:
         """What each sum weighs in the gradient of the objective's logarithm; that of a small gain is bounded."""
-        squares, gains = sums.tolist()
-        return sums.new_tensor([-1 / squares, 2 / max(gains, LEAST * math.sqrt(squares))])
+        squares, gain = means.clamp_min(torch.finfo(means.dtype).tiny).tolist()
+        return means.new_tensor([-1 / squares, 2 / max(gain, LEAST * math.sqrt(squares))])
 
 
 @dataclass(frozen=True)
 class _Check:
-    """An offset on the way, its range, and what it does to held-out codes there."""
+    """An offset on the way, its range, and what it does to held-out codes there.
+
+    Attributes:
+        means: (2,), of the objective's sums.
+        share, consistency: of the attribute; 0 where too many images lose the subject of the scorer.
+    """
 
     offset: Tensor
     ends: Ends
-    moved: Movement
-    sums: Tensor
-    count: int
+    means: Tensor
+    share: float
+    consistency: float
 
 
 class _Search:
@@ -221,9 +221,9 @@ class _Search:
 
     def _changes(self, low: Tensor, unshifted: Tensor, high: Tensor) -> Tensor:
         """The changes (m, A) towards t_max of both halves of a range, of codes whose subject the scorer sees."""
-        seen = seen_throughout(torch.stack([low.detach(), unshifted, high.detach()]))
+        kept = seen(torch.stack([low.detach(), unshifted, high.detach()])).all(dim=0)
         halves = ((low, unshifted), (unshifted, high))
-        return torch.cat([standardised_changes(a[seen], b[seen], self.scorer.attributes) for a, b in halves])
+        return torch.cat([standardised_changes(a[kept], b[kept], self.scorer.attributes) for a, b in halves])
 
     def check(self, target: float) -> _Check:
         """Solve for the range in which the offset has an effect, and try it there on held-out codes."""
@@ -233,11 +233,13 @@ class _Search:
         ends = calibrate(self.meter, basis, row, target, *begin)
         shifts = (float(ends.t_min), 0.0, float(ends.t_max))
         scores = torch.stack([self._scores(self.held_out, t * offset) for t in shifts])
-        moved = movement(scores[:, seen_throughout(scores)].cpu(), shifts, self.scorer.attributes)
-        changes = self._changes(*scores)
-        self.last = _Check(offset, ends, moved, self.objective.sums(changes).cpu(), len(changes))
+        moved, changes = movement(scores.cpu(), shifts, self.scorer.attributes), self._changes(*scores)
+        means = self.objective.sums(changes).cpu() / max(len(changes), 1)
+        own = self.objective.attribute
+        told = (0.0, 0.0) if moved is None else (float(moved.share[own]), float(moved.consistency[own]))
+        self.last = _Check(offset, ends, means, *told)
         if not self.step:
-            self.means = self.last.sums / self.last.count
+            self.means = means
         return self.last
 
     def take_step(self) -> None:
@@ -296,20 +298,13 @@ def steered_offset(
     for step in range(settings.steps + 1):
         if step % settings.check == 0 or step == settings.steps:
             checks.append(search.check(target))
-            note = f"{scorer.attributes[attribute].name}, share {float(checks[-1].moved.share[attribute]):.2f}"
-            report(step, settings.steps, note)
+            report(step, settings.steps, f"{scorer.attributes[attribute].name}, share {checks[-1].share:.2f}")
         if step < settings.steps:
             search.take_step()
-    best = max(checks, key=lambda check: objective.value(check.sums / check.count))
-    return Steered(
-        best.offset.cpu(),
-        best.ends.t_min,
-        best.ends.t_max,
-        best.moved.share[attribute],
-        best.moved.consistency[attribute],
-        torch.stack([check.moved.share[attribute] for check in checks]),
-        torch.tensor(time.monotonic() - begun, dtype=torch.float64),
-    )
+    best = max(checks, key=lambda check: objective.value(check.means))
+    numbers = (best.share, best.consistency, [check.share for check in checks], time.monotonic() - begun)
+    exact = (torch.tensor(each, dtype=torch.float64) for each in numbers)
+    return Steered(best.offset.cpu(), best.ends.t_min, best.ends.t_max, *exact)
 
 
 @rehearses(steered_offset)
@@ -325,13 +320,13 @@ def _steered_rehearsed(
     """The start, as if it were the best."""
     space, compute = meter.space, meter.compute
     checks = 1 + -(-settings.steps // settings.check)
-    seen = settings.codes + 3 * settings.held_out * checks
+    images = settings.codes + 3 * settings.held_out * checks
     passes = {preparing(space, compute): 1, rendering(space, compute): 1}
     passes[seeing("scorer", scorer.name, scorer, space.generator, compute)] = 1
     one, exact = torch.ones(()), torch.ones((), dtype=torch.float64)
     result = Steered(start, -one, one, exact, exact, exact.expand(checks), 0 * exact)
     searched = {pulling(space, scorer, compute): 2.0 * settings.batch * settings.steps}
-    return Rehearsed(result, added(times(seen, passes), times(TRIES * checks, meter.costs), searched), about=True)
+    return Rehearsed(result, added(times(images, passes), times(TRIES * checks, meter.costs), searched), about=True)
 
 
 def pulling(space: Space, scorer: Scorer, compute: Compute) -> Pass:

@@ -13,10 +13,9 @@ from navbench.costs import rehearse
 from navbench.discovery.calibration import EffectMeter
 from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings, SupervisedSettings
-from navbench.discovery.supervised import attribute_gradients, dual, seen_throughout, steered_offset
+from navbench.discovery.supervised import attribute_gradients, dual, steered_offset
 from navbench.errors import NavbenchError
-from navbench.generators.wrapped import Wrapped
-from navbench.metrics.attributes import Attribute, create_scorer, movement
+from navbench.metrics.attributes import Attribute, create_scorer, movement, seen
 from navbench.spaces import LatentSpace, ParameterSpace
 
 SIDE, SPREADS = 4, (0.5, 2.0, 1.0)
@@ -94,9 +93,7 @@ def searched(kind="Linear", attribute=0, space=SPACE, batch=16, **changes):
     compute, read = Compute(batch=batch), scorer(kind, batch)
     meter = EffectMeter(space, analytic.Quadratic(), space.generator.sample(range(8), 5), compute)
     start = dual(attribute_gradients(space, read, 32, compute, 1).means)[attribute]
-    return meter, read, start, steered_offset(
-        meter, read, start, attribute, TARGET, HOW.model_copy(update=changes), 1
-    )
+    return meter, read, start, steered_offset(meter, read, start, attribute, TARGET, HOW.model_copy(update=changes), 1)
 
 
 def jacobians(read, space=SPACE, count=32):
@@ -140,11 +137,13 @@ def test_the_search_finds_the_optimum_of_the_penalised_problem(attribute):
 
 
 def test_what_is_told_of_held_out_codes_is_what_they_show():
-    meter, read, start, found = searched(attribute=1, steps=20, check=10)
+    meter, read, _, found = searched(attribute=1, steps=20, check=10)
     codes = SPACE.generator.sample(range(HOW.held_out), seeds.derived(1, "supervised held out"))
     shifts = (float(found.t_min), 0.0, float(found.t_max))
     state = SPACE.prepare(codes)
-    moved = movement(torch.stack([read(SPACE.render(state, t * found.offset)) for t in shifts]), shifts, read.attributes)
+    moved = movement(
+        torch.stack([read(SPACE.render(state, t * found.offset)) for t in shifts]), shifts, read.attributes
+    )
     assert float(found.share) == pytest.approx(float(moved.share[1]), rel=1e-5)
     assert float(found.consistency) == pytest.approx(float(moved.consistency[1]), rel=1e-5)
     assert len(found.shares) == 3
@@ -163,7 +162,7 @@ def test_batches_change_nothing_but_speed():
 def test_images_without_the_subject_are_left_out():
     _, read, _, found = searched("Sometimes", steps=40, check=20)
     codes = SPACE.generator.sample(range(32), seeds.derived(1, "supervised"))
-    lost = ~torch.isfinite(read(SPACE.generator(codes))).all(dim=1)
+    lost = ~seen(read(SPACE.generator(codes)))
     assert 2 < int(lost.sum()) < 30
     assert torch.isfinite(found.offset).all()
     assert float(found.share) > 0.5
@@ -171,9 +170,6 @@ def test_images_without_the_subject_are_left_out():
     means = attribute_gradients(SPACE, read, 32, Compute(batch=7), 1).means.flatten(1).double()
     cosines = nn.functional.cosine_similarity(means, kept, dim=1)
     assert cosines.min() > 0.9999
-    scores = torch.ones(3, 4, 2)
-    scores[1, 2] = torch.nan
-    assert seen_throughout(scores).tolist() == [True, True, False, True]
 
 
 def test_circular_attributes_change_by_the_shortest_way():
@@ -185,7 +181,7 @@ def test_circular_attributes_change_by_the_shortest_way():
 
 def test_what_an_attribute_changes_beyond_the_limit_is_no_gain():
     def reached(**changes):
-        meter, read, _, found = searched(attribute=0, steps=60, check=60, **changes)
+        _, read, _, found = searched(attribute=0, steps=60, check=60, **changes)
         state = SPACE.prepare(SPACE.generator.sample(range(8), 9))
         high, low = (read(SPACE.render(state, float(t) * found.offset)) for t in (found.t_max, found.t_min))
         return float((high - low)[:, 0].mean() / SPREADS[0] / 2)
@@ -228,10 +224,19 @@ def test_a_set_has_a_direction_per_attribute_and_says_whose():
 
 
 def test_it_is_found_in_latent_spaces_too_and_refused_without_a_scorer():
-    made = Wrapped(analytic.Convolutions(), analytic.Convolutions.code_shape, "convolutions")
-    assert LatentSpace(made, "z").shape == (6,)
+    space = LatentSpace(SPACE.generator)
+    one = found(space=space)
+    assert (one.space, one.layer) == ("z", None)
+    rows = torch.stack([read_rows(direction.offset) for direction in one])
+    assert (rows.abs().argmax(dim=1) == torch.arange(3)).all()
     with pytest.raises(NavbenchError, match="Method supervised asks an attribute scorer; name one"):
         found("")
+
+
+def read_rows(shift):
+    """What a shift of z does to the attributes, in sigmas."""
+    image = torch.einsum("c,cp->p", shift, SPACE.generator.map.weight.flatten(1)[:3])
+    return Linear().rows.detach() @ image / torch.tensor(SPREADS)
 
 
 def test_the_rehearsal_has_the_shapes_of_the_result():

@@ -46,8 +46,9 @@ def test_a_method_stands_alone_where_no_other_may_be_told_of(tables):
     assert "stands alone" not in realism(tables)
     methods = tables.methods
     alone = methods[(methods["generator"] != "faces") | (methods["method"] == "svd")]
-    assert "In layer main.6 of faces, svd stands alone, as others were not measured, are controls, see labels or have" in realism(
-        tables.with_tables(methods=alone)
+    assert (
+        "In layer main.6 of faces, svd stands alone, as others were not measured, are controls, see labels or have"
+        in realism(tables.with_tables(methods=alone))
     )
 
 
