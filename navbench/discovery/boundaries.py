@@ -25,8 +25,6 @@ from navbench.metrics.attributes import Attribute, Scores, seen
 from navbench.spaces import Space
 from navbench.work import pure
 
-LEAST = 10
-"""Codes at either end of an attribute, at least."""
 STEPS = 10_000  # of the solver, at most
 
 
@@ -68,10 +66,10 @@ def attribute_boundaries(
     latents, scores = map(torch.cat, zip(*compute.over(range(settings.samples), of), strict=True))
     kept = seen(scores)
     latents, scores = latents[kept], scores[kept]
-    if len(latents) * settings.extremes < LEAST:
+    if not settings.held_out < 2 * settings.extremes <= len(latents):
         raise NavbenchError(
-            f"Scorer {scorer.name} read {len(latents)} of {settings.samples} images, of which {settings.extremes:g} "
-            f"are fewer than {LEAST}; give [discovery.interfacegan] more samples."
+            f"Scorer {scorer.name} read {len(latents)} of {settings.samples} images, which do not hold two ends of "
+            f"{settings.extremes} with {settings.held_out} to judge by; give [discovery.interfacegan] more samples."
         )
     found = []
     for index in bounded(scorer.attributes):
@@ -102,12 +100,11 @@ def boundary(latents: Tensor, levels: Tensor, settings: InterfaceganSettings, se
         latents: (N, D).
         levels: (N,), of an attribute.
     """
-    order, count = levels.argsort(stable=True), int(len(levels) * settings.extremes)
+    order, count = levels.argsort(stable=True), settings.extremes
     chosen = torch.cat([order[:count], order[-count:]])
     more = torch.arange(2 * count) >= count
     shuffled = torch.from_numpy(seeds.stream(seeds.derived(seed, "boundaries"), 0).permutation(2 * count))
-    kept = max(1, int(settings.held_out * len(chosen)))
-    held_out, trained = shuffled[:kept], shuffled[kept:]
+    held_out, trained = shuffled[: settings.held_out], shuffled[settings.held_out :]
     machine = LinearSVC(C=settings.penalty, max_iter=STEPS, random_state=0)
     inputs, answers = latents[chosen].double().numpy(), more.numpy()
     machine.fit(inputs[trained], answers[trained])

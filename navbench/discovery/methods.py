@@ -170,7 +170,7 @@ class Discovery:
             return self._made(row.name, row.make)
         if name == "hessian" and spectrum is not None:
             return self._kept(spectrum)
-        makers = {
+        makers: dict[str, Callable[[], Found]] = {
             "svd": self._svd, "hessian": self._hessian, "pca": self._pca, "sefa": self._sefa,
             "style channels": self._channels, "attribute channels": self._attribute_channels,
             "attribute offsets": partial(self._labelled, by_gradients, "supervised"),

@@ -142,20 +142,19 @@ class SupervisedSettings(Settings):
 class InterfaceganSettings(Settings):
     """How `interfacegan` finds the boundary of an attribute in z or w (Shen et al., CVPR 2020).
 
-    The paper takes the 10,000 codes of the highest and of the lowest confidence, of 500,000 (section 3.1), and trains
-    on seven tenths of them.
+    The paper takes 10,000 codes at either end, of 500,000, and trains on seven tenths of them (section 3.1).
 
     Attributes:
         samples: codes whose images are scored.
-        extremes: at either end of an attribute, those that are taken, as a share of all.
-        held_out: the share of these by which a boundary is judged.
+        extremes: codes that are taken at either end of an attribute.
+        held_out: of both ends' codes, so many by which a boundary is judged.
         penalty: C of the linear support vector machine; the smaller, the wider its margin.
         scorer: an attribute scorer, as a suite's generator names it; '' for that of the generator.
     """
 
-    samples: int = Field(10_000, ge=10)
-    extremes: float = Field(0.1, gt=0, le=0.5)
-    held_out: float = Field(0.3, gt=0, lt=1)
+    samples: int = Field(10_000, ge=4)
+    extremes: int = Field(1000, ge=2)
+    held_out: int = Field(600, ge=1)
     penalty: float = Field(1.0, gt=0)
     scorer: str = ""
 

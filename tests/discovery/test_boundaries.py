@@ -63,7 +63,7 @@ def made():
 
 
 SPACE = LatentSpace(made())
-HOW = InterfaceganSettings(samples=2000)
+HOW = InterfaceganSettings(samples=2000, extremes=200, held_out=120)
 
 
 def found(kind="Linear", **changes):
@@ -102,7 +102,7 @@ def test_extremes_alone_are_told_apart():
     levels = latents[:, 0].clone()
     middle = levels.abs() < 0.8
     levels[middle] = -levels[middle] * 0.5
-    normal, accuracy = boundary(latents, levels, HOW.model_copy(update={"extremes": 0.15}), 0)
+    normal, accuracy = boundary(latents, levels, HOW.model_copy(update={"extremes": 450}), 0)
     assert float(normal[0]) > 0.97
     assert accuracy == 1
 
@@ -110,8 +110,8 @@ def test_extremes_alone_are_told_apart():
 def test_images_without_the_subject_are_left_out_and_too_few_are_refused():
     one = found("Fussy")
     assert (torch.stack([direction.offset for direction in one]) * true_normals()).sum(1).min() > 0.9
-    with pytest.raises(NavbenchError, match=r"read \d+ of 60 images, of which 0.1 are fewer than 10; give"):
-        found("Fussy", samples=60)
+    with pytest.raises(NavbenchError, match=r"read \d+ of 300 images, which do not hold two ends of 200 with 120"):
+        found("Fussy", samples=300)
 
 
 def test_what_has_no_boundary_is_refused():
@@ -124,7 +124,7 @@ def test_what_has_no_boundary_is_refused():
 def test_the_rehearsal_has_the_shapes_of_the_result():
     compute = Compute(batch=500)
     scorer = create_scorer("test_boundaries:Linear", compute)
-    how = HOW.model_copy(update={"samples": 200})
+    how = HOW.model_copy(update={"samples": 500})
     made = attribute_boundaries(SPACE, scorer, how, compute, 1)
     sketch = rehearse(attribute_boundaries.piece(SPACE, scorer, how, compute, 1), lambda part: part)
     assert all(getattr(sketch.result, name).shape == getattr(made, name).shape for name in vars(made))
