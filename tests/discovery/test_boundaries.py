@@ -91,7 +91,7 @@ def test_a_hyperplane_is_recovered_from_any_scorer_and_circular_attributes_are_l
 
 def test_held_out_accuracy_is_chance_where_there_is_nothing_to_tell():
     latents, levels = analytic.noise(1, 4000, 30), analytic.noise(2, 4000)
-    normal, accuracy = boundary(latents, levels, HOW, 0)
+    normal, accuracy = boundary(latents, levels, HOW.model_copy(update={"extremes": 1500, "held_out": 1000}), 0)
     assert 0.4 < accuracy < 0.6
     assert float(normal.norm()) == pytest.approx(1, rel=1e-5)
 
