@@ -17,10 +17,12 @@ SHOWN = {
     "sefa": "cars/sefa/w/13",
     "latent-spectrum": "cars/latent-spectrum/w/7",
     "latent-optimization": "cars/latent-optimization/w/10",
+    "supervised": "cars/supervised/w/9",
+    "interfacegan": "cars/interfacegan/w/7",
     "random": "cars/random/convs.5/27",
 }
 """Of each method the direction that takes the largest share of the squared change for one attribute, in reports/quick;
-of sefa, whose directions are all entangled, the one with a curve there."""
+of sefa, whose directions are all entangled, the one with a curve there; of methods that see labels, body lightness."""
 
 
 def main() -> None:

@@ -26,13 +26,18 @@ if TYPE_CHECKING:
     from navbench.spaces import Space
 
 GROUP = "navbench.methods"
-BASES = ("svd", "hessian", "random", "pca", "sefa", "identity", "style channels", "attribute channels")
+BASES = (
+    *("svd", "hessian", "random", "pca", "sefa", "identity", "style channels"),
+    *("attribute channels", "attribute offsets", "attribute boundaries"),
+)
 """The bases that `Discovery` knows how to make."""
 SECTIONS = {
     "hessian": "spectrum",
     "pca": "ganspace",
     "style channels": "stylespace",
     "attribute channels": "stylespace",
+    "attribute offsets": "supervised",
+    "attribute boundaries": "interfacegan",
 }
 """The section of discovery's settings that says how a basis is found, of those that have one."""
 
@@ -59,6 +64,8 @@ class Method:
         section: the part of the discovery's settings that says how coefficients are learned.
         drawn: ... or, of a control, a unit combination of the basis, drawn at random.
         control: the method that is its control; '' of one that is a control itself.
+        labelled: whether it is told what images show, by a scorer: a bound of what methods without labels can find,
+            and no rival of theirs.
     """
 
     name: str
@@ -70,6 +77,7 @@ class Method:
     section: str = "optimization"
     drawn: bool = False
     control: str = "random"
+    labelled: bool = False
 
 
 _WEIGHTS, _LATENT = ("parameter",), LATENTS
@@ -96,6 +104,15 @@ BUILT_IN = {
         ),
         Method(
             "stylespace-attributes", "attribute channels", False, ("s",), "the same, section 5: those of attributes",
+            labelled=True,
+        ),
+        Method(
+            "supervised", "attribute offsets", False, (*_WEIGHTS, *_LATENT),
+            "a bound: the gradients of a scorer lead to the offset that moves one attribute alone", labelled=True,
+        ),
+        Method(
+            "interfacegan", "attribute boundaries", False, ("z", "w"),
+            "Shen, Gu, Tang & Zhou, CVPR 2020: normals of boundaries", labelled=True,
         ),
         Method(
             "random", "random", False, (*_WEIGHTS, *_LATENT), "a control: offsets drawn from the unit sphere",
@@ -174,6 +191,16 @@ def control_of(method: str) -> str:
 def is_control(method: str) -> bool:
     """Whether a method's directions are drawn at random, for others to be compared with."""
     return not control_of(method)
+
+
+def is_labelled(method: str) -> bool:
+    """Whether a method is told what images show; one that is not in the table is not known to be."""
+    return method in METHODS and METHODS[method].labelled
+
+
+def competes(method: str) -> bool:
+    """Whether a method may be called the best: it is no control, and finds its directions without labels."""
+    return not (is_control(method) or is_labelled(method))
 
 
 def effort(method: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ SCORED = (
             text("direction", "the index of its best direction"),
             text("name", "that direction's full name"),
             number("share", "share of the squared change that the attribute takes"),
-            flag("best", "whether no other method has a larger share, controls left out"),
+            flag("best", "whether no other method has a larger share, controls and methods that see labels left out"),
         ),
     ),
     Table(

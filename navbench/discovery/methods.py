@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -19,13 +20,14 @@ from navbench.discovery.bases import Eigenvectors, hessian_eigenvectors, princip
 from navbench.discovery.calibration import LARGEST, EffectMeter, Ends, calibrate
 from navbench.discovery.channels import channel_changes, channel_sensitivities, most_specific
 from navbench.discovery.convergence import failed_criteria, recognition_of, training_of
+from navbench.discovery.labelled import LabelledSearch, by_boundaries, by_gradients
 from navbench.discovery.learn import Checkpoint, Learned, learn, start_anywhere, start_near_axes
 from navbench.discovery.pairs import Pairs
 from navbench.discovery.recogniser import name_edits
 from navbench.discovery.settings import DiscoverySettings, LearnSettings
 from navbench.errors import NavbenchError, unknown
 from navbench.methods import METHODS, SECTIONS, Maker, Method
-from navbench.metrics.attributes import create_scorer
+from navbench.metrics.attributes import Scorer, create_scorer
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.progress import Report, silent
 from navbench.spaces import Space, describe
@@ -168,9 +170,11 @@ class Discovery:
             return self._made(row.name, row.make)
         if name == "hessian" and spectrum is not None:
             return self._kept(spectrum)
-        makers = {
+        makers: dict[str, Callable[[], Found]] = {
             "svd": self._svd, "hessian": self._hessian, "pca": self._pca, "sefa": self._sefa,
             "style channels": self._channels, "attribute channels": self._attribute_channels,
+            "attribute offsets": partial(self._labelled, by_gradients, "supervised"),
+            "attribute boundaries": partial(self._labelled, by_boundaries, "interfacegan"),
         }  # fmt: skip
         if name in makers:
             return makers[name]()
@@ -256,12 +260,8 @@ class Discovery:
     def _attribute_channels(self) -> Found:
         """The channels that move one attribute most, and others least."""
         how = self.settings.stylespace
-        if not how.scorer:
-            raise NavbenchError(
-                "Method stylespace-attributes ranks channels by an attribute scorer; name one, as scorer of the "
-                "generator or of [discovery.stylespace] in a suite."
-            )
-        scorer, sensitivities = create_scorer(how.scorer, self.compute), self._sensitivities()
+        scorer = self._scorer("stylespace-attributes", "stylespace")
+        sensitivities = self._sensitivities()
         candidates = sensitivities.topk(min(how.candidates, len(sensitivities))).indices.tolist()
         piece = channel_changes.piece(self.space, scorer, candidates, how.codes, self.compute, self.seed)
         (changes,) = self.executor.results([piece])
@@ -272,6 +272,23 @@ class Discovery:
         scores = {"sensitivity": sensitivities[channels], "specificity": torch.tensor([each.share for each in chosen])}
         names = [scorer.attributes[each.attribute].name for each in chosen]
         return self._single(channels, scores, attributes=names)
+
+    def _scorer(self, method: str, section: str) -> Scorer:
+        """The attribute scorer that a method asks."""
+        if name := getattr(self.settings, section).scorer:
+            return create_scorer(name, self.compute)
+        raise NavbenchError(
+            f"Method {method} asks an attribute scorer; name one, as scorer of the generator or of "
+            f"[discovery.{section}] in a suite."
+        )
+
+    def _labelled(self, search: LabelledSearch, method: str) -> Found:
+        """Per attribute a direction that a search finds by what a scorer reads."""
+        scorer = self._scorer(method, method)
+        with self.stages(f"{method} in {describe(self.space)}") as report:
+            told = search(self._meter(), scorer, self.settings, self.seed, self.executor, report)
+        basis = DenseBasis(told.offsets)
+        return Found(basis, "stored", torch.eye(basis.count), "", told.earlier, told.scores, told.provenance)
 
     def _hessian(self) -> Found:
         """Leading eigenvectors of the perceptual Hessian."""

@@ -116,6 +116,49 @@ class StylespaceSettings(Settings):
     scorer: str = ""
 
 
+class SupervisedSettings(Settings):
+    """How `supervised` finds the offset that moves one attribute of a differentiable scorer, and no other.
+
+    Attributes:
+        codes: that the search sees, a batch at a time.
+        held_out: codes by which the best offset on the way is chosen; what it does to them is told in its scores.
+        steps, batch: of Adam, whose rate falls as half a cosine. A step sees every code of its batch at both ends.
+        learning_rate: about how far the first step turns the direction, in radians.
+        check: after so many steps, the range is solved anew and the offset is tried on held-out codes.
+        change: in sigmas, at either end: what the attribute moves beyond that is no gain, as scorers extrapolate there.
+        scorer: an attribute scorer, as a suite's generator names it; '' for that of the generator.
+    """
+
+    codes: int = Field(128, ge=2)
+    held_out: int = Field(64, ge=2)
+    steps: int = Field(60, ge=1)
+    batch: int = Field(16, ge=1)
+    learning_rate: float = Field(0.05, gt=0)
+    check: int = Field(20, ge=1)
+    change: float = Field(1.5, gt=0)
+    scorer: str = ""
+
+
+class InterfaceganSettings(Settings):
+    """How `interfacegan` finds the boundary of an attribute in z or w (Shen et al., CVPR 2020).
+
+    The paper takes 10,000 codes at either end, of 500,000, and trains on seven tenths of them (section 3.1).
+
+    Attributes:
+        samples: codes whose images are scored.
+        extremes: codes that are taken at either end of an attribute.
+        held_out: of both ends' codes, so many by which a boundary is judged.
+        penalty: C of the linear support vector machine; the smaller, the wider its margin.
+        scorer: an attribute scorer, as a suite's generator names it; '' for that of the generator.
+    """
+
+    samples: int = Field(10_000, ge=4)
+    extremes: int = Field(1000, ge=2)
+    held_out: int = Field(600, ge=1)
+    penalty: float = Field(1.0, gt=0)
+    scorer: str = ""
+
+
 class LatentOptimizationSettings(LearnSettings):
     """Learning on the axes of a latent space (Voynov & Babenko, ICML 2020)."""
 
@@ -139,4 +182,10 @@ class DiscoverySettings(Settings):
     hybrid: HybridSettings = HybridSettings()
     ganspace: GanspaceSettings = GanspaceSettings()
     stylespace: StylespaceSettings = StylespaceSettings()
+    supervised: SupervisedSettings = SupervisedSettings()
+    interfacegan: InterfaceganSettings = InterfaceganSettings()
     latent_optimization: LatentOptimizationSettings = LatentOptimizationSettings()
+
+
+SCORED = ("stylespace", "supervised", "interfacegan")
+"""The sections that name a scorer."""

@@ -17,7 +17,7 @@ from navbench.experiments.experiment import Experiment, Order
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, quality_row, who
 from navbench.experiments.screening import Screening
-from navbench.methods import is_control
+from navbench.methods import competes
 from navbench.metrics.attributes import Movement, Scorer, Scores, Verdict, movement, seen, verdict
 from navbench.seeds import Role
 from navbench.settings import Settings
@@ -257,7 +257,7 @@ def _attribute_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
 def _found_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
     """Per attribute and method, of the interpretable directions the one of which it gets the largest share.
 
-    `best` marks the largest share among the methods that are no controls.
+    `best` marks the largest share among the methods that compete.
     """
     for index, attribute in enumerate(outcome.scorer.attributes):
         best: dict[str, tuple[float, Direction]] = {}
@@ -268,7 +268,7 @@ def _found_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
             share = float(outcome.moved[direction.name].share[index])
             rival = best.get(direction.method, (0.0, direction))
             best[direction.method] = max(rival, (share, direction), key=itemgetter(0))
-        top = max((share for method, (share, _) in best.items() if not is_control(method)), default=0.0)
+        top = max((share for method, (share, _) in best.items() if competes(method)), default=0.0)
         for method, (share, direction) in best.items():
             yield {
                 "generator": direction.generator,
@@ -278,5 +278,5 @@ def _found_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
                 "direction": direction.index,
                 "name": direction.name,
                 "share": share,
-                "best": share == top and not is_control(method),
+                "best": share == top and competes(method),
             }

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, Field, create_model
 
-from navbench.discovery.settings import DiscoverySettings
+from navbench.discovery.settings import SCORED, DiscoverySettings
 from navbench.errors import NavbenchError, unknown
 from navbench.generators.options import Options
 from navbench.settings import PERMISSION, SPEED, Name, Settings
@@ -135,12 +135,12 @@ class Common(Settings):
         return kind.always or kind.name in self.experiments
 
     def discovery_of(self, subject: Subject) -> DiscoverySettings:
-        """How directions of one of its generators are found; its scorer is that of style channels, too."""
+        """How directions of one of its generators are found; methods that name no scorer take its own."""
         settings = subject.discovery or self.discovery
-        if settings.stylespace.scorer or not subject.scorer:
-            return settings
-        named = settings.stylespace.model_copy(update={"scorer": subject.scorer})
-        return settings.model_copy(update={"stylespace": named})
+        asking = {name: part for name in SCORED if not (part := getattr(settings, name)).scorer}
+        return settings.model_copy(
+            update={name: part.model_copy(update={"scorer": subject.scorer}) for name, part in asking.items()}
+        )
 
     def measured_methods(self) -> list[str]:
         """The methods whose directions are measured, of all generators."""

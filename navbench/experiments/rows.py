@@ -6,7 +6,7 @@ from typing import Any
 
 from navbench.directions import Direction
 from navbench.generators.base import Generator
-from navbench.methods import control_of, is_control
+from navbench.methods import control_of, is_control, is_labelled
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.levels import Levelled
 from navbench.metrics.significance import Decision, Test, decided
@@ -61,7 +61,7 @@ def who(direction: Direction) -> Row:
 
 def control_columns(method: str) -> Row:
     """The columns that say with what a method is compared."""
-    return {"control": control_of(method), "is_control": is_control(method)}
+    return {"control": control_of(method), "is_control": is_control(method), "is_labelled": is_labelled(method)}
 
 
 def estimated(name: str, value: Estimate) -> Row:

@@ -101,7 +101,24 @@ class Scorer(PluginNetwork):
 
         Of a scorer with a subject, rows of NaN for images that do not show it.
         """
-        scores = self._answer(images)
+        return self._admitted(self._answer(images), images)
+
+    def differentiable(self, images: Tensor) -> Tensor:
+        """The same numbers, as a function of images that require gradients.
+
+        Raises:
+            NavbenchError: no gradient of any attribute reaches the images.
+        """
+        scores = self._admitted(self._traced(images), images)
+        if not scores.requires_grad:
+            raise NavbenchError(
+                f"Scorer {self.name} is not differentiable: no gradient of what it reads reaches the images; take "
+                "method interfacegan, which needs none, in z or w."
+            )
+        return scores
+
+    def _admitted(self, scores: Any, images: Tensor) -> Tensor:
+        """What the network gave, if it is what a scorer gives."""
         wanted = (len(images), len(self.attributes))
         if not isinstance(scores, Tensor) or tuple(scores.shape) != wanted:
             raise NavbenchError(

@@ -66,6 +66,10 @@ class PluginNetwork(ABC):
     @torch.no_grad()
     def _answer(self, images: Tensor) -> Any:
         """The network's output for images (N, 3, H, W), float, clipped to [-1, 1], as generators overshoot a little."""
+        return self._traced(images)
+
+    def _traced(self, images: Tensor) -> Any:
+        """The same, through which gradients flow to the images if the network lets them."""
         inputs = images.to(self._device).float().clamp(-1, 1)
         with running(f"{self} ({type(self._network).__name__})", {"images": inputs}, _DUTY):
             return self._network(inputs)

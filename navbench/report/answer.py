@@ -29,7 +29,7 @@ _RULE = (
     "Chosen by rule: interpretable directions before others, those with a curve before those that were measured at "
     "their ends alone, and among these the one first whose two ends both reach the largest effect before realism "
     "breaks, or are shown to reach it (95 %) where a break is undecided; each attribute, or each method in a place, is "
-    "there once. Controls and sets that have not converged take no part."
+    "there once. Controls, methods that see labels and sets that have not converged take no part."
 )
 
 
@@ -60,7 +60,10 @@ def _nothing(tables: RunTables, generator: str) -> str:
     of = tables.of(generator)
     if tables.limits[tables.limits["generator"] == generator].empty:
         return f"This run does not say how far directions{of} can go before realism breaks, so it recommends none."
-    return f"No direction{of} but controls and sets that have not converged was measured, so none is recommended."
+    return (
+        f"No direction{of} but those of controls, of methods that see labels and of sets that have not converged was "
+        "measured, so none is recommended."
+    )
 
 
 def _advice(tables: RunTables, row: Row) -> Markup:

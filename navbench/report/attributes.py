@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from navbench.report.blocks import Block, Cell, Chart, Details, Table, Terms, Words
+from navbench.report.bounds import bound_sentences, bound_tables
 from navbench.report.charts import by_generator, make_chart, method_names
 from navbench.report.drawing import INK, finish, known_first, styled
 from navbench.report.numbers import MINUS, listed, short_direction, significant
@@ -56,15 +57,18 @@ def blocks(page: Page) -> Iterator[Block]:
     if tables.attributes.empty:
         return
     yield from map(Words, found_sentences(tables))
+    yield from map(Words, bound_sentences(tables))
     yield from _movement_charts(tables)
     yield from _found_matrices(tables)
+    yield from bound_tables(tables)
     yield _methods_found(tables)
     yield Details("The terms", (Terms(tuple(_TERMS.items())),))
 
 
 def found_sentences(tables: RunTables) -> Iterator[str]:
-    """Per generator, of how many attributes a direction was found without a human, by which methods but controls."""
-    tables = tables.without_controls
+    """Per generator, of how many attributes a direction was found without a human, by which methods that compete."""
+    rivals = " without labels" if tables.methods["is_labelled"].any() else ""
+    tables = tables.contenders
     for generator, names in _attributes(tables):
         found = tables.found[tables.found["generator"] == generator]
         missing = [name for name in names if name not in set(found["attribute"])]
@@ -78,7 +82,7 @@ def found_sentences(tables: RunTables) -> Iterator[str]:
             f"without a human, for {len(names) - len(missing)} of {len(names)} attributes{by_method}."
         )
         if 0 < len(missing) <= _MOST_NAMED:
-            yield f"No method found one for {listed(missing)}."
+            yield f"No method{rivals} found one for {listed(missing)}."
 
 
 def _attributes(tables: RunTables) -> Iterator[tuple[str, list[str]]]:
@@ -100,7 +104,7 @@ def _found_matrices(tables: RunTables) -> Iterator[Table]:
         caption = (
             f"Which attributes{tables.of(generator)} each method found: where its best interpretable direction lies, "
             "that direction's number and the share of its change that falls on the attribute. The best of each "
-            "attribute is bold and underlined; controls take no part in that."
+            "attribute is bold and underlined; controls and methods that see labels take no part in that."
         )
         yield make_matrix(caption, "Attribute", names, list(heads.values()), cells, totals)
 

@@ -140,9 +140,9 @@ def floor(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def method_names(rows: pd.DataFrame, order: list[str]) -> list[str]:
-    """What a figure calls some methods of a table, in this order: controls as such."""
-    controls = set(rows.loc[rows["is_control"], "method"])
-    return [escaped(method_name(method, method in controls)) for method in order]
+    """What a figure calls some methods of a table, in this order: controls as such, and those that see labels."""
+    controls, labelled = (set(rows.loc[rows[flag], "method"]) for flag in ("is_control", "is_labelled"))
+    return [escaped(method_name(method, method in controls, method in labelled)) for method in order]
 
 
 def method_legend(figure: Figure, rows: pd.DataFrame) -> None:

@@ -77,7 +77,7 @@ def claim_sentences(tables: RunTables) -> Iterator[str]:
 
     Comparisons with controls say nothing of a claim about methods.
     """
-    tables = tables.without_controls
+    tables = tables.contenders
     for (generator, attribute, _, claim), rows in tables.claims.groupby(_OF_ONE_KIND, sort=False):
         amount = with_unit(tables, str(generator), str(attribute), rows["change"].iloc[0])
         tell = {_BASELINE: _baseline, _ASYMMETRY: _asymmetry}.get(str(claim), _other)

@@ -30,9 +30,9 @@ def blocks(page: Page) -> Iterator[Block]:
     tables = page.tables
     told = headline_tables(tables.converged)
     yield from _method_charts(tables)
-    yield Words(" ".join(_lead(tables, told.without_controls)))
+    yield Words(" ".join(_lead(tables, told.contenders)))
     yield Details("Every direction as a point", tuple(scatter_charts(tables)))
-    edits = tables.converged.without_controls
+    edits = tables.converged.contenders
     notes = " ".join([*_unreached(tables), *unconverged_sentences(tables)])
     yield Details(
         "Beside their controls, what was found, and all numbers",
@@ -59,7 +59,10 @@ def _lead(tables: RunTables, told: RunTables) -> list[str]:
         return [*refused, *realism, *unchecked(tables)]
     methods = tables.methods
     if methods["kid_mean"].notna().any():
-        return ["Realism was measured of controls and of sets that have not converged alone, so no method is named."]
+        return [
+            "Realism was measured of controls, methods that see labels and sets that have not converged alone, so no "
+            "method is named."
+        ]
     if methods["fd_mean"].notna().any():
         return ["KID is not known of this reference, by which methods are compared; Realism has their distances."]
     return ["This run has not measured realism, so it does not say which method keeps it best."]
@@ -140,8 +143,8 @@ def _compared(rows: pd.DataFrame, pairs: pd.DataFrame) -> str:
     if len(rows) == 1:
         first = rows.iloc[0]
         return (
-            f"{first['method']} stands alone, as others were not measured, are controls or have not converged: its "
-            f"mean {name} {at} is {_scored(first)}."
+            f"{first['method']} stands alone, as others were not measured, are controls, see labels or have not "
+            f"converged: its mean {name} {at} is {_scored(first)}."
         )
     alike = pairs[pairs["status"] == ""]
     if alike.empty:

@@ -23,9 +23,9 @@ def metric_name(metric: str, extractor: str) -> str:
     return f"{metric} ({extractor})" if extractor else metric
 
 
-def method_name(method: str, is_control: bool) -> str:
-    """What a table or a figure calls a method: 'svd', 'random (control)'."""
-    return f"{method} (control)" if is_control else method
+def method_name(method: str, is_control: bool, is_labelled: bool) -> str:
+    """What a table or a figure calls a method: 'svd', 'random (control)', 'supervised (labels)'."""
+    return f"{method} (control)" if is_control else f"{method} (labels)" if is_labelled else method
 
 
 def place(layer: str, space: str = "") -> str:

@@ -17,17 +17,17 @@ _FEW = 1000
 def picks(tables: RunTables, generator: str, count: int) -> pd.DataFrame:
     """The best directions of a generator, best first; no rows where nothing may be recommended.
 
-    Controls, sets that have not converged and generators whose instrument fails take no part. Interpretable directions
-    come before others, then those with a curve, whose numbers are of more codes; among these, the one comes
-    first whose ends both reach the largest effect before realism breaks, or are shown to. Each attribute, or else each
-    method in a place, is there once.
+    Controls, methods that see labels, sets that have not converged and generators whose instrument fails take no part.
+    Interpretable directions come before others, then those with a curve, whose numbers are of more codes; among these,
+    the one comes first whose ends both reach the largest effect before realism breaks, or are shown to. Each attribute,
+    or else each method in a place, is there once.
 
     Args:
         tables: of the run.
         generator: its name.
         count: of directions, at most.
     """
-    rows = with_equal_kid(tables.converged.without_controls)
+    rows = with_equal_kid(tables.converged.contenders)
     rows = rows[rows["generator"] == generator]
     if rows.empty or not trusted(tables, generator):
         return rows.iloc[:0]

@@ -63,7 +63,7 @@ def chance_sentences(tables: RunTables) -> Iterator[str]:
 
     That a space cannot imitate an edit is said against this control alone.
     """
-    rows = tables.without_controls.reproduction
+    rows = tables.contenders.reproduction
     for (generator, kind), part in rows.assign(kind=target_kinds(rows)).groupby(["generator", "kind"], sort=False):
         if part["control"].notna().any():
             yield _against_control(part, f"One offset of {offset_of(str(kind))}", tables.of(str(generator)))

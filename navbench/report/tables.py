@@ -25,7 +25,8 @@ class RunTables:
     """Everything the report reads of a run but its images; each declared table is an attribute, too: `tables.curves`.
 
     Tables with a generator and a layer have two columns more than their files: `place`, how headings and sentences
-    call the layer or the latent space, and `where`, the same in short. Those with a method have `is_control`.
+    call the layer or the latent space, and `where`, the same in short. Those with a method have `is_control` and
+    `is_labelled`.
 
     Attributes:
         run: the folder, which lasts as long as its mirror where the run lies in an object store.
@@ -86,13 +87,13 @@ class RunTables:
         return self.with_tables(**{name: kept(frame) for name, frame in self.frames.items()})
 
     @property
-    def without_controls(self) -> "RunTables":
-        """The same run without the rows of controls: what headlines may call found, or the best."""
-        controls = self.methods.loc[self.methods["is_control"], "method"]
+    def contenders(self) -> "RunTables":
+        """The same run without controls and methods that see labels: what headlines may call found, or the best."""
+        others = self.methods.loc[self.methods["is_control"] | self.methods["is_labelled"], "method"]
 
         def kept(frame: pd.DataFrame) -> pd.DataFrame:
             for column in {"method", "against"} & {*frame}:
-                frame = frame[~frame[column].isin(controls)]
+                frame = frame[~frame[column].isin(others)]
             return frame
 
         return self.with_tables(**{name: kept(frame) for name, frame in self.frames.items()})
@@ -125,12 +126,13 @@ def _read(run: Path, address: str) -> RunTables:
     _check_names(tables["directions"], run / "tables" / "directions.csv")
     spaces = tables["methods"].drop_duplicates(["generator", "layer"]).set_index(["generator", "layer"])["space"]
     tables |= {name: _placed(table, spaces) for name, table in tables.items() if {"generator", "layer"} <= {*table}}
-    controls = set(tables["methods"].loc[tables["methods"]["is_control"], "method"])
-    tables |= {
-        name: table.assign(is_control=table["method"].isin(controls))
-        for name, table in tables.items()
-        if "method" in table
-    }
+    for flag in ("is_control", "is_labelled"):
+        marked = set(tables["methods"].loc[tables["methods"][flag], "method"])
+        tables |= {
+            name: table.assign(**{flag: table["method"].isin(marked)})
+            for name, table in tables.items()
+            if "method" in table
+        }
     for name in ("directions", "methods", "curves"):
         _check_fid(tables[name], run / "tables" / f"{name}.csv")
     suite = run / "suite.toml"

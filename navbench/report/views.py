@@ -86,8 +86,12 @@ def place_column(frame: pd.DataFrame) -> Column:
 
 
 def method_column() -> Column:
-    """The method; a control is marked as such."""
-    return Column("Method", lambda row: Cell(method_name(row["method"], row["is_control"])), ("method",))
+    """The method; a control is marked as such, and so is one that sees labels."""
+
+    def cell(row: Row) -> Cell:
+        return Cell(method_name(row["method"], row["is_control"], row["is_labelled"]))
+
+    return Column("Method", cell, ("method",))
 
 
 def who_columns(tables: RunTables, frame: pd.DataFrame, labelled: bool = False) -> list[Column]:

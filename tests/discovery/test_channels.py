@@ -131,7 +131,7 @@ def test_methods_of_channels_are_refused_elsewhere_and_without_a_scorer():
     assert admitted(["stylespace", "stylespace-attributes", "ganspace"], "s") == ("stylespace", "stylespace-attributes")
     assert control_of("stylespace") == "random"
     assert not is_determined("stylespace")
-    with pytest.raises(NavbenchError, match="ranks channels by an attribute scorer; name one"):
+    with pytest.raises(NavbenchError, match="asks an attribute scorer; name one"):
         found("stylespace-attributes", stylespace=HOW.model_copy(update={"scorer": ""}))
     with pytest.raises(NavbenchError, match="not defined in w spaces"):
         Discovery(LatentSpace(SPACE.generator, "w"), analytic.Quadratic(), SETTINGS, Compute(), 3).run("stylespace")

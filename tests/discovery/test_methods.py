@@ -17,11 +17,11 @@ from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings, HybridSettings, OptimizationSettings, SpectrumSettings
 from navbench.errors import NavbenchError
 from navbench.library import open_set, set_path
-from navbench.methods import METHODS, admitted, control_of, effort, is_control, is_determined
+from navbench.methods import METHODS, admitted, control_of, effort, is_control, is_determined, is_labelled
 from navbench.words import NOT_CONVERGED
 
 LAYER = "wide"
-IN_WEIGHTS = admitted(list(METHODS), "parameter")
+IN_WEIGHTS = admitted([name for name in METHODS if not is_labelled(name)], "parameter")
 SETTINGS = DiscoverySettings(
     directions=4,
     effect=0.3,

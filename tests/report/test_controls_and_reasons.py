@@ -73,7 +73,7 @@ def test_controls_are_no_edits_that_are_counted(tables):
         methods=tables.methods.assign(is_control=tables.methods["method"] == tables.reproduction["method"].iloc[0])
     )
     counted = told(chance_sentences(imitations(controls, ["more", "more", "more", "more"])))
-    left = imitations(controls, ["more", "more", "more", "more"]).without_controls.reproduction
+    left = imitations(controls, ["more", "more", "more", "more"]).contenders.reproduction
     assert 0 < len(left) < 4
     assert f"more of {len(left)} of {len(left)} edits" in counted
 

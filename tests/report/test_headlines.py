@@ -46,8 +46,9 @@ def test_a_method_stands_alone_where_no_other_may_be_told_of(tables):
     assert "stands alone" not in realism(tables)
     methods = tables.methods
     alone = methods[(methods["generator"] != "faces") | (methods["method"] == "svd")]
-    assert "In layer main.6 of faces, svd stands alone, as others were not measured, are controls or have" in realism(
-        tables.with_tables(methods=alone)
+    assert (
+        "In layer main.6 of faces, svd stands alone, as others were not measured, are controls, see labels or have"
+        in realism(tables.with_tables(methods=alone))
     )
 
 
@@ -106,7 +107,7 @@ def test_many_places_that_cannot_be_compared_are_told_so(many):
 def test_the_lead_says_why_it_names_no_method(tables):
     assert "names" not in lead(tables)
     failed = tables.with_tables(methods=tables.methods.assign(status="not converged"))
-    assert lead(failed).startswith("Realism was measured of controls and of sets that have not converged alone")
+    assert lead(failed).startswith("Realism was measured of controls, methods that see labels and sets that have not")
     frechet = tables.with_tables(methods=tables.methods.assign(kid_mean=np.nan))
     assert lead(frechet).startswith("KID is not known of this reference")
     nothing = tables.with_tables(methods=tables.methods.assign(kid_mean=np.nan, fd_mean=np.nan))

@@ -123,7 +123,8 @@ def test_a_run_of_controls_alone_recommends_nothing_and_says_so(tables):
     controls = changed(tables, lambda rows: rows["method"] != "", "methods", is_control=True)
     lead = next(block.text for block in answer.blocks(Page(controls)) if isinstance(block, Words))
     assert lead == (
-        "No direction of faces but controls and sets that have not converged was measured, so none is recommended."
+        "No direction of faces but those of controls, of methods that see labels and of sets that have not converged "
+        "was measured, so none is recommended."
     )
 
 

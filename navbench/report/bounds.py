@@ -1,0 +1,79 @@
+"""What could be found of each attribute: its largest share in a direction, without labels, and with them as a bound."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from navbench.metrics.attributes import LEAST_CONSISTENCY, LEAST_SHARE
+from navbench.report.blocks import Cell, Table
+from navbench.report.charts import method_names
+from navbench.report.drawing import known_first
+from navbench.report.numbers import listed, short_direction
+from navbench.report.tables import RunTables
+from navbench.report.views import make_matrix, permalink
+
+_MOST_NAMED = 4
+_WITHOUT = "Best without labels"
+
+
+def bound_sentences(tables: RunTables) -> Iterator[str]:
+    """Per generator, what methods that see labels reach, and which attributes no method reaches."""
+    for generator, rows in tables.attributes.groupby("generator", sort=False):
+        names, best = list(rows["attribute"].unique()), _best(rows)
+        labelled = _reached(best[best["is_labelled"]])
+        others = _reached(best[~(best["is_labelled"] | best["is_control"])])
+        if len(methods := known_first(best.loc[best["is_labelled"], "method"])):
+            counts = [f"{method} {len(_reached(best[best['method'] == method]))}" for method in methods]
+            yield (
+                f"A share of {LEAST_SHARE:g} or more of the squared change is reached without labels for "
+                f"{len(others)} of {len(names)} attributes{tables.of(generator)}; told by a scorer what images show, "
+                f"{listed(counts)}. These are a bound of what can be found, as the scorer that leads them also judges "
+                "them, and take no part in what is called best."
+            )
+        missing = [name for name in names if name not in labelled | others]
+        for name in missing[:_MOST_NAMED]:
+            yield _not_reached(best[(best["attribute"] == name) & ~best["is_control"]], name, tables.of(generator))
+        if len(missing) > _MOST_NAMED:
+            yield f"Nor does any for {listed(missing[_MOST_NAMED:])}."
+
+
+def bound_tables(tables: RunTables) -> Iterator[Table]:
+    """Per generator, the largest share of every attribute without labels, and by each method that sees them."""
+    shown = set(tables.directions["name"])
+    for generator, rows in tables.attributes.groupby("generator", sort=False):
+        best = _best(rows[~rows["is_control"]])
+        methods = known_first(best.loc[best["is_labelled"], "method"])
+        heads = dict(zip(methods, method_names(rows, methods), strict=True))
+        best = best.assign(head=[heads.get(method, _WITHOUT) for method in best["method"]])
+        best = best.drop_duplicates(["attribute", "head"])
+        cells = {(row["attribute"], row["head"]): _cell(row, shown) for row in best.to_dict("records")}
+        caption = (
+            f"The largest share of the squared change that each attribute{tables.of(generator)} takes in any direction "
+            "that moves it for nearly all codes to the same side. Methods that see labels show what can be found."
+        )
+        yield make_matrix(caption, "Attribute", list(rows["attribute"].unique()), [_WITHOUT, *heads.values()], cells)
+
+
+def _best(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each attribute and method the direction of the largest share, of those that move it consistently."""
+    steady = rows[rows["consistency"] >= LEAST_CONSISTENCY]
+    return steady.sort_values("share", ascending=False, kind="stable").drop_duplicates(["attribute", "method"])
+
+
+def _reached(best: pd.DataFrame) -> set[str]:
+    """The attributes that reach the share of an interpretable direction."""
+    return set(best.loc[best["share"] >= LEAST_SHARE, "attribute"])
+
+
+def _not_reached(best: pd.DataFrame, name: str, of: str) -> str:
+    """That no method reaches an attribute, and which comes nearest."""
+    told = f"No method reaches a share of {LEAST_SHARE:g} for {name}{of}"
+    if best.empty:
+        return f"{told}; no direction moves it for nearly all codes to the same side."
+    row = best.sort_values("share", ascending=False, kind="stable").iloc[0]
+    return f"{told}; the best is {short_direction(row)}, with {row['share']:.2f}."
+
+
+def _cell(row: dict, shown: set[str]) -> Cell:
+    text = f"{short_direction(row)} ({row['share']:.2f})"
+    return Cell(text, link=permalink(row["name"]) if row["name"] in shown else "")
