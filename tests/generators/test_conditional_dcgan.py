@@ -9,8 +9,12 @@ from analytic import noise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from navbench import baking
+from navbench.basis import DenseBasis
 from navbench.compute import Compute
+from navbench.directions import Direction
 from navbench.errors import NavbenchError
+from navbench.experiments.edit import Edit
 from navbench.generators import dcgan, zoo
 from navbench.generators.base import Codes
 from navbench.generators.checkpoints import read_checkpoint
@@ -153,6 +157,17 @@ def test_a_file_with_dropout_behind_the_first_stage_is_read_with_its_classes(tmp
     assert read.details["inputs"] == "100 of z, and then 3 classes (assumed)"
     chosen = read_checkpoint(tmp_path / "netG.pth", Options(classes=(1,)))
     assert set(chosen.sample(range(5), seed=0).label.tolist()) == {1}
+
+
+def test_an_edit_is_baked_into_a_file_that_is_read_with_its_classes(tmp_path):
+    generator = made(latent_dim=100)
+    offset = DenseBasis(0.1 * noise(9, 1, *generator.layer("main.4").shape))
+    one = Direction("small", "svd", "parameter", "main.4", 0, "", offset, torch.ones(1), -1.0, 1.0)
+    baking.bake(generator, [(one, 2.0)], tmp_path / "baked.pt")
+    codes = generator.sample(range(3), seed=0)
+    expected = Edit(generator, one, Compute()).prepare(codes)(2.0)
+    assert float((expected - generator(codes)).abs().max()) > 1e-3
+    close(read_checkpoint(tmp_path / "baked.pt")(codes), expected)
 
 
 def test_a_file_that_reads_too_little_for_z_and_classes_is_refused_with_its_path(tmp_path):
