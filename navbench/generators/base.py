@@ -130,6 +130,14 @@ class Generator(nn.Module, ABC):
         z = seeds.normal(seed, tuple(indices), (self.latent_dim,))
         return Codes(z.to(self.device))
 
+    def configure(self, options: Options) -> None:
+        """Set how it runs, before it is used; one that comes as it is refuses all options.
+
+        Raises:
+            NavbenchError: it does not have an option that was given, or cannot be what the option says.
+        """
+        options.refuse(*Options.model_fields, family=f"Generator {self.name}")
+
     def check(self) -> None:
         """Check the files that codes are read from, before any work is done."""
 

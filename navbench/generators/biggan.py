@@ -29,18 +29,7 @@ from navbench.generators.biggan_layers import (
     Reader,
     StoredStatistics,
 )
-
-
-@dataclass(frozen=True)
-class ClassCodes(Codes):
-    """Codes of a class-conditional generator.
-
-    Attributes:
-        z: (N, latent_dim), all chunks of it.
-        label: (N,), int64, the class of each.
-    """
-
-    label: Tensor
+from navbench.generators.classes import ClassCodes, check_classes, classes_variant, draw_classes, no_class
 
 
 @dataclass(frozen=True)
@@ -147,9 +136,7 @@ class BigGAN(Generator):
             raise NavbenchError(
                 f"Generator {self.name}: {sizes.latent_dim} numbers of z are not {len(sizes.widths)} chunks of a size."
             )
-        for label in self.classes:
-            if not 0 <= label < sizes.class_count:
-                raise NavbenchError(f"Generator {self.name} has the classes 0 to {sizes.class_count - 1}, not {label}.")
+        check_classes(self.name, sizes.class_count, self.classes)
 
     def _made_blocks(self, reader: Reader) -> list[list[Block]]:
         groups: list[list[Block]] = []
@@ -163,12 +150,8 @@ class BigGAN(Generator):
     @property
     def variant(self) -> str:
         """The truncation and the classes, where there are any: they change the codes."""
-        parts = []
-        if self.truncation is not None:
-            parts.append(f"truncation {self.truncation:g}")
-        if self.classes:
-            parts.append(f"classes {' '.join(map(str, self.classes))}")
-        return ", ".join(parts)
+        truncation = "" if self.truncation is None else f"truncation {self.truncation:g}"
+        return ", ".join(filter(None, (truncation, classes_variant(self.classes))))
 
     # --- codes
 
@@ -178,13 +161,8 @@ class BigGAN(Generator):
         z = seeds.normal(seed, indices, (self.latent_dim,))
         if self.truncation is not None:
             z = self.truncation * truncated(z)
-        return ClassCodes(z.to(self.device), self._labels(indices, seed, self.classes))
-
-    def _labels(self, indices: Sequence[int], seed: int, classes: Sequence[int]) -> Tensor:
-        """Classes, uniform among `classes` or all, by their own seed."""
-        among, role = classes or range(self.sizes.class_count), seeds.derived(seed, "class")
-        drawn = [among[int(seeds.stream(role, index).integers(len(among)))] for index in indices]
-        return torch.tensor(drawn, dtype=torch.int64, device=self.device)
+        label = draw_classes(indices, seed, self.sizes.class_count, self.classes)
+        return ClassCodes(z.to(self.device), label.to(self.device))
 
     def latent_weights(self, kind: str) -> Tensor:
         """The first layer, and the maps from z to gains and biases, each on its own chunk of z.
@@ -257,7 +235,7 @@ class BigGAN(Generator):
         At the precision of the weights also under autocast: small steps of a code would be lost.
         """
         if not isinstance(codes, ClassCodes):
-            raise NavbenchError(f"Generator {self.name} is class-conditional, so its codes need classes; sample them.")
+            raise no_class(self.name)
         first, *chunks = self.sizes.chunks
         with torch.autocast(codes.z.device.type, enabled=False):
             entering = codes.z[:, first]
@@ -319,7 +297,7 @@ def standing_statistics(generator: BigGAN, batches: int = 16, seed: int = 0, bat
     for batch in range(batches):
         indices = range(batch * batch_size, (batch + 1) * batch_size)
         z = seeds.normal(role, indices, (updated.latent_dim,)).to(updated.device)
-        updated(ClassCodes(z, updated._labels(indices, role, ())))
+        updated(ClassCodes(z, draw_classes(indices, role, updated.sizes.class_count, ()).to(z.device)))
     for hook in hooks:
         hook.remove()
     for norm, (mean, var) in sums.items():

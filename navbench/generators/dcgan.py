@@ -1,12 +1,18 @@
-"""DCGAN (Radford, Metz, Chintala 2016): a stack of transposed convolutions from a code to an image."""
+"""DCGAN (Radford, Metz, Chintala 2016): transposed convolutions from a code, and maybe a class, to an image."""
 
+from collections.abc import Sequence
 from functools import cache
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from navbench import weights
 from navbench.errors import NavbenchError
 from navbench.generators.base import Codes, Generator, Layer, State, convolve
+from navbench.generators.classes import ClassCodes, check_classes, classes_variant, draw_classes, no_class
+from navbench.generators.loading import load_strictly
+from navbench.generators.options import Options
 
 
 class DCGAN(Generator):
@@ -35,7 +41,11 @@ class DCGAN(Generator):
 
     def forward(self, codes: Codes) -> Tensor:
         """Images of the codes, (N, 3, H, W), in [-1, 1]."""
-        return self.main(codes.z[:, :, None, None])
+        return self.main(self.entering(codes))
+
+    def entering(self, codes: Codes) -> Tensor:
+        """What enters the first layer, (N, C, 1, 1): z."""
+        return codes.z[:, :, None, None]
 
     def layers(self) -> tuple[Layer, ...]:
         """The transposed convolutions, first to last."""
@@ -49,7 +59,7 @@ class DCGAN(Generator):
 
     def before(self, codes: Codes, layer: Layer) -> State:
         """The stages up to the layer."""
-        return State(self.main[: self._place(layer)](codes.z[:, :, None, None]))
+        return State(self.main[: self._place(layer)](self.entering(codes)))
 
     def after(self, state: State, layer: Layer, weight: Tensor | None = None) -> Tensor:
         """The layer with its own or another kernel, and the stages after it."""
@@ -59,6 +69,70 @@ class DCGAN(Generator):
     @staticmethod
     def _place(layer: Layer) -> int:
         return int(layer.name.removeprefix("main."))
+
+
+class ConditionalDCGAN(DCGAN):
+    """A DCGAN that reads the class beside z, one-hot (Mirza & Osindero 2014), and was trained with dropout.
+
+    Dropout stands behind the first stage, so that layers have the names of the published `eyes`: main.0, main.4,
+    main.7 and so on.  In evaluation it does nothing.
+
+    Attributes:
+        class_count: the number of classes.
+        classes: those that codes are drawn from, uniformly; empty for all.
+    """
+
+    classes: tuple[int, ...] = ()
+
+    def __init__(
+        self, name: str, description: str, class_count: int, latent_dim: int = 100, channels: int = 64,
+        resolution: int = 64,
+    ):  # fmt: skip
+        super().__init__(name, description, latent_dim + class_count, channels, resolution)
+        self.latent_dim, self.class_count = latent_dim, class_count
+        self.main.insert(3, nn.Dropout(0.2))
+
+    def configure(self, options: Options) -> None:
+        """Set the classes that codes draw from; it has no other option."""
+        options.refuse(*(name for name in Options.model_fields if name != "classes"), family=f"Generator {self.name}")
+        check_classes(self.name, self.class_count, options.classes)
+        self.classes = options.classes
+
+    @property
+    def variant(self) -> str:
+        """The classes, where not all are drawn: they change the codes."""
+        return classes_variant(self.classes)
+
+    def sample(self, indices: Sequence[int], seed: int) -> ClassCodes:
+        """Codes on the generator's device; code i, with its class, depends on (seed, i) only."""
+        label = draw_classes(indices, seed, self.class_count, self.classes)
+        return ClassCodes(super().sample(indices, seed).z, label.to(self.device))
+
+    def entering(self, codes: Codes) -> Tensor:
+        """What enters the first layer, (N, C, 1, 1): z, and after it the class as one-hot."""
+        if not isinstance(codes, ClassCodes):
+            raise no_class(self.name)
+        label = F.one_hot(codes.label, self.class_count).to(codes.z)
+        return torch.cat([codes.z, label], dim=1)[:, :, None, None]
+
+    def latent_weights(self, kind: str) -> Tensor:
+        """The part of the first layer that reads z: (width * 4 * 4, latent_dim)."""
+        return super().latent_weights(kind)[:, : self.latent_dim]
+
+
+EYES = ("amber", "blue", "brown", "gray", "grayscale", "green", "hazel", "red")
+"""The classes of `eyes`: colours, in the order of their numbers."""
+
+
+def eyes() -> ConditionalDCGAN:
+    """The pretrained generator `eyes`: 128x128 painted eyes of eight colours, 12.9 M parameters, MIT licence.
+
+    By R. Knoester, trained on the eyes of paintings in OmniArt (Strezoski & Worring 2018).
+    """
+    description = "class-conditional DCGAN of 128x128 painted eyes, trained on the OmniArt Eye Dataset"
+    generator = ConditionalDCGAN("eyes", description, len(EYES), resolution=128)
+    generator.origin = {"classes": ", ".join(f"{label} {name}" for label, name in enumerate(EYES))}
+    return load_strictly(generator, weights.load("eyes"), "The file of the weights 'eyes'")
 
 
 @cache

@@ -1,4 +1,7 @@
-"""State dicts of the DCGAN of PyTorch's tutorial as a `DCGAN`: its sizes are read from the shapes."""
+"""State dicts of the DCGAN of PyTorch's tutorial as a `DCGAN`: its sizes are read from the shapes.
+
+One with dropout behind its first stage, as that of the published `eyes`, is class-conditional.
+"""
 
 from collections.abc import Mapping
 
@@ -6,7 +9,7 @@ import torch
 from torch import Tensor
 
 from navbench.errors import NavbenchError
-from navbench.generators.dcgan import DCGAN
+from navbench.generators.dcgan import DCGAN, ConditionalDCGAN
 from navbench.generators.loading import load_strictly
 from navbench.generators.options import Options
 
@@ -14,6 +17,8 @@ FAMILY = "DCGAN"
 _SOURCE = "the DCGAN in it"
 """How errors name what is in a file; the reader of the file puts its path before it."""
 _LARGEST = 1024
+_LATENT_DIM = 100
+"""Of published DCGANs: no tensor tells how many of the numbers that enter a conditional one are its classes."""
 
 
 def recognised(state: Mapping[str, Tensor]) -> bool:
@@ -27,10 +32,9 @@ def build(state: Mapping[str, Tensor], name: str, options: Options) -> DCGAN:
 
     Raises:
         NavbenchError: the tensors are not those of one DCGAN that doubles from 4x4 to an RGB image, or an option was
-            given, as it has none.
+            given that it does not have: it has `classes` if it is conditional, and no other.
     """
-    options.refuse(*Options.model_fields, family=FAMILY)
-    latent_dim, width = state["main.0.weight"].shape[:2]
+    inputs, width = state["main.0.weight"].shape[:2]
     stages = sum(key.startswith("main.") and value.ndim == 4 for key, value in state.items())
     resolution = 4 * 2 ** (stages - 1)
     channels, rest = divmod(8 * width, resolution)
@@ -40,8 +44,32 @@ def build(state: Mapping[str, Tensor], name: str, options: Options) -> DCGAN:
             "size doubles; run it through an entry point."
         )
     with torch.device("meta"):  # allocates no memory, and draws no random numbers
-        generator = DCGAN(name, f"{FAMILY}, {resolution}x{resolution}, from a file", latent_dim, channels, resolution)
+        network = _conditional if _has_dropout(state) else _unconditional
+        generator = network(name, inputs, channels, resolution)
+    generator.configure(options)
     return load_strictly(generator, state, _SOURCE)
+
+
+def _has_dropout(state: Mapping[str, Tensor]) -> bool:
+    """Whether the second kernel stands one place further on, behind dropout."""
+    return "main.3.weight" not in state and "main.4.weight" in state and state["main.4.weight"].ndim == 4
+
+
+def _unconditional(name: str, inputs: int, channels: int, resolution: int) -> DCGAN:
+    return DCGAN(name, f"{FAMILY}, {resolution}x{resolution}, from a file", inputs, channels, resolution)
+
+
+def _conditional(name: str, inputs: int, channels: int, resolution: int) -> ConditionalDCGAN:
+    class_count = inputs - _LATENT_DIM
+    if class_count < 2:
+        raise NavbenchError(
+            f"{_SOURCE} has dropout, as class-conditional ones have, but reads {inputs} numbers, which are no z of "
+            f"{_LATENT_DIM} and classes; run it through an entry point."
+        )
+    description = f"{FAMILY}, {resolution}x{resolution}, {class_count} classes, from a file"
+    generator = ConditionalDCGAN(name, description, class_count, _LATENT_DIM, channels, resolution)
+    generator.origin = {"inputs": f"{_LATENT_DIM} of z, and then {class_count} classes (assumed)"}
+    return generator
 
 
 def stored(_: DCGAN, changed: Mapping[str, Tensor], _state: Mapping[str, Tensor]) -> dict[str, Tensor]:

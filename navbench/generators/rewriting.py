@@ -42,7 +42,7 @@ def rewrite(
     """Write a generator's checkpoint with some tensors changed, atomically.
 
     Args:
-        generator: from a file, or the DCGAN `faces`, or a StyleGAN2.
+        generator: from a file, or a DCGAN that comes with navbench, or a StyleGAN2.
         changed: its new tensors, by its names for them; float32. They are written at that precision, or the file's if
             that is higher; all others are as in the file.
         target: of the file, which is replaced. Its ending is one of the layout that the generator came in.

@@ -20,6 +20,7 @@ from navbench import seeds
 from navbench.errors import NavbenchError, unknown
 from navbench.generators.base import Codes, Generator, Layer, State
 from navbench.generators.channels import CHANNELS, to_rgb
+from navbench.generators.classes import check_classes, classes_variant, draw_classes, no_class
 from navbench.generators.options import Noise
 from navbench.generators.stylegan2_layers import (
     Activation,
@@ -133,7 +134,7 @@ class StyleGAN2(Generator):
         self.constant, self.channels = (constant[0], constant[1]), channels
         self.activation, self.mapping_activation, self.clamp = activation, mapping_activation, clamp
         self.class_count, self.classes = class_count, tuple(classes)
-        self._check_classes()
+        check_classes(name, class_count, self.classes)
         self._size = self._checked(size)
         if class_count:
             self.embed = EqualLinear(class_count, style_dim)
@@ -185,7 +186,7 @@ class StyleGAN2(Generator):
         if (self.truncation, self.noise) != (1.0, "const"):
             parts.append(f"truncation {self.truncation:g}, noise {self.noise}")
         if self.classes:
-            parts.append(f"classes {' '.join(map(str, self.classes))}")
+            parts.append(classes_variant(self.classes))
         if self.size != self.canvas:
             parts.append(f"size {self.size[0]}x{self.size[1]}")
         if (self.activation, self.mapping_activation) != ("lrelu", "lrelu"):
@@ -214,13 +215,6 @@ class StyleGAN2(Generator):
             own["constant"] = f"{self.constant[0]}x{self.constant[1]}"
         return super().details | own
 
-    def _check_classes(self) -> None:
-        if self.classes and not self.class_count:
-            raise NavbenchError(f"Generator {self.name} has no classes; leave out the option 'classes'.")
-        for label in self.classes:
-            if not 0 <= label < self.class_count:
-                raise NavbenchError(f"Generator {self.name} has the classes 0 to {self.class_count - 1}, not {label}.")
-
     def _checked(self, size: tuple[int, int] | None) -> tuple[int, int]:
         height, width = self.canvas
         if size is None:
@@ -240,9 +234,7 @@ class StyleGAN2(Generator):
         z = seeds.normal(seed, indices, (self.latent_dim,)).to(device)
         label = noise_seeds = None
         if self.class_count:
-            among, role = self.classes or range(self.class_count), seeds.derived(seed, "class")
-            drawn = [among[seeds.stream(role, index).integers(len(among))] for index in indices]
-            label = torch.tensor(drawn, dtype=torch.int64, device=device)
+            label = draw_classes(indices, seed, self.class_count, self.classes).to(device)
         if self.noise == "random":
             role = seeds.derived(seed, "noise")
             noise_seeds = torch.tensor([[role, index] for index in indices], dtype=torch.int64).reshape(-1, 2)
@@ -263,7 +255,7 @@ class StyleGAN2(Generator):
         if not self.class_count:
             return self.style(codes.z)
         if codes.label is None:
-            raise NavbenchError(f"Generator {self.name} is class-conditional, so its codes need classes; sample them.")
+            raise no_class(self.name)
         normalise, *mapping = self.style
         embedded = self.embed(F.one_hot(codes.label, self.class_count))
         w = torch.cat([normalise(codes.z), normalise(embedded)], dim=1)

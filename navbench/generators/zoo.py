@@ -40,10 +40,10 @@ def create(name: str, compute: Compute, options: Options | None = None) -> Gener
             which gives a callable that returns a `Generator`, or an `nn.Module` with an attribute `code_shape` or
             `latent_dim`; or the path of a checkpoint.
         compute: the device.
-        options: of a generator from a checkpoint; `None` for the stored ones.
+        options: how it is to run; `None` for what is stored. Most that are no checkpoints have none.
 
     Raises:
-        NavbenchError: the name is unknown, or the generator takes no options.
+        NavbenchError: the name is unknown, or the generator does not take one of the options.
     """
     from torch import nn
 
@@ -53,10 +53,6 @@ def create(name: str, compute: Compute, options: Options | None = None) -> Gener
 
     if is_file(name):
         return _placed(read_checkpoint(Path(name), options or Options()), compute)
-    if options is not None and (given := options.given):
-        raise NavbenchError(
-            f"Generator {name!r} comes as it is, but {', '.join(given)} was asked for; that is for checkpoint files."
-        )
     generator = plugins.make(GROUP, "generator", name)
     if isinstance(generator, nn.Module) and not isinstance(generator, Generator):
         generator = _wrap(generator, name)
@@ -64,6 +60,7 @@ def create(name: str, compute: Compute, options: Options | None = None) -> Gener
         raise NavbenchError(
             f"Generator {name!r} is a {type(generator).__name__}; it must be a Generator or an nn.Module."
         )
+    generator.configure(options or Options())
     return _placed(generator, compute)
 
 

@@ -1,4 +1,4 @@
-"""What every generator promises, held against the face generator and against a wrapped module."""
+"""What every generator promises, held against DCGANs and against a wrapped module."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -13,7 +13,7 @@ from torch import nn
 from navbench.compute import Compute
 from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.generators.base import Codes
-from navbench.generators.dcgan import DCGAN
+from navbench.generators.dcgan import DCGAN, ConditionalDCGAN
 from navbench.generators.wrapped import Wrapped
 
 LINEAR = LinearGenerator(latent_dim=5)
@@ -22,16 +22,26 @@ LINEAR = LinearGenerator(latent_dim=5)
 @pytest.fixture(scope="module")
 def dcgan():
     """A small DCGAN whose batch norms are not the identity."""
-    generator = DCGAN("small", "a small DCGAN", latent_dim=8, channels=2, resolution=16)
+    return Compute().place(_filled(DCGAN("small", "a small DCGAN", latent_dim=8, channels=2, resolution=16)))
+
+
+def _filled(generator):
     for index, (name, value) in enumerate(generator.state_dict().items()):
         if value.is_floating_point():
             value.copy_(noise(index, *value.shape).abs() + 0.5 if "var" in name else 0.3 * noise(index, *value.shape))
-    return Compute().place(generator)
+    return generator
 
 
-@pytest.fixture(params=["dcgan", "wrapped"])
-def generator(request, dcgan):
-    return dcgan if request.param == "dcgan" else wrapped()
+@pytest.fixture(scope="module")
+def conditional():
+    """A small DCGAN with classes."""
+    generator = ConditionalDCGAN("small", "a small DCGAN with classes", 3, latent_dim=8, channels=2, resolution=16)
+    return Compute().place(_filled(generator))
+
+
+@pytest.fixture(params=["dcgan", "conditional", "wrapped"])
+def generator(request):
+    return wrapped() if request.param == "wrapped" else request.getfixturevalue(request.param)
 
 
 def with_kernel(generator, layer, kernel):
