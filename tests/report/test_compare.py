@@ -179,7 +179,8 @@ def test_the_degrees_of_freedom_are_those_of_the_run_with_fewer_samples(pair):
 def test_under_no_change_at_all_differences_beyond_chance_are_rare(make_builder, tmp_path):
     """Samples drawn anew for both runs, and with them the errors: few pairs of runs have any difference called real.
 
-    With normal quantiles most have: there are 4 codes of effects and losses, 5 of unexplained fractions, 10 groups of locality.
+    With normal quantiles most have: there are 4 codes of effects and losses, 5 of unexplained fractions, and 10 groups
+    of locality.
     """
     run = load_run(make_builder(found=6, measured=6).write(tmp_path / "run", without=("images",)))
     run = run.with_tables(directions=run.directions.assign(n=20, n_effect=4, n_lost=4, n_reproduction=5))

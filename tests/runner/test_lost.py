@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-import toy
 import torch
+import toy
 from torch import nn
 
 from navbench.compute import Compute
