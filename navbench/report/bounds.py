@@ -70,7 +70,7 @@ def _not_reached(best: pd.DataFrame, name: str, of: str) -> str:
     told = f"No method reaches a share of {LEAST_SHARE:g} for {name}{of}"
     if best.empty:
         return f"{told}; no direction moves it for nearly all codes to the same side."
-    row = best.sort_values("share", ascending=False, kind="stable").iloc[0]
+    row = best.sort_values("share", ascending=False, kind="stable").to_dict("records")[0]
     return f"{told}; the best is {short_direction(row)}, with {row['share']:.2f}."
 
 
