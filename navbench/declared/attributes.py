@@ -22,7 +22,8 @@ STATUS = text(
     "status",
     "why an end does not count: 'same way' (the attribute moves the same way at both ends, an artefact of the scorer), "
     "'no change' (none that is significant is read), 'saturated' (it stops growing before), 'too far' (it still grows "
-    "at the largest shift tried); empty if the target is reached",
+    "at the largest shift tried), 'subject lost' (too few images show what the scorer reads); empty if the target is "
+    "reached",
     empty=True,
 )
 SUBJECT, SCORER = text("subject", "what the scorer has to see"), text("scorer", "the attribute scorer")
@@ -57,8 +58,10 @@ SCORED = (
             *WHO,
             SUBJECT,
             T,
+            number("effect", "mean distance from the unshifted images; empty if not measured", EFFECT, empty=True),
             number("value", "share of the codes whose image does not show the subject", stderr="stderr"),
             STDERR,
+            *estimated("raised", "that share less the one at t = 0, paired on the codes"),
             N,
             SCORER,
         ),

@@ -136,6 +136,7 @@ QUALITY = (
             *estimated("interaction_attributes", "the same of the attributes' changes, in sigmas", empty=True),
             number("order", "|d_ab - d_ba|² over |d_ab|² of the pixels: 0 if the order does not matter", empty=True),
             count("n", "latent codes"),
+            count("n_attributes", "those in whose images the scorer sees what it reads", empty=True),
         ),
     ),
 )

@@ -29,9 +29,10 @@ from navbench.work import pure
 TOLERANCE = 0.05
 """An end that misses its target by more than this share has not reached it."""
 REACHED = ""
-SAME_WAY, UNREAD, SATURATED, TOO_FAR = "same way", "no change", "saturated", "too far"
+SAME_WAY, UNREAD, SATURATED, TOO_FAR, LOST = "same way", "no change", "saturated", "too far", "subject lost"
 """Why an end does not count: the attribute moves the same way at both ends, which is an artefact of the scorer; the
-scorer reads no significant change; the change stops growing before; it still grows at the largest shift tried."""
+scorer reads no significant change; the change stops growing before; it still grows at the largest shift tried; too few
+images there show the subject of the scorer (see `metrics.attributes.enough`)."""
 _ACCURACY = 0.005
 _WIDEST = 4.0
 """Shifts are tried up to this multiple of the direction's own range: beyond it, images are rubble."""
@@ -101,6 +102,11 @@ class Range:
         return low, high
 
     @property
+    def counts(self) -> tuple[int, ...]:
+        """How many codes the mean at either end is of."""
+        return tuple((~self.changes.isnan()).sum(dim=1).tolist())
+
+    @property
     def reached(self) -> Tensor:
         """(2,), the effect, or the mean change of the attribute, with its sign."""
         return torch.tensor([end.value for end in self.at], dtype=torch.float64)
@@ -115,6 +121,8 @@ class Range:
         return tuple(self._status(end, target, changed[end]) for end in (0, 1))
 
     def _status(self, end: int, target: Target, is_changed: bool) -> str:
+        if not enough(~self.changes[end].isnan()):
+            return LOST
         is_there = abs(abs(self.at[end].value) / target.amount - 1) <= TOLERANCE
         same_way = not target.is_effect and self.at[0].value * self.at[1].value > 0
         if is_there:

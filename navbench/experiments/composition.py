@@ -43,7 +43,7 @@ class Interaction:
 
     Attributes:
         pixels, attributes: (n, 2), |d_ab - d_a - d_b|² and |d_ab|² of each code's image, and of its attributes in
-            sigmas, (0, 2) without a scorer; NaN where one of the images does not show its subject.
+            sigmas, (0, 2) without a scorer; the first is NaN where one of the images does not show its subject.
         order: (n, 2), |d_ab - d_ba|² and |d_ab|²: what the order changes.
     """
 
@@ -182,8 +182,9 @@ def relation(one: Direction, other: Direction) -> str:
 
 
 def _row(one: Direction, other: Direction, found: Interaction) -> Row:
-    attributes = found.attributes[seen(found.attributes)]
-    is_read = len(attributes) > 0 and enough(seen(found.attributes))
+    is_seen = seen(found.attributes[:, :1])
+    attributes = found.attributes[is_seen]
+    is_read = len(attributes) > 0 and enough(is_seen)
     return {
         **who(one),
         "other": other.name,
@@ -192,6 +193,7 @@ def _row(one: Direction, other: Direction, found: Interaction) -> Row:
         "relation": relation(one, other),
         **estimated("interaction", relative_interaction(found.pixels)),
         **(estimated("interaction_attributes", relative_interaction(attributes)) if is_read else {}),
+        **({"n_attributes": len(attributes)} if is_read else {}),
         "order": relative_interaction(found.order).value,
         "n": len(found.pixels),
     }

@@ -216,7 +216,7 @@ def _rows(on: Measurement, outcome: CodeQualities) -> Iterator[Row]:
     for found, count, quality in outcome.sets:
         place = {"generator": found.generator, "layer": found.place, "space": found.space, "method": found.method}
         for name, measured in quality.measures().items():
-            if measured.value != measured.value:
+            if math.isnan(measured.value):  # too few codes could be read
                 continue
             yield {
                 **place,

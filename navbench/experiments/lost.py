@@ -1,7 +1,7 @@
 """Lost: in which share of images the scorer no longer sees its subject, a face for example, along each direction.
 
 It needs no reference, so it is a measure of realism beside the distances; and it says of how many codes the attributes
-could be read. The images are those of the attributes.
+could be read. The images are those of the attributes. As an instrument it is checked by known damage.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,38 +14,44 @@ from navbench.compute import Compute
 from navbench.costs import Rehearsed, blank, generating, rehearses, seeing
 from navbench.directions import Direction, DirectionSet
 from navbench.experiments.attributes import Attributes, AttributeSettings
+from navbench.experiments.curves import Curves, curves_of
 from navbench.experiments.edit import codes_for, unshifted
 from navbench.experiments.experiment import Experiment, NoSettings
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, estimated, levelled, who
+from navbench.experiments.screening import Screening
 from navbench.generators.base import Generator
 from navbench.metrics import estimate, levels
 from navbench.metrics.attributes import Scorer, Scores, seen
-from navbench.metrics.damage import DAMAGES, STEPS, damaged
+from navbench.metrics.damage import DAMAGES, OCCLUSION, damaged
 from navbench.metrics.estimate import Estimate
 from navbench.seeds import Role
 from navbench.work import pure
 
 AS_THEY_ARE = ""
 """In place of a damage: none."""
+LADDER = (*DAMAGES, OCCLUSION)
+"""What hides a subject the more, the stronger it is."""
+STEPS = tuple((damage.name, strength) for damage in LADDER for strength in damage.strengths)
 
 
 @dataclass(frozen=True)
 class Damaged:
-    """Whether the subject is lost, (1 + S, n), 1 or 0: of unshifted images as they are, then with each of `STEPS`."""
+    """Whether the subject is lost, (1 + S, n), 1 or 0: of unshifted images as they are, then with each damage."""
 
     lost: Tensor
 
 
 @pure()
 def lost_by_damage(
-    generator: Generator, scorer: Scores, indices: Sequence[int], seed: int, compute: Compute
-) -> Damaged:
+    generator: Generator, scorer: Scores, steps: tuple[tuple[str, float], ...], indices: Sequence[int], seed: int,
+    compute: Compute,
+) -> Damaged:  # fmt: skip
     """Look for the subject in damaged images of codes number `indices`: a measure of realism has to see that."""
 
     def work(chunk: Sequence[int]) -> Tensor:
         images = unshifted(generator, codes_for(generator, Role.ATTRIBUTES, chunk, seed), compute)
-        looks = (images, *(damaged(images, step, chunk, seed) for step in STEPS))
+        looks = (images, *(damaged(images, step, chunk, seed) for step in steps))
         return torch.stack([~seen(scorer(look)) for look in looks]).double().cpu()
 
     return Damaged(torch.cat(list(compute.over(indices, work)), dim=1))
@@ -53,10 +59,11 @@ def lost_by_damage(
 
 @rehearses(lost_by_damage)
 def _lost_by_damage_rehearsed(
-    generator: Generator, scorer: Scores, indices: Sequence[int], seed: int, compute: Compute
-) -> Rehearsed[Damaged]:
+    generator: Generator, scorer: Scores, steps: tuple[tuple[str, float], ...], indices: Sequence[int], seed: int,
+    compute: Compute,
+) -> Rehearsed[Damaged]:  # fmt: skip
     """All the same."""
-    codes, looks = len(indices), 1 + len(STEPS)
+    codes, looks = len(indices), 1 + len(steps)
     read = seeing("scorer", scorer.name, scorer, generator, compute)
     return Rehearsed(Damaged(blank(looks, codes)), {generating(generator, compute): codes, read: codes * looks})
 
@@ -80,6 +87,10 @@ class Losses:
         """The share of codes that have lost it at a shift."""
         return estimate.mean(self.along[name][shift])
 
+    def raised(self, name: str, shift: int) -> Estimate:
+        """That share less the one at t = 0, paired on the codes."""
+        return estimate.difference(self.at(name, shift), self.at(name, len(self.along[name]) // 2))
+
     def at_ends(self, name: str) -> Estimate:
         """The mean share of both ends of the range."""
         return estimate.average([self.at(name, 0), self.at(name, -1)])
@@ -101,7 +112,7 @@ class Lost(Experiment[NoSettings, Losses]):
         assert movements is not None
         along = {name: (~shown).double() for name, shown in movements.seen.items()}
         codes, seed = range(_settings(on).samples), on.bench.suite.seed
-        piece = lost_by_damage.piece(on.generator, movements.scorer, codes, seed, on.bench.compute)
+        piece = lost_by_damage.piece(on.generator, movements.scorer, STEPS, codes, seed, on.bench.compute)
         (found,) = on.pieces([piece], f"{movements.scorer.subject} under damage")
         return Losses(along, found.lost)
 
@@ -138,10 +149,22 @@ def _scorer(on: Measurement) -> Scorer:
 def _rows(on: Measurement, outcome: Losses) -> Iterator[Row]:
     shifts, scorer = _settings(on).shifts, _scorer(on)
     for direction in on.plan.all_directions():
+        effects = _effects(on, direction)
         for place, t in enumerate(direction.shifts(shifts).tolist() if direction.name in outcome.along else ()):
-            share = outcome.at(direction.name, place)
-            told = {"value": share.value, "stderr": share.stderr, "n": share.n}
-            yield {**who(direction), "subject": scorer.subject, "t": t, **told, "scorer": scorer.name}
+            share, raised = outcome.at(direction.name, place), outcome.raised(direction.name, place)
+            told = {"value": share.value, "stderr": share.stderr, **estimated("raised", raised), "n": share.n}
+            own = {"subject": scorer.subject, "t": t, "effect": effects.get(t)}
+            yield {**who(direction), **own, **told, "scorer": scorer.name}
+
+
+def _effects(on: Measurement, direction: Direction) -> dict[float, float]:
+    """The effect by the shift: that of the ends as `directions` has it, and between them that of the curve."""
+    shifts, curve = direction.shifts(on.settings(Curves).shifts).tolist(), curves_of(on).get(direction.name)
+    along = dict(zip(filter(None, shifts), curve.effects.double().mean(1).tolist(), strict=True)) if curve else {}
+    screened = on.outcome(Screening)
+    assert screened is not None
+    low, high = screened.effects[direction.name].double().mean(1).tolist()
+    return {**along, shifts[0]: low, 0.0: 0.0, shifts[-1]: high}
 
 
 def _settings(on: Measurement) -> AttributeSettings:
@@ -149,7 +172,7 @@ def _settings(on: Measurement) -> AttributeSettings:
 
 
 def _damage_rows(on: Measurement, outcome: Losses) -> Iterator[Row]:
-    scorer, units = _scorer(on), {damage.name: damage.unit for damage in DAMAGES}
+    scorer, units = _scorer(on), {damage.name: damage.unit for damage in LADDER}
     steps = ((AS_THEY_ARE, 0.0), *STEPS)
     for (name, strength), lost in zip(steps, outcome.damaged, strict=True):
         share = estimate.mean(lost)

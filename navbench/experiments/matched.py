@@ -193,7 +193,7 @@ def _rows(on: Measurement, outcome: Matches) -> Iterator[Row]:
                     "reached_stderr": change.stderr,
                     "is_reached": statuses[end] == REACHED,
                     "status": statuses[end],
-                    "n_change": change.n,
+                    "n_change": match.range.counts[end],
                     "effect": estimate.mean(match.curve.effects[-end]).value,
                     "metric": metric,
                     **along.source,

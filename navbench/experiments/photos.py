@@ -1,10 +1,10 @@
 """Photos: real images, projected once, kept as codes that other runs can use, and edited by directions."""
 
 import json
-import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +30,7 @@ from navbench.experiments.projection import (
 from navbench.experiments.real_images import Photo, open_photos, photo_strip
 from navbench.experiments.rows import Row, who
 from navbench.experiments.strips import Strips
+from navbench.metrics.attributes import seen
 from navbench.settings import Settings
 
 
@@ -295,16 +296,16 @@ def _attribute_rows(on: Measurement, outcome: Album) -> Iterator[Row]:
     """What a scorer reads of each edit, of the photo, and what is true.
 
     `change` is that from t = 0, and `error` what the reading is off the truth by; both the shortest way round a circle.
+    A photo of which any image does not show the subject of the scorer is left out.
     """
     for edited in outcome.edited if on.scorer is not None else ():
         assert on.scorer is not None
         zero = edited.shifts.index(0.0)
-        for photo, scores in zip(edited.photos, edited.scores.transpose(1, 2).tolist(), strict=True):
+        read = zip(edited.photos, edited.scores.transpose(1, 2).tolist(), strict=True)
+        for photo, scores in compress(read, seen(edited.scores).all(dim=1)):
             for attribute, (photo_value, *along) in zip(on.scorer.attributes, scores, strict=True):
                 true, unedited = photo.truth.get(attribute.name), along[zero]
                 for t, value in zip(edited.shifts, along, strict=True):
-                    if math.isnan(value - unedited + photo_value):  # one of them does not show the scorer's subject
-                        continue
                     yield {
                         **who(edited.direction),
                         "photo": photo.name,

@@ -101,5 +101,5 @@ def _rows(on: Measurement, ranges: Mapping[str, Range]) -> Iterator[Row]:
                 "reached_stderr": found.at[end].stderr,
                 "is_reached": status == REACHED,
                 "status": status,
-                "n": on.bench.suite.discovery.effect_codes,
+                "n": found.counts[end],
             }

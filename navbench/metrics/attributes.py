@@ -89,8 +89,10 @@ class Scorer(PluginNetwork):
         return repeatability(lambda part: self(images[part]).nan_to_num(0.0), self.unit)
 
     def look(self, images: Tensor) -> None:
-        """Read images of the generator, (N, 3, H, W): what it reads of the first stands for it in keys."""
-        self.probe = tuple(f"{value:.3g}" for value in self(images)[0].tolist())
+        """Read images of the generator, (N, 3, H, W): what it reads of the first that it can stands for it in keys."""
+        scores = self(images)
+        first = int(seen(scores).int().argmax())
+        self.probe = tuple(f"{value:.3g}" for value in scores[first].tolist())
 
     def _meaning(self) -> list[Any]:
         own = [self.subject] if self.subject else []

@@ -75,6 +75,22 @@ def blanked(images: Tensor, strength: float, indices: Sequence[int], seed: int) 
     return torch.where((place < strength)[:, None, None, None], blank, images)
 
 
+def occluded(images: Tensor, strength: float, indices: Sequence[int], seed: int) -> Tensor:
+    """A rectangle of a share of the image, in its proportions and mean colour, at a random place of each image.
+
+    More strength covers the same and more, so what is hidden stays hidden.
+    """
+    height, width = images.shape[2:]
+    rows, columns = (round(side * math.sqrt(strength)) for side in (height, width))
+    places = np.stack([seeds.stream(seed, index).uniform(size=2) for index in indices])  # where it is all that remains
+    free = torch.from_numpy(places * [height - rows, width - columns]).round().to(images.device)[..., None]
+    y, x = (torch.arange(side, device=images.device) for side in (height, width))
+    in_rows = (y >= free[:, 0]) & (y < free[:, 0] + rows)
+    in_columns = (x >= free[:, 1]) & (x < free[:, 1] + columns)
+    blank = images.mean(dim=(2, 3), keepdim=True).expand_as(images)
+    return torch.where((in_rows[:, :, None] & in_columns[:, None, :])[:, None], blank, images)
+
+
 DAMAGES = (
     Damage("blur", "standard deviation, share of the side", (1 / 128, 1 / 64, 1 / 32), blurred),
     Damage("grain", "standard deviation, grey levels", (6.0, 12.0, 24.0), grained),
@@ -83,10 +99,12 @@ DAMAGES = (
 )
 STEPS = tuple((damage.name, strength) for damage in DAMAGES for strength in damage.strengths)
 """Every damage at each of its strengths."""
+OCCLUSION = Damage("occlusion", "share of the image", (0.1, 0.2, 0.4), occluded)
+"""Beside these, for scorers that look for a subject: it hides that. The check of distances goes without it."""
 
 
 def damaged(images: Tensor, step: tuple[str, float], indices: Sequence[int], seed: int) -> Tensor:
-    """Images (N, 3, H, W), float, [-1, 1], with one of `STEPS`; the result may lie beyond [-1, 1]."""
+    """Images (N, 3, H, W), float, [-1, 1], with a damage of a name and strength; the result may lie beyond [-1, 1]."""
     name, strength = step
-    (damage,) = (each for each in DAMAGES if each.name == name)
+    (damage,) = (each for each in (*DAMAGES, OCCLUSION) if each.name == name)
     return damage.apply(images, strength, indices, seeds.derived(seed, "damage", name))

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from navbench.report import views
 from navbench.report.blocks import Block, Chart, Details, Table, Words
-from navbench.report.charts import make_chart, method_spread
+from navbench.report.charts import floor, make_chart, method_legend, method_spread
+from navbench.report.drawing import DASHES, colour, finish, known_first, label_edges, panels, styled
 from navbench.report.numbers import listed, short_direction, significant, with_stderr
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import anchor, make_table
+from navbench.texts import escaped
 
 _MOST_NAMED = 3
 
@@ -28,6 +32,7 @@ def blocks(page: Page) -> Iterator[Block]:
         return
     yield Words(" ".join(lost_sentences(tables)))
     yield from _charts(tables)
+    yield from _charts_along(tables)
     yield from map(Words, damage_sentences(tables))
     yield Details("Directions that lose most", (_table(tables),))
     yield Details("Under known damage", (_damage_table(tables),))
@@ -48,17 +53,25 @@ def lost_sentences(tables: RunTables) -> Iterator[str]:
         named = [f"{short_direction(row)} ({significant(row['worst'], 2)})" for row in worst if row["worst"] > 0]
         if named:
             yield f"Most is lost at an end of {listed(named)}; codes that lose it are in no number of attributes."
+        if unread := set(rows["name"]) - set(tables.attributes["name"]):
+            yield (
+                f"Of {len(unread)} of {rows['name'].nunique()} directions fewer than half of the codes keep the "
+                f"{subject} along the whole range, so nothing is said of what they do."
+            )
 
 
 def damage_sentences(tables: RunTables) -> Iterator[str]:
-    """Per generator, the kinds of known damage that raise the share, and those that do not."""
+    """Per generator, how far known damage raises the share, and under which it does not rise at every strength."""
     for generator, rows in tables.lost_damage.groupby("generator", sort=False):
         zero = rows.loc[rows["damage"] == "", "value"].iloc[0]
-        strongest = rows[rows["damage"] != ""].sort_values("strength").groupby("damage", sort=False).last()
-        told = [f"{damage} to {significant(row['value'], 2)}" for damage, row in strongest.iterrows()]
+        damaged = rows[rows["damage"] != ""].sort_values("strength", kind="stable").groupby("damage", sort=False)
+        along = {str(damage): [zero, *part["value"]] for damage, part in damaged}
+        told = [f"{significant(values[-1], 2)} by {damage}" for damage, values in along.items()]
+        falling = [damage for damage, values in along.items() if values != sorted(values)]
         yield (
-            f"The check: of unshifted images{tables.of(str(generator))}, the strongest damage raises the share from "
-            f"{significant(zero, 2)} so far: {listed(told)}. What does not raise it goes unnoticed by this measure."
+            f"The check: damage at its strongest changes the share of unshifted images{tables.of(str(generator))} from "
+            f"{significant(zero, 2)} to {listed(told)}. "
+            + (f"Along {listed(falling)} it does not rise steadily." if falling else "It never falls as damage grows.")
         )
 
 
@@ -85,6 +98,41 @@ def _charts(tables: RunTables) -> Iterator[Chart]:
             "better."
         )
         yield make_chart(tables.run, f"lost-{anchor(generator)}", figure, words, caption)
+
+
+def _charts_along(tables: RunTables) -> Iterator[Chart]:
+    """The mean share over the directions of each method, along their ranges."""
+    for generator, rows in tables.lost.groupby("generator", sort=False):
+        subject = rows["subject"].iloc[0]
+        words = f"Share of images{tables.of(generator)} that lose the {subject} along the range, by method."
+        caption = (
+            f"Share of images{tables.of(generator)} in which no {subject} is seen, in the mean over the directions of "
+            "each method, against the shift as a share of the end of each direction’s range, whose effect is in the "
+            "tables. Hollow: controls. Dotted: unshifted images. Lower is better."
+        )
+        figure = _along(rows, f"share of images without a {subject}")
+        yield make_chart(tables.run, f"lost-along-{anchor(str(generator))}", figure, words, caption)
+
+
+@styled
+def _along(rows: pd.DataFrame, axis: str) -> Figure:
+    """The share against the shift, from -1 at t_min to 1 at t_max: a panel per layer, a line per method."""
+    ends = rows.groupby("name")["t"].transform(lambda t: np.where(t < 0, -t.min(), t.max()))
+    rows = rows.assign(part=(rows["t"] / ends).round(6))
+    places = list(rows["place"].unique())
+    figure, grid = panels(len(places), 2, 2.6, sharex=True, sharey=True)
+    for axes, place in zip(grid, places, strict=True):
+        here = rows[rows["place"] == place]
+        for method in known_first(here["method"]):
+            own = here[here["method"] == method]
+            mean, face = own.groupby("part")["value"].mean(), "none" if own["is_control"].iloc[0] else colour(method)
+            axes.plot(mean.index, mean, color=colour(method), linestyle=DASHES[0], marker="o", markersize=3.5,
+                      markerfacecolor=face)  # fmt: skip
+        floor(axes, here)
+        axes.set_title(escaped(place))
+    label_edges(grid, "t, share of the end of the range", axis)
+    method_legend(figure, rows)
+    return finish(figure)
 
 
 def _methods_of(tables: RunTables) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -15,7 +15,7 @@ from navbench.errors import NavbenchError
 from navbench.experiments.edit import codes_for, unshifted
 from navbench.experiments.fid_curve import ReferenceStatistics
 from navbench.generators.base import Generator
-from navbench.metrics.attributes import Attribute, Scores
+from navbench.metrics.attributes import Attribute, Scores, seen
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.extractors import Extractor
 from navbench.metrics.pairwise import PairwiseReference
@@ -175,7 +175,11 @@ def distances(images: Measured, reference: Measured, prepared: ReferenceStatisti
 def factors(
     attributes: Sequence[Attribute], generated: Tensor, reference: Tensor, floor: Tensor
 ) -> tuple[FactorQuality, ...]:
-    """How each attribute's readings (n, A) on generated images and on other renderings differ from the reference's."""
+    """How each attribute's readings (n, A) on generated images and on other renderings differ from the reference's.
+
+    Images that do not show the subject of the scorer are left out.
+    """
+    generated, reference, floor = (readings[seen(readings)] for readings in (generated, reference, floor))
     return tuple(
         _factor(attribute, generated[:, column], reference[:, column], floor[:, column])
         for column, attribute in enumerate(attributes)

@@ -36,7 +36,7 @@ def row(low, high, noise=0.0, slope=1.0, reference=None, moves=0):
     moved, levels = {NAME: movement(scores, SHIFTS, ATTRIBUTES)}, {NAME: scores.double().mean(1)}
     outcomes = {
         Curves: CurvesFound({NAME: curve(low, high, noise)}, {}),
-        Attributes: Movements(SimpleNamespace(attributes=ATTRIBUTES), moved, levels),
+        Attributes: Movements(SimpleNamespace(attributes=ATTRIBUTES), {NAME: ~scores[..., 0].isnan()}, moved, levels),
     }
     on = measurement(outcomes, along=realism(scores=reference), sets=[[DIRECTION]])
     (found,) = rows(Asymmetry(), on, Asymmetry().run(on), "asymmetry")

@@ -11,12 +11,14 @@ from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError
 from navbench.experiments.calibration import by_attribute
 from navbench.experiments.edit import Edit, codes_for
+from navbench.experiments.lost import LADDER
 from navbench.generators import zoo
 from navbench.library import Library
 from navbench.metrics.attributes import Attribute, Scorer, movement, seen, verdict
-from navbench.metrics.damage import DAMAGES
 from navbench.metrics.estimate import mean, mean_of
 from navbench.report.html import write_report
+from navbench.report.lost import lost_sentences
+from navbench.report.tables import load_run
 from navbench.runner.plan import plan
 
 EVERY = ["attributes", "ends", "curves", "matched", "disentanglement", "composition", "stability", "strips"]
@@ -115,12 +117,27 @@ def test_methods_have_their_mean_and_are_compared_by_it(run):
     assert "lost (toy)" in set(table(run, "ranking")["metric"])
 
 
+def test_the_effect_of_a_shift_is_that_of_the_ends_and_of_the_curve_between_them(run):
+    rows, directions = table(run, "lost"), table(run, "directions").set_index("name")
+    for name, own in rows.groupby("name"):
+        ends = directions.loc[name, ["effect_min", "effect_max"]].tolist()
+        assert own.sort_values("t")["effect"].tolist() == pytest.approx([ends[0], 0.0, ends[1]])
+    at_zero = rows[rows["t"] == 0].set_index("name")["value"]
+    assert rows["raised"].tolist() == pytest.approx((rows["value"] - rows["name"].map(at_zero)).tolist())
+    assert (rows.loc[rows["t"] == 0, ["raised", "raised_stderr"]] == 0).all(axis=None)
+
+
 def test_the_page_asks_whether_the_subject_is_there_and_shows_the_check_by_damage(run):
     text = write_report(run.folder).read_text(encoding="utf8")
     assert "Is the toy still there?" in text
     damages = table(run, "lost_damage")
-    assert set(damages["damage"].dropna()) == {damage.name for damage in DAMAGES}
-    assert len(damages) == 1 + sum(len(damage.strengths) for damage in DAMAGES)
+    assert set(damages["damage"].dropna()) == {damage.name for damage in LADDER}
+    assert len(damages) == 1 + sum(len(damage.strengths) for damage in LADDER)
+    tables = load_run(run.folder)
+    unread = table(run, "lost")["name"].nunique() - table(run, "attributes")["name"].nunique()
+    (words,) = [part for part in lost_sentences(tables) if "nothing is said" in part]
+    assert words.startswith(f"Of {unread} of {len(table(run, 'directions'))} directions fewer than half")
+    assert (run.folder / "figures" / "lost-along-toy.make.svg").exists()
 
 
 def test_a_scorer_that_sees_all_gives_the_numbers_of_one_without_a_subject(tmp_path, judged_sets):

@@ -54,7 +54,8 @@ def moved(*amounts, **more):
 
 def read_as(moves):
     """What the attributes' experiment tells of directions that move so."""
-    return Movements(SimpleNamespace(name="reader", attributes=ATTRIBUTES), moves, {})
+    every = torch.ones(len(SHIFTS), 8, dtype=torch.bool)
+    return Movements(SimpleNamespace(name="reader", attributes=ATTRIBUTES), dict.fromkeys(moves, every), moves, {})
 
 
 # --- effects and attributes --------------------------------------------------------------------------------------
@@ -70,7 +71,7 @@ def test_the_effects_of_a_direction_stand_at_their_ends(generator):
 def test_the_purest_direction_of_an_attribute_is_the_best_among_methods(generator):
     sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "spectrum"))]
     found = {sets[0][0].name: moved(1.0, 0.3), sets[1][0].name: moved(1.0, 0.1)}
-    outcome = Movements(SimpleNamespace(name="reader", attributes=ATTRIBUTES), found, {})
+    outcome = read_as(found)
     on = measurement({Screening: Screened({name: torch.ones(2, 4) for name in found})}, sets=sets, generator=generator)
     rows = {row["method"]: row for row in Attributes().rows(on, outcome)["found"]}
     assert {method: row["best"] for method, row in rows.items()} == {"svd": False, "spectrum": True}
@@ -80,7 +81,7 @@ def test_the_purest_direction_of_an_attribute_is_the_best_among_methods(generato
 def test_a_control_is_never_the_best_however_pure(generator):
     sets = [made(generator, method, seed) for seed, method in enumerate(("svd", "random"))]
     found = {sets[0][0].name: moved(1.0, 0.3), sets[1][0].name: moved(1.0, 0.1)}
-    outcome = Movements(SimpleNamespace(name="reader", attributes=ATTRIBUTES), found, {})
+    outcome = read_as(found)
     on = measurement({Screening: Screened({name: torch.ones(2, 4) for name in found})}, sets=sets, generator=generator)
     rows = {row["method"]: row for row in Attributes().rows(on, outcome)["found"]}
     assert {method: row["best"] for method, row in rows.items()} == {"svd": True, "random": False}
@@ -89,11 +90,7 @@ def test_a_control_is_never_the_best_however_pure(generator):
 def test_a_set_counts_its_directions_by_what_they_were_found_to_be(generator):
     sets = made(generator, "svd", count=3)
     found = [moved(1.0, 0.1), moved(1.0, 0.9), moved(1e-4, 0.0)]
-    outcome = Movements(
-        SimpleNamespace(name="reader", attributes=ATTRIBUTES),
-        dict(zip((one.name for one in sets), found, strict=True)),
-        {},
-    )
+    outcome = read_as(dict(zip((one.name for one in sets), found, strict=True)))
     assert Attributes().set_columns(measurement(), outcome, sets) == {
         "interpretable": 1,
         "entangled": 1,

@@ -1,0 +1,200 @@
+"""Scorers that look for a subject: what damage hides is lost, and what is lost is left out."""
+
+import math
+from functools import cache
+
+import pytest
+import torch
+import torch.nn.functional as F
+from analytic import LinearGenerator, noise
+from test_composition import code, weights
+from torch import nn
+
+from navbench.compute import Compute
+from navbench.experiments.calibration import LOST, REACHED, Range, Target
+from navbench.experiments.composition import _row, interaction
+from navbench.experiments.edit import codes_for, unshifted
+from navbench.experiments.lost import LADDER, STEPS, Losses, lost_by_damage
+from navbench.metrics.attributes import Attribute, Scorer, movement
+from navbench.metrics.composition import interaction_parts, relative_interaction
+from navbench.metrics.damage import occluded
+from navbench.testbed.evaluate import factors
+
+NAN = math.nan
+CODES = range(60)
+
+
+SIDE = 48
+
+
+def ring(squares):
+    """A bright ring around a dark core, from the squared distances from its centre."""
+    return (-squares / 18).exp() - 1.5 * (-squares / 3).exp()
+
+
+class Rings(LinearGenerator):
+    """A ring anywhere in a frame of 48 pixels, of one contrast or another, on faint grain."""
+
+    def __init__(self):
+        super().__init__(latent_dim=4, side=SIDE)
+
+    def forward(self, codes):
+        grid = torch.stack(torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij"))
+        places = 24 + 16 * torch.tanh(codes.z[:, :2])
+        image = ring((grid - places[:, :, None, None]).square().sum(1))
+        contrast = 0.3 + 0.7 * torch.sigmoid(codes.z[:, 2])[:, None, None]
+        return (contrast * image - 0.3 + 0.02 * noise(3, SIDE, SIDE))[:, None].expand(-1, 3, -1, -1)
+
+
+class RingScorer(nn.Module):
+    """Sees a ring where a part of an image is one in form and contrast; reads in which row, and that contrast."""
+
+    subject = "ring"
+    attributes = (Attribute("row", "px", 10.0), Attribute("contrast", "", 0.3))
+
+    def forward(self, images):
+        y, x = torch.meshgrid(torch.arange(-7.0, 8), torch.arange(-7.0, 8), indexing="ij")
+        shape = ring(y.square() + x.square())
+        shape = (shape - shape.mean()) / (shape - shape.mean()).norm()
+        grey = F.pad(images.mean(1, keepdim=True), (7,) * 4, mode="replicate")
+        even = torch.ones(1, 1, 15, 15) / 225
+        spread = (F.conv2d(grey.square(), even) - F.conv2d(grey, even).square()).clamp_min(1e-3).sqrt()
+        contrast = F.conv2d(grey, shape[None, None])
+        alike, place = (contrast / (15 * spread)).flatten(1).max(1)
+        found = contrast.flatten(1).gather(1, place[:, None])[:, 0]
+        is_seen = (alike > 0.8) & (found > 0.95)
+        return torch.where(is_seen[:, None], torch.stack([place // SIDE, found], dim=1), torch.nan)
+
+
+@cache
+def lost(batch=32):
+    scorer = Scorer("rings", RingScorer(), Compute())
+    return lost_by_damage(Rings(), scorer, STEPS, CODES, 0, Compute(batch=batch)).lost
+
+
+@pytest.mark.parametrize("damage", LADDER, ids=lambda damage: damage.name)
+def test_the_share_lost_rises_with_every_strength_of_known_damage(damage):
+    shares = dict(zip([("", 0.0), *STEPS], lost().mean(1).tolist(), strict=True))
+    along = [shares["", 0.0], *(shares[damage.name, strength] for strength in damage.strengths)]
+    assert along[0] < 0.2
+    assert along == sorted(along)
+    assert along[-1] > along[0] + 0.15
+
+
+def test_what_is_lost_by_damage_does_not_depend_on_the_batch():
+    assert torch.equal(lost(batch=7), lost())
+
+
+def test_what_an_occlusion_hides_stays_hidden_and_has_the_share():
+    images, before = noise(0, 20, 3, 48, 32), torch.zeros(20, 48, 32, dtype=torch.bool)
+    for share in (0.0, 0.1, 0.2, 0.4, 1.0):
+        covered = (occluded(images, share, range(20), 3) != images).any(1)
+        torch.testing.assert_close(covered.double().mean((1, 2)), torch.full((20,), share).double(), atol=0.02, rtol=0)
+        assert (covered | ~before).all()
+        before = covered
+    parts = [occluded(images[list(part)], 0.3, part, 3) for part in (range(5), range(5, 20))]
+    torch.testing.assert_close(torch.cat(parts), occluded(images, 0.3, range(20), 3))
+    assert len({tuple(where.flatten().nonzero()[0].tolist()) for where in covered}) == 1
+    places = (occluded(images, 0.1, range(20), 3) != images).any(1).flatten(1).int().argmax(1)
+    assert len(set(places.tolist())) > 10
+
+
+# --- shares
+
+
+def test_a_share_that_rises_is_told_by_the_codes_that_change():
+    zero = torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0])
+    end = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0])
+    losses = Losses({"one": torch.stack([end, zero, zero])}, zero[None])
+    assert losses.at("one", 0).value == pytest.approx(0.6)
+    assert losses.at_ends("one").value == pytest.approx(0.4)
+    raised = losses.raised("one", 0)
+    assert raised.value == pytest.approx(0.4)
+    assert raised.stderr == pytest.approx(float((end - zero).std()) / 5**0.5)
+    assert losses.raised("one", 1).stderr == 0
+
+
+def test_the_order_of_codes_does_not_matter():
+    scores = noise(0, 3, 12, 2)
+    scores[2, :5] = NAN
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    one, other = (movement(part, [-1.0, 0.0, 2.0], RingScorer.attributes) for part in (scores, scores[:, order]))
+    torch.testing.assert_close(one.standardised, other.standardised)
+    torch.testing.assert_close(one.monotonicity, other.monotonicity)
+    assert one.coherence.value == pytest.approx(other.coherence.value)
+    assert one.change[0].stderr == pytest.approx(other.change[0].stderr)
+
+
+# --- who uses scores
+
+
+class Bright:
+    """The mean of each channel, of images whose red is not above a bound."""
+
+    name, attributes = "bright", tuple(Attribute(name, "", 0.1) for name in ("red", "green", "blue"))
+
+    def __init__(self, bound):
+        self.bound = bound
+
+    def __call__(self, images):
+        means = images.mean(dim=(2, 3))
+        return torch.where(means[:, :1] > self.bound, torch.nan, means)
+
+
+def test_edits_add_up_over_the_codes_all_of_whose_images_show_the_subject():
+    one, other, indices = weights(), code(), range(40)
+    whole = interaction(one, other, indices, 0, Bright(9.0))
+    generator, compute = one.space.generator, one.compute
+    codes = codes_for(generator, "composition", indices, 0)
+    seen = torch.stack(
+        [unshifted(generator, codes, compute).mean((2, 3))]
+        + [each.prepare(codes)(each.direction.t_max).mean((2, 3)) for each in (one, other)]
+    )[..., 0]
+    bound = float(seen.max(0).values.quantile(0.7))  # of some codes, an image is lost that another one is not
+    holed = interaction(one, other, indices, 0, Bright(bound))
+    is_lost = holed.attributes[:, 0].isnan()
+    assert is_lost[(seen > bound).any(0)].all()
+    assert bool((is_lost & ~holed.attributes[:, 1].isnan()).any()), "of some, the image of both edits is seen"
+    told = _row(one.direction, other.direction, holed)
+    assert told["n"] == 40
+    assert told["n_attributes"] == int((~is_lost).sum())
+    expected = relative_interaction(whole.attributes[~is_lost])
+    assert told["interaction_attributes"] == pytest.approx(expected.value)
+    nothing = interaction(one, other, indices, 0, Bright(-9.0))
+    assert "interaction_attributes" not in _row(one.direction, other.direction, nothing)
+
+
+def test_a_change_is_relative_to_all_three_images_that_are_compared():
+    changes = [torch.tensor([[1.0], [NAN], [1.0]]), torch.ones(3, 1), torch.ones(3, 1)]
+    assert interaction_parts(*changes)[:, 0].isnan().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(("lost_codes", "status"), [(0, REACHED), (3, REACHED), (6, LOST), (10, LOST)])
+def test_an_end_at_which_too_few_images_show_the_subject_is_not_reached(lost_codes, status):
+    changes = torch.stack([-torch.ones(10), torch.ones(10)]).double() + 1e-3 * noise(0, 2, 10)
+    changes[1, :lost_codes] = NAN
+    found = Range(torch.tensor([-1.0, 1.0]), changes, torch.ones(2), torch.tensor([-4.0, 4.0]))
+    assert found.statuses(Target("red", 1.0)) == (REACHED, status)
+    assert found.counts == (10, 10 - lost_codes)
+
+
+def test_a_scorer_is_known_by_the_first_image_that_it_can_read():
+    class First(nn.Module):
+        subject, attributes = "toy", (Attribute("red", "", 1.0), Attribute("green", "", 1.0))
+
+        def forward(self, images):
+            means = images.mean(dim=(2, 3))[:, :2]
+            return torch.where(means[:, :1] > 0.5, torch.nan, means)
+
+    images = torch.tensor([0.75, 0.25])[:, None, None, None].expand(-1, 3, 4, 4)
+    scorer = Scorer("first", First(), Compute())
+    scorer.look(images)
+    assert scorer.probe == ("0.25", "0.25")
+    scorer.look(images.flip(0))
+    assert scorer.probe == ("0.25", "0.25")
+
+
+def test_factors_are_of_the_images_that_show_the_subject():
+    readings = [noise(seed, 30, 2) for seed in range(3)]
+    holed = [torch.cat([part, torch.full((5, 2), NAN)]) for part in readings]
+    assert factors(RingScorer.attributes, *holed) == factors(RingScorer.attributes, *readings)
