@@ -46,8 +46,8 @@ def lost_sentences(tables: RunTables) -> Iterator[str]:
         zero = as_they_are[generator]
         share, of = with_stderr(zero["value"], zero["stderr"]), tables.of(str(generator))
         yield (
-            f"Scorer {scorer} sees no {subject} in {share} of the unshifted images{of} (n = {significant(n)}); where "
-            "directions raise that share, edits break images."
+            f"The share of unshifted images{of} in which scorer {scorer} sees no {subject} is {share} (n = {n:.0f}); "
+            "where directions raise it, edits break images."
         )
         worst = _ends(tables, str(generator)).iloc[:_MOST_NAMED].to_dict("records")
         named = [f"{short_direction(row)} ({significant(row['worst'], 2)})" for row in worst if row["worst"] > 0]
@@ -64,8 +64,8 @@ def damage_sentences(tables: RunTables) -> Iterator[str]:
     """Per generator, how far known damage raises the share, and under which it does not rise at every strength."""
     for generator, rows in tables.lost_damage.groupby("generator", sort=False):
         zero = rows.loc[rows["damage"] == "", "value"].iloc[0]
-        damaged = rows[rows["damage"] != ""].sort_values("strength", kind="stable").groupby("damage", sort=False)
-        along = {str(damage): [zero, *part["value"]] for damage, part in damaged}
+        damaged = rows[rows["damage"] != ""].groupby("damage", sort=False)
+        along = {str(damage): [zero, *part.sort_values("strength")["value"]] for damage, part in damaged}
         told = [f"{significant(values[-1], 2)} by {damage}" for damage, values in along.items()]
         falling = [damage for damage, values in along.items() if values != sorted(values)]
         yield (

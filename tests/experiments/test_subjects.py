@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from navbench.experiments.calibration import LOST, REACHED, Range, Target
 from navbench.experiments.composition import _row, interaction
 from navbench.experiments.edit import codes_for, unshifted
 from navbench.experiments.lost import LADDER, STEPS, Losses, lost_by_damage
+from navbench.experiments.photos import _attribute_rows
 from navbench.metrics.attributes import Attribute, Scorer, movement
 from navbench.metrics.composition import interaction_parts, relative_interaction
 from navbench.metrics.damage import occluded
@@ -198,3 +200,18 @@ def test_factors_are_of_the_images_that_show_the_subject():
     readings = [noise(seed, 30, 2) for seed in range(3)]
     holed = [torch.cat([part, torch.full((5, 2), NAN)]) for part in readings]
     assert factors(RingScorer.attributes, *holed) == factors(RingScorer.attributes, *readings)
+
+
+def test_a_photo_that_loses_the_subject_anywhere_is_in_no_row():
+    scores = noise(0, 3, 4, 2)  # photos; the photo itself and three shifts; attributes
+    scores[0, 1], scores[1, 0] = NAN, NAN
+    photos = [SimpleNamespace(name=name, truth={}) for name in ("at t min", "itself", "seen")]
+    edited = SimpleNamespace(
+        direction=code().direction, space="z", shifts=(-1.0, 0.0, 1.0), photos=photos, scores=scores
+    )
+    on = SimpleNamespace(scorer=SimpleNamespace(attributes=RingScorer.attributes))
+    rows = list(_attribute_rows(on, SimpleNamespace(edited=[edited])))
+    assert [(row["photo"], row["attribute"], row["t"]) for row in rows] == [
+        ("seen", attribute.name, t) for attribute in RingScorer.attributes for t in edited.shifts
+    ]
+    assert rows[0]["change"] == pytest.approx(float(scores[2, 1, 0] - scores[2, 2, 0]))
