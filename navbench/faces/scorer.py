@@ -43,21 +43,21 @@ class Reading:
 
 
 READINGS = (
-    Reading(Attribute("yaw", "deg", 1), 1, 1),
-    Reading(Attribute("pitch", "deg", 1), 1, 1),
-    Reading(Attribute("roll", "deg", 1), 1, 1),
-    Reading(Attribute("eye opening", "", 1), 1, 1),
-    Reading(Attribute("eye distance", "", 1), 1, 1),
-    Reading(Attribute("mouth opening", "", 1), 1, 1),
-    Reading(Attribute("mouth width", "", 1), 1, 1),
-    Reading(Attribute("smile", "", 1), 1, 1),
-    Reading(Attribute("brow height", "", 1), 1, 1),
-    Reading(Attribute("nose length", "", 1), 1, 1),
-    Reading(Attribute("face width", "", 1), 1, 1),
-    Reading(Attribute("skin brightness", "L*", 1), 1, 1),
-    Reading(Attribute("skin contrast", "L*", 1), 1, 1),
-    Reading(Attribute("skin redness", "a*", 1), 1, 1),
-    Reading(Attribute("skin yellowness", "b*", 1), 1, 1),
+    Reading(Attribute("yaw", "deg", 20.9), 0.997, 0.996),
+    Reading(Attribute("pitch", "deg", 9.23), 0.993, 0.993),
+    Reading(Attribute("roll", "deg", 3.59), 0.987, 0.981),
+    Reading(Attribute("eye opening", "", 0.011), 0.988, 0.97),
+    Reading(Attribute("eye distance", "", 0.0221), 0.983, 0.972, 0.28),
+    Reading(Attribute("mouth opening", "", 0.0626), 0.99, 0.993),
+    Reading(Attribute("mouth width", "", 0.0453), 0.993, 0.99, 0.42),
+    Reading(Attribute("smile", "", 0.0267), 0.991, 0.988, 0.46),
+    Reading(Attribute("brow height", "", 0.0182), 0.988, 0.98, 0.51),
+    Reading(Attribute("nose length", "", 0.0145), 0.984, 0.979, 0.15),
+    Reading(Attribute("face width", "", 0.0719), 0.989, 0.974, 0.36),
+    Reading(Attribute("skin brightness", "L*", 14.2), 0.998, 0.999),
+    Reading(Attribute("skin contrast", "L*", 4.78), 0.991, 0.994),
+    Reading(Attribute("skin redness", "a*", 4.71), 0.996, 0.997),
+    Reading(Attribute("skin yellowness", "b*", 8.33), 0.999, 0.998),
 )
 
 
