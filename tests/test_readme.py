@@ -11,6 +11,8 @@ import pytest
 
 from navbench import tables
 from navbench.cli import main
+from navbench.methods import competes, is_labelled
+from navbench.metrics.attributes import LEAST_CONSISTENCY, LEAST_SHARE
 from navbench.report.sections import CLOSING, SECTIONS
 from navbench.suite import Subject
 
@@ -175,10 +177,10 @@ def test_the_first_result_is_that_of_the_tables():
 
 def test_the_second_and_third_result_are_those_of_the_tables():
     directions, reproduction = (tables.read(QUICK, name) for name in ("directions", "reproduction"))
-    best = directions[~directions["is_control"]].nlargest(1, "attribute_share").iloc[0]
+    best = directions[directions["method"].map(competes)].nlargest(1, "attribute_share").iloc[0]
     assert f"`{best['name']}` gives {best['attribute_share']:.0%}".replace("%", " %") in result(2)
     assert best["attribute"] in result(2)
-    rows = reproduction[~reproduction["method"].str.startswith("random")]
+    rows = reproduction[reproduction["method"].map(competes)]
     own = rows[rows["name"] == best["name"]].iloc[0]
     told = f"{own['unexplained_fraction']:.2f} ± {own['unexplained_fraction_stderr']:.3f}"
     assert f"{told} of the edit ({own['n']:.0f} held-out codes)" in result(2)
@@ -198,3 +200,18 @@ def test_the_fourth_result_is_that_of_the_tables():
     area: pd.Series = locality[locality["metric"] == "area50"]["value"]
     assert f"{100 * area.min():.0f} to {100 * area.max():.0f} % of the image" in result(4)
     assert set(locality["n"]) == {48.0}
+
+
+def test_the_fifth_result_is_that_of_the_tables():
+    rows = tables.read(QUICK, "attributes")
+    reached = rows[(rows["consistency"] >= LEAST_CONSISTENCY) & (rows["share"] >= LEAST_SHARE)]
+    cars, faces = (reached[reached["generator"] == name] for name in ("cars", "faces"))
+    labelled, free = cars[cars["method"].map(is_labelled)], cars[cars["method"].map(competes)]
+    counts = (labelled["attribute"].nunique(), rows[rows["generator"] == "cars"]["attribute"].nunique())
+    assert "{} of the {} factors of `cars`; without labels, methods reach {}".format(
+        *counts, free["attribute"].nunique()
+    ) in result(5)
+    assert set(rows[rows["generator"] == "cars"]["attribute"]) - set(cars["attribute"]) == {"body hue"}
+    found = set(faces[faces["method"].map(competes)]["attribute"])
+    assert found == {"skin redness", "skin yellowness"}
+    assert f"{len(found)} of {rows[rows['generator'] == 'faces']['attribute'].nunique()}" in result(5)
