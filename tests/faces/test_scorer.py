@@ -128,7 +128,8 @@ def test_turning_an_image_turns_the_face_and_leaves_it_as_it_is(network, images,
 def test_moving_and_scaling_an_image_leaves_the_face_as_it_is(network, images, plain, step):
     moved = change(network, card.moved(images, **step), plain)
     assert len(moved) >= SAMPLES / 2
-    assert moved.mean(0).abs().max() < 0.45  # of few samples; the card has .2 for many
+    error = 2 * moved.std(0) / len(moved) ** 0.5
+    assert (moved.mean(0).abs() - error).max() < 0.25  # as the card has it for many samples
 
 
 def test_a_mirror_negates_yaw_and_roll_alone(network, images, plain):
