@@ -36,6 +36,19 @@ def test_pose_and_lengths_of_a_turned_mean_face_are_known(angles):
     assert float(geometry.lengths(laid.landmarks)["eye distance"]) == pytest.approx(1, abs=1e-4)
 
 
+def test_what_only_a_reflection_would_fit_is_laid_over_by_the_best_rotation():
+    known = shape.shipped()
+    inside_out = known.mean * torch.tensor([1.0, 1.0, -1.0])
+
+    def error(laid):
+        return float((laid - known.mean)[known.rigid].square().mean())
+
+    laid = geometry.aligned(inside_out[None], known.mean, known.rigid)
+    assert float(torch.linalg.det(laid.rotations[0])) == pytest.approx(1, abs=1e-5)
+    for angles in ((0, 0, 0), (180, 0, 0), (0, 180, 0), (0, 20, 0), (0, -20, 0)):
+        assert error(laid.landmarks[0]) < error(turned(inside_out, *angles))
+
+
 def test_the_directions_of_pose_are_those_that_one_sees():
     tip = shape.shipped().mean[4]
     assert turned(tip[None], yaw=20)[0, 0] > 0.1  # to the right of the image
