@@ -20,7 +20,7 @@ from navbench.experiments.reference import is_drawn, open_reference, real_featur
 from navbench.experiments.rows import resolution, who
 from navbench.experiments.statistics import is_statistics, prepare, read_statistics
 from navbench.face import Loaded, check_counts
-from navbench.methods import is_control
+from navbench.methods import is_control, is_labelled
 from navbench.metrics import estimate
 from navbench.metrics.extractors import Extractor, create_extractor
 from navbench.metrics.frechet import of_one_distribution
@@ -63,7 +63,8 @@ def curve(
 
     Returns:
         A row per shift and metric, with the columns of a run's table `curves`, and `place` and `where`, how headings
-        call the layer or the latent space, and `is_control`, whether the method is a control.
+        call the layer or the latent space, and `is_control` and `is_labelled`, whether the method is a control, or sees
+        labels.
 
     Raises:
         NavbenchError: there is no such reference, extractor or distance, or the reference does not fit the generator.
@@ -145,7 +146,15 @@ def _reference(
 def _who(direction: Direction) -> dict[str, Any]:
     """The columns that say which direction a row is about."""
     words = {"place": place(direction.place, direction.space), "where": short_place(direction.place, direction.space)}
-    return who(direction) | {"direction": str(direction.index), "is_control": is_control(direction.method)} | words
+    return (
+        who(direction)
+        | {
+            "direction": str(direction.index),
+            "is_control": is_control(direction.method),
+            "is_labelled": is_labelled(direction.method),
+        }
+        | words
+    )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 import navbench
 
 ROOT = Path(navbench.__file__).parent
-OTHERS = {"Image", "webbrowser", "archive", "os"}
+OTHERS = {"Image", "webbrowser", "archive", "os", "tarfile"}
 """What else has a function `open`, whose files are not of text."""
 
 

@@ -10,6 +10,7 @@ from navbench.cli.common import given
 from navbench.cli.loading import loading
 from navbench.cli.output import console, progress_console
 from navbench.library import Library
+from navbench.methods import is_labelled
 from navbench.places import Place
 from navbench.progress import stage
 
@@ -35,7 +36,8 @@ def with_subjects(chosen: Suite, generator: str | None, options: Options, **othe
     subjects = list(chosen.generators)
     if generator is not None:
         same = [subject for subject in subjects if generator in (subject.alias, subject.name)]
-        subjects = same or [Subject(name=generator, methods=subjects[0].methods)]
+        methods = [method for method in subjects[0].methods if not is_labelled(method)]  # what they read is another's
+        subjects = same or [Subject(name=generator, methods=tuple(methods))]
     contents = [with_options(subject, options) | given(**others) for subject in subjects]
     return chosen.with_values(generators=contents)
 

@@ -18,7 +18,7 @@ from navbench.experiments.pairing import pairing
 from navbench.experiments.pictures import side_by_side
 from navbench.experiments.rows import ENDS, Row, estimated, who
 from navbench.experiments.strips import Strips, strip_of
-from navbench.methods import METHODS, is_control
+from navbench.methods import METHODS, competes
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.settings import Settings
@@ -29,7 +29,8 @@ class PairSettings(Settings):
     """The same edit by other methods (Figures 5, 6, 14 and 15), on the same codes at the same effect.
 
     Attributes:
-        method: the method whose directions are paired; '' for the last of the generator's `methods` that is no control.
+        method: the method whose directions are paired; '' for the last of the generator's `methods` that is no
+            control and sees no labels.
         directions: how many of each of its sets, from the first.
         codes: over which pixel changes are compared; the closest is chosen on one half and measured on the other.
         shown: of them, in pictures.
@@ -131,7 +132,7 @@ class Pairs(Experiment[PairSettings, PairsFound]):
 
 
 def _last_method(subject: Subject) -> str:
-    return next((method for method in reversed(subject.methods) if not is_control(method)), "")
+    return next((method for method in reversed(subject.methods) if competes(method)), "")
 
 
 def _paired(on: Measurement, own: Sequence[DirectionSet]) -> list[Pair]:
@@ -169,7 +170,7 @@ def closest_latent(pairs: Sequence[Pair]) -> dict[str, Pair]:
     """
 
     def preference(pair: Pair) -> tuple[bool, float]:
-        return not is_control(pair.other.method), pair.choice
+        return competes(pair.other.method), pair.choice
 
     best: dict[str, Pair] = {}
     for pair in pairs:

@@ -56,8 +56,8 @@ def blocks(page: Page) -> Iterator[Block]:
     tables = page.tables
     if tables.attributes.empty:
         return
-    yield from map(Words, found_sentences(tables))
-    yield from map(Words, bound_sentences(tables))
+    yield Words(" ".join(found_sentences(tables)))
+    yield Words(" ".join(bound_sentences(tables)))
     yield from _movement_charts(tables)
     yield from _found_matrices(tables)
     yield from bound_tables(tables)

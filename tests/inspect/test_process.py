@@ -213,7 +213,7 @@ def test_without_the_extra_it_names_it(monkeypatch):
 def test_what_cannot_be_inspected_is_told_in_a_sentence(sets, tmp_path):
     own = ("--generator", "analytic:styled", "--directions", sets)
     assert "did you mean" in refused("carz")
-    assert "Say which generator or sets to inspect: cars, faces" in refused()
+    assert "Say which generator or sets to inspect: cars, eyes, faces" in refused()
     assert "found on weights" in refused("cars/svd/convs.1", "--generator", "analytic:styled")
     assert "inspect one generator at a time" in refused("cars/svd/convs.1", "faces/svd/main.6")
     assert "not installed; name it by --generator" in refused("styled", "--directions", sets)
