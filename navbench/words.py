@@ -36,5 +36,5 @@ DISTANCE = "stlpips-alex"
 """The default perceptual distance."""
 EXTRACTOR = "efficientnet-lite0"
 """The default network of the features."""
-PRESETS = ("smoke", "quick", "standard", "paper")
+PRESETS = ("smoke", "quick", "full", "standard", "paper")
 """The suites that come with navbench."""
