@@ -106,7 +106,7 @@ def run(
     """Run a suite in a folder, or go on with it, and write its report.
 
     Args:
-        suite: a preset ('smoke', 'quick', 'standard', 'paper') or a TOML file.
+        suite: a preset ('smoke', 'quick', 'full', 'standard', 'paper') or a TOML file.
         out: the run folder, or the URL of a prefix in an object store, such as 's3://bucket/runs/quick'.
         folder: of direction sets, beside the shipped ones.
         device: 'auto', 'cpu', 'cuda', 'cuda:N', 'mps', or several: 'cuda:0,cuda:1'.

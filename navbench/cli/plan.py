@@ -63,7 +63,7 @@ def plan(
 ) -> None:  # fmt: skip
     """Say what a suite would take on this machine: images, passes, arithmetic, disk, memory and time.
 
-    SUITE is a preset (smoke, quick, standard, paper) or a TOML file. Nothing is made but a few images of each
+    SUITE is a preset (smoke, quick, full, standard, paper) or a TOML file. Nothing is made but a few images of each
     network's, to time it.
     """
     with loading():

@@ -45,7 +45,7 @@ def run_all(
 ) -> dict[str, Any]:  # fmt: skip
     """Run a whole suite, write its report, and say what was found.
 
-    SUITE is a preset (smoke, quick, standard, paper) or a TOML file. Run again in the same folder, it does only
+    SUITE is a preset (smoke, quick, full, standard, paper) or a TOML file. Run again in the same folder, it does only
     what is left.
 
     On a terminal a bar shows how far all stages are. Its estimate is a plan, as navbench plan makes it but in a few
