@@ -228,7 +228,8 @@ def load_set(file: SetFile, generator: Generator) -> DirectionSet:
     if header["weights"] != generator.fingerprint:
         raise NavbenchError(
             f"Directions {file.set_id} were found on weights {header['weights'][:12]}, but generator "
-            f"{generator.name} has {generator.fingerprint[:12]}; rediscover them for these weights."
+            f"{generator.name}{f' ({generator.variant})' if generator.variant else ''} has "
+            f"{generator.fingerprint[:12]}; rediscover them for these weights."
         )
     tensors, space = _tensors(file.path), spaces.create(generator, header["space"], header["layer"])
     loaded = DirectionSet(

@@ -64,8 +64,8 @@ class Method:
         section: the part of the discovery's settings that says how coefficients are learned.
         drawn: ... or, of a control, a unit combination of the basis, drawn at random.
         control: the method that is its control; '' of one that is a control itself.
-        labelled: whether it is told what images show, by a scorer: a bound of what methods without labels can find,
-            and no rival of theirs.
+        labelled: whether it is told what images show, by a scorer: it shows what can at least be found, and is no
+            rival of methods without labels.
     """
 
     name: str
@@ -108,7 +108,7 @@ BUILT_IN = {
         ),
         Method(
             "supervised", "attribute offsets", False, (*_WEIGHTS, *_LATENT),
-            "a bound: the gradients of a scorer lead to the offset that moves one attribute alone", labelled=True,
+            "by labels: the gradients of a scorer lead to the offset that moves one attribute alone", labelled=True,
         ),
         Method(
             "interfacegan", "attribute boundaries", False, ("z", "w"),

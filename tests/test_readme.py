@@ -11,7 +11,7 @@ import pytest
 
 from navbench import tables
 from navbench.cli import main
-from navbench.methods import competes, is_labelled
+from navbench.methods import competes, is_control, is_labelled
 from navbench.metrics.attributes import LEAST_CONSISTENCY, LEAST_SHARE
 from navbench.report.sections import CLOSING, SECTIONS
 from navbench.suite import Subject
@@ -211,6 +211,10 @@ def test_the_fifth_result_is_that_of_the_tables():
     assert "{} of the {} factors of `cars`; without labels, methods reach {}".format(
         *counts, free["attribute"].nunique()
     ) in result(5)
+    drawn = cars[cars["method"].map(is_control)]
+    common = set(drawn["attribute"]) & set(free["attribute"])
+    assert f"and directions drawn at random {len(common)} of these" in result(5)
+    assert set(labelled["layer"].map(str)) >= {"convs.1", "convs.5"}
     assert set(rows[rows["generator"] == "cars"]["attribute"]) - set(cars["attribute"]) == {"body hue"}
     found = set(faces[faces["method"].map(competes)]["attribute"])
     assert found == {"skin redness", "skin yellowness"}

@@ -50,7 +50,7 @@ def described(chosen: Suite, generator: str | None) -> bool:
 def with_instruments(chosen: Suite, staff: Staff, place: Place | None) -> Suite:
     """The suite of one generator, with the instruments that fit its images, which stderr says.
 
-    Those of the run at the place are taken without a look at any image.
+    Those of the run at the place are taken again, without a look at any image.
     """
     with loading():
         from navbench.runner.instruments import as_before, fitting
@@ -58,7 +58,10 @@ def with_instruments(chosen: Suite, staff: Staff, place: Place | None) -> Suite:
     subject = as_before(chosen.generators[0], place) if place is not None else None
     if subject is None:
         subject, sentence = fitting(chosen.generators[0], compute_for(chosen, staff))
-        click.echo(sentence, err=True)
+    else:
+        scorer = f"scorer {subject.scorer}" if subject.scorer else "no scorer"
+        sentence = f"The run in {place} has {scorer}, and so has this one; --fresh looks at samples anew."
+    click.echo(sentence, err=True)
     return chosen.with_values(generators=[subject.model_dump(mode="json")])
 
 

@@ -25,7 +25,7 @@ PLACE = (GENERATOR, LAYER, SPACE, text("method", "the method"))
 CONTROL = (
     text("control", "the method that draws at random from the same basis or space; empty of such a one", empty=True),
     flag("is_control", "whether its method is such a control", empty=True),
-    flag("is_labelled", "whether its method was told what images show, and so is a bound and no rival", empty=True),
+    flag("is_labelled", "whether its method was told what images show, and so is no rival", empty=True),
 )
 """With what a method is compared."""
 DISTANCE = text("distance", "the perceptual distance in which effects are measured", empty=True)

@@ -105,6 +105,11 @@ def boundary(latents: Tensor, levels: Tensor, settings: InterfaceganSettings, se
     more = torch.arange(2 * count) >= count
     shuffled = torch.from_numpy(seeds.stream(seeds.derived(seed, "boundaries"), 0).permutation(2 * count))
     held_out, trained = shuffled[: settings.held_out], shuffled[settings.held_out :]
+    if len(set(more[trained].tolist())) < 2:
+        raise NavbenchError(
+            f"Of {2 * count} codes {settings.held_out} are held out, and those that are left to learn from are all of "
+            "one end; give [discovery.interfacegan] more extremes, or fewer held_out."
+        )
     machine = LinearSVC(C=settings.penalty, max_iter=STEPS, random_state=0)
     inputs, answers = latents[chosen].double().numpy(), more.numpy()
     machine.fit(inputs[trained], answers[trained])

@@ -46,6 +46,29 @@ def quiet(title: str) -> AbstractContextManager[Report]:
     return nullcontext(silent)
 
 
+_SCORED = {
+    "attribute channels": "stylespace",
+    "attribute offsets": "supervised",
+    "attribute boundaries": "interfacegan",
+}
+"""Of each basis that follows from what a scorer reads, the section of the settings that names the scorer."""
+
+
+def check_scorer(method: str, settings: DiscoverySettings) -> str:
+    """The name of the attribute scorer that a method asks; '' of one that asks none.
+
+    Raises:
+        NavbenchError: it asks one, and none is named.
+    """
+    section = _SCORED.get(METHODS[method].basis, "")
+    if not section or (name := getattr(settings, section).scorer):
+        return name if section else ""
+    raise NavbenchError(
+        f"Method {method} asks an attribute scorer; name one, as scorer of the generator or of [discovery.{section}] "
+        "in a suite."
+    )
+
+
 def settings_of(row: Method, settings: DiscoverySettings) -> dict[str, Any]:
     """What the directions of a method depend on, of the settings of discovery; all of them for another package's."""
     content = settings.model_dump(mode="json")
@@ -260,7 +283,7 @@ class Discovery:
     def _attribute_channels(self) -> Found:
         """The channels that move one attribute most, and others least."""
         how = self.settings.stylespace
-        scorer = self._scorer("stylespace-attributes", "stylespace")
+        scorer = self._scorer("stylespace-attributes")
         sensitivities = self._sensitivities()
         candidates = sensitivities.topk(min(how.candidates, len(sensitivities))).indices.tolist()
         piece = channel_changes.piece(self.space, scorer, candidates, how.codes, self.compute, self.seed)
@@ -273,18 +296,17 @@ class Discovery:
         names = [scorer.attributes[each.attribute].name for each in chosen]
         return self._single(channels, scores, attributes=names)
 
-    def _scorer(self, method: str, section: str) -> Scorer:
-        """The attribute scorer that a method asks."""
-        if name := getattr(self.settings, section).scorer:
-            return create_scorer(name, self.compute)
-        raise NavbenchError(
-            f"Method {method} asks an attribute scorer; name one, as scorer of the generator or of "
-            f"[discovery.{section}] in a suite."
-        )
+    def _scorer(self, method: str) -> Scorer:
+        """The attribute scorer that a method asks, by what it reads of the generator's images."""
+        scorer = create_scorer(check_scorer(method, self.settings), self.compute)
+        with torch.no_grad():
+            state = self.space.prepare(self.space.generator.sample([0, 1], seed=0))
+            scorer.look(self.space.render(state, torch.zeros(self.space.shape, device=self.compute.device)))
+        return scorer
 
     def _labelled(self, search: LabelledSearch, method: str) -> Found:
         """Per attribute a direction that a search finds by what a scorer reads."""
-        scorer = self._scorer(method, method)
+        scorer = self._scorer(method)
         with self.stages(f"{method} in {describe(self.space)}") as report:
             told = search(self._meter(), scorer, self.settings, self.seed, self.executor, report)
         basis = DenseBasis(told.offsets)

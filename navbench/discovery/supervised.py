@@ -176,12 +176,14 @@ class _Check:
 
     Attributes:
         means: (2,), of the objective's sums.
-        share, consistency: of the attribute; 0 where too many images lose the subject of the scorer.
+        is_read: whether the scorer sees its subject in enough of their images.
+        share, consistency: of the attribute; 0 where it does not.
     """
 
     offset: Tensor
     ends: Ends
     means: Tensor
+    is_read: bool
     share: float
     consistency: float
 
@@ -205,19 +207,22 @@ class _Search:
         self.held_out = sample(range(how.held_out), seeds.derived(seed, "supervised held out"))
         self.offset = (start / start.norm()).to(self.compute.device).requires_grad_()
         self.adam = torch.optim.Adam([self.offset], betas=BETAS)
-        self.unshifted = self._scores(self.codes, torch.zeros_like(self.offset))
+        self.unshifted, self.held_out_unshifted = (
+            self._scores(codes, torch.zeros_like(self.offset), [1.0])[0] for codes in (self.codes, self.held_out)
+        )
         self.step = 0
         self.last: _Check | None = None
         self.means = torch.zeros(2)  # running, of the objective's sums
 
     @torch.no_grad()
-    def _scores(self, codes: Codes, offset: Tensor) -> Tensor:
-        """What the scorer reads of images under an offset, (n, A)."""
+    def _scores(self, codes: Codes, offset: Tensor, shifts: Sequence[float]) -> Tensor:
+        """What the scorer reads of images under multiples of an offset, (T, n, A)."""
 
         def of(chunk: Sequence[int]) -> Tensor:
-            return self.scorer(self.space.render(self.space.prepare(codes[chunk[0] : chunk[-1] + 1]), offset))
+            state = self.space.prepare(codes[chunk[0] : chunk[-1] + 1])
+            return torch.stack([self.scorer(self.space.render(state, t * offset)) for t in shifts])
 
-        return torch.cat(list(self.compute.over(range(len(codes)), of)))
+        return torch.cat(list(self.compute.over(range(len(codes)), of)), dim=1)
 
     def _changes(self, low: Tensor, unshifted: Tensor, high: Tensor) -> Tensor:
         """The changes (m, A) towards t_max of both halves of a range, of codes whose subject the scorer sees."""
@@ -232,12 +237,13 @@ class _Search:
         basis, row = DenseBasis(offset[None]), torch.ones(1, device=self.compute.device)
         ends = calibrate(self.meter, basis, row, target, *begin)
         shifts = (float(ends.t_min), 0.0, float(ends.t_max))
-        scores = torch.stack([self._scores(self.held_out, t * offset) for t in shifts])
+        low, high = self._scores(self.held_out, offset, [shifts[0], shifts[-1]])
+        scores = torch.stack([low, self.held_out_unshifted, high])
         moved, changes = movement(scores.cpu(), shifts, self.scorer.attributes), self._changes(*scores)
         means = self.objective.sums(changes).cpu() / max(len(changes), 1)
         own = self.objective.attribute
         told = (0.0, 0.0) if moved is None else (float(moved.share[own]), float(moved.consistency[own]))
-        self.last = _Check(offset, ends, means, *told)
+        self.last = _Check(offset, ends, means, moved is not None, *told)
         if not self.step:
             self.means = means
         return self.last
@@ -301,7 +307,7 @@ def steered_offset(
             report(step, settings.steps, f"{scorer.attributes[attribute].name}, share {checks[-1].share:.2f}")
         if step < settings.steps:
             search.take_step()
-    best = max(checks, key=lambda check: objective.value(check.means))
+    best = max(checks, key=lambda check: (check.is_read, objective.value(check.means)))
     numbers = (best.share, best.consistency, [check.share for check in checks], time.monotonic() - begun)
     exact = (torch.tensor(each, dtype=torch.float64) for each in numbers)
     return Steered(best.offset.cpu(), best.ends.t_min, best.ends.t_max, *exact)
@@ -320,7 +326,7 @@ def _steered_rehearsed(
     """The start, as if it were the best."""
     space, compute = meter.space, meter.compute
     checks = 1 + -(-settings.steps // settings.check)
-    images = settings.codes + 3 * settings.held_out * checks
+    images = settings.codes + settings.held_out * (1 + 2 * checks)
     passes = {preparing(space, compute): 1, rendering(space, compute): 1}
     passes[seeing("scorer", scorer.name, scorer, space.generator, compute)] = 1
     one, exact = torch.ones(()), torch.ones((), dtype=torch.float64)

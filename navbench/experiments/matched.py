@@ -19,6 +19,7 @@ from navbench.experiments.experiment import Experiment
 from navbench.experiments.fid_curve import Curve
 from navbench.experiments.measurement import Instruments, Measurement
 from navbench.experiments.rows import Row, Tested, who
+from navbench.methods import competes
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Attribute, index_of
 from navbench.metrics.estimate import Estimate
@@ -137,15 +138,15 @@ def _target(on: Measurement, movements: Movements) -> Target | None:
 
 
 def _most_found(sets: Sequence[DirectionSet], movements: Movements) -> Attribute | None:
-    """The attribute that most methods have an interpretable direction of; of equals the one that most sets have.
+    """The attribute that most methods have an interpretable direction of, of those that compete, then of all.
 
-    Of equals again the first of the scorer; `None` if there is no interpretable direction.
+    Of equals the one that most sets have, then the first of the scorer; `None` if there is no interpretable direction.
     """
-    found = [(group.method, group.set_id, attribute) for group in sets for attribute in _found(group, movements)]
+    found = [(group.method, attribute) for group in sets for attribute in _found(group, movements)]
 
-    def count(attribute: Attribute) -> tuple[int, int]:
-        methods = {method for method, _, name in found if name == attribute.name}
-        return len(methods), sum(name == attribute.name for *_, name in found)
+    def count(attribute: Attribute) -> tuple[int, int, int]:
+        methods = [method for method, name in found if name == attribute.name]
+        return sum(map(competes, set(methods))), len(set(methods)), len(methods)
 
     most = max(movements.scorer.attributes, key=count)
     return most if any(count(most)) else None

@@ -18,7 +18,7 @@ from navbench.experiments.pairing import pairing
 from navbench.experiments.pictures import side_by_side
 from navbench.experiments.rows import ENDS, Row, estimated, who
 from navbench.experiments.strips import Strips, strip_of
-from navbench.methods import METHODS, competes
+from navbench.methods import METHODS, competes, is_control
 from navbench.metrics import estimate
 from navbench.metrics.estimate import Estimate
 from navbench.settings import Settings
@@ -166,11 +166,11 @@ def _paired(on: Measurement, own: Sequence[DirectionSet]) -> list[Pair]:
 def closest_latent(pairs: Sequence[Pair]) -> dict[str, Pair]:
     """For each direction by its name, the latent one that is most like it, on the codes of the choice.
 
-    One of a control is taken only where no other method has any.
+    One of a method that sees labels is taken only where no other has any, and one of a control after these.
     """
 
-    def preference(pair: Pair) -> tuple[bool, float]:
-        return competes(pair.other.method), pair.choice
+    def preference(pair: Pair) -> tuple[bool, bool, float]:
+        return competes(pair.other.method), not is_control(pair.other.method), pair.choice
 
     best: dict[str, Pair] = {}
     for pair in pairs:
@@ -223,7 +223,7 @@ def _with_curves(on: Measurement, pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _rows(pairs: Sequence[Pair]) -> Iterator[Row]:
-    """`closest` marks the latent direction that does most nearly the same, of all sets; controls come last.
+    """`closest` marks the latent direction that does most nearly the same, of all sets (see `closest_latent`).
 
     It was chosen by `cosine_of_choice`, on other codes than `cosine` is of.
     """

@@ -4,7 +4,7 @@ A difference is decided by both of its levels, directions and codes (see `metric
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -20,6 +20,7 @@ from navbench.experiments.lost import Lost
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.reproduction import Reproductions
 from navbench.experiments.rows import Row, Tested, estimated, levelled, who
+from navbench.experiments.screening import Screening
 from navbench.metrics import estimate, levels
 from navbench.metrics.by_code import METRICS
 from navbench.metrics.estimate import Estimate
@@ -28,6 +29,8 @@ from navbench.metrics.levels import Levelled
 from navbench.metrics.significance import Decision
 
 UNEQUAL = "on different footings"
+ALIKE = 0.1
+"""Of the larger: means of directions whose mean effects differ by no more are at equal conditions."""
 LEAST = 3
 """Directions of a method that is compared: the spread of two is too uncertain for 5 % of wrong decisions to hold."""
 ALONE = "measured of fewer than three directions"
@@ -43,11 +46,13 @@ class Number:
         mean: over those that were measured, and may be compared.
         target: the effect to which the ranges were calibrated, where the number depends on them; `None` where it is
             one of `equal`, or the target is unknown.
+        effect: the mean one of the directions where they were measured; `None` where the number is one of `equal`.
         part: whether they are a part of their set: those that lead it.
     """
 
     mean: Levelled
     target: float | None
+    effect: float | None
     part: bool
 
 
@@ -185,11 +190,16 @@ def _status(a: Number, b: Number) -> str:
     """Why two methods are not compared; '' if they are."""
     if a.part or b.part:
         return PART
-    if a.target != b.target:
+    if a.target != b.target or not _alike(a.effect, b.effect):
         return UNEQUAL
     if min(*a.mean.count, *b.mean.count) < LEAST:
         return ALONE
     return UNSURE if math.isnan(a.mean.stderr) or math.isnan(b.mean.stderr) else ""
+
+
+def _alike(effect: float | None, other: float | None) -> bool:
+    """Whether two means are of the same effect, as it was measured; those at one effect are."""
+    return effect is None or other is None or abs(effect - other) <= ALIKE * max(effect, other)
 
 
 def _numbers(on: Measurement, place: str, alike: Equal | None) -> dict[str, dict[str, Number]]:
@@ -210,7 +220,7 @@ def _at_equal_effect(found: DirectionSet, alike: Equal | None, on: Measurement) 
     for metric, sides in alike.sides.items() if alike is not None else ():
         measured = [one for one in found if one.name in sides]
         values = alike.values(metric, measured) if alike is not None else {}
-        yield from _mean(metric, on, found, values, None, len(measured))
+        yield from _mean(metric, on, found, values, len(measured))
 
 
 def _of_locality(on: Measurement, found: DirectionSet) -> Iterator[tuple[str, Number]]:
@@ -221,7 +231,7 @@ def _of_locality(on: Measurement, found: DirectionSet) -> Iterator[tuple[str, Nu
         for one in measured
         if heatmaps is not None and len(fair_ends(on, one.name)) == 2
     }
-    yield from _mean("area50", on, found, areas, effect_target(on, found), len(measured))
+    yield from _mean("area50", on, found, areas, len(measured), (0, -1))
 
 
 def _of_imitations(on: Measurement, found: DirectionSet) -> Iterator[tuple[str, Number]]:
@@ -236,17 +246,17 @@ def _of_imitations(on: Measurement, found: DirectionSet) -> Iterator[tuple[str, 
             if -1 in fair_ends(on, name) and bool(piece.converged)
         }
         metric = f"unexplained fraction in {target}"
-        yield from _mean(metric, on, found, unexplained, effect_target(on, found), len(pieces))
+        yield from _mean(metric, on, found, unexplained, len(pieces), (-1,))
 
 
 def _of_losses(on: Measurement, found: DirectionSet) -> Iterator[tuple[str, Number]]:
-    """Shares of images that lose the scorer's subject at both ends, which depend on the effect there."""
+    """Shares of images that lose the scorer's subject at both ends."""
     outcome = on.outcome(Lost)
     if outcome is None or on.scorer is None:
         return
     measured = [one for one in found if one.name in outcome.along]
     shares = {one.name: outcome.at_ends(one.name) for one in measured if len(fair_ends(on, one.name)) == 2}
-    yield from _mean(f"lost ({on.scorer.subject})", on, found, shares, effect_target(on, found), len(measured))
+    yield from _mean(f"lost ({on.scorer.subject})", on, found, shares, len(measured), (0, -1))
 
 
 def _mean(
@@ -254,8 +264,8 @@ def _mean(
     on: Measurement,
     found: DirectionSet,
     values: Mapping[str, Estimate],
-    target: float | None,
     measured: int,
+    ends: Sequence[int] = (),
 ) -> Iterator[tuple[str, Number]]:
     """The mean of some directions' values, by their names; nothing of none.
 
@@ -263,11 +273,21 @@ def _mean(
         metric: what it is of.
         found: the set.
         values: of those of its directions that may be compared.
-        target: see `Number`.
         measured: of how many of its directions it was measured.
+        ends: of the ranges, at which it was measured; none where the number is one of `equal`.
     """
     if values:
-        yield metric, Number(levels.levelled(list(values.values())), target, measured < len(found))
+        target, effect = (effect_target(on, found), _effect(on, values, ends)) if ends else (None, None)
+        yield metric, Number(levels.levelled(list(values.values())), target, effect, measured < len(found))
+
+
+def _effect(on: Measurement, names: Iterable[str], ends: Sequence[int]) -> float | None:
+    """The mean effect of some directions at ends of their ranges; `None` if it was not measured."""
+    screened = on.outcome(Screening)
+    if screened is None:
+        return None
+    effects = [float(screened.effects[name][end].mean()) for name in names for end in ends]
+    return sum(effects) / len(effects)
 
 
 def _equal_rows(on: Measurement, outcome: Numbers) -> Iterator[Row]:

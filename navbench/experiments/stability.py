@@ -38,7 +38,7 @@ class StabilitySettings(Settings):
     Attributes:
         methods: that are run again.
         seeds: how many further seeds.
-        codes: further numbers of codes of the Hessian, and of samples of w.
+        codes: further numbers of codes of the Hessian or of the search by labels, and of samples of w.
     """
 
     methods: tuple[str, ...] = ("spectrum",)
@@ -208,8 +208,8 @@ class Stability(Experiment[StabilitySettings, Repetitions]):
 def variants(on: Measurement, found: DirectionSet) -> Iterator[Variant]:
     """The same settings from further seeds, and with further numbers of codes, none of which is among the first ones.
 
-    Codes are those of a Hessian's expectation or of a search, or the samples of principal components or boundaries;
-    other methods have none.
+    Codes are those of a Hessian's expectation or of a search, or the samples of principal components; other methods
+    have none.
     """
     if is_determined(found.method):
         return
@@ -222,7 +222,6 @@ def variants(on: Measurement, found: DirectionSet) -> Iterator[Variant]:
         "pca": ("ganspace", "samples"),
         "style channels": ("stylespace", "codes"),
         "attribute offsets": ("supervised", "codes"),
-        "attribute boundaries": ("interfacegan", "samples"),
     }
     part, field = counts.get(METHODS[found.method].basis, ("", ""))
     for step, codes in enumerate(wanted.codes if part else (), start=1):

@@ -13,7 +13,7 @@ from navbench.report.blocks import Block, Cell, Chart, Details, Table, Terms, Wo
 from navbench.report.bounds import bound_sentences, bound_tables
 from navbench.report.charts import by_generator, make_chart, method_names
 from navbench.report.drawing import INK, finish, known_first, styled
-from navbench.report.numbers import MINUS, listed, short_direction, significant
+from navbench.report.numbers import MINUS, listed, method_name, short_direction, significant
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
 from navbench.report.views import (
@@ -148,27 +148,36 @@ def _movement_charts(tables: RunTables) -> Iterator[Chart]:
         changes = changes.loc[directions["name"], list(rows["attribute"].unique())]
         pure = directions[directions["verdict"] == "interpretable"]
         own = dict(zip(pure["name"], pure["attribute"], strict=True))
-        names = {row["name"]: short_direction(row) for row in directions.to_dict("records")}
+        names = {row["name"]: _marked(row) for row in directions.to_dict("records")}
         words = f"What {len(changes)} directions of {generator} do to {len(changes.columns)} attributes, as colours."
         caption = (
             f"The change of each attribute of {generator} from end to end of each direction's range, in units of its "
-            "spread over the data. A frame is around the attribute that an interpretable direction is one of"
-            f"{f'; {left} more directions are in the tables' if left else ''}."
+            "spread over the data. A frame is around the attribute that an interpretable direction is one of."
+            f"{f' Of {left} more directions, with labels and of controls above all, tables tell.' if left else ''}"
         )
         figure = _movement_matrix(changes, own, names)
         yield make_chart(tables.run, f"attributes-{anchor(generator)}", figure, words, caption)
 
 
 def _worth_showing(tables: RunTables, generator: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """The directions that are some attribute's, else those measured; by attribute; and how many are left."""
+    """The directions that are some attribute's, else those measured; by attribute; and how many are left.
+
+    Where they are too many, those of methods that compete are first, then those with labels, then controls.
+    """
     directions = tables.directions[tables.directions["name"].isin(rows["name"])]
     judged = directions[directions["verdict"].isin(["interpretable", "entangled"])]
     chosen = judged if len(judged) else directions[directions["measured"]]
     order = {name: place for place, name in enumerate(rows["attribute"].unique())}
-    ranked = chosen.sort_values(["verdict", "attribute_share"], ascending=[False, False], kind="stable")
+    by = ["is_control", "is_labelled", "verdict", "attribute_share"]
+    ranked = chosen.sort_values(by, ascending=[True, True, False, False], kind="stable")
     first = ranked.iloc[:_MOST_ROWS]
     first = first.assign(place_of=first["attribute"].map(order)).sort_values("place_of", kind="stable")
     return first, len(chosen) - len(first)
+
+
+def _marked(row: Row) -> str:
+    """A direction, and whether it is of a control or of labels."""
+    return short_direction({**row, "method": method_name(row["method"], row["is_control"], row["is_labelled"])})
 
 
 @styled

@@ -30,7 +30,8 @@ _MOST_NAMED = 3
 def control_sentences(tables: RunTables) -> Iterator[str]:
     """Per generator, which methods are better than their control, and which are no better than chance.
 
-    Numbers by which the same is told share a sentence.
+    Methods that see labels are no part of it: what leads them is what they are judged by. Numbers by which the same is
+    told share a sentence.
     """
     alike: dict[tuple[str, str, str, str], list[str]] = {}
     for (generator, metric), rows in _beside_controls(tables).groupby(["generator", "metric"], sort=False):
@@ -47,7 +48,9 @@ def _beside_controls(tables: RunTables) -> pd.DataFrame:
     """The pairs of a method and its control, with `outcome`: a key of `_VERDICTS`."""
     rows = tables.ranking
     flipped = rows.rename(columns={"method": "against", "against": "method"})
+    labelled = set(tables.methods.loc[tables.methods["is_labelled"], "method"])
     pairs = pd.concat([rows, flipped], ignore_index=True)
+    pairs = pairs[~pairs["method"].isin(labelled)]
     keys = pd.MultiIndex.from_frame(pairs[["generator", "layer", "method"]])
     control = _control_of(tables).reindex(keys).fillna("").to_numpy()
     pairs = pairs[(pairs["against"] == control) & (pairs["metric"].map(_better) != "")]

@@ -197,6 +197,7 @@ class Records:
             "verdict": row["verdict"],
             "attribute": row["attribute"],
             "control": bool(row["is_control"]),
+            "labels": bool(row["is_labelled"]),
             "failed": bool(row["failed"]),
             "untrusted": row["generator"] in self._untrusted,
             "t": [row["t_min"], row["t_max"]],

@@ -9,7 +9,7 @@ from typing import Any
 from navbench.compute import Compute
 from navbench.directions import write_set
 from navbench.discovery.learn import Checkpoint
-from navbench.discovery.methods import CONTROL, FRESH, Discovery, Stages, quiet, settings_of
+from navbench.discovery.methods import CONTROL, FRESH, Discovery, Stages, check_scorer, quiet, settings_of
 from navbench.discovery.settings import DiscoverySettings
 from navbench.errors import NavbenchError
 from navbench.files import check_folder
@@ -59,6 +59,7 @@ def discover(
         if any(METHODS[method].basis == "sefa" for method in admitted(methods, space.kind)):
             generator.latent_weights(space.kind)  # refused now, not after hours of learning
         for method in admitted(methods, space.kind):
+            check_scorer(method, settings)  # likewise
             if (path := _path(out, space, method)).exists() and not overwrite:
                 _refuse_others(path, method, space, settings, seed)
     distance = create_distance(settings.distance, compute)

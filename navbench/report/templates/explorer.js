@@ -103,10 +103,11 @@
     };
   };
   const generators = [...new Set(rows.map((row) => row.generator))];
+  const kind = (row) => (row.control ? 2 : row.labels ? 1 : 0); // methods first, then those that see labels, then controls
   const order = (a, b) => {
     const group = generators.indexOf(a.generator) - generators.indexOf(b.generator);
     if (group || !state.sort) return group || a.index - b.index;
-    if (Boolean(a.control) !== Boolean(b.control)) return a.control ? 1 : -1;
+    if (kind(a) !== kind(b)) return kind(a) - kind(b);
     const [x, y] = [numberOf(a, state.sort), numberOf(b, state.sort)];
     if (x === null || y === null) return (x === null) - (y === null) || a.index - b.index;
     return (state.ascending ? x - y : y - x) || a.index - b.index;
@@ -123,7 +124,7 @@
       "button", { type: "button", class: "tile", "data-name": row.name, "aria-pressed": String(row === state.selected), onclick: () => select(row) },
       frame(row, null),
       make("span", { class: "name" }, dot(row), title(row), make("small", {}, ` ${row.place}${isPinned ? " · pinned" : ""}`)),
-      make("span", { class: "label" }, labelOf(row) || (row.control ? "control" : "")),
+      make("span", { class: "label" }, labelOf(row) || ["", "labels", "control"][kind(row)]),
       make("span", { class: "told" }, told(row, false)),
     );
     return button;
@@ -220,8 +221,8 @@
   // --- the panel
 
   const chips = (row) => {
-    const words = [row.verdict, row.control && "control", row.failed && "not converged", row.untrusted && "instrument fails"].filter(Boolean);
-    return words.length ? make("p", { class: "chips" }, ...words.map((word) => make("span", { class: word === row.verdict || word === "control" ? "" : "warn" }, word))) : null;
+    const words = [row.verdict, row.control && "control", row.labels && "labels", row.failed && "not converged", row.untrusted && "instrument fails"].filter(Boolean);
+    return words.length ? make("p", { class: "chips" }, ...words.map((word) => make("span", { class: [row.verdict, "control", "labels"].includes(word) ? "" : "warn" }, word))) : null;
   };
   const rowsOfCodes = (row) => {
     if (!row.strip) return null;
@@ -368,8 +369,8 @@
     const number = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
     const cell = (text) => (/^('|[=+\-@].)/.test(text) && !number.test(text) ? `'${text}` : text); // no formula (docs/tables.md)
     const quote = (value) => `"${cell(String(value ?? "")).replaceAll('"', '""')}"`;
-    const heads = ["name", "generator", "method", "place", "space", "label", "auto_label", "verdict", "attribute", "is_control", "t_min", "t_max", "limit_min", "limit_max", "limit_min_status", "limit_max_status", ...keys];
-    const lines = state.shown.map((row) => [row.name, row.generator, row.method, row.place, row.space, row.label, row.auto, row.verdict, row.attribute, Boolean(row.control), ...row.t, ...(row.limit ?? [null, null]), ...(row.status ?? ["", ""]), ...row.numbers]);
+    const heads = ["name", "generator", "method", "place", "space", "label", "auto_label", "verdict", "attribute", "is_control", "is_labelled", "t_min", "t_max", "limit_min", "limit_max", "limit_min_status", "limit_max_status", ...keys];
+    const lines = state.shown.map((row) => [row.name, row.generator, row.method, row.place, row.space, row.label, row.auto, row.verdict, row.attribute, Boolean(row.control), Boolean(row.labels), ...row.t, ...(row.limit ?? [null, null]), ...(row.status ?? ["", ""]), ...row.numbers]);
     const text = [heads, ...lines].map((line) => line.map(quote).join(",")).join("\n");
     const url = URL.createObjectURL(new Blob([text + "\n"], { type: "text/csv" }));
     make("a", { href: url, download: "directions.csv" }).click();
