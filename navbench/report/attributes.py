@@ -159,7 +159,9 @@ def _movement_charts(tables: RunTables) -> Iterator[Chart]:
         yield make_chart(tables.run, f"attributes-{anchor(generator)}", figure, words, caption)
 
 
-def _worth_showing(tables: RunTables, generator: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+def _worth_showing(
+    tables: RunTables, generator: str, rows: pd.DataFrame, most: int = _MOST_ROWS
+) -> tuple[pd.DataFrame, int]:
     """The directions that are some attribute's, else those measured; by attribute; and how many are left.
 
     Where they are too many, those of methods that compete are first, then those with labels, then controls.
@@ -170,7 +172,7 @@ def _worth_showing(tables: RunTables, generator: str, rows: pd.DataFrame) -> tup
     order = {name: place for place, name in enumerate(rows["attribute"].unique())}
     by = ["is_control", "is_labelled", "verdict", "attribute_share"]
     ranked = chosen.sort_values(by, ascending=[True, True, False, False], kind="stable")
-    first = ranked.iloc[:_MOST_ROWS]
+    first = ranked.iloc[:most]
     first = first.assign(place_of=first["attribute"].map(order)).sort_values("place_of", kind="stable")
     return first, len(chosen) - len(first)
 

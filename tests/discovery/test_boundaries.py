@@ -114,6 +114,12 @@ def test_images_without_the_subject_are_left_out_and_too_few_are_refused():
         found("Fussy", samples=300)
 
 
+def test_codes_of_one_end_alone_are_nothing_to_learn_from():
+    how = HOW.model_copy(update={"extremes": 2, "held_out": 3})
+    with pytest.raises(NavbenchError, match="Of 4 codes 3 are held out, and those that are left"):
+        boundary(analytic.noise(1, 4, 5), torch.arange(4.0), how, 0)
+
+
 def test_what_has_no_boundary_is_refused():
     with pytest.raises(NavbenchError, match="reads the same last in all images"):
         found("Constant")

@@ -1,6 +1,7 @@
 """Directions of attributes by a scorer's gradients, on images that are linear in the offset and a scorer likewise."""
 
 import sys
+from dataclasses import replace
 
 import analytic
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 from navbench import seeds
 from navbench.compute import Compute
 from navbench.costs import rehearse
+from navbench.discovery import supervised
 from navbench.discovery.calibration import EffectMeter
 from navbench.discovery.methods import Discovery
 from navbench.discovery.settings import DiscoverySettings, SupervisedSettings
@@ -170,6 +172,22 @@ def test_images_without_the_subject_are_left_out():
     means = attribute_gradients(SPACE, read, 32, Compute(batch=7), 1).means.flatten(1).double()
     cosines = nn.functional.cosine_similarity(means, kept, dim=1)
     assert cosines.min() > 0.9999
+
+
+def test_a_step_that_loses_the_subject_is_not_the_best_however_pure_it_is(monkeypatch):
+    """The first check, before any step, is the only one whose images are read."""
+    check, tried = supervised._Search.check, []
+
+    def losing(self, target):
+        made = check(self, target)
+        tried.append(made)
+        pure = torch.tensor([1.0, 1.0])
+        return made if len(tried) == 1 else replace(made, means=pure, is_read=False)
+
+    monkeypatch.setattr(supervised._Search, "check", losing)
+    _, _, start, found = searched(steps=4, check=2)
+    assert torch.allclose(found.offset, start / start.norm(), atol=1e-6)
+    assert float(found.share) == pytest.approx(tried[0].share) != 0
 
 
 def test_circular_attributes_change_by_the_shortest_way():

@@ -41,7 +41,10 @@ def tables(make_builder: Callable, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_labels_are_told_apart_from_what_is_found_without_them(tables: RunTables) -> None:
     told = list(bound_sentences(tables))
-    assert "without labels for 1 of 3 attributes of cars; told by a scorer what images show, supervised 1." in told[0]
+    assert told[0].startswith(
+        "A share of 0.5 or more of the squared change is reached without labels for 1 of 3 attributes of cars; "
+        "directions drawn at random reach 1 of these. Told by a scorer what images show, supervised 1."
+    )
     assert told[1] == (
         "No method reaches a share of 0.5 for body hue of cars; the best is svd 0, convs.3, with 0.37."
     )  # hybrid's .8 is of codes that change either way, and random's .99 is a control's
@@ -54,16 +57,34 @@ def test_a_method_that_sees_labels_takes_no_prize(tables: RunTables) -> None:
     assert "No method without labels found one for body hue and horizon." in " ".join(
         attributes.found_sentences(tables)
     )
-    assert "supervised" not in set(picks.picks(tables, "cars", 99)["method"])
+
+
+def test_a_method_that_sees_labels_is_not_recommended(make_builder: Callable, tmp_path: Path) -> None:
+    """The same directions are, as long as nothing says that their method was told what images show."""
+    tables = load_run(make_builder(measured=1, found=3).add_cars().add_limits().write(tmp_path / "run"))
+    method = picks.picks(tables, "cars", 99)["method"].iloc[0]
+    methods = tables.methods.assign(is_labelled=tables.methods["method"] == method)
+    directions = tables.directions.assign(is_labelled=tables.directions["method"] == method)
+    told = tables.with_tables(methods=methods, directions=directions)
+    assert method not in set(picks.picks(told, "cars", 99)["method"])
+
+
+def test_the_figure_of_changes_has_methods_first_and_marks_the_others(tables: RunTables) -> None:
+    rows = tables.attributes[tables.attributes["generator"] == "cars"]
+    shown, _ = attributes._worth_showing(tables, "cars", rows, most=1)
+    assert set(shown["method"]) & {"supervised", "random"} == set()
+    labelled = tables.directions[tables.directions["method"] == "supervised"].to_dict("records")[0]
+    assert attributes._marked(labelled).startswith("supervised (labels) 0, ")
 
 
 def test_tables_mark_it_and_show_it_beside_the_best_without_labels(tables: RunTables) -> None:
     (table,) = [table for table in bound_tables(tables) if "of cars" in table.caption]
-    assert table.heads == ("Attribute", "Best without labels", "supervised (labels)")
+    assert table.heads == ("Attribute", "Best without labels", "Best of controls", "supervised (labels)")
     cells = {row[0].text: [cell.text for cell in row[1:]] for row in table.rows}
-    assert cells["horizon"][1] == "supervised 0, w\N{NO-BREAK SPACE}space (0.90)"
+    assert cells["horizon"][2] == "supervised 0, w\N{NO-BREAK SPACE}space (0.90)"
     assert cells["body hue"][0] == "svd 0, convs.3 (0.37)"
-    assert "random" not in str(cells)
+    assert cells["wheel radius"][1].startswith("random 0, ")
+    assert "random" not in "".join(row[0] + row[2] for row in cells.values())
     methods = tables.methods
     assert "supervised (labels)" in charts.method_names(methods, list(methods["method"].unique()))
 

@@ -73,6 +73,16 @@ def test_one_that_is_decidedly_better_is_not_called_chance(told: Callable) -> No
     assert "chance" not in sentence
 
 
+def test_a_method_that_sees_labels_has_no_verdict(make_builder: Callable, tmp_path: Path) -> None:
+    """That it is better than chance by what leads it is no finding."""
+    ranking = [ranked("hybrid", "random-in-spectrum", "hybrid"), ranked("svd", "random", "svd")]
+    tables = tables_with(make_builder(), tmp_path / "run", ranking, ["random", "random-in-spectrum"])
+    tables = tables.with_tables(methods=tables.methods.assign(is_labelled=tables.methods["method"] == "hybrid"))
+    (sentence,) = [each for each in control_sentences(tables) if "significantly" in each]
+    assert "svd (main.6) is significantly better" in sentence
+    assert "hybrid" not in sentence
+
+
 def test_one_that_is_decidedly_worse_is_told_so(told: Callable) -> None:
     (sentence,) = told(ranked("random", "svd", "random"))
     assert "svd (main.6) is no better than chance (significantly worse than its control random;" in sentence

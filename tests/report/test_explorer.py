@@ -158,14 +158,16 @@ def test_the_attributes_that_a_direction_moves_most_come_first(data):
     assert "moves" not in record(data, "faces/svd/main.6/0")
 
 
-def test_a_set_that_has_not_converged_and_a_control_are_marked(tables):
+def test_a_set_that_has_not_converged_a_control_and_a_method_with_labels_are_marked(tables):
     methods = tables.methods.assign(
         status=np.where(tables.methods["method"] == "hybrid", "not converged", ""),
     )
-    directions = tables.directions.assign(is_control=tables.directions["method"] == "random")
+    method = tables.directions["method"]
+    directions = tables.directions.assign(is_control=method == "random", is_labelled=method == "spectrum")
     data = Records(Page(tables.with_tables(methods=methods, directions=directions))).data()
     assert {row["method"] for row in data["rows"] if row.get("failed")} == {"hybrid"}
     assert {row["method"] for row in data["rows"] if row.get("control")} == {"random"}
+    assert {row["method"] for row in data["rows"] if row.get("labels")} == {"spectrum"}
 
 
 def test_what_is_not_known_is_left_out_of_a_record(data):

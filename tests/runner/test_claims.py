@@ -10,8 +10,9 @@ from analytic import noise, ranged
 from made_up import CODES, measurement, realism
 
 from navbench.experiments.calibration import Target
-from navbench.experiments.matched import Match, Matched, Matches, cost_of
+from navbench.experiments.matched import Match, Matched, Matches, _most_found, cost_of
 from navbench.metrics import estimate
+from navbench.metrics.attributes import Attribute
 from navbench.metrics.estimate import Estimate
 
 FLOOR = 2.0
@@ -175,3 +176,26 @@ def test_an_end_where_the_attribute_moves_as_at_the_other_is_called_an_artefact_
     assert {row["status"] for row in rows("matched", odd)} == {"same way"}
     assert not rows("claims", odd, match("hybrid", 20, 10))[1:]
     assert {row["status"] for row in rows("matched", match("svd", 50, 40))} == {""}
+
+
+class Sole(list):
+    """A set of one direction, of the method that its name is."""
+
+    @property
+    def method(self):
+        return self[0].name
+
+
+def test_the_attribute_is_the_one_of_most_methods_that_compete():
+    """Though another is that of more, which see labels or are drawn at random."""
+    found = {"svd": "hue", "spectrum": "hue", "supervised": "size", "interfacegan": "size", "random": "size"}
+
+    class Movements:
+        scorer = SimpleNamespace(attributes=(Attribute("size", "", 1.0), Attribute("hue", "", 1.0)))
+
+        def verdict_of(self, name):
+            return SimpleNamespace(kind="interpretable", attribute=found[name])
+
+    sets = [Sole([SimpleNamespace(name=name)]) for name in found]
+    assert _most_found(sets, Movements()).name == "hue"
+    assert _most_found(sets[2:], Movements()).name == "size"

@@ -125,6 +125,12 @@ def test_settings_of_other_methods_do_not_matter_to_a_set_that_is_there(tmp_path
     assert [each.path for each in discover(GENERATOR, places, other, Compute(), 0, tmp_path) if each.kept] == [path]
 
 
+def test_a_scorer_that_is_not_named_is_refused_before_any_work(tmp_path):
+    with pytest.raises(NavbenchError, match="Method supervised asks an attribute scorer"):
+        found([(layer("convs.0"), ["svd"]), (layer("convs.1"), ["svd", "supervised"])], tmp_path)
+    assert written(tmp_path) == set()
+
+
 def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr("navbench.runner.discover.create_distance", lambda *_: pytest.fail("worked"))
     (tmp_path / "file").write_text("x", encoding="utf-8")

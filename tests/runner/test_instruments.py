@@ -72,14 +72,14 @@ def installed(monkeypatch):
 
 @pytest.fixture
 def call(tmp_path, monkeypatch, sets):
-    """Run a command line on the suite of another generator; its result, and what stderr says of faces."""
+    """Run a command line on the suite of another generator; its result, and what stderr says of instruments."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other.toml").write_text(SUITE)
 
     def run(verb, *words):
         done = CliRunner().invoke(main, [verb, "other.toml", "--directions", str(sets), *words])
         assert done.exit_code == 0, done.output
-        return done, [line for line in done.stderr.splitlines() if "show a face" in line]
+        return done, [line for line in done.stderr.splitlines() if "show a face" in line or "so has this one" in line]
 
     return run
 
@@ -127,7 +127,8 @@ def test_a_run_says_what_it_took_and_takes_it_again_without_a_look_unless_it_sta
     with monkeypatch.context() as patch:
         patch.setattr(instruments, "fitting", refused)
         _, told = call("run-all", *LINE, "--out", "run")
-    assert told == []
+    (again,) = told
+    assert "has scorer faces, and so has this one; --fresh looks" in again
     assert subject_of(tmp_path / "run") == taken
     monkeypatch.setattr(instruments, "fitting", refused)
     again = CliRunner().invoke(main, ["run-all", "other.toml", *LINE, "--out", "run", "--fresh"])

@@ -13,13 +13,14 @@ from navbench.experiments.curves import Curves, CurvesFound
 from navbench.experiments.imitation import Reproduction
 from navbench.experiments.layers import Layers
 from navbench.experiments.locality import Heat, Heatmaps, Heats
-from navbench.experiments.pairs import Pair, Pairs, PairsFound
+from navbench.experiments.pairs import Pair, Pairs, PairsFound, closest_latent
 from navbench.experiments.photos import Album, EditedPhotos, Photos
 from navbench.experiments.quality import Quality
 from navbench.experiments.ranking import Ranking
 from navbench.experiments.real_images import Photo
 from navbench.experiments.reproduction import Imitations, Reproductions
 from navbench.experiments.rows import Tested, settled
+from navbench.experiments.screening import Screened, Screening
 from navbench.experiments.survey import Changes, Survey, Surveyed, SurveyedLayer, SurveyedLayers
 from navbench.metrics import estimate
 from navbench.metrics.attributes import Attribute
@@ -97,6 +98,18 @@ def test_the_closest_latent_direction_is_none_of_a_control_where_there_is_anothe
     drawn = replace(direction(generator, noise(2, 3), space="z"), method="random")
     found = PairsFound([pair(one, latent, 1, 0.4, 0.3), pair(one, drawn, 1, 0.9, 0.6)], [])
     assert [row["closest"] for row in Pairs().rows(measurement(), found)["pairs"]] == [True, False]
+
+
+def test_a_latent_direction_of_labels_is_closest_only_where_there_is_no_other_and_before_controls(generator):
+    one = next(iter(made(generator, "svd")))
+    methods = {"sefa": 0.1, "supervised": 0.5, "random": 0.9}
+    pairs = {
+        method: pair(one, replace(direction(generator, noise(2, 3), space="z"), method=method), 1, 0.4, choice)
+        for method, choice in methods.items()
+    }
+    chosen = [closest_latent(list(pairs.values()))[one.name].other.method]
+    chosen.append(closest_latent([pairs["random"], pairs["supervised"]])[one.name].other.method)
+    assert chosen == ["sefa", "supervised"]
 
 
 # --- quality -----------------------------------------------------------------------------------------------------
@@ -177,6 +190,7 @@ def ranked(generator, first, second):
             curves[one.name], hot_pixels[one.name] = curve(cost, cost), heats(hot)
             imitations[one.name, "z"] = reproduction(unexplained)
     outcomes = {Curves: CurvesFound(curves, {}), Heatmaps: Heats(hot_pixels), Reproductions: Imitations(imitations)}
+    outcomes[Screening] = Screened({name: torch.full((2, CODES), 0.1) for name in curves})
     on = measurement(outcomes, generator=generator, sets=(first, second))
     return {row["metric"]: row for row in rows(Ranking(), on, Ranking().run(on), "ranking")}
 
@@ -207,6 +221,18 @@ def test_sets_that_were_calibrated_to_different_effects_are_compared_only_at_one
     assert {(row["lower"], row["difference"], row["p"]) for row in others} == {("", None, None)}
     needed = set(TABLES["ranking"].names)  # of a table that has no other rows, too
     assert all(needed <= row.keys() for row in others)
+
+
+@pytest.mark.parametrize(("ratio", "compared"), [(1.05, True), (1.2, False)])
+def test_heatmaps_of_sets_whose_effects_turned_out_unequal_are_not_compared(generator, ratio, compared):
+    """Both were calibrated to one effect, on other codes than it was measured on."""
+    first, second = (three(generator, method, seed, effect=0.1) for seed, method in enumerate(("svd", "spectrum")))
+    effects = {one.name: torch.full((2, 4), 0.1) for one in first}
+    effects |= {one.name: torch.full((2, 4), 0.1 * ratio) for one in second}
+    outcomes = {Heatmaps: Heats({one.name: heats(8) for found in (first, second) for one in found})}
+    on = measurement(outcomes | {Screening: Screened(effects)}, generator=generator, sets=(first, second))
+    (row,) = rows(Ranking(), on, Ranking().run(on), "ranking")
+    assert (row["metric"], row["status"] == "") == ("area50", compared)
 
 
 def test_numbers_of_a_method_are_at_the_effect_of_the_comparison(generator):
