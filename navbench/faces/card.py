@@ -16,7 +16,7 @@ from navbench.faces import scorer as scorers
 from navbench.faces.warps import WARPS
 from navbench.files import write_atomically
 from navbench.generators.dcgan import faces as generator
-from navbench.metrics.attributes import Attribute
+from navbench.metrics.attributes import Attribute, seen
 
 CARD = Path(__file__).parent / "CARD.md"
 SPREAD_SAMPLES, SAMPLES, SEED = 2000, 200, 18
@@ -103,8 +103,8 @@ def at(damage: Callable[[Tensor, float], Tensor], strength: float) -> Change:
 
 
 def lost(readings: Tensor) -> float:
-    """The share of images whose readings (N, A) are NaN, as no face was seen."""
-    return float(readings.isnan().any(1).float().mean())
+    """The share of images whose readings (N, A) say that no face was seen."""
+    return 1 - float(seen(readings).float().mean())
 
 
 def read(scorer: scorers.FacesScorer, change: Change, samples: int = SAMPLES, seed: int = SEED) -> Tensor:
@@ -132,8 +132,8 @@ def reliability(one: Tensor, other: Tensor) -> Tensor:
 
     The share of variance that is not the reading's error, where both have the same; images lost in either are left out.
     """
-    seen = ~(one.isnan() | other.isnan()).any(1)
-    one, other = one[seen], other[seen]
+    both = seen(one) & seen(other)
+    one, other = one[both], other[both]
     return 1 - (one - other).square().mean(0) / 2 / torch.cat([one, other]).var(0)
 
 
@@ -147,7 +147,8 @@ class Response:
     """What a warp of one feature does to readings, in the mean over faces.
 
     Attributes:
-        expected: the changes of all attributes in spreads, (A,), if the landmarks moved as the image does.
+        expected: the changes of all attributes in spreads, (A,), if the landmarks moved as the image does: what
+            perfect landmarks would give, pose and size undone by the same rule.
         read: the changes that are read.
     """
 
@@ -166,12 +167,14 @@ def response(scorer: scorers.FacesScorer, name: str, spread: Tensor, samples: in
             before, landmarks = scorer(images), scorer.landmarker(images).landmarks
             ahead = before[:, 0].abs() < AHEAD  # of what is lost, it is not
             other = torch.cat([warp.moved(landmarks[..., :2], landmarks), landmarks[..., 2:]], dim=2)
-            changes.append((scorer(warp.applied(images, landmarks)) - before)[ahead])
+            after = scorer(warp.applied(images, landmarks))
+            ahead &= seen(after)
+            changes.append((after - before)[ahead])
             start_lengths, end_lengths = scorer.lengths(landmarks), scorer.lengths(other)
             unmoved = torch.zeros(len(images))  # pose and skin
             steps = [end_lengths.get(name, unmoved) - start_lengths.get(name, unmoved) for name in names]
             expected.append(torch.stack(steps, dim=1)[ahead])
-    return Response(torch.cat(expected).mean(0) / spread, torch.cat(changes).nanmean(0) / spread)
+    return Response(torch.cat(expected).mean(0) / spread, torch.cat(changes).mean(0) / spread)
 
 
 def measure() -> str:
@@ -179,8 +182,8 @@ def measure() -> str:
     scorer = scorers.FacesScorer(scorers.READINGS).eval()
     names = [reading.attribute.name for reading in scorers.READINGS]
     many = read(scorer, unchanged, SPREAD_SAMPLES)
-    seen = ~many.isnan().any(1)
-    centre, spread, plain = many[seen].mean(0), many[seen].std(0), many[:SAMPLES]
+    known = many[seen(many)]
+    centre, spread, plain = known.mean(0), known.std(0), many[:SAMPLES]
     by_shift = torch.stack([reliability(plain, read(scorer, step)) for step in STEPS.values()]).amin(0)
     flipped = read(scorer, lambda images: images.flip(3))
     by_mirror = reliability(plain, mirrored(flipped, scorer.attributes))
@@ -188,7 +191,7 @@ def measure() -> str:
     for name, degrees in TURNS.items():
         changes[name][names.index("roll")] -= degrees / spread[names.index("roll")]
     lines = [
-        f"Seen: {int(seen.sum())} of {SPREAD_SAMPLES} samples.\n",
+        f"Seen: {len(known)} of {SPREAD_SAMPLES} samples.\n",
         "| attribute | mean | spread | reliability, 1 px | reliability, mirror | " + " | ".join(changes) + " |",
         "| --- | " + "---: | " * (4 + len(changes)),
     ]
@@ -199,6 +202,7 @@ def measure() -> str:
     lines += ["", "| warp | expected | read | response | largest error in another |"]
     lines.append("| --- | ---: | ---: | ---: | ---: |")
     lines += [_told(response(scorer, name, spread), name, names) for name in WARPS]
+    lines += ["", *_correlations(known, names)]
     lines += [
         "",
         f"Faces lost, of {SAMPLES} samples ({lost(plain):.3f} without damage):\n",
@@ -219,6 +223,24 @@ def _told(found: Response, name: str, names: list[str]) -> str:
     cells = [f"{found.expected[own]:+.2f}", f"{found.read[own]:+.2f}", f"{found.read[own] / found.expected[own]:.2f}"]
     cells.append(f"{names[other]} {beyond[other]:+.2f}")
     return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _correlations(readings: Tensor, names: list[str]) -> list[str]:
+    """A table: how each reading of the samples, (N, A), goes with their pose, and with which other it goes most."""
+    yaw, pitch = names.index("yaw"), names.index("pitch")
+    with_turn = torch.cat([readings, readings[:, [yaw]].abs()], dim=1)
+    table = torch.corrcoef(with_turn.T)
+    lines = [
+        "| attribute | with pitch | with the size of yaw | with another, at most |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for index, name in enumerate(names):
+        others = table[index, : len(names)].clone()
+        others[index] = 0
+        most = int(others.abs().argmax())
+        cells = [f"{table[index, pitch]:+.2f}", f"{table[index, -1]:+.2f}", f"{names[most]} {others[most]:+.2f}"]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return lines
 
 
 def main() -> None:

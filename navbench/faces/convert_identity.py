@@ -18,7 +18,7 @@ from torch import Tensor
 
 from navbench import plugins
 from navbench.errors import NavbenchError
-from navbench.faces.identity import CENTRE, PUBLISHED, SHIPPED, faces
+from navbench.faces.identity import CENTRE, PUBLISHED, SHIPPED, Identity, measured
 from navbench.files import write_atomically
 
 _SHA256 = "0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031"
@@ -43,13 +43,13 @@ def convert(package: Path) -> None:
     tensors, quantisation = tensors_of(json.loads(manifest)[0]["weights"], content)
     header = {"source": f"{_MEMBER}.bin of {PUBLISHED}", "sha256": _SHA256, "licence": "MIT"}
     text = json.dumps(header | {"quantisation": quantisation})
-    write_atomically(SHIPPED, save(tensors, {"navbench": text}))
-    write_atomically(SHIPPED, save(tensors | {CENTRE: _centre()}, {"navbench": text}))
+    network = Identity(measured(tensors, quantisation) | {CENTRE: torch.zeros(128)}).eval()
+    write_atomically(SHIPPED, save(tensors | {CENTRE: _centre(network)}, {"navbench": text}))
 
 
-def _centre() -> Tensor:
+def _centre(embedding: Identity) -> Tensor:
     """The mean descriptor, (128,), of samples of the generator `faces`."""
-    generator, embedding = plugins.make("navbench.generators", "generator", "faces").eval(), faces()
+    generator = plugins.make("navbench.generators", "generator", "faces").eval()
     with torch.no_grad():
         batches = (generator(generator.sample(range(start, start + 50), _SEED)) for start in range(0, _SAMPLES, 50))
         return torch.cat([embedding.descriptors(images.clamp(-1, 1)) for images in batches]).mean(0)

@@ -7,7 +7,7 @@ part it is 0.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -91,11 +91,11 @@ class Identity(nn.Module):
 
     centre: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take the published tensors and the centre."""
         super().__init__()
-        stored = shipped()
-        self.landmarker, self.recognition = Landmarker(), recognition(stored)
-        self.register_buffer("centre", stored.get(CENTRE, torch.zeros(128)))  # the converter measures it last
+        self.landmarker, self.recognition = Landmarker(), recognition(tensors)
+        self.register_buffer("centre", tensors[CENTRE])
 
     def forward(self, images: Tensor) -> Tensor:
         """The embeddings."""
@@ -111,20 +111,29 @@ class Identity(nn.Module):
 
 def faces() -> Identity:
     """The embedding, with the weights that are shipped; the entry point `faces`."""
-    return Identity().eval().requires_grad_(False)
+    try:
+        return Identity(shipped()).eval().requires_grad_(False)
+    except (KeyError, RuntimeError) as error:
+        raise NavbenchError(f"The embedding {SHIPPED} lacks a tensor ({error}); install navbench anew.") from None
 
 
 def shipped() -> dict[str, Tensor]:
     """The tensors that are shipped, by their published names, float32."""
     try:
         with safe_open(SHIPPED, framework="pt") as file:
-            quantisation = json.loads(file.metadata()["navbench"])["quantisation"]
+            quantisation = json.loads((file.metadata() or {})["navbench"])["quantisation"]
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, SafetensorError) as error:
+        return measured(stored, quantisation)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise NavbenchError(f"The embedding {SHIPPED} cannot be read ({error}); install navbench anew.") from None
-    for name, (scale, minimum) in quantisation.items():
-        stored[name] = (stored[name].double() * scale + minimum).float()
-    return stored
+
+
+def measured(stored: Mapping[str, Tensor], quantisation: Mapping[str, Sequence[float]]) -> dict[str, Tensor]:
+    """Tensors as they are used, float32, of tensors as they are stored, with the scales and minima of some."""
+    scaled = {
+        name: (stored[name].double() * scale + minimum).float() for name, (scale, minimum) in quantisation.items()
+    }
+    return {**stored, **scaled}
 
 
 def recognition(published: Mapping[str, Tensor]) -> Recognition:

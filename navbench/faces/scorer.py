@@ -27,7 +27,8 @@ class Reading:
         attribute: its name, unit and spread, the standard deviation over samples.
         shift: its reliability when the image is shifted by a pixel, the least of four directions.
         mirror: its reliability when the image is mirrored.
-        response: the share that is read of a known change of it alone (see `warps.py`); `None` if there is no such.
+        response: the share that is read of a warp of the image by which it alone changes (`warps.py`); `None` of pose
+            and skin, which turning an image and making it lighter change by a known amount.
     """
 
     attribute: Attribute
@@ -46,9 +47,9 @@ READINGS = (
     Reading(Attribute("yaw", "deg", 20.9), 0.997, 0.996),
     Reading(Attribute("pitch", "deg", 9.23), 0.993, 0.993),
     Reading(Attribute("roll", "deg", 3.59), 0.987, 0.981),
-    Reading(Attribute("eye opening", "", 0.011), 0.988, 0.97),
+    Reading(Attribute("eye opening", "", 0.011), 0.988, 0.97, 0.09),
     Reading(Attribute("eye distance", "", 0.0221), 0.983, 0.972, 0.28),
-    Reading(Attribute("mouth opening", "", 0.0626), 0.99, 0.993),
+    Reading(Attribute("mouth opening", "", 0.0626), 0.99, 0.993, 0.44),
     Reading(Attribute("mouth width", "", 0.0453), 0.993, 0.99, 0.42),
     Reading(Attribute("smile", "", 0.0267), 0.991, 0.988, 0.46),
     Reading(Attribute("brow height", "", 0.0182), 0.988, 0.98, 0.51),

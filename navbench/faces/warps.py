@@ -7,7 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from navbench.faces.geometry import BROWS, LEFT_EYE_CORNERS, MOUTH_CORNERS, NOSE_BASE, RIGHT_EYE_CORNERS
+from navbench.faces.geometry import (
+    BROWS,
+    INNER_LIPS,
+    LEFT_EYE_CORNERS,
+    LIDS,
+    MOUTH_CORNERS,
+    NOSE_BASE,
+    RIGHT_EYE_CORNERS,
+)
 
 _ROUNDS = 8
 """Steps of the fixed point that inverts a warp, which contracts: reaches are several times as long as steps."""
@@ -56,10 +64,13 @@ class Warp:
 
 
 _APART = ((-0.06, 0.0), (0.06, 0.0))
+_UPPER, _LOWER = zip(*LIDS, strict=True)
 WARPS: Mapping[str, Warp] = {
+    "eye opening": Warp((_UPPER[:3], _LOWER[:3], _UPPER[3:], _LOWER[3:]), 2 * ((0.0, -0.03), (0.0, 0.03)), reach=0.06),
     "eye distance": Warp((LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS), _APART, reach=0.3),
     "brow height": Warp((BROWS[:5], BROWS[5:]), ((0.0, -0.08), (0.0, -0.08)), reach=0.25),
     "nose length": Warp(((NOSE_BASE,),), ((0.0, 0.08),), reach=0.25),
+    "mouth opening": Warp(tuple((lip,) for lip in INNER_LIPS), ((0.0, -0.08), (0.0, 0.08)), reach=0.14),
     "mouth width": Warp(tuple((corner,) for corner in MOUTH_CORNERS), _APART, reach=0.2),
     "smile": Warp(tuple((corner,) for corner in MOUTH_CORNERS), ((0.0, -0.06), (0.0, -0.06)), reach=0.15),
     "face width": Warp(((93, 132), (323, 361)), ((-0.15, 0.0), (0.15, 0.0)), reach=0.35),

@@ -11,7 +11,7 @@ from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.experiments.edit import unshifted
 from navbench.generators import zoo
 from navbench.generators.base import Generator
-from navbench.metrics.attributes import create_scorer
+from navbench.metrics.attributes import create_scorer, seen
 from navbench.places import Place
 from navbench.runner.run import SUITE
 from navbench.suite import Subject, parse
@@ -41,10 +41,10 @@ def _faces(generator: Generator, compute: Compute) -> int:
     scorer = create_scorer(FACES, compute)
 
     @torch.no_grad()
-    def seen(indices: Sequence[int]) -> Tensor:
-        return scorer(unshifted(generator, generator.sample(indices, seed=0), compute)).isfinite().all(dim=1)
+    def shown(indices: Sequence[int]) -> Tensor:
+        return seen(scorer(unshifted(generator, generator.sample(indices, seed=0), compute)))
 
-    return int(torch.cat([*compute.over(range(SAMPLES), seen)]).sum())
+    return int(torch.cat([*compute.over(range(SAMPLES), shown)]).sum())
 
 
 def as_before(subject: Subject, place: Place) -> Subject | None:

@@ -1,6 +1,7 @@
 """The scorer of faces: known answers of its geometry, and of images whose change is known."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -89,7 +90,26 @@ def test_what_is_unreliable_is_left_out():
     assert not scorer.Reading(READINGS[0].attribute, LEAST_RELIABILITY - 0.01, 0.99).reliable
     assert not scorer.Reading(READINGS[0].attribute, 0.99, 0.99, scorer.LEAST_RESPONSE - 0.01).reliable
     assert scorer.Reading(READINGS[0].attribute, LEAST_RELIABILITY, LEAST_RELIABILITY).reliable
-    assert "nose length" not in names  # the mesh follows a longer nose by less than a fifth
+    assert {"nose length", "eye opening"} & {*names} == set()  # the mesh follows them by less than a fifth
+
+
+def test_of_every_length_it_is_known_how_much_is_read():
+    lengths = geometry.lengths(shape.shipped().mean[None])
+    assert {*lengths} == {*WARPS}
+    assert all((reading.response is None) == (reading.attribute.name not in lengths) for reading in READINGS)
+
+
+@pytest.mark.parametrize("page", [card.CARD, Path(__file__).parents[2] / "docs" / "faces.md"])
+def test_pages_have_the_numbers_that_decide(page):
+    """The card in its columns, the page of the documentation in its own; responses stand in the last, or apart."""
+    lines = page.read_text("utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    for reading in READINGS:
+        steady = [f"{reading.attribute.spread:g}", f"{reading.shift:.3f}", f"{reading.mirror:.3f}"]
+        assert any(row[0] == reading.attribute.name and set(steady) <= set(row) for row in cells), reading
+        if reading.response is not None:
+            told = f"{reading.response:.2f}"
+            assert any(row[0] == reading.attribute.name and told in row[3:] for row in cells), reading
 
 
 def test_reliability_is_the_share_of_variance_that_is_no_error():
@@ -141,8 +161,8 @@ def test_turning_an_image_turns_the_face_and_leaves_it_as_it_is(network, images,
 def test_moving_and_scaling_an_image_leaves_the_face_as_it_is(network, images, plain, step):
     moved = change(network, card.moved(images, **step), plain)
     assert len(moved) >= SAMPLES / 2
-    error = 2 * moved.std(0) / len(moved) ** 0.5
-    assert (moved.mean(0).abs() - error).max() < 0.25  # as the card has it for many samples
+    assert moved.square().mean(0).sqrt().max() < 0.8  # of noise alone it is 1.4
+    assert moved.mean(0).abs().mean() < 0.1  # of all attributes
 
 
 def test_a_mirror_negates_yaw_and_roll_alone(network, images, plain):
@@ -166,7 +186,7 @@ def test_a_warp_moves_the_image_as_it_moves_points():
     assert torch.allclose(centre, expected, atol=0.15)
 
 
-@pytest.mark.parametrize("name", ["eye distance", "smile"])
+@pytest.mark.parametrize("name", ["eye distance", "smile", "mouth width"])
 def test_a_warp_of_one_feature_moves_its_attribute_most(network, name):
     found = card.response(network, name, SPREADS, samples=10)
     index = NAMES.index(name)
@@ -196,7 +216,7 @@ def test_lighter_skin_is_lighter_by_as_much(network, images, plain):
 def test_damage_takes_faces_away_the_more_the_stronger_it_is(network, images, plain, name):
     damage, strengths = card.DAMAGES[name]
     with torch.no_grad():
-        lost = [card.lost(plain), *(card.lost(network(damage(images, strength))) for strength in strengths[1::3])]
+        lost = [card.lost(plain), *(card.lost(network(damage(images, strength))) for strength in strengths)]
     assert lost == sorted(lost)
     assert lost[-1] > lost[0] + 0.4
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save
 from scipy.stats import rankdata
 
 from navbench.compute import Compute
@@ -118,6 +120,19 @@ def test_tensors_of_a_published_file_lie_one_after_the_other():
     assert tensors["a"].tolist() == [0, 2, 255]
     assert tensors["b"].tolist() == [[1.5, -2.5]]
     assert quantisation == {"a": (0.5, -1.0)}
+
+
+@pytest.mark.parametrize("lacking", ["centre", "fc", "header"])
+def test_a_file_that_lacks_a_part_is_one_sentence(monkeypatch, tmp_path, lacking):
+    """Without the centre all people would be alike."""
+    with safe_open(identity.SHIPPED, framework="pt") as file:
+        tensors, header = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    tensors.pop(lacking, None)
+    path = tmp_path / "identity.safetensors"
+    path.write_bytes(save(tensors, None if lacking == "header" else header))
+    monkeypatch.setattr(identity, "SHIPPED", path)
+    with pytest.raises(NavbenchError, match=r"identity\.safetensors .* install navbench anew"):
+        identity.faces()
 
 
 def test_a_damaged_file_is_one_sentence(monkeypatch, tmp_path):
