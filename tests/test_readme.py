@@ -218,5 +218,5 @@ def test_the_fifth_result_is_that_of_the_tables():
     assert set(rows[rows["generator"] == "cars"]["attribute"]) - set(cars["attribute"]) == {"body hue"}
     found = set(faces[faces["method"].map(competes)]["attribute"])
     assert found == {"skin redness", "skin yellowness"}
-    assert set(faces[faces["method"].map(is_control)]["attribute"]) == {"skin redness"}
+    assert set(faces[faces["method"].map(is_control)]["attribute"]) == {"skin redness", "brow height"}
     assert f"{len(found)} of {rows[rows['generator'] == 'faces']['attribute'].nunique()}" in result(5)
