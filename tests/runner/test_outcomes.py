@@ -230,6 +230,7 @@ def ranked(generator, *costs, reproduced=(), ranges=None, count=COUNT, spread=1.
         (one.name, "z"): imitation(left) for found, left in zip(sets, reproduced, strict=False) for one in found
     }
     outcomes = {Curves: CurvesFound(curves, {}), Reproductions: Imitations(imitations)}
+    outcomes[Screening] = Screened({name: torch.full((2, 4), 0.2) for name in curves})
     reached = {one.name: ranges for one in sets[0]} if ranges is not None else {}
     suite = toy.tiny(experiments=[], calibrate="effect=0.2")
     on = measurement(outcomes, generator=generator, sets=sets, ranges=reached, suite=suite, **more)
