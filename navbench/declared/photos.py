@@ -93,7 +93,12 @@ QUALITY = (
             number("median_angle", "median principal angle", "degree"),
             number("largest_angle", "largest principal angle", "degree", empty=True),
             count("directions", "directions of the set"),
-            count("labelled", "with a scorer: directions of the set that have an automatic label", empty=True),
+            count(
+                "labelled",
+                "with a scorer: directions of the set that have an automatic label, without those whose counterpart "
+                "could not be read",
+                empty=True,
+            ),
             *estimated(
                 "labels_kept",
                 "share of these whose counterpart, read over the same range, has the same label; the error is over "

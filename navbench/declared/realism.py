@@ -70,7 +70,11 @@ DIRECTIONS = Table(
         *_EFFECTS,
         DISTANCE,
         count("n_effect", "latent codes that the effects are means over", empty=True),
-        text("verdict", "interpretable, entangled or none, by what a scorer reads", empty=True),
+        text(
+            "verdict",
+            "interpretable, entangled or none, by what a scorer reads; unread if too few codes keep its subject",
+            empty=True,
+        ),
         text("attribute", "the attribute that it moves most", empty=True),
         text("auto_label", "that attribute and the sign of its change, where it is interpretable", empty=True),
         *estimated("attribute_change", "change of that attribute from t_min to t_max", OWN, empty=True),

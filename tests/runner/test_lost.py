@@ -94,19 +94,22 @@ def test_the_table_has_the_share_of_images_without_the_subject_at_each_shift(run
 
 def test_attributes_are_of_the_codes_that_keep_the_subject_throughout(run, judged_sets):
     rows = table(run, "attributes").set_index(["name", "attribute"])
+    verdicts = table(run, "directions").set_index("name")["verdict"]
     few = 0
     for direction, along in images(judged_sets):
         means = along.mean(dim=(2, 3, 4))
         kept = (means > Looking.bound).all(0)
         if kept.sum() < 6:
             assert direction.name not in rows.index
+            assert verdicts[direction.name] == "unread"
             few += 1
             continue
         row = rows.loc[(direction.name, "brightness")]
         assert row["n"] == int(kept.sum())
         assert row["change"] == pytest.approx(float((means[2] - means[0])[kept].mean()), rel=1e-3, abs=1e-6)
-    verdicts = table(run, "directions").set_index("name")["verdict"]
-    assert (verdicts != "").all()
+    assert few > 0
+    assert verdicts.notna().all()
+    assert (verdicts == "unread").sum() == few
 
 
 def test_methods_have_their_mean_and_are_compared_by_it(run):
@@ -225,7 +228,7 @@ def test_a_movement_is_that_of_the_codes_that_are_left_and_none_of_too_few():
     assert left.change[0].n == 6
     holed[2, 4:6] = NAN
     assert movement(holed, shifts, attributes) is None
-    assert verdict(None, attributes).kind == "none"
+    assert verdict(None, attributes).kind == "unread"
 
 
 def test_a_mean_of_known_values_has_their_error_on_all_samples():
