@@ -83,6 +83,19 @@ def test_the_share_lost_rises_with_every_strength_of_known_damage(damage):
     assert along[-1] > along[0] + 0.15
 
 
+def test_the_check_is_by_all_damage_but_blank_images_and_fails_where_one_is_not_noticed():
+    found = Losses({}, lost())
+    assert set(found.verdicts) == {damage.name for damage in LADDER} - {"blank images"}
+    assert found.is_trusted
+    blind = lost().clone()
+    for place, (damage, _) in enumerate(STEPS, start=1):
+        if damage == "grain":
+            blind[place] = blind[0]
+    failed = Losses({}, blind)
+    assert not failed.is_trusted
+    assert [damage for damage, verdict in failed.verdicts.items() if not verdict.passed] == ["grain"]
+
+
 def test_what_is_lost_by_damage_does_not_depend_on_the_batch():
     assert torch.equal(lost(batch=7), lost())
 
