@@ -175,8 +175,12 @@ LEAST_SEEN = 0.5
 
 def enough(is_seen: Tensor) -> bool:
     """Whether the codes whose images all show the subject, by a mask (n,), are enough for numbers."""
-    count = int(is_seen.sum())
-    return count >= LEAST_SEEN * len(is_seen) and count >= min(2, len(is_seen))
+    return enough_of(int(is_seen.sum()), len(is_seen))
+
+
+def enough_of(count: int, codes: int) -> bool:
+    """Whether so many of some codes are."""
+    return count >= LEAST_SEEN * codes and count >= min(2, codes)
 
 
 def index_of(scorer: Scores, name: str) -> int:
