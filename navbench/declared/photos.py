@@ -39,7 +39,9 @@ PHOTOS = (
             T,
             number("value", "what the scorer reads of the edit", OWN),
             number("change", "that less the reading at t = 0", OWN, empty=True),
-            number("photo_value", "what it reads of the photo", OWN),
+            number(
+                "photo_value", "what it reads of the photo; empty if that does not show its subject", OWN, empty=True
+            ),
             number("true_value", "what is true of the photo, where that is known", OWN, empty=True),
             number("error", "what `value` is off the truth by", OWN, empty=True),
         ),
