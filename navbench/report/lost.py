@@ -10,13 +10,13 @@ from navbench.metrics.damage import BLANK
 from navbench.metrics.shares import raised, wilson
 from navbench.metrics.significance import decided
 from navbench.report import views
-from navbench.report.blocks import Block, Chart, Details, Table, Words
+from navbench.report.blocks import Block, Cell, Chart, Details, Table, Words
 from navbench.report.charts import floor, make_chart, method_legend, method_spread
 from navbench.report.drawing import DASHES, colour, finish, known_first, label_edges, panels, styled
 from navbench.report.numbers import listed, short_direction, significant, with_stderr
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import Row, anchor, make_table
+from navbench.report.views import Column, Row, anchor, make_table
 from navbench.texts import escaped
 
 _MOST_NAMED = 3
@@ -60,13 +60,18 @@ def lost_sentences(tables: RunTables) -> Iterator[str]:
             )
 
 
+def _interval(row: Row) -> str:
+    """The interval of a share of images, which has a width where all or none are counted, too."""
+    low, high = (significant(end, 2) for end in wilson(row["value"], int(row["n"])))
+    return f"{low} to {high}"
+
+
 def _share(row: Row) -> str:
     """A share of images with its error, or with its interval where all or none are counted."""
     share, n = row["value"], int(row["n"])
     if 0 < share < 1:
         return f"{with_stderr(share, row['stderr'])} (n = {n})"
-    low, high = (significant(end, 2) for end in wilson(share, n))
-    return f"{significant(share)} (95 %: {low} to {high}, n = {n})"
+    return f"{significant(share)} (95 %: {_interval(row)}, n = {n})"
 
 
 def _named(rows: pd.DataFrame) -> Iterator[str]:
@@ -144,7 +149,7 @@ def _charts_along(tables: RunTables) -> Iterator[Chart]:
         caption = (
             f"Share of images{tables.of(generator)} in which no {subject} is seen, in the mean over the directions of "
             "each method, against the shift as a share of the end of each direction’s range, whose effect is in the "
-            "tables. Hollow: controls. Dotted: unshifted images."
+            "table of directions. Hollow: controls. Dotted: unshifted images."
         )
         figure = _along(rows, f"share of images without a {subject}")
         yield make_chart(tables.run, f"lost-along-{anchor(str(generator))}", figure, words, caption)
@@ -196,7 +201,12 @@ def _damage_table(tables: RunTables) -> Table:
         views.number("Strength", "strength"),
         views.word("In", "unit"),
         views.measured("Share lost", "value", stderr="stderr"),
+        Column("95 %", lambda row: Cell(_interval(row))),
         views.whole("n", "n"),
         views.word("Why not", "reason"),
     ]
-    return make_table(tables.lost_damage, columns, "Unshifted images under known damage, ± one standard error.")
+    return make_table(
+        tables.lost_damage,
+        columns,
+        "Unshifted images under known damage, ± one standard error, and the interval of the share (Wilson).",
+    )

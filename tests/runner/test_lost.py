@@ -19,7 +19,7 @@ from navbench.metrics.attributes import Attribute, Scorer, movement, seen, verdi
 from navbench.metrics.estimate import mean, mean_of
 from navbench.metrics.instrument import Verdict
 from navbench.report.html import write_report
-from navbench.report.lost import damage_sentences, lost_sentences
+from navbench.report.lost import _damage_table, damage_sentences, lost_sentences
 from navbench.report.numbers import short_direction
 from navbench.report.tables import load_run
 from navbench.runner.plan import plan
@@ -165,6 +165,8 @@ def test_a_share_of_none_or_all_has_an_interval(run, share, words):
     tables = load_run(run.folder)
     zero = tables.lost_damage.assign(value=share, stderr=0.0)
     assert words in next(lost_sentences(tables.with_tables(lost_damage=zero)))
+    shown = _damage_table(tables.with_tables(lost_damage=zero))
+    assert {row[shown.heads.index("95 %")].text for row in shown.rows} == {words.split(": ")[1].split(",")[0]}
 
 
 def test_the_effect_of_a_shift_is_that_of_the_ends_and_of_the_curve_between_them(run):
