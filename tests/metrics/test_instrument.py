@@ -120,5 +120,5 @@ def test_a_rise_of_the_share_lost_that_may_be_chance_fails():
 
 
 def test_a_share_lost_that_falls_from_any_earlier_step_fails_and_one_within_errors_does_not():
-    assert told(blur=losses(0, 24, 20, 12)) == {"blur": "the share lost falls under more blur"}
+    assert told(blur=losses(0, 24, 21, 18, 15)) == {"blur": "the share lost falls under more blur"}
     assert told(blur=losses(0, 14, 13, 14)) == {"blur": ""}
