@@ -79,6 +79,13 @@ SCORED = (
             STDERR,
             N,
             SCORER,
+            flag(
+                "passed",
+                "whether the share rises significantly with this damage, and never falls; True of blank images and of "
+                "undamaged ones, which are only shown",
+                empty=True,
+            ),
+            text("reason", "why not", empty=True),
         ),
     ),
     Table(

@@ -39,7 +39,9 @@ PHOTOS = (
             T,
             number("value", "what the scorer reads of the edit", OWN),
             number("change", "that less the reading at t = 0", OWN, empty=True),
-            number("photo_value", "what it reads of the photo", OWN),
+            number(
+                "photo_value", "what it reads of the photo; empty if that does not show its subject", OWN, empty=True
+            ),
             number("true_value", "what is true of the photo, where that is known", OWN, empty=True),
             number("error", "what `value` is off the truth by", OWN, empty=True),
         ),
@@ -93,7 +95,12 @@ QUALITY = (
             number("median_angle", "median principal angle", "degree"),
             number("largest_angle", "largest principal angle", "degree", empty=True),
             count("directions", "directions of the set"),
-            count("labelled", "with a scorer: directions of the set that have an automatic label", empty=True),
+            count(
+                "labelled",
+                "with a scorer: directions of the set that have an automatic label, without those whose counterpart "
+                "could not be read",
+                empty=True,
+            ),
             *estimated(
                 "labels_kept",
                 "share of these whose counterpart, read over the same range, has the same label; the error is over "

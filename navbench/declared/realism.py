@@ -70,7 +70,11 @@ DIRECTIONS = Table(
         *_EFFECTS,
         DISTANCE,
         count("n_effect", "latent codes that the effects are means over", empty=True),
-        text("verdict", "interpretable, entangled or none, by what a scorer reads", empty=True),
+        text(
+            "verdict",
+            "interpretable, entangled or none, by what a scorer reads; unread if too few codes keep its subject",
+            empty=True,
+        ),
         text("attribute", "the attribute that it moves most", empty=True),
         text("auto_label", "that attribute and the sign of its change, where it is interpretable", empty=True),
         *estimated("attribute_change", "change of that attribute from t_min to t_max", OWN, empty=True),
@@ -84,7 +88,7 @@ DIRECTIONS = Table(
         ),
         *estimated("lost_at_min", "share of images at t_min in which the scorer does not see its subject", empty=True),
         *estimated("lost_at_max", "the same at t_max", empty=True),
-        count("n_lost", "latent codes that these shares are of", empty=True),
+        count("n_lost", "latent codes that these shares are of, whether they lose it or not", empty=True),
         number("rayleigh", "of `spectrum`: the Rayleigh quotient of the Hessian", empty=True),
         number("solver_residual", "of `spectrum`: the relative residual of the eigenvector", empty=True),
         number("accuracy", "of learned methods: how often the direction is recognised from its edits", empty=True),
@@ -145,7 +149,7 @@ METHODS = Table(
         number("dependency_mean", "mean attribute dependency of the directions that move anything", empty=True),
         *levelled("lost_mean", "mean share of images at both ends in which the scorer does not see its subject"),
         *estimated("lost_at_zero", "the same share of unshifted images", empty=True),
-        count("n_lost", "latent codes that these shares are of", empty=True),
+        count("n_lost", "latent codes that these shares are of, whether they lose it or not", empty=True),
         number("area50_mean", "mean `area50` over its directions", empty=True),
         *(
             number(

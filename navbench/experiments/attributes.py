@@ -212,7 +212,7 @@ class Attributes(Experiment[AttributeSettings, Movements]):
         if not judged:
             return {}
         pure_ones = [verdict for verdict in judged.values() if verdict.kind == "interpretable"]
-        dependencies = [outcome.moved[name].dependency for name, verdict in judged.items() if verdict.kind != "none"]
+        dependencies = [outcome.moved[name].dependency for name, verdict in judged.items() if verdict.attribute]
         return {
             "interpretable": len(pure_ones),
             "entangled": sum(verdict.kind == "entangled" for verdict in judged.values()),

@@ -16,7 +16,7 @@ from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.experiment import Experiment
 from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row
-from navbench.metrics.attributes import Scores, enough, seen, standardised_changes
+from navbench.metrics.attributes import Scores, enough, enough_of, seen, standardised_changes
 from navbench.metrics.disentanglement import GROUPS, MEASURES, disentanglement
 from navbench.metrics.estimate import Estimate
 from navbench.seeds import Role
@@ -182,9 +182,17 @@ class Disentangling(Experiment[DisentanglingSettings, CodeQualities]):
         return on.scorer is not None
 
     def gaps(self, on: Measurement) -> Iterator[str]:
-        """Generators without a scorer."""
+        """Generators without a scorer, and sets whose images lose its subject."""
         if on.scorer is None:
             yield f"{on.generator.name} has no attribute scorer, so its directions are no code of attributes."
+            return
+        outcome = on.outcome(Disentangling)
+        for found, _, quality in outcome.sets if outcome is not None else ():
+            if not _is_read(on, quality):
+                yield (
+                    f"{found.set_id} is not measured as a code of attributes: of {on.settings(Disentangling).samples} "
+                    f"codes, {int(quality.codes)} keep the {on.scorer.subject} under all directions together."
+                )
 
     def run(self, on: Measurement) -> CodeQualities:
         """Two pieces per set: the images, and what is made of their readings."""
@@ -211,13 +219,16 @@ class Disentangling(Experiment[DisentanglingSettings, CodeQualities]):
         return {"samples": {self.name: on.settings(Disentangling).samples}}
 
 
+def _is_read(on: Measurement, quality: CodeQuality) -> bool:
+    """Whether enough codes could be read; a measure may be NaN also where they could."""
+    return enough_of(int(quality.codes), on.settings(Disentangling).samples)
+
+
 def _rows(on: Measurement, outcome: CodeQualities) -> Iterator[Row]:
     assert on.scorer is not None
     for found, count, quality in outcome.sets:
         place = {"generator": found.generator, "layer": found.place, "space": found.space, "method": found.method}
-        for name, measured in quality.measures().items():
-            if math.isnan(measured.value):  # too few codes could be read
-                continue
+        for name, measured in quality.measures().items() if _is_read(on, quality) else ():
             yield {
                 **place,
                 "metric": name,

@@ -82,16 +82,17 @@ def _digest(found: DirectionSet) -> str:
 
 
 def _attributes(on: Measurement, each: Sequence[Surveyed]) -> Row:
-    """The attributes that the directions of a layer move most; nothing without a scorer."""
-    movements = [one.movement for one in each if one.movement is not None]
-    if on.scorer is None or not movements:
+    """The attributes that the directions of a layer move most, of those that could be read."""
+    if on.scorer is None:
         return {}
+    movements = [one.movement for one in each if one.movement is not None]
     verdicts = [verdict(moved, on.scorer.attributes) for moved in movements]
     reached = dict.fromkeys(one.attribute for one in verdicts if one.attribute)
     return {
         "attributes_reached": len(reached),
         "attributes": ", ".join(reached),
-        "n_attributes": movements[0].change[0].n,
+        "n_attributes": min((moved.change[0].n for moved in movements), default=0),
+        "directions_read": len(movements),
         "interpretable": sum(one.kind == "interpretable" for one in verdicts),
     }
 

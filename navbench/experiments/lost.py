@@ -1,11 +1,13 @@
 """Lost: in which share of images the scorer no longer sees its subject, a face for example, along each direction.
 
-It needs no reference, so it is a measure of realism beside the distances; and it says of how many codes the attributes
-could be read. The images are those of the attributes. As an instrument it is checked by known damage.
+It needs no reference, so it stands beside the distances: a subject is lost where edits break it, but also where they
+turn it away, cover it or make it small. And it says of how many codes the attributes could be read. The images are
+those of the attributes. As an instrument it is checked by known damage.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -23,8 +25,9 @@ from navbench.experiments.screening import Screening
 from navbench.generators.base import Generator
 from navbench.metrics import estimate, levels
 from navbench.metrics.attributes import Scorer, Scores, seen
-from navbench.metrics.damage import DAMAGES, OCCLUSION, damaged
+from navbench.metrics.damage import BLANK, DAMAGES, OCCLUSION, damaged
 from navbench.metrics.estimate import Estimate
+from navbench.metrics.instrument import Verdict, judge_losses
 from navbench.seeds import Role
 from navbench.work import pure
 
@@ -32,6 +35,8 @@ AS_THEY_ARE = ""
 """In place of a damage: none."""
 LADDER = (*DAMAGES, OCCLUSION)
 """What hides a subject the more, the stronger it is."""
+JUDGED = tuple(damage.name for damage in LADDER if damage.name != BLANK)
+"""Of these, what the check is by: blank images lose the subject by construction."""
 STEPS = tuple((damage.name, strength) for damage in LADDER for strength in damage.strengths)
 
 
@@ -77,7 +82,7 @@ class Losses:
 
     Attributes:
         along: (T, n), whether it is in the image of each code at each shift, by the direction's name.
-        damaged: of images without any direction.
+        damaged: of images without any direction, as `Damaged` has it.
     """
 
     along: Mapping[str, Tensor]
@@ -94,6 +99,20 @@ class Losses:
     def at_ends(self, name: str) -> Estimate:
         """The mean share of both ends of the range."""
         return estimate.average([self.at(name, 0), self.at(name, -1)])
+
+    @cached_property
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """Whether known damage is noticed, by its name; without blank images."""
+        steps = {damage: [0] for damage in JUDGED}
+        for place, (damage, _) in enumerate(STEPS, start=1):
+            if damage in steps:
+                steps[damage].append(place)
+        return judge_losses({damage: self.damaged[places] for damage, places in steps.items()})
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether it passes the check, and may be read as a measure."""
+        return all(verdict.passed for verdict in self.verdicts.values())
 
 
 class Lost(Experiment[NoSettings, Losses]):
@@ -175,7 +194,7 @@ def _damage_rows(on: Measurement, outcome: Losses) -> Iterator[Row]:
     scorer, units = _scorer(on), {damage.name: damage.unit for damage in LADDER}
     steps = ((AS_THEY_ARE, 0.0), *STEPS)
     for (name, strength), lost in zip(steps, outcome.damaged, strict=True):
-        share = estimate.mean(lost)
+        share, verdict = estimate.mean(lost), outcome.verdicts.get(name, Verdict())
         yield {
             "generator": on.generator.name,
             "subject": scorer.subject,
@@ -186,4 +205,6 @@ def _damage_rows(on: Measurement, outcome: Losses) -> Iterator[Row]:
             "stderr": share.stderr,
             "n": share.n,
             "scorer": scorer.name,
+            "passed": verdict.passed,
+            "reason": verdict.reason,
         }

@@ -106,9 +106,12 @@ class Photos(Experiment[PhotoSettings, Album]):
         return bool(on.subject.photos)
 
     def gaps(self, on: Measurement) -> Iterator[str]:
-        """No photos."""
+        """No photos, and those that lose the subject of the scorer."""
         if not on.subject.photos:
             yield f"No photos of {on.generator.name} were given, so none was edited."
+        outcome = on.outcome(Photos)
+        if outcome is not None and on.scorer is not None:
+            yield from _unread(on.scorer.subject, on.generator.name, outcome)
 
     def run(self, on: Measurement) -> Album:
         """One piece per photo and space, and one per direction and space."""
@@ -292,20 +295,40 @@ def _projection_row(generator: str, projected: Projected) -> Row:
     }
 
 
+def _read(edited: EditedPhotos) -> Tensor:
+    """Of which edits changes can be read, (P, T): of those that show the subject, as the same photo at t = 0 does."""
+    is_seen = seen(edited.scores[:, 1:])
+    return is_seen & is_seen[:, [edited.shifts.index(0.0)]]
+
+
+def _unread(subject: str, generator: str, outcome: Album) -> Iterator[str]:
+    """How many photos have edits of which no change can be read."""
+    lost = {photo.name for each in outcome.edited for photo in compress(each.photos, ~_read(each).all(dim=1))}
+    photos = {photo.name for each in outcome.edited for photo in each.photos}
+    images = [_read(each).flatten() for each in outcome.edited]
+    if lost:
+        yield (
+            f"{len(lost)} of {len(photos)} photos of {generator} do not show the {subject} in some edits, or at t = 0: "
+            f"{sum(int((~part).sum()) for part in images)} of {sum(map(len, images))} images are left out."
+        )
+
+
 def _attribute_rows(on: Measurement, outcome: Album) -> Iterator[Row]:
     """What a scorer reads of each edit, of the photo, and what is true.
 
     `change` is that from t = 0, and `error` what the reading is off the truth by; both the shortest way round a circle.
-    A photo of which any image does not show the subject of the scorer is left out.
+    An edit is left out if it, or the same at t = 0, does not show the subject of the scorer.
     """
     for edited in outcome.edited if on.scorer is not None else ():
         assert on.scorer is not None
         zero = edited.shifts.index(0.0)
-        read = zip(edited.photos, edited.scores.transpose(1, 2).tolist(), strict=True)
-        for photo, scores in compress(read, seen(edited.scores).all(dim=1)):
+        read = zip(
+            edited.photos, edited.scores.transpose(1, 2).tolist(), seen(edited.scores[:, 0]), _read(edited), strict=True
+        )
+        for photo, scores, is_seen, is_read in read:
             for attribute, (photo_value, *along) in zip(on.scorer.attributes, scores, strict=True):
                 true, unedited = photo.truth.get(attribute.name), along[zero]
-                for t, value in zip(edited.shifts, along, strict=True):
+                for t, value in compress(zip(edited.shifts, along, strict=True), is_read):
                     yield {
                         **who(edited.direction),
                         "photo": photo.name,
@@ -315,7 +338,7 @@ def _attribute_rows(on: Measurement, outcome: Album) -> Iterator[Row]:
                         "t": t,
                         "value": value,
                         "change": attribute.shortest(value - unedited),
-                        "photo_value": photo_value,
+                        "photo_value": photo_value if is_seen else None,
                         "true_value": true,
                         "error": None if true is None else attribute.shortest(value - true),
                     }

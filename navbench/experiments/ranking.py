@@ -104,7 +104,7 @@ class Ranking(Experiment[NoSettings, Numbers]):
         `difference` is that of `method` less that of `against`, on the same codes and over all directions of each; `p`
         is adjusted for all tests of the run, after Holm; `lower` is the method whose number is lower, '' if the
         difference is not significant. A lower distance, a higher precision, recall, density or coverage is more real, a
-        lower area50 more local; where fewer images lose the scorer's subject, more are real; a lower unexplained
+        lower area50 more local; a lower share lost keeps the scorer's subject in more images; a lower unexplained
         fraction says that another space imitates the edits better.
         `status` says why a pair is not compared.
         """
@@ -250,9 +250,9 @@ def _of_imitations(on: Measurement, found: DirectionSet) -> Iterator[tuple[str, 
 
 
 def _of_losses(on: Measurement, found: DirectionSet) -> Iterator[tuple[str, Number]]:
-    """Shares of images that lose the scorer's subject at both ends."""
+    """Shares of images that lose the scorer's subject at both ends, if known damage raises them."""
     outcome = on.outcome(Lost)
-    if outcome is None or on.scorer is None:
+    if outcome is None or on.scorer is None or not outcome.is_trusted:
         return
     measured = [one for one in found if one.name in outcome.along]
     shares = {one.name: outcome.at_ends(one.name) for one in measured if len(fair_ends(on, one.name)) == 2}

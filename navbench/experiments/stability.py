@@ -127,7 +127,7 @@ class Labels:
     """What became of a set's automatic labels in a second search.
 
     Attributes:
-        labelled: how many directions have one.
+        labelled: how many directions have one; without those whose counterpart could not be read.
         kept: the share of these whose counterpart has the same; `None` if there are none.
         chance: the share that would if counterparts were drawn at random, with a random sign.
     """
@@ -138,13 +138,17 @@ class Labels:
 
 
 def labels_kept(first: Sequence[Verdict], again: Sequence[Verdict | None]) -> Labels:
-    """Compare the labels of directions with those of their counterparts, `None` for one that has none."""
+    """Compare the labels of directions with those of their counterparts, `None` for one that has none.
+
+    A counterpart that could not be read neither keeps a label nor loses it, and is left out.
+    """
     kept, chances = [], []
-    others = [other.attribute for other in again if other is not None and other.label]
+    known = [other for other in again if other is None or other.kind != "unread"]
+    others = [other.attribute for other in known if other is not None and other.label]
     for direction, counterpart in zip(first, again, strict=True):
-        if direction.label:
+        if direction.label and (counterpart is None or counterpart.kind != "unread"):
             kept.append(counterpart is not None and direction.label == counterpart.label)
-            chances.append(others.count(direction.attribute) / (2 * len(again)))
+            chances.append(others.count(direction.attribute) / (2 * len(known)))
     if not kept:
         return Labels(0, None, float("nan"))
     return Labels(len(kept), estimate.mean(torch.tensor(kept)), sum(chances) / len(chances))

@@ -175,8 +175,12 @@ LEAST_SEEN = 0.5
 
 def enough(is_seen: Tensor) -> bool:
     """Whether the codes whose images all show the subject, by a mask (n,), are enough for numbers."""
-    count = int(is_seen.sum())
-    return count >= LEAST_SEEN * len(is_seen) and count >= min(2, len(is_seen))
+    return enough_of(int(is_seen.sum()), len(is_seen))
+
+
+def enough_of(count: int, codes: int) -> bool:
+    """Whether so many of some codes are."""
+    return count >= LEAST_SEEN * codes and count >= min(2, codes)
 
 
 def index_of(scorer: Scores, name: str) -> int:
@@ -305,20 +309,21 @@ class Verdict:
     """What a direction is.
 
     Attributes:
-        kind: 'interpretable': one attribute dominates; 'entangled': several move; 'none': none moves for all codes.
-        attribute: the dominant one, '' if none moves.
+        kind: 'interpretable': one attribute dominates; 'entangled': several move; 'none': none moves for all codes;
+            'unread': too few codes keep the subject of the scorer for it to be said.
+        attribute: the dominant one, '' if none moves or nothing could be read.
         label: of an interpretable direction, the attribute and the sign of its change as t grows: 'wheel radius +'.
     """
 
-    kind: Literal["interpretable", "entangled", "none"]
+    kind: Literal["interpretable", "entangled", "none", "unread"]
     attribute: str
     label: str
 
 
 def verdict(moved: Movement | None, attributes: Sequence[Attribute]) -> Verdict:
-    """Judge a direction by what it moves; of one of which too little could be read, that is nothing."""
+    """Judge a direction by what it moves, `None` if too few codes could be read."""
     if moved is None:
-        return Verdict("none", "", "")
+        return Verdict("unread", "", "")
     index = moved.dominant
     change, name = float(moved.standardised[index]), attributes[index].name
     if abs(change) < LEAST_CHANGE:

@@ -14,6 +14,8 @@ from navbench import seeds
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _LEVEL = 2 / 255
 """One grey level of images in [-1, 1]."""
+BLANK = "blank images"
+"""The name of the damage that leaves nothing of an image."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ DAMAGES = (
     Damage("blur", "standard deviation, share of the side", (1 / 128, 1 / 64, 1 / 32), blurred),
     Damage("grain", "standard deviation, grey levels", (6.0, 12.0, 24.0), grained),
     Damage("block shuffle", "blocks along a side", (2.0, 4.0, 8.0), shuffled),
-    Damage("blank images", "share of the images", (0.25, 0.5, 1.0), blanked),
+    Damage(BLANK, "share of the images", (0.25, 0.5, 1.0), blanked),
 )
 STEPS = tuple((damage.name, strength) for damage in DAMAGES for strength in damage.strengths)
 """Every damage at each of its strengths."""

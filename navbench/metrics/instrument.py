@@ -4,11 +4,13 @@ The instrument is an extractor with the distances of its features, for one gener
 arithmetic, of distances that others measured.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 
-from navbench.metrics import estimate
+from torch import Tensor
+
+from navbench.metrics import estimate, shares
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.significance import Test, decided
 
@@ -90,6 +92,33 @@ def _judge(key: Key, along: Series, signs: Mapping[tuple[Key, float, float], int
     if rise < WELL_ABOVE * floor:
         return Verdict(f"{words}, less than {WELL_ABOVE:g} floors of {floor:.3g}")
     return Verdict()
+
+
+def judge_losses(lost: Mapping[str, Tensor]) -> dict[str, Verdict]:
+    """Whether the share of images that lose a subject rises with each damage and never falls as that grows.
+
+    It rises where the paired difference of the strongest and of no damage is significant, and falls where that of any
+    two steps is. The rises are one family, as each has to be significant, and the steps another.
+
+    Args:
+        lost: by damage, whether the subject is lost, (S, n), in the images of n codes, those without damage first.
+    """
+    rises = _significant([(along[0], along[-1]) for along in lost.values()])
+    steps = [(damage, pair) for damage, along in lost.items() for pair in combinations(along, 2)]
+    changes = _significant([pair for _, pair in steps])
+    falling = {damage for (damage, _), change in zip(steps, changes, strict=True) if change < 0}
+    verdicts = {}
+    for damage, rise in zip(lost, rises, strict=True):
+        reason = "" if rise > 0 else f"the strongest {damage} does not raise the share lost significantly"
+        verdicts[damage] = Verdict(f"the share lost falls under more {damage}" if damage in falling else reason)
+    return verdicts
+
+
+def _significant(steps: Sequence[tuple[Tensor, Tensor]]) -> list[float]:
+    """By how much shares change from one step to another, (n,) each; 0 where that is not significant in the family."""
+    changes = [estimate.mean(after.double() - before.double()) for before, after in steps]
+    decisions = decided([shares.raised(change.value, change.stderr, change.n) for change in changes])
+    return [change.value * decision.decided for change, decision in zip(changes, decisions, strict=True)]
 
 
 def judge_share(name: str, unshifted: float, damaged: Mapping[str, float]) -> Verdict:

@@ -87,7 +87,7 @@ FOOTINGS = {
         Footing(("unexplained_fraction_",), "n_reproduction", ("t_max", "n_train", "n_reproduction")),
         Footing(("lost_at_min",), "n_lost", ("scorer", "t_min", "n_lost")),
         Footing(("lost_at_max",), "n_lost", ("scorer", "t_max", "n_lost")),
-        Footing(("attribute_change",), "n_attributes", ("attribute", "scorer", "t_min", "t_max", "n_attributes")),
+        Footing(("attribute_change",), "n_attributes", ("attribute", "scorer", "t_min", "t_max", "codes_attributes")),
     ),
     "methods": (
         Footing(("fd_mean",), "fd_directions", (*_REALISM, *_MEAN, "fd_directions")),
@@ -111,6 +111,9 @@ _BESIDE = {
     "attributes": {"n": "n_attributes", "scorer": "scorer"},
 }
 """Columns of other tables, and what they are called beside a direction's numbers."""
+_ASKED = ("attributes", "effect")
+"""Numbers of codes that are the same for a whole run. Those of which attributes could be read differ by direction, as
+some lose the scorer's subject: they say how sure a change is, not what it is of."""
 
 
 @dataclass(frozen=True)
@@ -209,15 +212,16 @@ def number_error(row: Row, column: str, redrawn: bool) -> float:
 def _by_key(table: str, run: RunTables) -> dict[str, Row]:
     """The rows of a table by what they are known by, with what stands elsewhere of what their numbers rest on."""
     frame = getattr(run, table)
+    samples = run.manifest.get("samples")
+    known = samples if isinstance(samples, dict) else {}
+    asked = {name: count if isinstance(count := known.get(name), int | float) else math.nan for name in _ASKED}
     if table == "directions":
         for name, columns in _BESIDE.items():
             beside = getattr(run, name).drop_duplicates("name").set_index("name")
             frame = frame.assign(**{new: frame["name"].map(beside[old]) for old, new in columns.items()})
+        frame = frame.assign(codes_attributes=asked["attributes"])
     else:
-        samples = run.manifest.get("samples")
-        effect = samples.get("effect") if isinstance(samples, dict) else None
-        known = effect if isinstance(effect, int | float) else math.nan
-        frame = frame.assign(distance=str(run.manifest.get("distance", "")), n_effect=known)
+        frame = frame.assign(distance=str(run.manifest.get("distance", "")), n_effect=asked["effect"])
     if "n_kid" in frame:  # without a limit, as in earlier runs, KID is of all images
         counts = ("n", "n_reference")
         frame = frame.assign(**{f"{count}_kid": frame[f"{count}_kid"].fillna(frame[count]) for count in counts})

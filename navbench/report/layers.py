@@ -91,6 +91,7 @@ def survey_table(tables: RunTables) -> Table:
         *(measured(name, name, "Share of the change") for name in (*_SHARES, "geometry")),
         measured("area50", "area50"),
         whole("reached", "attributes_reached", "Attributes"),
+        whole("directions read", "directions_read", "Attributes"),
         Column("which", lambda row: Cell(row["attributes"]), ("attributes",), "Attributes"),
         measured(metric_names(frame)[0], "fd"),
         measured("Effect", "effect"),

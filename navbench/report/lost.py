@@ -6,14 +6,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from navbench.metrics.damage import BLANK
+from navbench.metrics.shares import raised, wilson
+from navbench.metrics.significance import decided
 from navbench.report import views
-from navbench.report.blocks import Block, Chart, Details, Table, Words
+from navbench.report.blocks import Block, Cell, Chart, Details, Table, Words
 from navbench.report.charts import floor, make_chart, method_legend, method_spread
 from navbench.report.drawing import DASHES, colour, finish, known_first, label_edges, panels, styled
 from navbench.report.numbers import listed, short_direction, significant, with_stderr
 from navbench.report.page import Page
 from navbench.report.tables import RunTables
-from navbench.report.views import anchor, make_table
+from navbench.report.views import Column, Row, anchor, make_table
 from navbench.texts import escaped
 
 _MOST_NAMED = 3
@@ -39,20 +42,17 @@ def blocks(page: Page) -> Iterator[Block]:
 
 
 def lost_sentences(tables: RunTables) -> Iterator[str]:
-    """Per generator: how many unshifted images do not show the subject, and which directions lose most."""
+    """Per generator: how many unshifted images do not show the subject, and which directions lose more of them."""
     for generator, rows in tables.lost.groupby("generator", sort=False):
-        subject, scorer, n = (rows[name].iloc[0] for name in ("subject", "scorer", "n"))
+        subject, scorer = (rows[name].iloc[0] for name in ("subject", "scorer"))
         as_they_are = tables.lost_damage[tables.lost_damage["damage"] == ""].set_index("generator").to_dict("index")
-        zero = as_they_are[generator]
-        share, of = with_stderr(zero["value"], zero["stderr"]), tables.of(str(generator))
         yield (
-            f"The share of unshifted images{of} in which scorer {scorer} sees no {subject} is {share} (n = {n:.0f}); "
-            "where directions raise it, edits break images."
+            f"The share of unshifted images{tables.of(str(generator))} in which scorer {scorer} sees no {subject} is "
+            f"{_share(as_they_are[generator])}. Where directions raise it, the scorer no longer sees the {subject}: it "
+            "is broken, turned away, covered or small."
         )
-        worst = _ends(tables, str(generator)).iloc[:_MOST_NAMED].to_dict("records")
-        named = [f"{short_direction(row)} ({significant(row['worst'], 2)})" for row in worst if row["worst"] > 0]
-        if named:
-            yield f"Most is lost at an end of {listed(named)}; codes that lose it are in no number of attributes."
+        if not _failing(tables, str(generator)):
+            yield from _named(rows)
         if unread := set(rows["name"]) - set(tables.attributes["name"]):
             yield (
                 f"Of {len(unread)} of {rows['name'].nunique()} directions fewer than half of the codes keep the "
@@ -60,19 +60,61 @@ def lost_sentences(tables: RunTables) -> Iterator[str]:
             )
 
 
+def _interval(row: Row) -> str:
+    """The interval of a share of images, which has a width where all or none are counted, too."""
+    low, high = (significant(end, 2) for end in wilson(row["value"], int(row["n"])))
+    return f"{low} to {high}"
+
+
+def _share(row: Row) -> str:
+    """A share of images with its error, or with its interval where all or none are counted."""
+    share, n = row["value"], int(row["n"])
+    if 0 < share < 1:
+        return f"{with_stderr(share, row['stderr'])} (n = {n})"
+    return f"{significant(share)} (95 %: {_interval(row)}, n = {n})"
+
+
+def _named(rows: pd.DataFrame) -> Iterator[str]:
+    """The ends at which most more is lost than at t = 0, where that is significant; rows of one generator."""
+    along = rows.groupby("name")["t"]
+    is_end = (rows["t"] == along.transform("min")) | (rows["t"] == along.transform("max"))
+    ends = rows[is_end & ~rows["is_control"]]
+    tests = [raised(*each) for each in ends[["raised", "raised_stderr", "n"]].itertuples(index=False)]
+    ends = ends.assign(error=[test.stderr for test in tests], decided=[each.decided for each in decided(tests)])
+    risen = ends[ends["decided"] & (ends["raised"] > 0)].sort_values("raised", ascending=False, kind="stable")
+    if risen.empty:
+        yield "At no end of a direction does it rise significantly (Holm, 5 %)."
+        return
+    worst = risen.drop_duplicates("name").iloc[:_MOST_NAMED].to_dict("records")
+    named = [f"{short_direction(row)} ({with_stderr(row['raised'], row['error'])})" for row in worst]
+    yield (
+        f"It rises significantly (Holm, 5 %) at {len(risen)} of {len(ends)} ends of directions, most at an end of "
+        f"{listed(named)}; codes that lose the subject are in no number of attributes."
+    )
+
+
 def damage_sentences(tables: RunTables) -> Iterator[str]:
-    """Per generator, how far known damage raises the share, and under which it does not rise at every strength."""
+    """Per generator, how far known damage raises the share, and whether the check is passed."""
     for generator, rows in tables.lost_damage.groupby("generator", sort=False):
         zero = rows.loc[rows["damage"] == "", "value"].iloc[0]
-        damaged = rows[rows["damage"] != ""].groupby("damage", sort=False)
-        along = {str(damage): [zero, *part.sort_values("strength")["value"]] for damage, part in damaged}
-        told = [f"{significant(values[-1], 2)} by {damage}" for damage, values in along.items()]
-        falling = [damage for damage, values in along.items() if values != sorted(values)]
+        damaged = rows[~rows["damage"].isin(["", BLANK])]
+        strongest = damaged.loc[damaged.groupby("damage", sort=False)["strength"].idxmax(), ["damage", "value"]]
+        told = [f"{significant(value, 2)} by {damage}" for damage, value in strongest.itertuples(index=False)]
+        failing = _failing(tables, str(generator))
+        if failing:
+            verdict = f" It fails, as {listed(failing)}; so methods are not compared by what is lost."
+        else:
+            verdict = " Each raises it significantly, and none lowers it." if rows["passed"].any() else ""
         yield (
             f"The check: damage at its strongest changes the share of unshifted images{tables.of(str(generator))} from "
-            f"{significant(zero, 2)} to {listed(told)}. "
-            + (f"Along {listed(falling)} it does not rise steadily." if falling else "It never falls as damage grows.")
+            f"{significant(zero, 2)} to {listed(told)}.{verdict}"
         )
+
+
+def _failing(tables: RunTables, generator: str) -> list[str]:
+    """Why the check by damage fails; nothing of a run that was not checked."""
+    reasons = tables.lost_damage.loc[tables.lost_damage["generator"] == generator, "reason"]
+    return [reason for reason in dict.fromkeys(reasons) if reason]
 
 
 def _ends(tables: RunTables, generator: str) -> pd.DataFrame:
@@ -94,8 +136,7 @@ def _charts(tables: RunTables) -> Iterator[Chart]:
         caption = (
             f"Share of images{tables.of(generator)} in which no {subject} is seen, in the mean over both ends: small "
             "points are directions, large ones means of methods, whose thin bars are the 95 % band of other directions "
-            "on other codes, and thick ones of other codes. Hollow: controls. Dotted: unshifted images. Lower is "
-            "better."
+            "on other codes, and thick ones of other codes. Hollow: controls. Dotted: unshifted images."
         )
         yield make_chart(tables.run, f"lost-{anchor(generator)}", figure, words, caption)
 
@@ -108,7 +149,7 @@ def _charts_along(tables: RunTables) -> Iterator[Chart]:
         caption = (
             f"Share of images{tables.of(generator)} in which no {subject} is seen, in the mean over the directions of "
             "each method, against the shift as a share of the end of each direction’s range, whose effect is in the "
-            "tables. Hollow: controls. Dotted: unshifted images. Lower is better."
+            "table of directions. Hollow: controls. Dotted: unshifted images."
         )
         figure = _along(rows, f"share of images without a {subject}")
         yield make_chart(tables.run, f"lost-along-{anchor(str(generator))}", figure, words, caption)
@@ -160,6 +201,12 @@ def _damage_table(tables: RunTables) -> Table:
         views.number("Strength", "strength"),
         views.word("In", "unit"),
         views.measured("Share lost", "value", stderr="stderr"),
+        Column("95 %", lambda row: Cell(_interval(row))),
         views.whole("n", "n"),
+        views.word("Why not", "reason"),
     ]
-    return make_table(tables.lost_damage, columns, "Unshifted images under known damage, ± one standard error.")
+    return make_table(
+        tables.lost_damage,
+        columns,
+        "Unshifted images under known damage, ± one standard error, and the interval of the share (Wilson).",
+    )

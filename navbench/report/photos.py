@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from navbench.report.blocks import Block, Cell, Sheets, Table, Words
@@ -92,9 +93,9 @@ def _moves(tables: RunTables) -> pd.DataFrame:
         moved = known[name]
         own = part[part["attribute"] == moved["attribute"]]
         ends = own[own["t"].isin([own["t"].min(), own["t"].max()])].pivot(index="photo", columns="t", values="change")
-        if ends.shape[1] == 2:
-            change = ends.iloc[:, 1] - ends.iloc[:, 0]
+        if ends.shape[1] == 2 and np.allclose(ends.columns, [moved["t_min"], moved["t_max"]]):  # neither end is lost
+            change = (ends.iloc[:, 1] - ends.iloc[:, 0]).dropna()
             row = own.to_dict("records")[0] | {"photos": change.mean(), "photos_stderr": change.sem()}
             row |= {"codes": moved["attribute_change"], "codes_stderr": moved["attribute_change_stderr"]}
-            rows.append(row | {"count": len(ends)})
+            rows.append(row | {"count": len(change)})
     return pd.DataFrame(rows)

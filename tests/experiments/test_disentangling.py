@@ -1,12 +1,21 @@
 """Directions as a code of attributes, on a generator whose response is linear and known."""
 
+import math
+from types import SimpleNamespace
+
 import pytest
 import torch
-from analytic import LinearGenerator, edit
+from analytic import LinearGenerator, edit, noise
 from test_readings import Means
 
 from navbench.compute import Compute
-from navbench.experiments.disentangling import drawn_shares, joint_changes
+from navbench.experiments.disentangling import (
+    CodeQualities,
+    Disentangling,
+    code_quality,
+    drawn_shares,
+    joint_changes,
+)
 from navbench.metrics.disentanglement import disentanglement
 
 SIDE, SIGMA = 4, 0.1
@@ -61,3 +70,40 @@ def test_a_direction_per_colour_is_a_disentangled_code_and_mixtures_are_not():
     assert mixed.informativeness.value > 0.98
     assert mixed.disentanglement.value < 0.3
     assert mixed.mig.value < 0.3
+
+
+def rows_and_gaps(changes, code):
+    """What is said of a set, of 60 codes with these shifts and changes."""
+    scorer = SimpleNamespace(name="means", attributes=(None,) * changes.shape[1], subject="face")
+    joint = SimpleNamespace(read={"shares": code, "changes": changes}.get)
+    found = SimpleNamespace(generator="g", place="map", space="weights", method="svd", set_id="g/svd/map")
+    outcome = CodeQualities([(found, code.shape[1], code_quality(joint, 10))])
+    settings = SimpleNamespace(samples=60)
+    on = SimpleNamespace(scorer=scorer, outcome=lambda _: outcome, settings=lambda _: settings)
+    return Disentangling().rows(on, outcome)["disentanglement"], list(Disentangling().gaps(on))
+
+
+def test_a_measure_that_is_not_defined_has_its_row():
+    """Of a single attribute, no direction can be said to move one rather than another."""
+    code = noise(0, 60, 2)
+    rows, gaps = rows_and_gaps(code[:, :1].double(), code)
+    values = {row["metric"]: row["value"] for row in rows}
+    assert len(values) == 4
+    assert math.isnan(values["disentanglement"])
+    assert values["completeness"] > 0.9
+    assert gaps == []
+
+
+@pytest.mark.parametrize("lost", [30, 31])
+def test_a_set_of_which_too_few_codes_can_be_read_has_no_row_and_is_named(lost):
+    code = noise(0, 60, 2)
+    changes = code.double()
+    changes[:lost] = math.nan
+    rows, gaps = rows_and_gaps(changes, code)
+    if lost == 30:
+        assert (len(list(rows)), gaps) == (4, [])
+        return
+    assert list(rows) == []
+    (words,) = gaps
+    assert words.startswith("g/svd/map is not measured as a code")
+    assert words.endswith("of 60 codes, 29 keep the face under all directions together.")

@@ -1,13 +1,16 @@
 """The survey of a layer where it is known what its directions change."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from analytic import LinearGenerator, edit, noise
 
 from navbench.compute import Compute
+from navbench.experiments.layers import _attributes
 from navbench.experiments.survey import changes
+from navbench.metrics.attributes import Attribute, movement
 from navbench.metrics.locality import locality
 
 SIDE = 32
@@ -62,3 +65,18 @@ def test_batches_change_nothing(generator):
     one, other = (changes(edit(generator, offset, Compute(batch=size), layer="map"), 11, 0) for size in (2, 64))
     for name in ("scales", "kinds", "heat", "counts"):
         assert torch.allclose(getattr(one, name), getattr(other, name), rtol=1e-5), name
+
+
+def test_the_attributes_of_a_layer_are_those_of_the_directions_that_could_be_read():
+    attributes = (Attribute("red", "", 1.0), Attribute("green", "", 1.0))
+    scores = torch.linspace(-1, 1, 3)[:, None, None] * torch.tensor([1.0, 0.1]) + 0.01 * noise(0, 3, 12, 2)
+    some, few = scores.clone(), scores.flip(2)
+    some[0, :4], few[2, :7] = math.nan, math.nan
+    shifts = [-1.0, 0.0, 1.0]
+    read = [SimpleNamespace(movement=movement(part, shifts, attributes)) for part in (scores, some, few)]
+    on = SimpleNamespace(scorer=SimpleNamespace(attributes=attributes))
+    told = {"attributes_reached": 1, "attributes": "red", "n_attributes": 8, "directions_read": 2, "interpretable": 2}
+    assert _attributes(on, read) == told
+    nothing = _attributes(on, read[2:])
+    assert (nothing["n_attributes"], nothing["directions_read"], nothing["attributes_reached"]) == (0, 0, 0)
+    assert _attributes(SimpleNamespace(scorer=None), read) == {}

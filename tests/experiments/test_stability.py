@@ -16,7 +16,7 @@ from navbench.metrics.subspaces import counterparts
 
 SIDE = 4
 RED, GREEN = (Verdict("interpretable", name, f"{name} +") for name in ("red", "green"))
-NONE = Verdict("none", "", "")
+NONE, UNREAD = Verdict("none", "", ""), Verdict("unread", "", "")
 LESS_RED = Verdict("interpretable", "red", "red -")
 
 
@@ -40,6 +40,12 @@ def test_labels_are_kept_where_the_counterpart_moves_the_same_attribute_to_the_s
     assert labels.kept.value == pytest.approx(1 / 3)
     assert labels.kept.n == 3
     assert labels.chance == pytest.approx((3 / 8 + 3 / 8 + 0) / 3)
+
+
+def test_a_counterpart_that_could_not_be_read_neither_keeps_a_label_nor_loses_it():
+    labels = labels_kept([RED, RED, GREEN, NONE], [RED, UNREAD, None, RED])
+    assert (labels.labelled, labels.kept.value) == (2, 0.5)
+    assert labels.chance == labels_kept([RED, GREEN, NONE], [RED, None, RED]).chance
 
 
 def test_nothing_is_said_of_labels_where_there_are_none():

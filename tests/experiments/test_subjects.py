@@ -16,7 +16,7 @@ from navbench.experiments.calibration import LOST, REACHED, Range, Target
 from navbench.experiments.composition import _row, interaction
 from navbench.experiments.edit import codes_for, unshifted
 from navbench.experiments.lost import LADDER, STEPS, Losses, lost_by_damage
-from navbench.experiments.photos import _attribute_rows
+from navbench.experiments.photos import _attribute_rows, _unread
 from navbench.metrics.attributes import Attribute, Scorer, movement
 from navbench.metrics.composition import interaction_parts, relative_interaction
 from navbench.metrics.damage import occluded
@@ -81,6 +81,19 @@ def test_the_share_lost_rises_with_every_strength_of_known_damage(damage):
     assert along[0] < 0.2
     assert along == sorted(along)
     assert along[-1] > along[0] + 0.15
+
+
+def test_the_check_is_by_all_damage_but_blank_images_and_fails_where_one_is_not_noticed():
+    found = Losses({}, lost())
+    assert set(found.verdicts) == {damage.name for damage in LADDER} - {"blank images"}
+    assert found.is_trusted
+    blind = lost().clone()
+    for place, (damage, _) in enumerate(STEPS, start=1):
+        if damage == "grain":
+            blind[place] = blind[0]
+    failed = Losses({}, blind)
+    assert not failed.is_trusted
+    assert [damage for damage, verdict in failed.verdicts.items() if not verdict.passed] == ["grain"]
 
 
 def test_what_is_lost_by_damage_does_not_depend_on_the_batch():
@@ -202,16 +215,29 @@ def test_factors_are_of_the_images_that_show_the_subject():
     assert factors(RingScorer.attributes, *holed) == factors(RingScorer.attributes, *readings)
 
 
-def test_a_photo_that_loses_the_subject_anywhere_is_in_no_row():
-    scores = noise(0, 3, 4, 2)  # photos; the photo itself and three shifts; attributes
-    scores[0, 1], scores[1, 0] = NAN, NAN
-    photos = [SimpleNamespace(name=name, truth={}) for name in ("at t min", "itself", "seen")]
+def test_an_edit_of_a_photo_is_read_where_it_and_the_unedited_photo_show_the_subject():
+    scores = noise(0, 4, 4, 2)  # photos; the photo itself and three shifts; attributes
+    scores[0, 1], scores[1, 0], scores[2, 2] = NAN, NAN, NAN
+    photos = [SimpleNamespace(name=name, truth={}) for name in ("at t min", "itself", "at t = 0", "seen")]
     edited = SimpleNamespace(
         direction=code().direction, space="z", shifts=(-1.0, 0.0, 1.0), photos=photos, scores=scores
     )
+    album = SimpleNamespace(edited=[edited])
     on = SimpleNamespace(scorer=SimpleNamespace(attributes=RingScorer.attributes))
-    rows = list(_attribute_rows(on, SimpleNamespace(edited=[edited])))
+    rows = list(_attribute_rows(on, album))
+    read = {"at t min": (0.0, 1.0), "itself": edited.shifts, "seen": edited.shifts}
     assert [(row["photo"], row["attribute"], row["t"]) for row in rows] == [
-        ("seen", attribute.name, t) for attribute in RingScorer.attributes for t in edited.shifts
+        (photo, attribute.name, t)
+        for photo, shifts in read.items()
+        for attribute in RingScorer.attributes
+        for t in shifts
     ]
-    assert rows[0]["change"] == pytest.approx(float(scores[2, 1, 0] - scores[2, 2, 0]))
+    assert rows[0]["change"] == 0
+    assert rows[1]["change"] == pytest.approx(float(scores[0, 3, 0] - scores[0, 2, 0]))
+    assert {row["photo"] for row in rows if row["photo_value"] is None} == {"itself"}
+    (words,) = _unread("ring", "rings", album)
+    assert (
+        words == "2 of 4 photos of rings do not show the ring in some edits, or at t = 0: 4 of 12 images are left out."
+    )
+    edited.scores = scores[3:].expand(4, -1, -1)
+    assert list(_unread("ring", "rings", album)) == []

@@ -11,6 +11,7 @@ from navbench.metrics.instrument import (
     floor_of,
     judge_damages,
     judge_floor,
+    judge_losses,
     judge_share,
 )
 
@@ -92,3 +93,32 @@ def test_precision_that_damage_does_not_lower_fails():
     told = judge_share("precision", 1.0, {"blur": 1.0, "grain": 0.0, "blank images": 0.9}).reason
     assert told == "precision falls by less than 0.25 under the strongest blur and blank images"
     assert judge_share("recall", 1.0, {"blur": 1.0}).passed
+
+
+# --- what is lost
+
+
+def losses(*counts, n=24):
+    """Of n codes, so many first ones that lose the subject at each step."""
+    return (torch.arange(n) < torch.tensor(counts)[:, None]).double()
+
+
+def told(**lost):
+    return {damage: verdict.reason for damage, verdict in judge_losses(lost).items()}
+
+
+def test_what_is_lost_passes_where_the_strongest_of_each_damage_raises_it():
+    assert told(blur=losses(0, 0, 3, 14), cover=losses(0, 24, 24, 24)) == {"blur": "", "cover": ""}
+
+
+def test_a_rise_of_the_share_lost_that_may_be_chance_fails():
+    assert told(blur=losses(0, 0, 0, 2), cover=losses(0, 3, 9, 24)) == {
+        "blur": "the strongest blur does not raise the share lost significantly",
+        "cover": "",
+    }
+    assert told(blur=losses(1, 1, 1, 1))["blur"].startswith("the strongest blur does not raise")
+
+
+def test_a_share_lost_that_falls_from_any_earlier_step_fails_and_one_within_errors_does_not():
+    assert told(blur=losses(0, 24, 21, 18, 15)) == {"blur": "the share lost falls under more blur"}
+    assert told(blur=losses(0, 14, 13, 14)) == {"blur": ""}

@@ -220,6 +220,7 @@ def test_what_a_direction_moves_on_photos_is_a_mean_with_its_error_in_each_space
     name = directions.loc[0, "name"]
     directions["attribute"], directions["attribute_change"], directions["attribute_change_stderr"] = "", "", ""
     directions.loc[0, ["attribute", "attribute_change", "attribute_change_stderr"]] = ["wheel radius", "2.0", "0.1"]
+    directions.loc[0, ["t_min", "t_max"]] = [-1.0, 1.0]
     directions.to_csv(run / "tables" / "directions.csv", index=False)
     rows = [
         row
@@ -232,6 +233,12 @@ def test_what_a_direction_moves_on_photos_is_a_mean_with_its_error_in_each_space
     assert (cells["z"].sort, cells["w+"].sort) == (3.0, 2.0)
     assert cells["z"].text.replace("\N{NO-BREAK SPACE}", " ") == "3.0 ± 1.5"  # (1, 2, 6): deviation 2.65, by sqrt(3)
     assert {row[table.heads.index("on codes")].sort for row in table.rows} == {2.0}
+    lost = [row for row in rows if (row["photo"], row["t"]) != ("c", 1.0)]  # the subject of the scorer
+    table = photos.photo_moves(tables_with(run, "photo_attributes", lost))
+    cells = {row[table.heads.index("Into")].text: row for row in table.rows}
+    assert (cells["z"][table.heads.index("on photos")].sort, cells["z"][table.heads.index("Photos")].sort) == (1.5, 2)
+    inner = [row | {"t": 0.5 * row["t"]} for row in rows]
+    assert photos.photo_moves(tables_with(run, "photo_attributes", inner)) is None
 
 
 def test_the_errors_of_projections_are_told_for_each_space(run):

@@ -250,7 +250,6 @@ def test_what_rests_on_something_else_is_not_compared_and_the_rest_is(pair, colu
         ("locality", {"n": 64}, "n_locality 1600 and 64", LOCALITY),
         ("reproduction", {"n_train": 32}, "n_train 256 and 32", RESIDUAL | {"unexplained_fraction_parameter"}),
         ("attributes", {"scorer": "trucks"}, "scorer cars and trucks", {"attribute_change"}),
-        ("attributes", {"n": 20}, "n_attributes 256 and 20", {"attribute_change"}),
     ],
 )
 def test_what_other_tables_say_of_a_number_must_agree_as_well(pair, table, columns, status, odd):
@@ -276,6 +275,19 @@ def test_means_over_other_directions_or_at_another_effect_are_not_compared(pair,
     changes = pair[2](table, assigned(**columns))
     assert set(changes["status"]) == {"", status}
     assert odd_columns(changes, table) == odd
+
+
+def test_changes_of_attributes_are_compared_if_as_many_codes_were_asked_for(pair):
+    """Of how many the subject of the scorer was seen only says how sure they are."""
+    for run in pair[:2]:
+        declare(run, samples={"attributes": 256})
+    changes = pair[2]("attributes", assigned(n=20))
+    assert (changes["status"] == "").all()
+    assert set(changes.loc[changes["column"] == "attribute_change", "freedom"]) == {19}
+    declare(pair[1], samples={"attributes": 128})
+    changes = pair[2]("attributes", lambda frame: None)
+    assert odd_columns(changes[changes["column"] == "attribute_change"]) == {"attribute_change"}
+    assert set(changes.loc[changes["column"] == "attribute_change", "status"]) == {"codes_attributes 256 and 128"}
 
 
 def test_an_effect_is_of_the_runs_perceptual_distance(pair):

@@ -9,6 +9,7 @@ from torch import nn
 
 from navbench.compute import Compute
 from navbench.errors import Failure, NavbenchError
+from navbench.experiments import lost
 from navbench.experiments.calibration import by_attribute
 from navbench.experiments.edit import Edit, codes_for
 from navbench.experiments.lost import LADDER
@@ -16,8 +17,10 @@ from navbench.generators import zoo
 from navbench.library import Library
 from navbench.metrics.attributes import Attribute, Scorer, movement, seen, verdict
 from navbench.metrics.estimate import mean, mean_of
+from navbench.metrics.instrument import Verdict
 from navbench.report.html import write_report
-from navbench.report.lost import lost_sentences
+from navbench.report.lost import _damage_table, damage_sentences, lost_sentences
+from navbench.report.numbers import short_direction
 from navbench.report.tables import load_run
 from navbench.runner.plan import plan
 
@@ -94,27 +97,76 @@ def test_the_table_has_the_share_of_images_without_the_subject_at_each_shift(run
 
 def test_attributes_are_of_the_codes_that_keep_the_subject_throughout(run, judged_sets):
     rows = table(run, "attributes").set_index(["name", "attribute"])
+    verdicts = table(run, "directions").set_index("name")["verdict"]
     few = 0
     for direction, along in images(judged_sets):
         means = along.mean(dim=(2, 3, 4))
         kept = (means > Looking.bound).all(0)
         if kept.sum() < 6:
             assert direction.name not in rows.index
+            assert verdicts[direction.name] == "unread"
             few += 1
             continue
         row = rows.loc[(direction.name, "brightness")]
         assert row["n"] == int(kept.sum())
         assert row["change"] == pytest.approx(float((means[2] - means[0])[kept].mean()), rel=1e-3, abs=1e-6)
-    verdicts = table(run, "directions").set_index("name")["verdict"]
-    assert (verdicts != "").all()
+    assert few > 0
+    assert verdicts.notna().all()
+    assert (verdicts == "unread").sum() == few
 
 
-def test_methods_have_their_mean_and_are_compared_by_it(run):
+def test_methods_have_their_mean(run):
     every, methods = table(run, "directions"), table(run, "methods").set_index(["method", "layer"])
     both = every.assign(ends=every[["lost_at_min", "lost_at_max"]].mean(axis=1)).groupby(["method", "layer"])["ends"]
     for place, value in both.mean().items():
         assert methods.loc[place, "lost_mean"] == pytest.approx(value)
-    assert "lost (toy)" in set(table(run, "ranking")["metric"])
+
+
+def test_methods_are_compared_by_what_is_lost_only_if_known_damage_raises_it(run, tmp_path, judged_sets, monkeypatch):
+    """The mean of a toy is hardly moved by blur or grain, so the scorer that goes by it is no instrument."""
+    damages = table(run, "lost_damage").set_index("damage")
+    assert not damages.loc["blur", "passed"].any()
+    assert damages.loc["blur", "reason"].notna().all()
+    assert damages.loc[[np.nan, "blank images"], "passed"].all()
+    assert "lost (toy)" not in set(table(run, "ranking")["metric"])
+    (words,) = damage_sentences(load_run(run.folder))
+    assert "It fails, as the strongest blur does not raise the share lost significantly" in words
+    assert not any("significantly" in part for part in lost_sentences(load_run(run.folder)))
+    monkeypatch.setattr(lost, "judge_losses", lambda losses: dict.fromkeys(losses, Verdict()))
+    trusted = toy.execute(tmp_path / "run", suite_with("test_lost:looking", experiments=["attributes"]), judged_sets)
+    assert "lost (toy)" in set(table(trusted, "ranking")["metric"])
+    (words,) = damage_sentences(load_run(trusted.folder))
+    assert words.endswith("Each raises it significantly, and none lowers it.")
+
+
+def test_the_page_names_the_ends_at_which_significantly_more_is_lost_with_the_error(run):
+    tables = load_run(run.folder)
+    checked = tables.lost_damage.assign(passed=True, reason="")
+    calm = tables.lost.assign(raised=0.25, raised_stderr=0.13)
+    said = " ".join(lost_sentences(tables.with_tables(lost=calm, lost_damage=checked)))
+    assert "At no end of a direction does it rise significantly (Holm, 5 %)." in said
+    name = calm.loc[~calm["is_control"], "name"].iloc[-1]
+    is_end = (calm["name"] == name) & (calm["t"] == calm.loc[calm["name"] == name, "t"].max())
+    risen = calm.assign(raised=calm["raised"].mask(is_end, 1.0), raised_stderr=calm["raised_stderr"].mask(is_end, 0.0))
+    said = " ".join(lost_sentences(tables.with_tables(lost=risen, lost_damage=checked)))
+    ends = 2 * calm.loc[~calm["is_control"], "name"].nunique()
+    assert (
+        f"(Holm, 5 %) at 1 of {ends} ends of directions, most at an end of {short_direction(risen[is_end].iloc[0])}"
+        in said
+    )
+    assert "(1.000\xa0±\xa00.083)" in said
+    assert "broken, turned away, covered or small" in said
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(0.0, "0 (95 %: 0 to 0.24, n = 12)"), (1.0, "1.00 (95 %: 0.76 to 1.0, n = 12)")]
+)
+def test_a_share_of_none_or_all_has_an_interval(run, share, words):
+    tables = load_run(run.folder)
+    zero = tables.lost_damage.assign(value=share, stderr=0.0)
+    assert words in next(lost_sentences(tables.with_tables(lost_damage=zero)))
+    shown = _damage_table(tables.with_tables(lost_damage=zero))
+    assert {row[shown.heads.index("95 %")].text for row in shown.rows} == {words.split(": ")[1].split(",")[0]}
 
 
 def test_the_effect_of_a_shift_is_that_of_the_ends_and_of_the_curve_between_them(run):
@@ -225,7 +277,7 @@ def test_a_movement_is_that_of_the_codes_that_are_left_and_none_of_too_few():
     assert left.change[0].n == 6
     holed[2, 4:6] = NAN
     assert movement(holed, shifts, attributes) is None
-    assert verdict(None, attributes).kind == "none"
+    assert verdict(None, attributes).kind == "unread"
 
 
 def test_a_mean_of_known_values_has_their_error_on_all_samples():
