@@ -206,4 +206,4 @@ def ranged(*reached: float, stderr: float = 0.0, slope: float = 1.0, seed: int =
     spread = (2 * (count - 1)) ** 0.5 * torch.cos(torch.pi * frequency * code / count)  # cosines are orthogonal
     means = torch.tensor(reached, dtype=torch.float64)[:, None]
     ends = torch.tensor([-1.0, 1.0], dtype=torch.float64)
-    return Range(ends, means + stderr * spread, torch.full_like(ends, slope), 4 * ends)
+    return Range(ends, means + stderr * spread, torch.full_like(ends, slope), 4 * ends, torch.tensor([False, False]))

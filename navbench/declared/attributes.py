@@ -22,8 +22,8 @@ STATUS = text(
     "status",
     "why an end does not count: 'same way' (the attribute moves the same way at both ends, an artefact of the scorer), "
     "'no change' (none that is significant is read), 'saturated' (it stops growing before), 'too far' (it still grows "
-    "at the largest shift tried), 'subject lost' (too few images show what the scorer reads); empty if the target is "
-    "reached",
+    "at the largest shift tried), 'subject lost' (before, too many images lose what the scorer reads); empty if the "
+    "target is reached",
     empty=True,
 )
 SUBJECT, SCORER = text("subject", "what the scorer has to see"), text("scorer", "the attribute scorer")

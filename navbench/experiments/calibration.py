@@ -31,8 +31,11 @@ TOLERANCE = 0.05
 REACHED = ""
 SAME_WAY, UNREAD, SATURATED, TOO_FAR, LOST = "same way", "no change", "saturated", "too far", "subject lost"
 """Why an end does not count: the attribute moves the same way at both ends, which is an artefact of the scorer; the
-scorer reads no significant change; the change stops growing before; it still grows at the largest shift tried; too few
-images there show the subject of the scorer (see `metrics.attributes.enough`)."""
+scorer reads no significant change; the change stops growing before; it still grows at the largest shift tried; before,
+too many images lose the subject of the scorer (see `LEAST_KEPT`)."""
+LEAST_KEPT = 0.8
+"""Of the codes whose unshifted image shows the subject, the share that has to show it at a shift: the mean change is of
+these alone, and directions are compared by it, so it must be of nearly the same codes for all."""
 _ACCURACY = 0.005
 _WIDEST = 4.0
 """Shifts are tried up to this multiple of the direction's own range: beyond it, images are rubble."""
@@ -88,12 +91,14 @@ class Range:
             does not show the subject of the scorer.
         slopes: (2,), how the mean of these goes with t there; NaN of an effect.
         limits: (2,), the largest shifts that were tried.
+        is_lost: (2,), bool, whether a little further out too few images show the subject of the scorer.
     """
 
     t: Tensor
     changes: Tensor
     slopes: Tensor
     limits: Tensor
+    is_lost: Tensor
 
     @cached_property
     def at(self) -> tuple[Estimate, Estimate]:
@@ -127,6 +132,8 @@ class Range:
         same_way = not target.is_effect and self.at[0].value * self.at[1].value > 0
         if is_there:
             return SAME_WAY if same_way else REACHED
+        if self.is_lost[end]:
+            return LOST
         if not target.is_effect and not is_changed:
             return UNREAD
         if same_way:
@@ -143,7 +150,7 @@ def _is_changed(change: Estimate, decision: Decision) -> bool:
     return change.value != 0 and (decision.decided or not change.stderr > 0)
 
 
-@pure(revision=3)
+@pure(revision=4)
 def by_effect(edit: Edit, distance: PerceptualDistance, amount: float, codes: int, seed: int) -> Range:
     """The range over which a direction has an effect of `amount` at both ends, measured on `codes` codes.
 
@@ -174,17 +181,19 @@ def _reached(edit: Edit, reached: list[float], codes: int) -> Range:
     return _range(ends, [torch.full((codes,), value) for value in reached], [1.0, 1.0], ends)
 
 
-@pure(revision=3)
+@pure(revision=4)
 def by_attribute(edit: Edit, scorer: Scorer, attribute: str, amount: float, codes: int, seed: int) -> Range:
     """The range over which a direction changes an attribute by `amount` at both ends, in the mean over `codes` codes.
 
-    An end that cannot reach it is where the change stops growing.
+    An end that cannot reach it is where the change stops growing, or the last shift before too many images lose the
+    subject of the scorer.
     """
     meter = _ChangeMeter(edit, scorer, index_of(scorer, attribute), range(codes), seed)
     own = (edit.direction.t_min, edit.direction.t_max)
     ends = [meter.reach(end, amount) for end in own]
     slopes = [meter.slope(t) for t in ends]
-    return _range(ends, [meter.changes(t) for t in ends], slopes, [_WIDEST * end for end in own])
+    limits, lost = [_WIDEST * end for end in own], [meter.is_lost_beyond(t) for t in ends]
+    return _range(ends, [meter.changes(t) for t in ends], slopes, limits, lost)
 
 
 @rehearses(by_attribute)
@@ -198,10 +207,16 @@ def _by_attribute_rehearsed(
     return Rehearsed(_reached(edit, [-amount, amount], codes), costs, about=True)
 
 
-def _range(ends: list[float], changes: list[Tensor], slopes: list[float], limits: list[float]) -> Range:
+def _range(
+    ends: list[float],
+    changes: list[Tensor],
+    slopes: list[float],
+    limits: list[float],
+    lost: Sequence[bool] = (False, False),
+) -> Range:
     """From both ends and what each code reached there, (n,) each."""
     t, slope, limit = (torch.tensor(pair, dtype=torch.float64) for pair in (ends, slopes, limits))
-    return Range(t, torch.stack([each.cpu().double() for each in changes]), slope, limit)
+    return Range(t, torch.stack([each.cpu().double() for each in changes]), slope, limit, torch.tensor(lost))
 
 
 class _ChangeMeter:
@@ -217,10 +232,11 @@ class _ChangeMeter:
         return self._scores(0.0)
 
     def change(self, t: float) -> float:
-        """The mean over codes of the change from t = 0, in the attribute's unit; 0 where too few can be read."""
+        """The mean over codes of the change from t = 0, in the attribute's unit; NaN where too few can be read."""
         changes = self.changes(t)
         is_seen = ~changes.isnan()
-        return float(changes[is_seen].mean()) if enough(is_seen) else 0.0
+        is_read = enough(is_seen) and int(is_seen.sum()) >= LEAST_KEPT * int((~self._unshifted.isnan()).sum())
+        return float(changes[is_seen].mean()) if is_read else math.nan
 
     def changes(self, t: float) -> Tensor:
         """(n,), the change of each code from t = 0, in the attribute's unit; NaN of those that lose the subject."""
@@ -233,22 +249,40 @@ class _ChangeMeter:
         return self._known[t]
 
     def reach(self, end: float, amount: float) -> float:
-        """The shift on the side of `end` at which the change first has the size `amount`, or else stops growing."""
+        """The shift on the side of `end` at which the change first has the size `amount`, or else stops growing.
+
+        Where it can no longer be read before either, the last shift at which it can.
+        """
+
+        def miss(t: float) -> float:
+            short = abs(self.change(t)) - amount
+            return amount if math.isnan(short) else short  # as if beyond, so the search is for either
+
         below, tried = 0.0, []
         for share in torch.linspace(0, 1, _STEPS + 1)[1:].square().tolist():
             t = end * _WIDEST * share
-            if abs(self.change(t)) >= amount:
-                return nearest_root(lambda t: abs(self.change(t)) - amount, below, t, _ACCURACY * amount)
+            if miss(t) >= 0:
+                return nearest_root(miss, below, t, _ACCURACY * amount) or t  # 0 where nothing can be read
             tried.append(t)
             below = t
         most = max(abs(self.change(t)) for t in tried)
         return next(t for t in tried if abs(self.change(t)) >= STOPS * most)
 
     def slope(self, t: float) -> float:
-        """How the mean change goes with the shift at t: by the nearest known one that differs by a hundredth."""
-        others = [known for known in self._known if abs(known - t) >= 0.01 * abs(t)]
+        """How the mean change goes with the shift at t: by the nearest known one that differs by a hundredth.
+
+        NaN if the change cannot be read there.
+        """
+        others = [known for known in self._known if abs(known - t) >= 0.01 * abs(t) and self._is_read(known)]
         other = min(others, key=lambda known: abs(known - t))
         return (self.change(t) - self.change(other)) / (t - other)
+
+    def is_lost_beyond(self, t: float) -> bool:
+        """Whether the change could not be read at t, or at a larger shift that was tried."""
+        return not all(self._is_read(known) for known in self._known if known * t > 0 and abs(known) >= abs(t))
+
+    def _is_read(self, t: float) -> bool:
+        return not math.isnan(self.change(t))
 
     def _scores(self, t: float) -> Tensor:
         """(n,), float64."""

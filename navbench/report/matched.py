@@ -45,7 +45,10 @@ def blocks(page: Page) -> Iterator[Block]:
         "Equal effect is not equal in meaning. Here each set’s best direction for one attribute is moved until the "
         "attribute has changed by the same amount, and realism is measured there."
     )
-    yield from map(Words, (*choice_sentences(tables), *claim_sentences(tables), *unreached_sentences(tables)))
+    yield from map(
+        Words,
+        (*choice_sentences(tables), *claim_sentences(tables), *unreached_sentences(tables), *seen_sentences(tables)),
+    )
     yield from _matched_charts(tables)
     yield Details("All numbers", (_matched_table(tables),))
     if len(tables.claims):
@@ -96,6 +99,17 @@ def unreached_sentences(tables: RunTables) -> Iterator[str]:
             f"{len(missed)} of {len(rows)} ends did not reach the change of {attribute}{tables.of(generator)} by "
             f"{amount} and {'is' if len(missed) == 1 else 'are'} left out of the claims: {reasons}."
         )
+
+
+def seen_sentences(tables: RunTables) -> Iterator[str]:
+    """Per generator and attribute, over how many codes the change is a mean, where that differs from end to end."""
+    for (generator, attribute, _), rows in matched_ends(tables):
+        least, most = rows["n_change"].min(), rows["n_change"].max()
+        if least < most:
+            yield (
+                f"The change of {attribute}{tables.of(generator)} is the mean over the codes whose images show what "
+                f"the scorer reads both at t = 0 and at the end: from {least:.0f} to {most:.0f} codes."
+            )
 
 
 def _ends(missed: pd.DataFrame) -> str:

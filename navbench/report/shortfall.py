@@ -9,7 +9,7 @@ REASONS = {
     "no change": "where the scorer reads no significant change",
     "saturated": "where it stops growing before",
     "too far": "where it still grows at the largest shift that was tried",
-    "subject lost": "where too few images show what the scorer reads",
+    "subject lost": "where too many images lose what the scorer reads before",
     "": "for a reason that the run does not tell",
 }
 """By the status of an end."""

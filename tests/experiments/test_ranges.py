@@ -12,7 +12,16 @@ from torch import Tensor
 
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
-from navbench.experiments.calibration import Target, by_attribute, by_effect, check_target, parse_target
+from navbench.experiments.calibration import (
+    LEAST_KEPT,
+    LOST,
+    REACHED,
+    Target,
+    by_attribute,
+    by_effect,
+    check_target,
+    parse_target,
+)
 from navbench.experiments.edit import codes_for
 from navbench.metrics.attributes import Attribute
 
@@ -177,3 +186,48 @@ def test_a_change_that_still_grows_is_followed_to_the_largest_shift():
 def test_the_slope_of_a_change_is_known_at_its_ends():
     found = by_attribute(brightening(), Reader(), "brightness", 0.2, codes=5, seed=0)
     assert found.slopes.tolist() == pytest.approx([PER_SHIFT] * 2, rel=1e-3)
+
+
+# --- scorers that lose their subject
+
+
+def unshifted_means(edit, count):
+    """The means of the unshifted images of the codes, (count,)."""
+    return edit.space.generator(codes_for(edit.space.generator, "calibration", range(count), 0)).mean(dim=(1, 2, 3))
+
+
+def losing_beyond(edit, bound):
+    """A scorer that sees the image of the only code while |t| is at most a bound; it reads t / 7."""
+    (start,) = unshifted_means(edit, 1)
+    return Reader(lambda mean: torch.where((mean - start).abs() > bound * PER_SHIFT, torch.nan, mean - start))
+
+
+@pytest.mark.parametrize(
+    ("bound", "amount", "t", "status"),
+    [(0.5, 1.0, 0.5, LOST), (0.9, 0.8, 0.8, REACHED), (0.02, 1.0, 0.02, LOST), (9.0, 0.8, 0.8, REACHED)],
+)
+def test_a_range_ends_where_the_subject_is_lost_if_the_target_lies_beyond(bound, amount, t, status):
+    edit, target = brightening(ends=(-1.0, 1.0)), Target("brightness", amount * PER_SHIFT)
+    found = by_attribute(edit, losing_beyond(edit, bound), "brightness", target.amount, codes=1, seed=0)
+    assert found.statuses(target) == (status, status)
+    assert found.t.tolist() == pytest.approx([-t, t], rel=0.006)
+    assert found.reached.tolist() == pytest.approx([-t * PER_SHIFT, t * PER_SHIFT], rel=0.006)
+
+
+def test_a_subject_that_no_unshifted_image_shows_is_lost_at_both_ends():
+    found = by_attribute(brightening(), Reader(lambda mean: mean * torch.nan), "brightness", 0.1, codes=4, seed=0)
+    assert found.statuses(Target("brightness", 0.1)) == (LOST, LOST)
+    assert found.t[0] < 0 < found.t[1]
+
+
+def test_a_change_is_of_nearly_all_codes_that_show_the_subject_unshifted():
+    """Images are lost above a mean that a fifth of the codes have unshifted, the more, the brighter they become."""
+    edit, count = brightening(), 50
+    means = unshifted_means(edit, count)
+    bound = means.sort().values[39]
+    reader = Reader(lambda mean: torch.where(mean > bound, torch.nan, mean))
+    found = by_attribute(edit, reader, "brightness", 0.3, count, 0)
+    assert found.statuses(Target("brightness", 0.3)) == (REACHED, LOST)
+    low, high = found.counts
+    assert (low, high) == (40, LEAST_KEPT * 40)
+    assert int((means + float(found.t[1]) * PER_SHIFT <= bound).sum()) == high

@@ -12,7 +12,7 @@ from test_composition import code, weights
 from torch import nn
 
 from navbench.compute import Compute
-from navbench.experiments.calibration import LOST, REACHED, Range, Target
+from navbench.experiments.calibration import LOST, REACHED, SATURATED, Range, Target
 from navbench.experiments.composition import _row, interaction
 from navbench.experiments.edit import codes_for, unshifted
 from navbench.experiments.lost import LADDER, STEPS, Losses, lost_by_damage
@@ -171,11 +171,23 @@ def test_a_change_is_relative_to_all_three_images_that_are_compared():
     assert interaction_parts(*changes)[:, 0].isnan().tolist() == [False, True, False]
 
 
-@pytest.mark.parametrize(("lost_codes", "status"), [(0, REACHED), (3, REACHED), (6, LOST), (10, LOST)])
-def test_an_end_at_which_too_few_images_show_the_subject_is_not_reached(lost_codes, status):
-    changes = torch.stack([-torch.ones(10), torch.ones(10)]).double() + 1e-3 * noise(0, 2, 10)
+@pytest.mark.parametrize(
+    ("lost_codes", "amount", "is_lost", "status"),
+    [
+        (0, 1.0, False, REACHED),
+        (3, 1.0, False, REACHED),
+        (3, 1.0, True, REACHED),
+        (3, 0.8, True, LOST),
+        (3, 0.8, False, SATURATED),
+        (6, 1.0, False, LOST),
+        (10, 1.0, False, LOST),
+    ],
+)
+def test_an_end_at_which_too_few_images_show_the_subject_is_not_reached(lost_codes, amount, is_lost, status):
+    changes = torch.stack([-torch.ones(10), amount * torch.ones(10)]).double() + 1e-3 * noise(0, 2, 10)
     changes[1, :lost_codes] = NAN
-    found = Range(torch.tensor([-1.0, 1.0]), changes, torch.ones(2), torch.tensor([-4.0, 4.0]))
+    t, lost = torch.tensor([-1.0, 1.0]), torch.tensor([False, is_lost])
+    found = Range(t, changes, torch.ones(2), 4 * t, lost)
     assert found.statuses(Target("red", 1.0)) == (REACHED, status)
     assert found.counts == (10, 10 - lost_codes)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from navbench.report.directions import calibration_sentences, saturation_sentences
-from navbench.report.matched import choice_sentences, unreached_sentences
+from navbench.report.matched import choice_sentences, seen_sentences, unreached_sentences
 from navbench.report.reproduction import bound_sentences, chance_sentences
 from navbench.report.tables import load_run
 
@@ -108,6 +108,7 @@ def test_the_attribute_that_picks_itself_is_told_with_the_sets_that_have_it(tabl
         ("no change", "1 where the scorer reads no significant change"),
         ("saturated", "1 where it stops growing before"),
         ("too far", "1 where it still grows at the largest shift that was tried"),
+        ("subject lost", "1 where too many images lose what the scorer reads before"),
     ],
 )
 def test_an_end_that_fell_short_is_told_with_its_reason(tables, status, words):
@@ -121,6 +122,14 @@ def test_an_end_that_fell_short_is_told_with_its_reason(tables, status, words):
     other = tables.with_tables(matched=reached[0], calibration=reached[1])
     assert told(unreached_sentences(other)) == ""
     assert "The others" not in told(calibration_sentences(other))
+
+
+def test_over_how_many_codes_a_change_is_a_mean_is_told_where_some_lose_the_subject(tables):
+    def words(counts):
+        return told(seen_sentences(tables.with_tables(matched=tables.matched.assign(n_change=counts))))
+
+    assert words(500.0) == ""
+    assert "from 41 to 48 codes." in words([48.0, *[41.0] * (len(tables.matched) - 1)])
 
 
 def test_ranges_that_discovery_cut_are_told(tables):
