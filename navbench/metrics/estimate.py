@@ -45,17 +45,24 @@ class Estimate:
         excess: the variance that pairs of samples bring beyond their parts.  A jackknife holds that twice (Efron &
             Stein, 1981), so it is taken off once; 0 where it is unknown, which is cautious.
         reference: the draw of it; `None` if there is none, or it is unknown.
+        n_known: of how many samples the value is, where the others have no influence; `None` for all.
     """
 
     value: float
     influence: Tensor
     excess: float = 0.0
     reference: ReferenceDraw | None = None
+    n_known: int | None = None
 
     @property
     def n(self) -> int:
         """The number of samples."""
         return len(self.influence)
+
+    @property
+    def freedom(self) -> int:
+        """The degrees of freedom of its error."""
+        return (self.n if self.n_known is None else self.n_known) - 1
 
     @cached_property
     def stderr(self) -> float:
@@ -91,16 +98,17 @@ def mean(values: Tensor) -> Estimate:
 def mean_of(values: Tensor, is_known: Tensor) -> Estimate:
     """The mean of those of values (n,) that are known, on all n samples: the others have no influence.
 
-    How many are known is no part of the error: it is that of the mean of so many.
+    How many are known is no part of the error: it is that of the mean of so many, and NaN of fewer than two.
     """
     if bool(is_known.all()):
         return mean(values)
     known = mean(values[is_known])
     n, m = len(values), known.n
+    if m < 2:
+        return Estimate(known.value, torch.full((n,), math.nan, dtype=torch.float64), n_known=m)
     influence = torch.zeros(n, dtype=torch.float64)
-    scale = math.sqrt(n * (n - 1) / (m * (m - 1))) if m > 1 else math.nan
-    influence[is_known.cpu()] = known.influence * scale
-    return Estimate(known.value, influence)
+    influence[is_known.cpu()] = known.influence * math.sqrt(n * (n - 1) / (m * (m - 1)))
+    return Estimate(known.value, influence, n_known=m)
 
 
 def ratio(numerators: Tensor, denominators: Tensor) -> Estimate:

@@ -31,7 +31,7 @@ class Test:
     @classmethod
     def of(cls, difference: Estimate, other_stderr: float = 0.0) -> "Test":
         """Of a difference that may have a second, independent source of error."""
-        return cls(difference.value, math.hypot(difference.stderr, other_stderr), difference.n - 1)
+        return cls(difference.value, math.hypot(difference.stderr, other_stderr), difference.freedom)
 
 
 @dataclass(frozen=True)

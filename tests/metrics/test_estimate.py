@@ -5,9 +5,11 @@ import torch
 from analytic import noise
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from navbench.errors import NavbenchError
 from navbench.metrics import estimate
+from navbench.metrics.significance import Test, decided
 
 
 def sample(seed: int, *shape: int) -> torch.Tensor:
@@ -86,6 +88,21 @@ def test_the_errors_of_what_is_averaged_cancel_where_they_are_opposite():
 def test_an_average_with_itself_is_as_uncertain_as_it_is():
     one = estimate.Estimate(1.0, torch.tensor([3.0, -1.0, -2.0], dtype=torch.float64))
     assert estimate.average([one, one]).stderr == pytest.approx(one.stderr)
+
+
+@pytest.mark.parametrize("known", [3, 4, 6])
+def test_a_mean_of_known_values_is_tested_as_that_of_so_many(known):
+    values = torch.tensor([1.0, 2.5, 0.5, 1.5, 3.0, 2.0], dtype=torch.float64)
+    (found,) = decided([Test.of(estimate.mean_of(values, torch.arange(6) < known))])
+    assert found.p == pytest.approx(stats.ttest_1samp(values[:known].numpy(), 0).pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize("known", [0, 1])
+def test_a_mean_of_fewer_than_two_known_values_has_no_error(known):
+    found = estimate.mean_of(torch.arange(6.0), torch.arange(6) < known)
+    assert math.isnan(found.stderr)
+    assert not decided([Test.of(found)])[0].decided
+    assert math.isnan(found.value) == (known == 0)
 
 
 def test_the_first_codes_have_the_same_error_among_all():
