@@ -179,6 +179,16 @@ def enough(is_seen: Tensor) -> bool:
     return count >= LEAST_SEEN * len(is_seen) and count >= min(2, len(is_seen))
 
 
+LEAST_KEPT = 0.8
+"""Of the codes whose unshifted image shows the subject, the share that has to show it when it is shifted for a mean
+over these to be compared with others: who loses the subject is not like the rest."""
+
+
+def nearly_all(is_seen: Tensor, unshifted: Tensor) -> bool:
+    """Whether the codes that show the subject when they are shifted are nearly all that do unshifted, (n,) each."""
+    return int(is_seen.sum()) >= LEAST_KEPT * int(unshifted.sum())
+
+
 def index_of(scorer: Scores, name: str) -> int:
     """The place of an attribute; an unknown one is refused with the nearest known."""
     names = [attribute.name for attribute in scorer.attributes]
@@ -225,6 +235,7 @@ class Movement:
         dependency: the mean magnitude of the other attributes over that of the dominant one; NaN where nothing moves.
             The attribute dependency of StyleSpace (Wu, Lischinski, Shechtman, CVPR 2021, section 5) is the former at a
             fixed change of a target attribute; the ratio compares directions that reach different changes.
+        levels: (3, A), the mean scores at the first shift, at t = 0 and at the last.
     """
 
     change: tuple[Estimate, ...]
@@ -235,6 +246,7 @@ class Movement:
     share: Tensor
     coherence: Estimate
     dependency: float
+    levels: Tensor
 
     @property
     def dominant(self) -> int:
@@ -256,7 +268,8 @@ def movement(scores: Tensor, shifts: Sequence[float], attributes: Sequence[Attri
     spread = torch.tensor([attribute.spread for attribute in attributes], dtype=torch.float64)
     # Circular attributes turn at most half way round on either side of t = 0: followed from shift to shift, readings
     # that are mere noise would seem to move the further, the more shifts there are.
-    ends = changes(scores[[0, zero, len(scores) - 1]], 1, attributes)
+    outer = scores[[0, zero, len(scores) - 1]]
+    ends = changes(outer, 1, attributes)
     across = ends[2] - ends[0]  # (n, A)
     standardised, magnitude = across.mean(0) / spread, across.abs().mean(0) / spread
     total, dominant = float(magnitude.sum()), int(standardised.abs().argmax())
@@ -270,6 +283,7 @@ def movement(scores: Tensor, shifts: Sequence[float], attributes: Sequence[Attri
         share=_ratio(magnitude.square(), magnitude.square().sum()),
         coherence=coherence(across / spread),
         dependency=others / float(magnitude[dominant]) if magnitude[dominant] > 0 else math.nan,
+        levels=doubled(outer).mean(1),
     )
 
 
