@@ -18,7 +18,7 @@ from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, quality_row, who
 from navbench.experiments.screening import Screening
 from navbench.methods import competes
-from navbench.metrics.attributes import Movement, Scorer, Scores, Verdict, movement, seen, verdict
+from navbench.metrics.attributes import Movement, Scorer, Scores, Verdict, movement, nearly_all, seen, verdict
 from navbench.seeds import Role
 from navbench.settings import Settings
 from navbench.work import Piece, pure
@@ -228,6 +228,8 @@ def _attribute_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
             continue
         moved, effects = outcome.moved[direction.name], screened.effects[direction.name]
         effect = float(effects.double().mean(1).sum())  # as the change is from end to end, both are added
+        is_seen = outcome.seen[direction.name]
+        comparable = bool(effect) and nearly_all(is_seen.all(dim=0), is_seen[len(is_seen) // 2])
         for index, attribute in enumerate(outcome.scorer.attributes):
             standardised = float(moved.standardised[index])
             yield {
@@ -238,7 +240,7 @@ def _attribute_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
                 "change": moved.change[index].value,
                 "change_stderr": moved.change[index].stderr,
                 "standardised": standardised,
-                "standardised_per_effect": standardised / effect if effect else float("nan"),
+                "standardised_per_effect": standardised / effect if comparable else float("nan"),
                 "magnitude": float(moved.magnitude[index]),
                 "share": float(moved.share[index]),
                 "consistency": float(moved.consistency[index]),

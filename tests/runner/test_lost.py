@@ -109,6 +109,18 @@ def test_attributes_are_of_the_codes_that_keep_the_subject_throughout(run, judge
     assert (verdicts != "").all()
 
 
+def test_a_change_of_the_codes_that_are_left_is_not_set_against_the_effect_of_all(run, judged_sets):
+    rows, told = table(run, "attributes").groupby("name"), set()
+    for direction, along in images(judged_sets):
+        if direction.name in rows.groups:
+            shown = along.mean(dim=(2, 3, 4)) > Looking.bound
+            most_are_left = int(shown.all(0).sum()) >= 0.8 * int(shown[1].sum())
+            own = rows.get_group(direction.name)
+            assert (own["standardised_per_effect"].notna() == most_are_left).all()
+            told.add(most_are_left)
+    assert told == {True, False}
+
+
 def test_methods_have_their_mean_and_are_compared_by_it(run):
     every, methods = table(run, "directions"), table(run, "methods").set_index(["method", "layer"])
     both = every.assign(ends=every[["lost_at_min", "lost_at_max"]].mean(axis=1)).groupby(["method", "layer"])["ends"]
