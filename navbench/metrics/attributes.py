@@ -9,7 +9,8 @@ uses scores leaves such images out, by `seen`.
 """
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -18,7 +19,7 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from navbench.compute import Compute, doubled
-from navbench.errors import Failure, NavbenchError, unknown
+from navbench.errors import Failure, NavbenchError, NavbenchWarning, unknown
 from navbench.metrics import estimate
 from navbench.metrics.coherence import coherence
 from navbench.metrics.estimate import Estimate
@@ -27,6 +28,8 @@ from navbench.metrics.repeatability import Repeatability, repeatability
 from navbench.texts import legible
 
 GROUP = "navbench.attributes"
+LOOKS = 32
+"""Images of a generator that are looked at for two that show the subject of a scorer."""
 Number = TypeVar("Number", float, Tensor)
 
 
@@ -87,6 +90,34 @@ class Scorer(PluginNetwork):
     def repeatability(self, images: Tensor) -> Repeatability:
         """Whether it is a function of images: two of them, (2, 3, H, W); to see no subject twice is to repeat."""
         return repeatability(lambda part: self(images[part]).nan_to_num(0.0), self.unit)
+
+    def shown(self, source: str, images_of: Callable[[Sequence[int]], Tensor]) -> Tensor:
+        """Two images, (2, 3, H, W), that show the subject, the first there are; without a subject, the first two.
+
+        Where no two of `LOOKS` show it, the last is the one that does. Where none does, a warning says so.
+
+        Args:
+            source: whose images they are, for that warning.
+            images_of: from numbers of images to the images.
+        """
+        if not self.subject:
+            return images_of([0, 1])
+        others: list[Tensor] = []
+        showing: list[Tensor] = []
+        for first in range(0, LOOKS, 2):
+            images = images_of([first, first + 1])
+            for image, is_seen in zip(images, seen(self(images)).tolist(), strict=True):
+                (showing if is_seen else others).append(image)
+            if len(showing) >= 2:
+                return torch.stack(showing[:2])
+        if not showing:
+            warnings.warn(
+                f"Scorer {self.name} sees no {self.subject} in any of {LOOKS} images of {source}, so nothing can be "
+                "said of attributes there; name another scorer, or none.",
+                NavbenchWarning,
+                stacklevel=2,
+            )
+        return torch.stack([*others, *showing][-2:])
 
     def look(self, images: Tensor) -> None:
         """Read images of the generator, (N, 3, H, W): what it reads of the first that it can stands for it in keys."""
