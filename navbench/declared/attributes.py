@@ -40,7 +40,13 @@ SCORED = (
             number("change", "mean change from t_min to t_max", OWN, stderr="change_stderr"),
             number("change_stderr", "standard error of `change`", OWN, empty=True),
             number("standardised", "that change in sigmas", "sigma"),
-            number("standardised_per_effect", "that over the sum of both effects", "sigma per distance", empty=True),
+            number(
+                "standardised_per_effect",
+                "that over the sum of both effects, which are of all codes; empty if more than a fifth of the codes "
+                "lose the subject of the scorer",
+                "sigma per distance",
+                empty=True,
+            ),
             number("magnitude", "mean over codes of the size of the change", "sigma", empty=True),
             number("share", "share of the squared change of all attributes, in sigmas"),
             number("consistency", "how far the codes change to the same side, from 0 to 1", empty=True),

@@ -299,9 +299,14 @@ class Discovery:
     def _scorer(self, method: str) -> Scorer:
         """The attribute scorer that a method asks, by what it reads of the generator's images."""
         scorer = create_scorer(check_scorer(method, self.settings), self.compute)
+        generator = self.space.generator
+
+        def images_of(indices: Sequence[int]) -> Tensor:
+            state = self.space.prepare(generator.sample(indices, seed=0))
+            return self.space.render(state, torch.zeros(self.space.shape, device=self.compute.device))
+
         with torch.no_grad():
-            state = self.space.prepare(self.space.generator.sample([0, 1], seed=0))
-            scorer.look(self.space.render(state, torch.zeros(self.space.shape, device=self.compute.device)))
+            scorer.look(scorer.shown(generator.name, images_of))
         return scorer
 
     def _labelled(self, search: LabelledSearch, method: str) -> Found:

@@ -139,7 +139,7 @@ def _explanation(on: Measurement, name: str) -> tuple[Row, Test] | None:
     scores = scores[seen(scores)]
     if len(scores) < 2:
         return None
-    start, zero, end = movements.levels[name][:, index].tolist()
+    start, zero, end = movements.moved[name].levels[:, index].tolist()
     low, high = (beyond(scores[:, index], zero, reached) for reached in (start, end))
     (share_min, stderr_min), (share_max, stderr_max) = share_of(low), share_of(high)
     row: Row = {

@@ -18,7 +18,7 @@ from navbench.experiments.measurement import Measurement
 from navbench.experiments.rows import Row, quality_row, who
 from navbench.experiments.screening import Screening
 from navbench.methods import competes
-from navbench.metrics.attributes import Movement, Scorer, Scores, Verdict, movement, seen, verdict
+from navbench.metrics.attributes import Movement, Scorer, Scores, Verdict, movement, nearly_all, seen, verdict
 from navbench.seeds import Role
 from navbench.settings import Settings
 from navbench.work import Piece, pure
@@ -89,13 +89,11 @@ class Movements:
         scorer: that read them.
         seen: (T, n), of the image of each code at each shift, whether it shows the subject of the scorer.
         moved: what each direction does, of those under which enough codes keep the subject.
-        levels: (3, A), the mean readings at t_min, at t = 0 and at t_max, of the same.
     """
 
     scorer: Scorer
     seen: Mapping[str, Tensor]
     moved: Mapping[str, Movement]
-    levels: Mapping[str, Tensor]
 
     def verdict_of(self, name: str) -> Verdict | None:
         """What a direction is found to be; `None` if the scorer was not given it."""
@@ -129,8 +127,8 @@ def readings_of(on: Measurement, scorer: Scorer, group: Sequence[Direction]) -> 
 
 def movements_of(
     on: Measurement, scorer: Scorer, group: Sequence[Direction], read: Readings
-) -> Iterator[tuple[str, Movement, Tensor]]:
-    """What directions of one place do to the attributes, by name, and the mean readings (3, A).
+) -> Iterator[tuple[str, Movement]]:
+    """What directions of one place do to the attributes, by name.
 
     Those under which too many images lose the subject of the scorer are left out.
     """
@@ -138,8 +136,7 @@ def movements_of(
     for direction, scores in zip(group, read.scores, strict=True):
         moved = movement(scores, direction.shifts(points).tolist(), scorer.attributes)
         if moved is not None:
-            levels = scores[:, seen(scores).all(dim=0)][[0, len(scores) // 2, -1]]
-            yield direction.name, moved, levels.double().mean(1)
+            yield direction.name, moved
 
 
 class Attributes(Experiment[AttributeSettings, Movements]):
@@ -161,15 +158,13 @@ class Attributes(Experiment[AttributeSettings, Movements]):
         """One piece per set."""
         assert on.scorer is not None
         movements: dict[str, Movement] = {}
-        levels: dict[str, Tensor] = {}
         shown: dict[str, Tensor] = {}
         groups = on.by_set(on.plan.all_directions())
         pieces = [readings_of(on, on.scorer, group) for group in groups]
         for group, read in zip(groups, on.pieces(pieces, "attributes"), strict=True):
             shown |= zip((one.name for one in group), seen(read.scores), strict=True)
-            for name, moved, mean in movements_of(on, on.scorer, group, read):
-                movements[name], levels[name] = moved, mean
-        return Movements(on.scorer, shown, movements, levels)
+            movements |= movements_of(on, on.scorer, group, read)
+        return Movements(on.scorer, shown, movements)
 
     def order(self, on: Measurement) -> Order | None:
         """Those that are interpretable, of these the purest, then the others likewise."""
@@ -233,6 +228,8 @@ def _attribute_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
             continue
         moved, effects = outcome.moved[direction.name], screened.effects[direction.name]
         effect = float(effects.double().mean(1).sum())  # as the change is from end to end, both are added
+        is_seen = outcome.seen[direction.name]
+        comparable = bool(effect) and nearly_all(is_seen.all(dim=0), is_seen[len(is_seen) // 2])
         for index, attribute in enumerate(outcome.scorer.attributes):
             standardised = float(moved.standardised[index])
             yield {
@@ -243,7 +240,7 @@ def _attribute_rows(on: Measurement, outcome: Movements) -> Iterator[Row]:
                 "change": moved.change[index].value,
                 "change_stderr": moved.change[index].stderr,
                 "standardised": standardised,
-                "standardised_per_effect": standardised / effect if effect else float("nan"),
+                "standardised_per_effect": standardised / effect if comparable else float("nan"),
                 "magnitude": float(moved.magnitude[index]),
                 "share": float(moved.share[index]),
                 "consistency": float(moved.consistency[index]),

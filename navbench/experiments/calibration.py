@@ -19,7 +19,7 @@ from navbench.discovery.calibration import STOPS, TRIES, EffectMeter, nearest_ro
 from navbench.errors import NavbenchError
 from navbench.experiments.edit import Edit, codes_for
 from navbench.metrics import estimate
-from navbench.metrics.attributes import Attribute, Scorer, changes, enough, index_of
+from navbench.metrics.attributes import Attribute, Scorer, changes, enough, index_of, nearly_all
 from navbench.metrics.estimate import Estimate
 from navbench.metrics.perceptual import PerceptualDistance
 from navbench.metrics.significance import Decision, Test, decided
@@ -32,10 +32,7 @@ REACHED = ""
 SAME_WAY, UNREAD, SATURATED, TOO_FAR, LOST = "same way", "no change", "saturated", "too far", "subject lost"
 """Why an end does not count: the attribute moves the same way at both ends, which is an artefact of the scorer; the
 scorer reads no significant change; the change stops growing before; it still grows at the largest shift tried; before,
-too many images lose the subject of the scorer (see `LEAST_KEPT`)."""
-LEAST_KEPT = 0.8
-"""Of the codes whose unshifted image shows the subject, the share that has to show it at a shift: the mean change is of
-these alone, and directions are compared by it, so it must be of nearly the same codes for all."""
+too many images lose the subject of the scorer (see `metrics.attributes.nearly_all`)."""
 _ACCURACY = 0.005
 _WIDEST = 4.0
 """Shifts are tried up to this multiple of the direction's own range: beyond it, images are rubble."""
@@ -235,7 +232,7 @@ class _ChangeMeter:
         """The mean over codes of the change from t = 0, in the attribute's unit; NaN where too few can be read."""
         changes = self.changes(t)
         is_seen = ~changes.isnan()
-        is_read = enough(is_seen) and int(is_seen.sum()) >= LEAST_KEPT * int((~self._unshifted.isnan()).sum())
+        is_read = enough(is_seen) and nearly_all(is_seen, ~self._unshifted.isnan())
         return float(changes[is_seen].mean()) if is_read else math.nan
 
     def changes(self, t: float) -> Tensor:

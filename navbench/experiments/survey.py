@@ -216,7 +216,7 @@ def _movements(on: Measurement, chosen: Sequence[Sequence[Direction]]) -> dict[s
         return {}
     read = on.pieces([readings_of(on, scorer, group) for group in layers])
     pairs = zip(layers, read, strict=True)
-    return {name: moved for group, each in pairs for name, moved, _ in movements_of(on, scorer, group, each)}
+    return {name: moved for group, each in pairs for name, moved in movements_of(on, scorer, group, each)}
 
 
 def _curves(on: Measurement, directions: Sequence[Direction], tick: Tick) -> dict[str, Curve]:

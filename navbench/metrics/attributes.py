@@ -9,7 +9,8 @@ uses scores leaves such images out, by `seen`.
 """
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -18,7 +19,7 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from navbench.compute import Compute, doubled
-from navbench.errors import Failure, NavbenchError, unknown
+from navbench.errors import Failure, NavbenchError, NavbenchWarning, unknown
 from navbench.metrics import estimate
 from navbench.metrics.coherence import coherence
 from navbench.metrics.estimate import Estimate
@@ -27,6 +28,8 @@ from navbench.metrics.repeatability import Repeatability, repeatability
 from navbench.texts import legible
 
 GROUP = "navbench.attributes"
+LOOKS = 32
+"""Images of a generator that are looked at for two that show the subject of a scorer."""
 Number = TypeVar("Number", float, Tensor)
 
 
@@ -87,6 +90,34 @@ class Scorer(PluginNetwork):
     def repeatability(self, images: Tensor) -> Repeatability:
         """Whether it is a function of images: two of them, (2, 3, H, W); to see no subject twice is to repeat."""
         return repeatability(lambda part: self(images[part]).nan_to_num(0.0), self.unit)
+
+    def shown(self, source: str, images_of: Callable[[Sequence[int]], Tensor]) -> Tensor:
+        """Two images, (2, 3, H, W), that show the subject, the first there are; without a subject, the first two.
+
+        Where no two of `LOOKS` show it, the last is the one that does. Where none does, a warning says so.
+
+        Args:
+            source: whose images they are, for that warning.
+            images_of: from numbers of images to the images.
+        """
+        if not self.subject:
+            return images_of([0, 1])
+        others: list[Tensor] = []
+        showing: list[Tensor] = []
+        for first in range(0, LOOKS, 2):
+            images = images_of([first, first + 1])
+            for image, is_seen in zip(images, seen(self(images)).tolist(), strict=True):
+                (showing if is_seen else others).append(image)
+            if len(showing) >= 2:
+                return torch.stack(showing[:2])
+        if not showing:
+            warnings.warn(
+                f"Scorer {self.name} sees no {self.subject} in any of {LOOKS} images of {source}, so nothing can be "
+                "said of attributes there; name another scorer, or none.",
+                NavbenchWarning,
+                stacklevel=2,
+            )
+        return torch.stack([*others, *showing][-2:])
 
     def look(self, images: Tensor) -> None:
         """Read images of the generator, (N, 3, H, W): what it reads of the first that it can stands for it in keys."""
@@ -183,6 +214,16 @@ def enough_of(count: int, codes: int) -> bool:
     return count >= LEAST_SEEN * codes and count >= min(2, codes)
 
 
+LEAST_KEPT = 0.8
+"""Of the codes whose unshifted image shows the subject, the share that has to show it when it is shifted for a mean
+over these to be compared with others: who loses the subject is not like the rest."""
+
+
+def nearly_all(is_seen: Tensor, unshifted: Tensor) -> bool:
+    """Whether the codes that show the subject when they are shifted are nearly all that do unshifted, (n,) each."""
+    return int(is_seen.sum()) >= LEAST_KEPT * int(unshifted.sum())
+
+
 def index_of(scorer: Scores, name: str) -> int:
     """The place of an attribute; an unknown one is refused with the nearest known."""
     names = [attribute.name for attribute in scorer.attributes]
@@ -229,6 +270,7 @@ class Movement:
         dependency: the mean magnitude of the other attributes over that of the dominant one; NaN where nothing moves.
             The attribute dependency of StyleSpace (Wu, Lischinski, Shechtman, CVPR 2021, section 5) is the former at a
             fixed change of a target attribute; the ratio compares directions that reach different changes.
+        levels: (3, A), the mean scores at the first shift, at t = 0 and at the last.
     """
 
     change: tuple[Estimate, ...]
@@ -239,6 +281,7 @@ class Movement:
     share: Tensor
     coherence: Estimate
     dependency: float
+    levels: Tensor
 
     @property
     def dominant(self) -> int:
@@ -260,7 +303,8 @@ def movement(scores: Tensor, shifts: Sequence[float], attributes: Sequence[Attri
     spread = torch.tensor([attribute.spread for attribute in attributes], dtype=torch.float64)
     # Circular attributes turn at most half way round on either side of t = 0: followed from shift to shift, readings
     # that are mere noise would seem to move the further, the more shifts there are.
-    ends = changes(scores[[0, zero, len(scores) - 1]], 1, attributes)
+    outer = scores[[0, zero, len(scores) - 1]]
+    ends = changes(outer, 1, attributes)
     across = ends[2] - ends[0]  # (n, A)
     standardised, magnitude = across.mean(0) / spread, across.abs().mean(0) / spread
     total, dominant = float(magnitude.sum()), int(standardised.abs().argmax())
@@ -274,6 +318,7 @@ def movement(scores: Tensor, shifts: Sequence[float], attributes: Sequence[Attri
         share=_ratio(magnitude.square(), magnitude.square().sum()),
         coherence=coherence(across / spread),
         dependency=others / float(magnitude[dominant]) if magnitude[dominant] > 0 else math.nan,
+        levels=doubled(outer).mean(1),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from torch import Tensor
 
 from navbench import tables
 from navbench.compute import Compute
@@ -23,7 +24,7 @@ from navbench.experiments.rows import Row, Tested, settled
 from navbench.files import explained
 from navbench.generators import zoo
 from navbench.library import Library
-from navbench.metrics.attributes import create_scorer
+from navbench.metrics.attributes import Scorer, create_scorer
 from navbench.metrics.embedding import create_embedder
 from navbench.metrics.perceptual import PerceptualDistance, create_distance
 from navbench.metrics.segmentation import create_segmenter
@@ -163,12 +164,7 @@ class Run:
             embedder=create_embedder(subject.embedding, self.compute) if subject.embedding else None,
             noise=None if repeats else noise_of(generator, bench.distance, self.compute),
         )
-        if on.networks:
-            images = unshifted(generator, generator.sample([0, 1], seed=0), self.compute)
-            for network in on.networks:
-                check_network(network, images, **allowed)
-            if on.scorer is not None:
-                on.scorer.look(images)
+        _look(on, self.compute, **allowed)
         further_places(self.suite, subject, generator)
         for experiment in bench.catalogue:
             if on.asks_for(type(experiment)):
@@ -230,6 +226,22 @@ class Run:
         for more in (generator, noise, *facts, {"left_out": list(left_out(on))}):
             _join(self.manifest.facts, more)
         return rows
+
+
+def _look(on: Instruments, compute: Compute, *, allow_stochastic: bool) -> None:
+    """Show the networks two images of the generator, by which they are checked, and a scorer is known.
+
+    A scorer with a subject gets two that show it: all networks answer alike to what they do not see.
+    """
+
+    def images_of(indices: Sequence[int]) -> Tensor:
+        return unshifted(on.generator, on.generator.sample(indices, seed=0), compute)
+
+    for network in on.networks:
+        images = network.shown(on.generator.name, images_of) if isinstance(network, Scorer) else images_of([0, 1])
+        check_network(network, images, allow_stochastic=allow_stochastic)
+        if isinstance(network, Scorer):
+            network.look(images)
 
 
 def _described_sets(on: Measurement) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ from torch import Tensor
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
 from navbench.experiments.calibration import (
-    LEAST_KEPT,
     LOST,
     REACHED,
     Target,
@@ -23,7 +22,7 @@ from navbench.experiments.calibration import (
     parse_target,
 )
 from navbench.experiments.edit import codes_for
-from navbench.metrics.attributes import Attribute
+from navbench.metrics.attributes import LEAST_KEPT, Attribute
 
 BRIGHTNESS = Attribute("brightness", "lx", 1.0)
 

@@ -12,9 +12,11 @@ from test_composition import code, weights
 from torch import nn
 
 from navbench.compute import Compute
+from navbench.errors import NavbenchError, NavbenchWarning
 from navbench.experiments.calibration import LOST, REACHED, SATURATED, Range, Target
 from navbench.experiments.composition import _row, interaction
 from navbench.experiments.edit import codes_for, unshifted
+from navbench.experiments.guards import check_network
 from navbench.experiments.lost import LADDER, STEPS, Losses, lost_by_damage
 from navbench.experiments.photos import _attribute_rows, _unread
 from navbench.metrics.attributes import Attribute, Scorer, movement
@@ -219,6 +221,48 @@ def test_a_scorer_is_known_by_the_first_image_that_it_can_read():
     assert scorer.probe == ("0.25", "0.25")
     scorer.look(images.flip(0))
     assert scorer.probe == ("0.25", "0.25")
+
+
+class Noisy(nn.Module):
+    """Sees images whose red is positive, and reads noise from them; or its absence, with no noise."""
+
+    subject, attributes = "toy", (Attribute("red", "", 1.0),)
+
+    def __init__(self, noise):
+        super().__init__()
+        self.noise = noise
+
+    def forward(self, images):
+        red = images.mean(dim=(2, 3))[:, :1]
+        return torch.where(red > 0, red + self.noise * torch.randn_like(red), torch.nan)
+
+
+def shades(seen):
+    """Images by their number, which alone are red enough to be seen if they are among some numbers."""
+    return lambda indices: torch.stack(
+        [torch.full((3, 4, 4), (n + 1) / 64 * (1 if n in seen else -1)) for n in indices]
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "shown"), [((0, 1), (0, 1)), ((1, 2), (1, 2)), ((5, 20, 30), (5, 20)), ((31,), (None, 31))]
+)
+def test_a_scorer_is_checked_on_images_that_show_its_subject(seen, shown):
+    scorer = Scorer("noisy", Noisy(0.5), Compute())
+    images = scorer.shown("a generator", shades(seen))
+    for image, number in zip(images, shown, strict=True):
+        assert number is None or torch.equal(image, shades(seen)([number])[0])
+    assert (images[-1] > 0).all()
+    with pytest.raises(NavbenchError, match="two passes"):
+        check_network(scorer, images)
+    quiet = Scorer("quiet", Noisy(0.0), Compute())
+    quiet.look(quiet.shown("a generator", shades(seen)))
+    assert quiet.probe == (f"{(seen[0] + 1) / 64:.3g}",)
+
+
+def test_a_generator_that_never_shows_the_subject_is_told():
+    with pytest.warns(NavbenchWarning, match="sees no toy in any of 32 images of mine"):
+        assert len(Scorer("noisy", Noisy(0.0), Compute()).shown("mine", shades(()))) == 2
 
 
 def test_factors_are_of_the_images_that_show_the_subject():

@@ -33,10 +33,10 @@ def row(low, high, noise=0.0, slope=1.0, reference=None, moves=0):
     """The one row of a direction whose attribute number `moves` goes up by `slope` per unit of t, from 0."""
     scores = torch.zeros(3, 8, 2)
     scores[..., moves] = slope * torch.tensor(SHIFTS)[:, None]
-    moved, levels = {NAME: movement(scores, SHIFTS, ATTRIBUTES)}, {NAME: scores.double().mean(1)}
+    moved = {NAME: movement(scores, SHIFTS, ATTRIBUTES)}
     outcomes = {
         Curves: CurvesFound({NAME: curve(low, high, noise)}, {}),
-        Attributes: Movements(SimpleNamespace(attributes=ATTRIBUTES), {NAME: ~scores[..., 0].isnan()}, moved, levels),
+        Attributes: Movements(SimpleNamespace(attributes=ATTRIBUTES), {NAME: ~scores[..., 0].isnan()}, moved),
     }
     on = measurement(outcomes, along=realism(scores=reference), sets=[[DIRECTION]])
     (found,) = rows(Asymmetry(), on, Asymmetry().run(on), "asymmetry")

@@ -79,6 +79,24 @@ def images(judged_sets, samples=12):
         yield direction, torch.stack([render(t) for t in direction.shifts(3).tolist()])
 
 
+def noisy_where_it_looks():
+    """Sees no toy in the first two images of the generator, and reads noise from others."""
+    generator = zoo.create("toy:make", Compute())
+
+    class Noisy(Looking):
+        bound = float(generator(generator.sample([0, 1], seed=0)).mean(dim=(1, 2, 3)).max()) + 1e-6
+
+        def forward(self, images):
+            return super().forward(images) + torch.randn(len(images), 1)
+
+    return Noisy()
+
+
+def test_a_scorer_is_not_taken_for_a_function_as_it_sees_nothing(tmp_path, judged_sets):
+    with pytest.raises(NavbenchError, match="two passes"):
+        toy.execute(tmp_path / "run", suite_with("test_lost:noisy_where_it_looks"), judged_sets)
+
+
 def test_the_table_has_the_share_of_images_without_the_subject_at_each_shift(run, judged_sets):
     rows = table(run, "lost").set_index("name")
     everywhere = []
@@ -113,6 +131,18 @@ def test_attributes_are_of_the_codes_that_keep_the_subject_throughout(run, judge
     assert few > 0
     assert verdicts.notna().all()
     assert (verdicts == "unread").sum() == few
+
+
+def test_a_change_of_the_codes_that_are_left_is_not_set_against_the_effect_of_all(run, judged_sets):
+    rows, told = table(run, "attributes").groupby("name"), set()
+    for direction, along in images(judged_sets):
+        if direction.name in rows.groups:
+            shown = along.mean(dim=(2, 3, 4)) > Looking.bound
+            most_are_left = int(shown.all(0).sum()) >= 0.8 * int(shown[1].sum())
+            own = rows.get_group(direction.name)
+            assert (own["standardised_per_effect"].notna() == most_are_left).all()
+            told.add(most_are_left)
+    assert told == {True, False}
 
 
 def test_methods_have_their_mean(run):

@@ -55,7 +55,7 @@ def moved(*amounts, **more):
 def read_as(moves):
     """What the attributes' experiment tells of directions that move so."""
     every = torch.ones(len(SHIFTS), 8, dtype=torch.bool)
-    return Movements(SimpleNamespace(name="reader", attributes=ATTRIBUTES), dict.fromkeys(moves, every), moves, {})
+    return Movements(SimpleNamespace(name="reader", attributes=ATTRIBUTES), dict.fromkeys(moves, every), moves)
 
 
 # --- effects and attributes --------------------------------------------------------------------------------------
@@ -102,9 +102,9 @@ def test_a_set_counts_its_directions_by_what_they_were_found_to_be(generator):
 def test_levels_are_those_at_both_ends_and_at_zero(generator):
     (one,) = made(generator, "svd")
     read = Readings(5 + scores(2.0, 1.0)[None])
-    on = measurement(generator=generator)
-    ((_, _, levels),) = movements_of(on, SimpleNamespace(attributes=ATTRIBUTES), [one], read)
-    assert levels.tolist() == [[3.0, 4.0], [5.0, 5.0], [7.0, 6.0]]
+    on = measurement(generator=generator, suite=toy.tiny(experiments=[], attributes={"samples": 8, "shifts": 3}))
+    ((_, found),) = movements_of(on, SimpleNamespace(attributes=ATTRIBUTES), [one], read)
+    assert found.levels.tolist() == [[3.0, 4.0], [5.0, 5.0], [7.0, 6.0]]
 
 
 def test_a_direction_that_moves_codes_either_way_or_another_attribute_more_is_none_of_the_attribute(generator):
