@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import weakref
 from pathlib import Path
@@ -21,6 +22,7 @@ SHARE = 0.6
 """Of the memory that is free, what batches are sized for; the rest is for what is kept of them, and for others."""
 SCRATCH = 2.0
 """Bytes that a forward pass takes, as a multiple of its tensors: convolutions have buffers of their own."""
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None  # musl has none
 _GROUPS, _OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
@@ -123,3 +125,12 @@ def bound(sharing: int = 1) -> None:
     taken, left = psutil.Process().memory_info().data, free(torch.device("cpu")) + swap
     limit = int(taken + left / sharing)
     resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+def give_back() -> None:
+    """Have malloc return what it holds unused to the system (glibc).
+
+    Where tensors of many sizes come and go between small things that stay, it holds gigabytes, as holes in its heap.
+    """
+    if _trim is not None:
+        _trim(0)

@@ -202,3 +202,49 @@ def test_what_there_is_no_memory_for_ends_a_batch_and_not_the_process():
     assert told["sizes"] == [5, 5, 5, 5]  # of 40 MiB each, and no fewer later, as no freed memory is kept in pieces
     assert told["said"] == [f"Out of memory: going on with batches of {size}." for size in (10, 5)]
     assert 200 < told["left"] <= 300
+
+
+HOLES = """
+import sys
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from navbench.runner.maker import Maker
+from navbench.runner.store import Store
+from navbench.work import pure
+
+small = []
+
+def resident():
+    return psutil.Process().memory_info().rss / 2**20
+
+@dataclass(frozen=True)
+class Sizes:
+    values: torch.Tensor
+
+@pure()
+def leaves_holes(name: str) -> Sizes:
+    torch.zeros(16 * 2**20 // 4)  # malloc maps what is larger than the largest that was freed; the rest is in its heap
+    begun = resident()
+    pieces = [torch.zeros((2**20 if index % 64 else 2**10) // 4) for index in range(512)]
+    small.extend(pieces[::64])
+    full = resident()
+    del pieces
+    return Sizes(torch.tensor([begun, full, resident()]))
+
+(made,) = Maker(Store(sys.argv[1])).make([leaves_holes.piece("holes")])
+print(*made.values.tolist(), resident())
+"""
+
+
+@pytest.mark.skipif(memory._trim is None, reason="another malloc")
+def test_a_piece_gives_back_the_holes_between_tensors_that_stay(tmp_path):
+    command = [sys.executable, "-c", HOLES, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    begun, full, holes, after = map(float, done.stdout.split())
+    assert full - begun > 400
+    assert holes - begun > 200  # or the example shows nothing
+    assert after - begun < 50

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 
+from navbench import memory
 from navbench.progress import Report, silent
 from navbench.runner.store import Mark, Store
 from navbench.work import Executor, Piece, Stored
@@ -39,6 +40,7 @@ class Maker:
         for piece, result in zip(pieces, results, strict=True):
             self.store.put(piece, result)
             self._verified[piece.key] = self.store.mark(piece)
+        memory.give_back()
         return results
 
     def has(self, piece: Piece[Any]) -> bool:
