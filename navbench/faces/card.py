@@ -4,8 +4,8 @@ Writes the table of `CARD.md`, and prints the spreads and reliabilities that `sc
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from navbench.faces.warps import WARPS
 from navbench.files import write_atomically
 from navbench.generators.dcgan import faces as generator
 from navbench.metrics.attributes import Attribute, seen
+from navbench.metrics.damage import DAMAGES, OCCLUSION, Damage
 
 CARD = Path(__file__).parent / "CARD.md"
 SPREAD_SAMPLES, SAMPLES, SEED = 2000, 200, 18
@@ -67,39 +68,13 @@ CHANGES: dict[str, Change] = {
 TURNS = {"turn 5°": 5.0, "turn 10°": 10.0}
 
 
-def blurred(images: Tensor, strength: float) -> Tensor:
-    """Images under a Gaussian of that standard deviation, in pixels."""
-    radius = math.ceil(3 * strength)
-    kernel = torch.exp(-torch.arange(-radius, radius + 1.0).square() / (2 * strength**2))
-    kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)
-    wide = F.conv2d(F.pad(images, (radius,) * 4, mode="replicate"), kernel, groups=3)
-    return F.conv2d(wide, kernel.mT, groups=3)
-
-
-def noisy(images: Tensor, strength: float) -> Tensor:
-    """Images with normal noise of that standard deviation, the same for all; their range is 2."""
-    noise = torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(SEED))
-    return (images + strength * noise).clamp(-1, 1)
-
-
-def covered(images: Tensor, strength: float) -> Tensor:
-    """Images of which that share, the lower part, is grey."""
-    grey = images.clone()
-    grey[:, :, round((1 - strength) * images.shape[2]) :] = 0
-    return grey
-
-
-DAMAGES: dict[str, tuple[Callable[[Tensor, float], Tensor], tuple[float, ...]]] = {
-    "blur, px": (blurred, (0.5, 1, 1.5, 2, 3)),
-    "noise, of a range of 2": (noisy, (0.05, 0.1, 0.2, 0.3, 0.5)),
-    "lower part covered": (covered, (0.1, 0.2, 0.3, 0.4, 0.5)),
-}
+_BLUR, _GRAIN = (next(damage for damage in DAMAGES if damage.name == name) for name in ("blur", "grain"))
+HARM = (
+    replace(_BLUR, strengths=(1 / 128, 1 / 64, 3 / 128, 1 / 32, 3 / 64)),
+    replace(_GRAIN, strengths=(6, 12, 24, 36, 60)),
+    replace(OCCLUSION, strengths=(0.1, 0.2, 0.3, 0.4, 0.5)),
+)
 """Damage that takes faces away, at growing strengths."""
-
-
-def at(damage: Callable[[Tensor, float], Tensor], strength: float) -> Change:
-    """Damage of one strength, as a change."""
-    return lambda images: damage(images, strength)
 
 
 def lost(readings: Tensor) -> float:
@@ -107,19 +82,23 @@ def lost(readings: Tensor) -> float:
     return 1 - float(seen(readings).float().mean())
 
 
-def read(scorer: scorers.FacesScorer, change: Change, samples: int = SAMPLES, seed: int = SEED) -> Tensor:
-    """Readings (samples, A) of changed samples of `faces`, 20 at a time."""
-    network, found = generator().eval(), []
+def drawn(samples: int = SAMPLES) -> Iterator[tuple[range, Tensor]]:
+    """Numbers and images of samples of `faces`, 20 at a time, without gradients."""
+    network = generator().eval()
     with torch.no_grad():
         for start in range(0, samples, 20):
-            images = network(network.sample(range(start, min(start + 20, samples)), seed))
-            found.append(scorer(change(images)))
-    return torch.cat(found)
+            numbers = range(start, min(start + 20, samples))
+            yield numbers, network(network.sample(numbers, SEED))
 
 
-def unchanged(images: Tensor) -> Tensor:
-    """Images as they are."""
-    return images
+def read(scorer: scorers.FacesScorer, change: Change) -> Tensor:
+    """Readings (SAMPLES, A) of changed samples of `faces`."""
+    return torch.cat([scorer(change(images)) for _, images in drawn()])
+
+
+def read_harmed(scorer: scorers.FacesScorer, damage: Damage, strength: float) -> Tensor:
+    """Readings (SAMPLES, A) of damaged samples of `faces`."""
+    return torch.cat([scorer(damage.apply(images, strength, numbers, SEED)) for numbers, images in drawn()])
 
 
 def mirrored(readings: Tensor, attributes: tuple[Attribute, ...]) -> Tensor:
@@ -158,22 +137,20 @@ class Response:
 
 def response(scorer: scorers.FacesScorer, name: str, spread: Tensor, samples: int = SAMPLES) -> Response:
     """The response to the warp of that name, of samples that look ahead; they are enlarged before, to stay sharp."""
-    warp, network = WARPS[name], generator().eval()
-    names = [attribute.name for attribute in scorer.attributes]
+    warp, names = WARPS[name], [attribute.name for attribute in scorer.attributes]
     changes, expected = [], []
-    with torch.no_grad():
-        for start in range(0, samples, 20):
-            images = enlarged(network(network.sample(range(start, min(start + 20, samples)), SEED)), 256)
-            before, landmarks = scorer(images), scorer.landmarker(images).landmarks
-            ahead = before[:, 0].abs() < AHEAD  # of what is lost, it is not
-            other = torch.cat([warp.moved(landmarks[..., :2], landmarks), landmarks[..., 2:]], dim=2)
-            after = scorer(warp.applied(images, landmarks))
-            ahead &= seen(after)
-            changes.append((after - before)[ahead])
-            start_lengths, end_lengths = scorer.lengths(landmarks), scorer.lengths(other)
-            unmoved = torch.zeros(len(images))  # pose and skin
-            steps = [end_lengths.get(name, unmoved) - start_lengths.get(name, unmoved) for name in names]
-            expected.append(torch.stack(steps, dim=1)[ahead])
+    for _, small in drawn(samples):
+        images = enlarged(small, 256)
+        before, landmarks = scorer(images), scorer.landmarker(images).landmarks
+        ahead = before[:, 0].abs() < AHEAD  # of what is lost, it is not
+        other = torch.cat([warp.moved(landmarks[..., :2], landmarks), landmarks[..., 2:]], dim=2)
+        after = scorer(warp.applied(images, landmarks))
+        ahead &= seen(after)
+        changes.append((after - before)[ahead])
+        start_lengths, end_lengths = scorer.lengths(landmarks), scorer.lengths(other)
+        unmoved = torch.zeros(len(images))  # pose and skin
+        steps = [end_lengths.get(name, unmoved) - start_lengths.get(name, unmoved) for name in names]
+        expected.append(torch.stack(steps, dim=1)[ahead])
     return Response(torch.cat(expected).mean(0) / spread, torch.cat(changes).mean(0) / spread)
 
 
@@ -181,7 +158,7 @@ def measure() -> str:
     """The measured part of the card, as Markdown."""
     scorer = scorers.FacesScorer(scorers.READINGS).eval()
     names = [reading.attribute.name for reading in scorers.READINGS]
-    many = read(scorer, unchanged, SPREAD_SAMPLES)
+    many = torch.cat([scorer(images) for _, images in drawn(SPREAD_SAMPLES)])
     known = many[seen(many)]
     centre, spread, plain = known.mean(0), known.std(0), many[:SAMPLES]
     by_shift = torch.stack([reliability(plain, read(scorer, step)) for step in STEPS.values()]).amin(0)
@@ -209,11 +186,16 @@ def measure() -> str:
         "| damage | strength: lost |",
         "| --- | --- |",
     ]
-    for name, (damage, strengths) in DAMAGES.items():
-        shares = (lost(read(scorer, at(damage, strength))) for strength in strengths)
-        told = (f"{strength:g}: {share:.3f}" for strength, share in zip(strengths, shares, strict=True))
-        lines.append(f"| {name} | {', '.join(told)} |")
+    for damage in HARM:
+        shares = {strength: lost(read_harmed(scorer, damage, strength)) for strength in damage.strengths}
+        told = (f"{strength:.3g}: {share:.3f}" for strength, share in shares.items())
+        lines.append(f"| {damage.name} ({damage.unit}) | {', '.join(told)} |")
     return "\n".join(lines) + "\n"
+
+
+def rewrite(card: Path, measured: str) -> None:
+    """Put what was measured into a card, for what was there; the words before it stay."""
+    write_atomically(card, card.read_text("utf-8").partition(BEGIN)[0] + BEGIN + measured)
 
 
 def _told(found: Response, name: str, names: list[str]) -> str:
@@ -247,8 +229,7 @@ def main() -> None:
     """Measure, print and write."""
     text = measure()
     print(text)
-    words = CARD.read_text("utf-8").partition(BEGIN)[0] if CARD.exists() else ""
-    write_atomically(CARD, words + BEGIN + text)
+    rewrite(CARD, text)
 
 
 if __name__ == "__main__":

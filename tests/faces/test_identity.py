@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save
-from scipy.stats import rankdata
 
 from navbench.compute import Compute
 from navbench.errors import NavbenchError
-from navbench.faces import identity
+from navbench.faces import identity, identity_card
 from navbench.faces.convert_identity import tensors_of
 from navbench.faces.identity import SIZE, recognition, shipped
+from navbench.faces.identity_card import CHANGES
 from navbench.metrics.embedding import Embedder, create_embedder
 
 REFERENCE = json.loads((Path(__file__).parent / "identity_reference.json").read_text("utf-8"))
@@ -45,34 +45,11 @@ def embeddings(embedder, images):
     return embedder(images)
 
 
-def moved(images, right, down, scale):
-    """Images moved by pixels and scaled about their middle."""
-    size = images.shape[-1]
-    affine = torch.tensor([[1 / scale, 0, -2 * right / size], [0, 1 / scale, -2 * down / size]])
-    grid = F.affine_grid(affine.expand(len(images), 2, 3), images.shape, align_corners=False)
-    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-
-
-JITTER = {
-    "moved": lambda images: moved(images, 1.5, -1, 1),
-    "larger and brighter": lambda images: (moved(images, 0, 0, 1.05) + 0.15).clamp(-1, 1),
-    "mirrored and smaller": lambda images: moved(images.flip(3), -1, 1, 0.95),
-    "with noise": lambda images: images + 0.04 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0)),
-}
-
-
-def auc(same, others):
-    """The share of pairs of a similarity of the same person and one of others, in which the former is greater."""
-    ranks = rankdata(np.concatenate([same, others]))[: len(same)]
-    return (ranks.mean() - (len(same) + 1) / 2) / len(others)
-
-
 def separation(embed, images):
-    """The AUC of jittered images of the same people against other people's."""
+    """The AUC of changed images of the same people against other people's."""
     plain = embed(images)
-    apart = ~torch.eye(len(images), dtype=torch.bool)
-    same = [(plain * embed(change(images))).sum(1) for change in JITTER.values()]
-    return auc(torch.cat(same).numpy(), (plain @ plain.T)[apart].numpy())
+    same = [(plain * embed(change(images))).sum(1) for change in CHANGES.values()]
+    return identity_card.separation(torch.cat(same), identity_card.of_pairs(plain @ plain.T))
 
 
 def test_the_network_gives_the_numbers_of_the_published_runtime():
@@ -87,6 +64,11 @@ def test_the_same_face_under_jitter_is_nearer_than_other_faces(embedder, images)
 
 def test_an_embedding_that_is_the_same_for_all_tells_nobody_apart(images):
     assert separation(lambda images: torch.ones(len(images), 128) / 128**0.5, images) == pytest.approx(0.5)
+
+
+def test_separation_is_the_share_of_pairs_in_order():
+    found = identity_card.separation(torch.tensor([0.9, 0.4]), torch.tensor([0.1, 0.5, 0.6, 0.2]))
+    assert found == pytest.approx(6 / 8)
 
 
 def test_another_face_is_at_0(embeddings):
