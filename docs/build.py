@@ -26,6 +26,7 @@ ELSEWHERE = {
     "architecture.md": "ARCHITECTURE.md",
     "cars.md": "navbench/testbed/weights/cars.md",
     "faces-card.md": "navbench/faces/CARD.md",
+    "identity-card.md": "navbench/faces/weights/identity.md",
     "cars.png": "navbench/testbed/weights/cars.png",
 }
 """Files of the site that live elsewhere in the tree, by their path in the site."""

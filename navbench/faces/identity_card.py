@@ -80,7 +80,7 @@ def measure(embedding: Identity) -> str:
     others = of_pairs(plain @ plain.T)
     cosines = {name: (plain * embed(change(images))).sum(1) for name, change in CHANGES.items()}
     lines = [
-        f"Cosines of all pairs of different samples: {others.mean():.2f} in the mean, standard deviation "
+        f"Cosines of all pairs of different samples: {others.mean():z.2f} in the mean, standard deviation "
         f"{others.std():.2f}.\n",
         "| change | cosine, mean | least | AUC |",
         "| --- | ---: | ---: | ---: |",
