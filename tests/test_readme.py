@@ -21,7 +21,7 @@ README = (ROOT / "README.md").read_text()
 PAGES = {path.name: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 GENERATED = {"cli.md", "python.md", "suite.md", "run-folder.md", "tables.md"}
 WRITTEN = {name: text for name, text in PAGES.items() if name not in GENERATED}
-QUICK = ROOT / "reports" / "quick"
+FULL = ROOT / "reports" / "full"
 
 
 def blocks() -> list[str]:
@@ -140,7 +140,17 @@ def test_every_figure_and_table_of_the_paper_is_covered():
     assert "Figures 1 and 2 are diagrams" in PAGES["paper.md"]
 
 
-# --- what README says of reports/quick
+# --- what README says of reports/full
+
+
+def result(number: int) -> str:
+    return re.search(rf"(?m)^{number}\. .*$", README)[0]
+
+
+def reached(rows: pd.DataFrame, belongs) -> set[str]:
+    """The attributes that take half of the squared change of some direction of such methods, consistently."""
+    pure = rows[(rows["consistency"] >= LEAST_CONSISTENCY) & (rows["share"] >= LEAST_SHARE)]
+    return set(pure[pure["method"].map(belongs)]["attribute"])
 
 
 def test_readme_is_short_and_has_the_two_commands():
@@ -149,74 +159,75 @@ def test_readme_is_short_and_has_the_two_commands():
     assert "```sh\npip install tox && tox\n```" in README
 
 
-def result(number: int) -> str:
-    return re.search(rf"(?m)^{number}\. .*$", README)[0]
+def test_what_the_report_is():
+    directions, curves = (tables.read(FULL, name) for name in ("directions", "curves"))
+    assert set(directions["generator"]) == {"cars", "faces", "eyes"}
+    assert f": {len(directions):,} directions of three small generators" in README
+    assert f"{curves['name'].nunique()} curves of {curves['n'].max():,.0f} images at every shift" in README
 
 
 def test_the_first_result_is_that_of_the_tables():
-    methods, ranking = (tables.read(QUICK, name) for name in ("methods", "ranking"))
+    methods, ranking, instrument = (tables.read(FULL, name) for name in ("methods", "ranking", "instrument"))
     place = methods[(methods["generator"] == "cars") & (methods["layer"] == "convs.1")].set_index("method")
     told = result(1)
     assert f"an effect of {place['effect'].iloc[0]:.3f}," in told
-    for method, count in (("spectrum", 30), ("svd", 28), ("random-in-spectrum", None)):
+    for method, over in (("spectrum", " over 32"), ("svd", " over 25"), ("hybrid", ""), ("random-in-spectrum", "")):
         row = place.loc[method]
-        over = "" if count is None else f" over {count}"
         assert f"{row['kid_mean']:.4f} ± {row['kid_mean_stderr']:.4f}{over}" in told
-        assert count in (None, row["kid_directions"])
-    kid = ranking[(ranking["generator"] == "cars") & (ranking["metric"] == "KID")]
-    (pair,) = kid[(kid["layer"] == "convs.1") & (kid["method"] == "svd") & (kid["against"] == "spectrum")].to_dict(
-        "records"
-    )
+        assert over in ("", f" over {row['kid_directions']:.0f}")
+    kid = ranking[ranking["metric"] == "KID"]
+    assert (set(kid["n"]), set(kid["n_reference"])) == ({64.0}, {2000.0})
+    decided = kid[kid["lower"] != ""].set_index(["generator", "layer", "method", "against"])
+    pair = decided.loc["cars", "convs.1", "svd", "spectrum"]
     assert f"{pair['difference']:.4f} ± {pair['stderr']:.4f} (p < 0.001)" in told
     assert pair["p"] < 0.001
-    decided = ranking[(ranking["metric"] == "KID") & (ranking["lower"] != "")]
-    assert set(decided["generator"] + "/" + decided["layer"]) == {"cars/convs.1"}
-    among = decided[(decided["method"] == "hybrid") & (decided["against"] == "random-in-spectrum")]
-    assert among.empty
+    lower = decided["lower"].to_dict()
+    for layer in ("convs.1", "convs.3"):
+        assert all(lower["cars", layer, "svd", method] == method for method in ("spectrum", "hybrid"))
+        assert ("cars", layer, "hybrid", "random-in-spectrum") not in lower
+    assert all(lower["faces", "main.6", method, "random"] == "random" for method in ("svd", "optimization"))
+    assert {key[:2] for key in lower} == {("cars", "convs.1"), ("cars", "convs.3"), ("faces", "main.6")}
+    passed = instrument[instrument["metric"] == "precision"].groupby("generator")["passed"].all()
+    assert passed.to_dict() == {"cars": True, "faces": True, "eyes": False}
 
 
 def test_the_second_and_third_result_are_those_of_the_tables():
-    directions, reproduction = (tables.read(QUICK, name) for name in ("directions", "reproduction"))
+    directions, reproduction = (tables.read(FULL, name) for name in ("directions", "reproduction"))
     best = directions[directions["method"].map(competes)].nlargest(1, "attribute_share").iloc[0]
     assert f"`{best['name']}` gives {best['attribute_share']:.0%}".replace("%", " %") in result(2)
     assert best["attribute"] in result(2)
-    rows = reproduction[reproduction["method"].map(competes)]
-    own = rows[rows["name"] == best["name"]].iloc[0]
+    rows = reproduction[reproduction["method"].map(competes) & (reproduction["space"] == "parameter")]
+    own = rows[(rows["name"] == best["name"]) & (rows["target"] == "w")].iloc[0]
     told = f"{own['unexplained_fraction']:.2f} ± {own['unexplained_fraction_stderr']:.3f}"
     assert f"{told} of the edit ({own['n']:.0f} held-out codes)" in result(2)
     others = rows[rows["name"] != best["name"]]
-    for generator, target in (("cars", "w"), ("faces", "z")):
+    assert f"found on {others['n_train'].max():.0f} codes" in result(3)
+    for generator, target in (("cars", "w"), ("faces", "z"), ("eyes", "z")):
         left = others[(others["generator"] == generator) & (others["target"] == target)]["unexplained_fraction"]
-        assert f"{left.min():.2f} to {left.max():.2f}" in result(3)
-    methods = tables.read(QUICK, "methods")
-    failed = {(row["method"], row["layer"]) for _, row in methods.iterrows() if row["status"] == "not converged"}
-    compared = rows[rows["control_p"].notna() & ~rows[["method", "layer"]].apply(tuple, axis=1).isin(failed)]
-    assert len(compared) == 11
-    assert set(compared["than_control"]) == {"undecided"}
+        assert re.search(f"{left.min():.2f} to {left.max():.2f} (of them )?in {target} of `{generator}`", result(3))
+    latent = rows[rows["target"].isin(["z", "w", "w+"])]
+    easier = latent[latent["than_control"] == "less"]
+    assert "more" not in set(latent["than_control"])
+    assert (set(easier["layer"]), easier["name"].nunique()) == ({"convs.3"}, 3)
 
 
 def test_the_fourth_result_is_that_of_the_tables():
-    locality = tables.read(QUICK, "locality")
+    locality = tables.read(FULL, "locality")
     area: pd.Series = locality[locality["metric"] == "area50"]["value"]
     assert f"{100 * area.min():.0f} to {100 * area.max():.0f} % of the image" in result(4)
-    assert set(locality["n"]) == {48.0}
+    assert set(locality["n"]) == {128.0}
 
 
 def test_the_fifth_result_is_that_of_the_tables():
-    rows = tables.read(QUICK, "attributes")
-    reached = rows[(rows["consistency"] >= LEAST_CONSISTENCY) & (rows["share"] >= LEAST_SHARE)]
-    cars, faces = (reached[reached["generator"] == name] for name in ("cars", "faces"))
-    labelled, free = cars[cars["method"].map(is_labelled)], cars[cars["method"].map(competes)]
-    counts = (labelled["attribute"].nunique(), rows[rows["generator"] == "cars"]["attribute"].nunique())
+    rows = tables.read(FULL, "attributes")
+    cars, faces = (rows[rows["generator"] == name] for name in ("cars", "faces"))
+    labelled, free, drawn = (reached(cars, belongs) for belongs in (is_labelled, competes, is_control))
+    assert labelled == reached(cars, "supervised".__eq__)
     assert "{} of the {} factors of `cars`; without labels, methods reach {}".format(
-        *counts, free["attribute"].nunique()
+        len(labelled), cars["attribute"].nunique(), len(free)
     ) in result(5)
-    drawn = cars[cars["method"].map(is_control)]
-    common = set(drawn["attribute"]) & set(free["attribute"])
-    assert f"and directions drawn at random {len(common)} of these" in result(5)
-    assert set(labelled["layer"].map(str)) >= {"convs.1", "convs.5"}
-    assert set(rows[rows["generator"] == "cars"]["attribute"]) - set(cars["attribute"]) == {"body hue"}
-    found = set(faces[faces["method"].map(competes)]["attribute"])
-    assert found == {"skin redness", "skin yellowness"}
-    assert set(faces[faces["method"].map(is_control)]["attribute"]) == {"skin redness", "brow height"}
-    assert f"{len(found)} of {rows[rows['generator'] == 'faces']['attribute'].nunique()}" in result(5)
+    assert f"and directions drawn at random {len(drawn & free)} of these" in result(5)
+    assert set(cars["attribute"]) - labelled - free - drawn == {"body hue"}
+    assert reached(faces, competes) == {"skin redness", "skin yellowness"}
+    assert reached(faces, is_control) == {"skin redness"}
+    assert f"{len(reached(faces, competes))} of {faces['attribute'].nunique()}" in result(5)

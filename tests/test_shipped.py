@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from navbench import suite
+from navbench import suite, tables
 from navbench.cli import main
 from navbench.compute import Compute
 from navbench.discovery.convergence import failed_criteria
@@ -87,23 +87,41 @@ def test_the_index_says_what_is_there():
     pd.testing.assert_frame_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("preset", ["quick", "smoke"])
-def test_the_shipped_runs_are_of_their_presets_and_of_the_shipped_directions(preset):
+@pytest.mark.parametrize(
+    ("preset", "generators"),
+    [("quick", {"cars", "faces"}), ("smoke", {"cars", "faces"}), ("full", {"cars", "faces", "eyes"})],
+)
+def test_the_shipped_runs_are_of_their_presets_and_of_the_shipped_directions(preset, generators):
     manifest = json.loads((REPORTS / preset / "manifest.json").read_text())
     assert manifest["complete"]
     assert suite.read(str(REPORTS / preset / "suite.toml")) == suite.read(preset)
     hashes = {item["set_id"]: item["sha256"] for item in manifest["direction_sets"]}
     shipped = {reference: file.sha256 for reference, file in Library().sets.items()}
     assert hashes == {reference: shipped[reference] for reference in hashes}
-    assert {reference.partition("/")[0] for reference in hashes} == {"cars", "faces"}
+    assert {reference.partition("/")[0] for reference in hashes} == generators
 
 
-def test_the_shipped_runs_are_small():
-    quick = [path for path in (REPORTS / "quick").rglob("*") if path.is_file() and "cache" not in path.parts]
-    assert sum(path.stat().st_size for path in quick) < 40e6
-    assert (REPORTS / "quick" / "index.html").stat().st_size < 15e6
-    tables = (REPORTS / "smoke" / "tables").iterdir()
-    assert sum(path.stat().st_size for path in tables) < 2e6
+@pytest.mark.parametrize(("preset", "folder", "page"), [("quick", 40e6, 15e6), ("full", 100e6, 25e6)])
+def test_the_shipped_runs_are_small(preset, folder, page):
+    files = [path for path in (REPORTS / preset).rglob("*") if path.is_file() and "cache" not in path.parts]
+    assert sum(path.stat().st_size for path in files) < folder
+    assert (REPORTS / preset / "index.html").stat().st_size < page
+
+
+def test_the_full_report_has_every_shipped_direction_of_its_places_and_2000_images_at_each_point():
+    directions, curves = (tables.read(REPORTS / "full", name) for name in ("directions", "curves"))
+    counts = directions["name"].str.rpartition("/")[0].value_counts()
+    shipped = {reference: file.count for reference, file in Library().sets.items() if reference in counts}
+    assert len(shipped) > 40
+    assert shipped == counts[list(shipped)].to_dict()
+    of_sets = curves["name"].str.rpartition("/")[0]
+    assert set(curves["n"]) == {2000.0}
+    assert set(counts.index) == set(of_sets)  # every set has a curve, controls as well
+
+
+def test_the_tables_of_smoke_are_small():
+    files = (REPORTS / "smoke" / "tables").iterdir()
+    assert sum(path.stat().st_size for path in files) < 2e6
 
 
 # --- tox -e science --------------------------------------------------------------------------------------------
@@ -145,12 +163,12 @@ def test_the_smoke_preset_gives_the_numbers_of_its_report_and_does_nothing_the_s
     assert first.exit_code == 0, first.output
     page = Path(first.output.rsplit("Report: ", 1)[1].strip())
     assert page == (out / "index.html").resolve()
-    tables, pieces = contents(out / "tables"), times(out / "cache")
+    before, pieces = contents(out / "tables"), times(out / "cache")
     second = CliRunner().invoke(main, ["run-all", "smoke", "--out", str(out)])
     assert second.exit_code == 0, second.output
     assert times(out / "cache") == pieces
-    assert contents(out / "tables") == tables
-    assert set(tables) == {f"{name}.csv" for name in TABLES} - {"calibration.csv", "racing.csv", "disentanglement.csv"}
+    assert contents(out / "tables") == before
+    assert set(before) == {f"{name}.csv" for name in TABLES} - {"calibration.csv", "racing.csv", "disentanglement.csv"}
     _, changes, met = write_comparison(REPORTS / "smoke", out, tmp_path / "changes", science())
     assert len(changes) > 100
     assert met.empty, met.to_string()

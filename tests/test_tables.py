@@ -72,7 +72,7 @@ def test_the_page_of_tables_is_that_of_the_declarations():
     assert (ROOT / "docs" / "tables.md").read_text() == tables.page()
 
 
-@pytest.mark.parametrize("run", ["smoke", "quick"])
+@pytest.mark.parametrize("run", ["smoke", "quick", "full"])
 def test_the_committed_runs_have_the_declared_tables(run):
     tables.check(ROOT / "reports" / run)
 
