@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from navbench.faces.card import SEED, Change, drawn, enlarged, moved, rewrite
-from navbench.faces.identity import SIZE, Identity, faces, recognition, shipped
+from navbench.faces.identity import SIZE, Identity, faces
 
 CARD = Path(__file__).parent / "weights" / "identity.md"
 ALL_AT_ONCE = "mirrored, shifted, scaled, brighter and with noise"
@@ -58,11 +58,6 @@ def of_pairs(table: Tensor) -> Tensor:
     return table[~torch.eye(len(table), dtype=torch.bool)]
 
 
-def as_published(images: Tensor) -> Tensor:
-    """Descriptors (N, 128) of whole images, not of the face that the mesh finds and its mirror image."""
-    return recognition(shipped())(F.interpolate(images, size=SIZE, mode="bilinear", antialias=True))
-
-
 def in_parts(embed: Embed, images: Tensor) -> Tensor:
     """Embeddings of images, 20 at a time."""
     return torch.cat([embed(part) for part in images.split(20)])
@@ -93,6 +88,11 @@ def measure(embedding: Identity) -> str:
     lines.append(
         f"| all of these | {together.mean():.3f} | {together.min():.3f} | {separation(together, others):.5f} |"
     )
+
+    def as_published(images: Tensor) -> Tensor:
+        """Of whole images, not of the face that the mesh finds and its mirror image."""
+        return embedding.recognition(F.interpolate(images, size=SIZE, mode="bilinear", antialias=True))
+
     whole = in_parts(as_published, images)
     jittered = in_parts(as_published, CHANGES[ALL_AT_ONCE](images))
     auc = separation(-(whole - jittered).norm(dim=1), -of_pairs(torch.cdist(whole, whole)))
