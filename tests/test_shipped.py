@@ -14,6 +14,7 @@ from navbench import suite, tables
 from navbench.cli import main
 from navbench.compute import Compute
 from navbench.discovery.convergence import failed_criteria
+from navbench.experiments.imitation import TYPICAL_STEPS
 from navbench.generators import zoo
 from navbench.library import SHIPPED, Library
 from navbench.report.compare import Condition, write_comparison
@@ -117,6 +118,14 @@ def test_the_full_report_has_every_shipped_direction_of_its_places_and_2000_imag
     of_sets = curves["name"].str.rpartition("/")[0]
     assert set(curves["n"]) == {2000.0}
     assert set(counts.index) == set(of_sets)  # every set has a curve, controls as well
+
+
+def test_plans_count_the_steps_of_an_imitation_that_the_full_report_took():
+    took, most = tables.read(REPORTS / "full", "reproduction"), suite.read("full").reproduction.steps
+    kind = took["target"].str.split().str[0]
+    assert kind.map(TYPICAL_STEPS).clip(upper=most).sum() == pytest.approx(took["steps"].sum(), rel=0.15)
+    for each, steps in took["steps"].groupby(kind):
+        assert steps.median() == pytest.approx(TYPICAL_STEPS[each], rel=0.25)
 
 
 def test_the_tables_of_smoke_are_small():

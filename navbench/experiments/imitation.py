@@ -47,8 +47,8 @@ NOT_CONVERGED, MORE_CODES = "not converged", "more codes needed"
 """What limits an imitation: it was still improving at the last step, or held-out codes tell that it is overfitted."""
 _EVALUATIONS = 1.1
 """Gradients per step of L-BFGS, typically; for plans."""
-_STEPS = 30
-"""Steps until it has converged, typically; for plans."""
+TYPICAL_STEPS = {"z": 20, "w": 60, "w+": 160, "s": 250, "activation": 250, "parameter": 250}
+"""Steps until it has converged in a space of each kind, as in reports/full, which has none in s; for plans."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def _imitate_rehearsed(
     bound: int,
 ) -> Rehearsed[Reproduction]:  # fmt: skip
     """Nothing is imitated, in as many steps as usual; the edit's images may be shared with other spaces."""
-    compute, usual = edit.compute.at("float32"), min(steps, _STEPS)
+    compute, usual = edit.compute.at("float32"), min(steps, TYPICAL_STEPS[space.kind])
     seen = seeing("distance", distance.name, distance.features, space.generator, compute)
     costs = added(
         times(codes + held_out + bound, {preparing(edit.space, compute): 1, rendering(edit.space, compute): 2}),

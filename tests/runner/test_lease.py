@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import toy
@@ -106,14 +107,17 @@ def test_of_twenty_drivers_at_once_one_gets_a_free_or_a_dead_one_s_place(place, 
     assert not place.exists(LEASE)
 
 
-def test_a_lease_that_looks_old_by_another_clock_but_beats_is_not_taken_over(tmp_path, quick):
+def test_a_lease_that_looks_old_by_another_clock_but_beats_is_not_taken_over(tmp_path, monkeypatch):
     place = Folder(tmp_path)
     version = place.create(LEASE, other(beat=time.time() - 7200).content())
-    later = threading.Timer(0.02, lambda: place.replace(LEASE, other(beat=time.time() - 7199).content(), version))
-    later.start()
+
+    def watch(seconds: float) -> None:
+        assert seconds >= 2 * module.BEAT
+        place.replace(LEASE, other(beat=time.time() - 7195).content(), version)
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=time.time, sleep=watch))
     with pytest.raises(NavbenchError, match="is in use by process 4242"), Lease(place).held():
         pass
-    later.join()
 
 
 def test_a_killed_driver_of_this_machine_holds_nothing(tmp_path):
