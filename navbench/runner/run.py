@@ -24,7 +24,7 @@ from navbench.experiments.rows import Row, Tested, settled
 from navbench.files import explained
 from navbench.generators import zoo
 from navbench.library import Library
-from navbench.metrics.attributes import Scorer, create_scorer
+from navbench.metrics.attributes import create_scorer
 from navbench.metrics.embedding import create_embedder
 from navbench.metrics.perceptual import PerceptualDistance, create_distance
 from navbench.metrics.segmentation import create_segmenter
@@ -231,17 +231,17 @@ class Run:
 def _look(on: Instruments, compute: Compute, *, allow_stochastic: bool) -> None:
     """Show the networks two images of the generator, by which they are checked, and a scorer is known.
 
-    A scorer with a subject gets two that show it: all networks answer alike to what they do not see.
+    Those of a scorer with a subject show that: all networks answer alike to what they do not see.
     """
 
     def images_of(indices: Sequence[int]) -> Tensor:
         return unshifted(on.generator, on.generator.sample(indices, seed=0), compute)
 
+    images = on.scorer.shown(on.generator.name, images_of) if on.scorer else images_of([0, 1])
     for network in on.networks:
-        images = network.shown(on.generator.name, images_of) if isinstance(network, Scorer) else images_of([0, 1])
         check_network(network, images, allow_stochastic=allow_stochastic)
-        if isinstance(network, Scorer):
-            network.look(images)
+    if on.scorer:
+        on.scorer.look(images)
 
 
 def _described_sets(on: Measurement) -> list[dict[str, Any]]:

@@ -56,8 +56,8 @@ def looking_anywhere():
     return LookingAnywhere()
 
 
-def suite_with(scorer, **values):
-    subject = toy.judged().generators[0].model_dump() | {"scorer": scorer}
+def suite_with(scorer, *, embedding="", **values):
+    subject = toy.judged().generators[0].model_dump() | {"scorer": scorer, "embedding": embedding}
     return toy.judged(generators=[subject], **{"experiments": EVERY, **MORE, **values})
 
 
@@ -79,22 +79,45 @@ def images(judged_sets, samples=12):
         yield direction, torch.stack([render(t) for t in direction.shifts(3).tolist()])
 
 
-def noisy_where_it_looks():
-    """Sees no toy in the first two images of the generator, and reads noise from others."""
+def beyond_the_first():
+    """A bound on the mean of an image that the first two of the generator are below."""
     generator = zoo.create("toy:make", Compute())
-
-    class Noisy(Looking):
-        bound = float(generator(generator.sample([0, 1], seed=0)).mean(dim=(1, 2, 3)).max()) + 1e-6
-
-        def forward(self, images):
-            return super().forward(images) + torch.randn(len(images), 1)
-
-    return Noisy()
+    return float(generator(generator.sample([0, 1], seed=0)).mean(dim=(1, 2, 3)).max()) + 1e-6
 
 
-def test_a_scorer_is_not_taken_for_a_function_as_it_sees_nothing(tmp_path, judged_sets):
-    with pytest.raises(NavbenchError, match="two passes"):
-        toy.execute(tmp_path / "run", suite_with("test_lost:noisy_where_it_looks"), judged_sets)
+class LookingFurther(Looking):
+    """Sees no toy in the first two images of the generator."""
+
+    def __init__(self):
+        super().__init__()
+        self.bound = beyond_the_first()
+
+
+class Noisy(LookingFurther):
+    """Reads noise where it sees a toy."""
+
+    def forward(self, images):
+        return super().forward(images) + torch.randn(len(images), 1)
+
+
+class NoisyPlaces(LookingFurther):
+    """Embeds what shows a toy by noise, and all else at one place."""
+
+    def forward(self, images):
+        shown = ~super().forward(images).isnan().any(dim=1, keepdim=True)
+        return torch.where(shown, torch.randn(len(images), 3), torch.ones(len(images), 3))
+
+
+@pytest.mark.parametrize(
+    "networks",
+    [
+        {"scorer": "test_lost:Noisy"},
+        {"scorer": "test_lost:LookingFurther", "embedding": "test_lost:NoisyPlaces"},
+    ],
+)
+def test_no_network_is_taken_for_a_function_as_it_sees_nothing(networks, tmp_path, judged_sets):
+    with pytest.raises(NavbenchError, match=r"Noisy.* is not a function of its images: two passes"):
+        toy.execute(tmp_path / "run", suite_with(**networks), judged_sets)
 
 
 def test_the_table_has_the_share_of_images_without_the_subject_at_each_shift(run, judged_sets):
