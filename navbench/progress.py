@@ -36,22 +36,26 @@ def silent(done: int, total: int, note: str = "") -> None:
 class Lines:
     """A plain line when a stage ends, and every `seconds` before that.
 
-    What a first report within a second calls done was done before, as in work that goes on from a checkpoint.
+    The time left is that at the pace since the first line, as work that goes on from a checkpoint, or finds results in
+    a store, begins with a leap. In the first line, what was reported within a second was done before.
     """
 
     def __init__(self, console: Console, stage: str, seconds: float = 20) -> None:
         self.console, self.stage, self.seconds = console, stage, seconds
         self.begun = self.told = time.monotonic()
-        self.before: int | None = None
+        self._since: tuple[float, int] | None = None
+        self._before = 0
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Tell, unless it was told a moment ago."""
         now = time.monotonic()
-        if self.before is None:
-            self.before = done if now - self.begun < 1 else 0
+        if now - self.begun < 1:
+            self._before = done
         if done >= total or now - self.told >= self.seconds:
             self.told = now
-            left = (now - self.begun) / max(done - self.before, 1) * (total - done)
+            then, before = self._since or (self.begun, self._before)
+            self._since = self._since or (now, done)
+            left = (now - then) / max(done - before, 1) * (total - done)
             when = f"done in {now - self.begun:.0f} s" if done >= total else f"about {left:.0f} s left"
             line = f"{self.stage}: {done}/{total}, {when}{f', {note}' if note else ''}"
             self.console.print(line, markup=False, emoji=False, highlight=False)

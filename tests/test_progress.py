@@ -69,6 +69,15 @@ def test_what_was_done_before_says_nothing_of_the_pace(clock):
     assert printed(console) == ["training: 930/1000, about 70 s left"]
 
 
+def test_a_leap_before_the_first_line_says_nothing_of_the_pace(clock):
+    console = plain()
+    told = Lines(console, "curves", seconds=20)
+    for now, done in ((0.1, 1), (3.0, 500), (20.0, 502), (40.0, 504), (60.0, 505)):
+        clock.now = now
+        told(done, 600)
+    assert printed(console)[1:] == ["curves: 504/600, about 960 s left", "curves: 505/600, about 1267 s left"]
+
+
 def test_work_that_has_not_begun_gives_a_line_without_dividing_by_zero(clock):
     console = plain()
     told = Lines(console, "curves", seconds=20)
