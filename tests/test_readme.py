@@ -1,5 +1,6 @@
 """What README and the pages of `docs/` promise: commands are commands, tables are tables, code runs, figures are so."""
 
+import json
 import re
 import shlex
 from contextlib import suppress
@@ -9,12 +10,13 @@ import click
 import pandas as pd
 import pytest
 
-from navbench import tables
+from navbench import suite, tables
 from navbench.cli import main
 from navbench.methods import competes, is_control, is_labelled
 from navbench.metrics.attributes import LEAST_CONSISTENCY, LEAST_SHARE
 from navbench.report.sections import CLOSING, SECTIONS
 from navbench.suite import Subject
+from navbench.words import NOT_CONVERGED
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -147,6 +149,13 @@ def result(number: int) -> str:
     return re.search(rf"(?m)^{number}\. .*$", README)[0]
 
 
+def converged(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of sets that have converged, or need not."""
+    place = ["generator", "layer", "method"]
+    status = tables.read(FULL, "methods").set_index(place)["status"]
+    return rows[(rows.join(status.rename("of set"), on=place)["of set"] != NOT_CONVERGED)]
+
+
 def reached(rows: pd.DataFrame, belongs) -> set[str]:
     """The attributes that take half of the squared change of some direction of such methods, consistently."""
     pure = rows[(rows["consistency"] >= LEAST_CONSISTENCY) & (rows["share"] >= LEAST_SHARE)]
@@ -163,7 +172,10 @@ def test_what_the_report_is():
     directions, curves = (tables.read(FULL, name) for name in ("directions", "curves"))
     assert set(directions["generator"]) == {"cars", "faces", "eyes"}
     assert f": {len(directions):,} directions of three small generators" in README
-    assert f"{curves['name'].nunique()} curves of {curves['n'].max():,.0f} images at every shift" in README
+    hours = json.loads((FULL / "manifest.json").read_text("utf-8"))["seconds"] / 3600
+    assert (
+        f"{curves['name'].nunique()} curves of {curves['n'].max():,.0f} images at every shift, in {hours:.1f} hours"
+    ) in README
 
 
 def test_the_first_result_is_that_of_the_tables():
@@ -171,24 +183,34 @@ def test_the_first_result_is_that_of_the_tables():
     place = methods[(methods["generator"] == "cars") & (methods["layer"] == "convs.1")].set_index("method")
     told = result(1)
     assert f"an effect of {place['effect'].iloc[0]:.3f}," in told
-    for method, over in (("spectrum", " over 32"), ("svd", " over 25"), ("hybrid", ""), ("random-in-spectrum", "")):
-        row = place.loc[method]
-        assert f"{row['kid_mean']:.4f} ± {row['kid_mean_stderr']:.4f}{over}" in told
-        assert over in ("", f" over {row['kid_directions']:.0f}")
+    figures = (f"{row['kid_mean']:.4f} ± {row['kid_mean_stderr']:.4f}" for _, row in place.iterrows())
+    of = dict(zip(place.index, figures, strict=True))
+    over = place["kid_directions"]
+    assert f"spectrum is {of['spectrum']} over {over['spectrum']:.0f} directions" in told
+    assert f"that of svd {of['svd']} over {over['svd']:.0f};" in told
+    assert of["hybrid"] == of["random-in-spectrum"]
+    assert f"random combinations of the same eigenvectors ({of['hybrid']} each)" in told
     kid = ranking[ranking["metric"] == "KID"]
     assert (set(kid["n"]), set(kid["n_reference"])) == ({64.0}, {2000.0})
+    assert "on 64 codes against 2,000 images" in README
     decided = kid[kid["lower"] != ""].set_index(["generator", "layer", "method", "against"])
     pair = decided.loc["cars", "convs.1", "svd", "spectrum"]
     assert f"{pair['difference']:.4f} ± {pair['stderr']:.4f} (p < 0.001)" in told
     assert pair["p"] < 0.001
+    other = decided.loc["cars", "convs.3", "svd", "spectrum"]
+    assert f"In `convs.3` svd is higher as well, by {other['difference']:.4f} ± {other['stderr']:.4f}." in told
     lower = decided["lower"].to_dict()
     for layer in ("convs.1", "convs.3"):
         assert all(lower["cars", layer, "svd", method] == method for method in ("spectrum", "hybrid"))
         assert ("cars", layer, "hybrid", "random-in-spectrum") not in lower
     assert all(lower["faces", "main.6", method, "random"] == "random" for method in ("svd", "optimization"))
-    assert {key[:2] for key in lower} == {("cars", "convs.1"), ("cars", "convs.3"), ("faces", "main.6")}
+    assert "in `main.6` of `faces` random directions have a lower KID than svd and optimization" in told
+    undecided = set(kid["layer"]) - {key[1] for key in lower}
+    assert undecided == {"convs.5", "z", "w", "main.9", "main.13"}
+    assert "In `convs.5`, z, w and `main.9` nothing is decided" in told
     passed = instrument[instrument["metric"] == "precision"].groupby("generator")["passed"].all()
     assert passed.to_dict() == {"cars": True, "faces": True, "eyes": False}
+    assert "On `eyes` precision hardly falls under known damage" in told
 
 
 def test_the_second_and_third_result_are_those_of_the_tables():
@@ -199,23 +221,27 @@ def test_the_second_and_third_result_are_those_of_the_tables():
     rows = reproduction[reproduction["method"].map(competes) & (reproduction["space"] == "parameter")]
     own = rows[(rows["name"] == best["name"]) & (rows["target"] == "w")].iloc[0]
     told = f"{own['unexplained_fraction']:.2f} ± {own['unexplained_fraction_stderr']:.3f}"
-    assert f"{told} of the edit ({own['n']:.0f} held-out codes)" in result(2)
-    others = rows[rows["name"] != best["name"]]
+    assert f"One offset of w imitates it but for {told} ({own['n']:.0f} held-out codes)." in result(2)
+    others = converged(rows[rows["name"] != best["name"]])
     assert f"found on {others['n_train'].max():.0f} codes" in result(3)
     for generator, target in (("cars", "w"), ("faces", "z"), ("eyes", "z")):
         left = others[(others["generator"] == generator) & (others["target"] == target)]["unexplained_fraction"]
-        assert re.search(f"{left.min():.2f} to {left.max():.2f} (of them )?in {target} of `{generator}`", result(3))
-    latent = rows[rows["target"].isin(["z", "w", "w+"])]
+        assert f"{left.min():.2f} to {left.max():.2f} in {target} of `{generator}`" in result(3)
+    latent = others[others["target"].isin(["z", "w", "w+"])]
     easier = latent[latent["than_control"] == "less"]
     assert "more" not in set(latent["than_control"])
     assert (set(easier["layer"]), easier["name"].nunique()) == ({"convs.3"}, 3)
+    assert "none significantly more than of random directions, of three in `convs.3` less" in result(3)
 
 
 def test_the_fourth_result_is_that_of_the_tables():
     locality = tables.read(FULL, "locality")
-    area: pd.Series = locality[locality["metric"] == "area50"]["value"]
-    assert f"{100 * area.min():.0f} to {100 * area.max():.0f} % of the image" in result(4)
-    assert set(locality["n"]) == {128.0}
+    area = locality[locality["metric"] == "area50"]
+    free, drawn = (area[area["method"].map(belongs)]["value"] for belongs in (competes, is_control))
+    assert f"{100 * free.min():.0f} to {100 * free.max():.0f} % of the image" in result(4)
+    assert f"for random directions on {100 * drawn.min():.0f} to {100 * drawn.max():.0f} %" in result(4)
+    assert (set(locality["n"]), suite.read("full").locality.directions) == ({128.0}, 2)
+    assert "(two best of each set, 128 codes)" in result(4)
 
 
 def test_the_fifth_result_is_that_of_the_tables():
@@ -226,8 +252,9 @@ def test_the_fifth_result_is_that_of_the_tables():
     assert "{} of the {} factors of `cars`; without labels, methods reach {}".format(
         len(labelled), cars["attribute"].nunique(), len(free)
     ) in result(5)
-    assert f"and directions drawn at random {len(drawn & free)} of these" in result(5)
+    assert f"and directions drawn at random {len(drawn)}, {len(drawn & free)} of them the same" in result(5)
     assert set(cars["attribute"]) - labelled - free - drawn == {"body hue"}
+    assert "No method reaches body hue." in result(5)
     assert reached(faces, competes) == {"skin redness", "skin yellowness"}
     assert reached(faces, is_control) == {"skin redness"}
     assert f"{len(reached(faces, competes))} of {faces['attribute'].nunique()}" in result(5)

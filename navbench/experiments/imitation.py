@@ -48,7 +48,8 @@ NOT_CONVERGED, MORE_CODES = "not converged", "more codes needed"
 _EVALUATIONS = 1.1
 """Gradients per step of L-BFGS, typically; for plans."""
 TYPICAL_STEPS = {"z": 20, "w": 60, "w+": 160, "s": 250, "activation": 250, "parameter": 250}
-"""Steps until it has converged in a space of each kind, as in reports/full, which has none in s; for plans."""
+"""Steps that a search takes in a space of each kind, as those of at most 300 in reports/full; for plans. It has none in
+`s`, which is taken for a layer."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from navbench.faces.warps import WARPS
 from navbench.files import write_atomically
 from navbench.generators.dcgan import faces as generator
 from navbench.metrics.attributes import Attribute, seen
-from navbench.metrics.damage import DAMAGES, OCCLUSION, Damage
+from navbench.metrics.damage import DAMAGES, OCCLUSION, damaged
 
 CARD = Path(__file__).parent / "CARD.md"
 SPREAD_SAMPLES, SAMPLES, SEED = 2000, 200, 18
@@ -69,7 +69,7 @@ TURNS = {"turn 5°": 5.0, "turn 10°": 10.0}
 
 
 _BLUR, _GRAIN = (next(damage for damage in DAMAGES if damage.name == name) for name in ("blur", "grain"))
-HARM = (
+CARD_DAMAGES = (
     replace(_BLUR, strengths=(1 / 128, 1 / 64, 3 / 128, 1 / 32, 3 / 64)),
     replace(_GRAIN, strengths=(6, 12, 24, 36, 60)),
     replace(OCCLUSION, strengths=(0.1, 0.2, 0.3, 0.4, 0.5)),
@@ -82,7 +82,7 @@ def lost(readings: Tensor) -> float:
     return 1 - float(seen(readings).float().mean())
 
 
-def drawn(samples: int = SAMPLES) -> Iterator[tuple[range, Tensor]]:
+def batches(samples: int = SAMPLES) -> Iterator[tuple[range, Tensor]]:
     """Numbers and images of samples of `faces`, 20 at a time, without gradients."""
     network = generator().eval()
     with torch.no_grad():
@@ -93,12 +93,13 @@ def drawn(samples: int = SAMPLES) -> Iterator[tuple[range, Tensor]]:
 
 def read(scorer: scorers.FacesScorer, change: Change) -> Tensor:
     """Readings (SAMPLES, A) of changed samples of `faces`."""
-    return torch.cat([scorer(change(images)) for _, images in drawn()])
+    return torch.cat([scorer(change(images)) for _, images in batches()])
 
 
-def read_harmed(scorer: scorers.FacesScorer, damage: Damage, strength: float) -> Tensor:
-    """Readings (SAMPLES, A) of damaged samples of `faces`."""
-    return torch.cat([scorer(damage.apply(images, strength, numbers, SEED)) for numbers, images in drawn()])
+def read_damaged(scorer: scorers.FacesScorer, name: str, strength: float) -> Tensor:
+    """Readings (SAMPLES, A) of samples of `faces` with that damage."""
+    step = (name, strength)
+    return torch.cat([scorer(damaged(images, step, numbers, SEED).clamp(-1, 1)) for numbers, images in batches()])
 
 
 def mirrored(readings: Tensor, attributes: tuple[Attribute, ...]) -> Tensor:
@@ -139,7 +140,7 @@ def response(scorer: scorers.FacesScorer, name: str, spread: Tensor, samples: in
     """The response to the warp of that name, of samples that look ahead; they are enlarged before, to stay sharp."""
     warp, names = WARPS[name], [attribute.name for attribute in scorer.attributes]
     changes, expected = [], []
-    for _, small in drawn(samples):
+    for _, small in batches(samples):
         images = enlarged(small, 256)
         before, landmarks = scorer(images), scorer.landmarker(images).landmarks
         ahead = before[:, 0].abs() < AHEAD  # of what is lost, it is not
@@ -158,7 +159,7 @@ def measure() -> str:
     """The measured part of the card, as Markdown."""
     scorer = scorers.FacesScorer(scorers.READINGS).eval()
     names = [reading.attribute.name for reading in scorers.READINGS]
-    many = torch.cat([scorer(images) for _, images in drawn(SPREAD_SAMPLES)])
+    many = torch.cat([scorer(images) for _, images in batches(SPREAD_SAMPLES)])
     known = many[seen(many)]
     centre, spread, plain = known.mean(0), known.std(0), many[:SAMPLES]
     by_shift = torch.stack([reliability(plain, read(scorer, step)) for step in STEPS.values()]).amin(0)
@@ -186,8 +187,8 @@ def measure() -> str:
         "| damage | strength: lost |",
         "| --- | --- |",
     ]
-    for damage in HARM:
-        shares = {strength: lost(read_harmed(scorer, damage, strength)) for strength in damage.strengths}
+    for damage in CARD_DAMAGES:
+        shares = {strength: lost(read_damaged(scorer, damage.name, strength)) for strength in damage.strengths}
         told = (f"{strength:.3g}: {share:.3f}" for strength, share in shares.items())
         lines.append(f"| {damage.name} ({damage.unit}) | {', '.join(told)} |")
     return "\n".join(lines) + "\n"

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from navbench.faces.card import SEED, Change, drawn, enlarged, moved, rewrite
+from navbench.faces.card import SEED, Change, batches, enlarged, moved, rewrite
 from navbench.faces.identity import SIZE, Identity, faces
+from navbench.metrics.damage import damaged
 
 CARD = Path(__file__).parent / "weights" / "identity.md"
 ALL_AT_ONCE = "mirrored, shifted, scaled, brighter and with noise"
@@ -24,10 +25,9 @@ def brighter(images: Tensor, by: float) -> Tensor:
     return (images + by).clamp(-1, 1)
 
 
-def grainy(images: Tensor, by: float) -> Tensor:
-    """Images with normal noise of that standard deviation, another in each."""
-    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(SEED))
-    return (images + by * noise).clamp(-1, 1)
+def noisy(images: Tensor) -> Tensor:
+    """Images with normal noise of a standard deviation of .05, another in each."""
+    return damaged(images, ("grain", 0.05 * 255 / 2), range(len(images)), SEED).clamp(-1, 1)
 
 
 CHANGES: Mapping[str, Change] = {
@@ -38,11 +38,11 @@ CHANGES: Mapping[str, Change] = {
     "scale 1.05": lambda images: moved(images, scale=1.05),
     "brighter by .15, in [-1, 1]": lambda images: brighter(images, 0.15),
     "darker by .15": lambda images: brighter(images, -0.15),
-    "noise of standard deviation .05": lambda images: grainy(images, 0.05),
+    "noise of standard deviation .05": noisy,
     "mirrored": lambda images: images.flip(3),
     "rotated by 5 degrees": lambda images: moved(images, angle=5),
     "enlarged to 256x256": lambda images: enlarged(images, 256),
-    ALL_AT_ONCE: lambda images: grainy(brighter(moved(images.flip(3), right=1.5, down=-1, scale=0.95), 0.15), 0.05),
+    ALL_AT_ONCE: lambda images: noisy(brighter(moved(images.flip(3), right=1.5, down=-1, scale=0.95), 0.15)),
 }
 """Changes that leave a person who they are."""
 
@@ -53,12 +53,12 @@ def separation(same: Tensor, others: Tensor) -> float:
     return float(roc_auc_score(labels, torch.cat([same, others])))
 
 
-def of_pairs(table: Tensor) -> Tensor:
+def between_people(table: Tensor) -> Tensor:
     """The similarities of different people in a symmetric table of all, (N, N)."""
     return table[~torch.eye(len(table), dtype=torch.bool)]
 
 
-def in_parts(embed: Embed, images: Tensor) -> Tensor:
+def embed_in_batches(embed: Embed, images: Tensor) -> Tensor:
     """Embeddings of images, 20 at a time."""
     return torch.cat([embed(part) for part in images.split(20)])
 
@@ -66,18 +66,18 @@ def in_parts(embed: Embed, images: Tensor) -> Tensor:
 @torch.no_grad()
 def measure(embedding: Identity) -> str:
     """The measured part of the card, as Markdown."""
-    images = torch.cat([images for _, images in drawn()])
+    images = torch.cat([images for _, images in batches()])
 
     def embed(images: Tensor) -> Tensor:
-        return F.normalize(in_parts(embedding, images))
+        return F.normalize(embed_in_batches(embedding, images))
 
     plain = embed(images)
-    others = of_pairs(plain @ plain.T)
+    others = between_people(plain @ plain.T)
     cosines = {name: (plain * embed(change(images))).sum(1) for name, change in CHANGES.items()}
     lines = [
         f"Cosines of all pairs of different samples: {others.mean():z.2f} in the mean, standard deviation "
         f"{others.std():.2f}.\n",
-        "| change | cosine, mean | least | AUC |",
+        "| change | cosine, mean | cosine, least | AUC |",
         "| --- | ---: | ---: | ---: |",
     ]
     lines += [
@@ -93,12 +93,12 @@ def measure(embedding: Identity) -> str:
         """Of whole images, not of the face that the mesh finds and its mirror image."""
         return embedding.recognition(F.interpolate(images, size=SIZE, mode="bilinear", antialias=True))
 
-    whole = in_parts(as_published, images)
-    jittered = in_parts(as_published, CHANGES[ALL_AT_ONCE](images))
-    auc = separation(-(whole - jittered).norm(dim=1), -of_pairs(torch.cdist(whole, whole)))
+    whole = embed_in_batches(as_published, images)
+    jittered = embed_in_batches(as_published, CHANGES[ALL_AT_ONCE](images))
+    auc = separation(-(whole - jittered).norm(dim=1), -between_people(torch.cdist(whole, whole)))
     lines.append(
-        f"\nDescriptors as they are published, of whole images and by Euclidean distance: {auc:.4f} where an "
-        f"image is {ALL_AT_ONCE}."
+        f"\nThe AUC of descriptors as they are published, of whole images and by Euclidean distance, is {auc:.4f} "
+        f"where an image is {ALL_AT_ONCE}."
     )
     return "\n".join(lines) + "\n"
 

@@ -27,7 +27,8 @@ def bound_sentences(tables: RunTables) -> Iterator[str]:
         reached = {each: _reached(best[kind == each]) for each in (_WITHOUT, _RANDOM, _LABELS)}
         if len(methods := known_first(best.loc[kind == _LABELS, "method"])):
             counts = [f"{method} {len(_reached(best[best['method'] == method]))}" for method in methods]
-            drawn = f"; directions drawn at random reach {len(reached[_WITHOUT] & reached[_RANDOM])} of these"
+            both = reached[_WITHOUT] & reached[_RANDOM]
+            drawn = f"; directions drawn at random reach {len(reached[_RANDOM])}, {len(both)} of them among these"
             yield (
                 f"A share of {LEAST_SHARE:g} or more of the squared change is reached without labels for "
                 f"{len(reached[_WITHOUT])} of {len(names)} attributes{of}{drawn if rows['is_control'].any() else ''}. "

@@ -229,9 +229,9 @@ class Run:
 
 
 def _look(on: Instruments, compute: Compute, *, allow_stochastic: bool) -> None:
-    """Show the networks two images of the generator, by which they are checked, and a scorer is known.
+    """Check that the networks are functions of images, on two of the generator, and keep what the scorer reads of them.
 
-    Those of a scorer with a subject show that: all networks answer alike to what they do not see.
+    If the scorer has a subject, both show it where that is possible: networks answer alike to what they do not see.
     """
 
     def images_of(indices: Sequence[int]) -> Tensor:

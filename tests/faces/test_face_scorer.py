@@ -212,11 +212,11 @@ def test_lighter_skin_is_lighter_by_as_much(network, images, plain):
     assert before[:, redness].nan_to_num().abs().max() < 0.1  # grey has no colour
 
 
-@pytest.mark.parametrize("damage", card.HARM, ids=lambda damage: damage.name)
+@pytest.mark.parametrize("damage", card.CARD_DAMAGES, ids=lambda damage: damage.name)
 def test_damage_takes_faces_away_the_more_the_stronger_it_is(network, images, plain, damage):
     with torch.no_grad():
-        harmed = [damage.apply(images, strength, range(len(images)), 0) for strength in damage.strengths]
-        lost = [card.lost(plain), *(card.lost(network(each)) for each in harmed)]
+        worse_and_worse = [damage.apply(images, strength, range(len(images)), 0) for strength in damage.strengths]
+        lost = [card.lost(plain), *(card.lost(network(damaged)) for damaged in worse_and_worse)]
     assert lost == sorted(lost)
     assert lost[-1] > lost[0] + 0.4
 

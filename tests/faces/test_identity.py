@@ -49,7 +49,7 @@ def separation(embed, images):
     """The AUC of changed images of the same people against other people's."""
     plain = embed(images)
     same = [(plain * embed(change(images))).sum(1) for change in CHANGES.values()]
-    return identity_card.separation(torch.cat(same), identity_card.of_pairs(plain @ plain.T))
+    return identity_card.separation(torch.cat(same), identity_card.between_people(plain @ plain.T))
 
 
 def test_the_network_gives_the_numbers_of_the_published_runtime():
@@ -69,6 +69,15 @@ def test_an_embedding_that_is_the_same_for_all_tells_nobody_apart(images):
 def test_separation_is_the_share_of_pairs_in_order():
     found = identity_card.separation(torch.tensor([0.9, 0.4]), torch.tensor([0.1, 0.5, 0.6, 0.2]))
     assert found == pytest.approx(6 / 8)
+
+
+def test_the_page_on_faces_has_the_numbers_of_the_card():
+    rows = [line.strip("| ").split(" | ") for line in identity_card.CARD.read_text("utf-8").splitlines()]
+    changes = {row[0]: row for row in rows if len(row) == 4 and row[0] in CHANGES}
+    page = (Path(__file__).parents[2] / "docs" / "faces.md").read_text("utf-8")
+    assert len(changes) == 12
+    assert f"an AUC of {min(row[3] for row in changes.values())[:6]} or more under each of twelve changes" in page
+    assert f"with itself, {min(float(row[2]) for row in changes.values()):.2f}, is that of the darkest image" in page
 
 
 def test_another_face_is_at_0(embeddings):

@@ -43,7 +43,7 @@ def test_labels_are_told_apart_from_what_is_found_without_them(tables: RunTables
     told = list(bound_sentences(tables))
     assert told[0].startswith(
         "A share of 0.5 or more of the squared change is reached without labels for 1 of 3 attributes of cars; "
-        "directions drawn at random reach 1 of these. Told by a scorer what images show, supervised 1."
+        "directions drawn at random reach 3, 1 of them among these. Told by a scorer what images show, supervised 1."
     )
     assert told[1] == (
         "No method reaches a share of 0.5 for body hue of cars; the best is svd 0, convs.3, with 0.37."

@@ -98,7 +98,7 @@ def test_presets_of_many_images_extract_at_float32(name):
     assert curves.extractor_precision == "float32" or curves.samples <= 512
 
 
-def test_where_the_preset_full_extracts_at_bf16_its_report_has_measured_that_it_is_below_the_sampling_error():
+def test_where_the_preset_full_extracts_at_bf16_its_report_has_measured_that_at_t_0_it_is_below_the_sampling_error():
     manifest = json.loads((Path(__file__).parents[2] / "reports" / "full" / "manifest.json").read_text("utf-8"))
     assert manifest["extractor_precision"] == suite.read("full").curves.extractor_precision == "bf16"
     measured = [re.findall(r"([\d.]+) of its standard error", sentence) for sentence in manifest["rounding"]]
