@@ -37,7 +37,7 @@ class Lines:
     """A plain line when a stage ends, and every `seconds` before that.
 
     The time left is that at the pace since the first line, as work that goes on from a checkpoint, or finds results in
-    a store, begins with a leap. In the first line, what was reported within a second was done before.
+    a store, begins with a leap. Until that, what is reported within a second counts as done before.
     """
 
     def __init__(self, console: Console, stage: str, seconds: float = 20) -> None:

@@ -7,6 +7,7 @@ from test_readme import FULL, PAGES, converged
 
 from navbench import tables
 from navbench.methods import competes, is_control
+from navbench.words import CONVERGED, NOT_CONVERGED
 
 CLAIMS = PAGES["paper.md"].partition("\n## What becomes of its claims\n")[2]
 WORDS = ("none", "one", "two", "three", "four", "five", "six")
@@ -65,10 +66,14 @@ def test_what_each_method_finds():
         rows = found[found["generator"] == generator]
         own, by_chance = (rows[rows["method"].map(belongs)] for belongs in (competes, is_control))
         assert own["attribute"].nunique() == attributes
+        told = next(each for each in claim(2).split(". ") if each.startswith("Of 13 ") and f"of `{generator}`" in each)
+        assert f" {WORDS[attributes]}" in told
         counts = own.groupby("method")["attribute"].nunique()
         for method, count in counts.items():
-            assert re.search(rf"`{method}`[^.;]* of {WORDS[count]}\b", claim(2)), method
-        assert f"{WORDS[by_chance['attribute'].nunique()]} of `{generator}` by chance" in claim(2)
+            assert re.search(rf"`{method}`(?:(?:, | and )`[\w-]+`)* of {WORDS[count]}\b", told), method
+        assert set(re.findall(r"`([\w-]+)`", told)) == {*counts.index, generator}
+        drawn = WORDS[by_chance["attribute"].nunique()]
+        assert re.search(rf"at random .*\bof {drawn} (attributes )?of `{generator}`", claim(2))
 
 
 def test_what_latent_codes_imitate():
@@ -111,8 +116,15 @@ def test_where_edits_lie():
 
 def test_what_depth_orders():
     layers = tables.read(FULL, "layers").dropna(subset="geometry")
+    assert list(layers[layers["generator"] == "faces"]["layer"]) == ["main.6", "main.9", "main.12"]
     for generator in ("cars", "faces"):
         shares = layers[layers["generator"] == generator]["geometry"]
         assert ", ".join(f"{share:.2f}" for share in shares) in claim(6)
     assert layers["geometry_stderr"].max() < 0.01
     assert set(layers["n_survey"]) == {64.0}
+
+
+def test_which_learned_sets_have_converged():
+    status = tables.read(FULL, "methods")["status"]
+    learned = status[status.isin([CONVERGED, NOT_CONVERGED])]
+    assert f"Of {len(learned)} sets {(learned == CONVERGED).sum()} have converged" in claim(8)

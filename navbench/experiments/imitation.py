@@ -48,8 +48,9 @@ NOT_CONVERGED, MORE_CODES = "not converged", "more codes needed"
 _EVALUATIONS = 1.1
 """Gradients per step of L-BFGS, typically; for plans."""
 TYPICAL_STEPS = {"z": 20, "w": 60, "w+": 160, "s": 250, "activation": 250, "parameter": 250}
-"""Steps that a search takes in a space of each kind, as those of at most 300 in reports/full; for plans. It has none in
-`s`, which is taken for a layer."""
+"""Steps of a search by the kind of its space, for plans: about the medians of reports/full, which stops at 300.
+
+That has none in `s`, for which the number of a layer stands."""
 
 
 @dataclass(frozen=True)

@@ -229,9 +229,9 @@ class Run:
 
 
 def _look(on: Instruments, compute: Compute, *, allow_stochastic: bool) -> None:
-    """Check that the networks are functions of images, on two of the generator, and keep what the scorer reads of them.
+    """Check on two images of the generator that each network is a function of images, and keep what the scorer reads.
 
-    If the scorer has a subject, both show it where that is possible: networks answer alike to what they do not see.
+    If the scorer has a subject, both images show it where possible: a network may answer alike to all it does not see.
     """
 
     def images_of(indices: Sequence[int]) -> Tensor:
