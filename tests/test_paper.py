@@ -5,7 +5,7 @@ import re
 import pandas as pd
 from test_readme import FULL, PAGES, converged
 
-from navbench import tables
+from navbench import suite, tables
 from navbench.methods import competes, is_control
 from navbench.words import CONVERGED, NOT_CONVERGED
 
@@ -128,3 +128,30 @@ def test_which_learned_sets_have_converged():
     status = tables.read(FULL, "methods")["status"]
     learned = status[status.isin([CONVERGED, NOT_CONVERGED])]
     assert f"Of {len(learned)} sets {(learned == CONVERGED).sum()} have converged" in claim(8)
+
+
+def test_who_can_be_told_apart():
+    quality = tables.read(FULL, "quality")
+    named = quality[quality["metric"] == "rca"].groupby(["generator", "method", "layer"])["value"]
+    rates, counts, told = named.mean(), named.count(), CLAIMS.rpartition("\n\n")[2]
+    for method in ("optimization", "svd", "random-in-svd"):
+        places = [("faces", method, layer) for layer in ("main.6", "main.9")]
+        assert [counts[place] for place in places] == [32, 32]
+        shares = [f"{100 * rates[place]:.0f} %" for place in places]
+        assert re.search(rf"in {shares[0]} (of pairs in `main.6` )?and {shares[1]}", told)
+    assert f"{100 * rates['cars'].min():.0f} to {100 * rates['cars'].max():.0f} % of any method" in told
+    recognition = suite.read("full").recognition
+    assert f"after {recognition.steps} steps" in told
+    assert f"({recognition.pairs:,} pairs)" in told
+
+
+def test_limits_from_the_end_alone():
+    limits, curves = (tables.read(FULL, name) for name in ("limits", "curves"))
+    crossed = limits[(limits["status"] == "within") & limits["name"].isin(curves["name"])]
+    by_end = crossed["t_end"] * (crossed["amount"] / crossed["rise"]) ** 0.5 / crossed["limit"]
+    told = f"a limit from the end point alone is {by_end.min():.2f} to {by_end.max():.2f} times that of the curve"
+    most = f"{by_end.quantile(0.05):.2f} to {by_end.quantile(0.95):.2f} times for nine of ten"
+    assert (
+        f"On the {len(by_end)} ends of `reports/full` that have a curve and a crossing, {told}, and {most}"
+        in PAGES["numbers.md"]
+    )
