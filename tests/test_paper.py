@@ -142,7 +142,8 @@ def test_who_can_be_told_apart():
     assert f"{100 * rates['cars'].min():.0f} to {100 * rates['cars'].max():.0f} % of any method" in told
     recognition = suite.read("full").recognition
     assert f"after {recognition.steps} steps" in told
-    assert f"({recognition.pairs:,} pairs)" in told
+    assert f"({recognition.pairs:,} pairs, standard errors below 2 points)" in told
+    assert max((rate * (1 - rate) / recognition.pairs) ** 0.5 for rate in rates) < 0.02
 
 
 def test_limits_from_the_end_alone():
